@@ -1,0 +1,111 @@
+//! Every capacity of the engine on one page, each with its reason.
+//!
+//! A table that exceeds one of these is refused when it is loaded; the hot path relies on them.
+//! The command line prints this page (`hedgerow limits`), and a snapshot test pins it.
+
+/// Features of a table, features of a host's schema, and lanes of a binarised row.
+///
+/// One byte indexes a lane, and a binarised row is 256 bytes: four cache lines, four vector
+/// registers.
+pub const FEATURES_MAX: usize = 256;
+
+/// Bytes of a feature's name. Names are identifiers, not prose.
+pub const FEATURE_NAME_BYTES_MAX: usize = 56;
+
+/// Borders of one lane. A bin, the number of borders below a value, must fit a byte; a feature
+/// with more distinct borders takes several lanes.
+pub const LANE_BORDERS_MAX: usize = 255;
+
+/// Borders of a table: every lane full.
+pub const BORDERS_MAX: usize = FEATURES_MAX * LANE_BORDERS_MAX;
+
+/// Trees of a table. Ensembles beyond 4,000 trees bring no measurable gain in this use, and cost
+/// microseconds a row.
+pub const TREES_MAX: usize = 8_192;
+
+/// Depth of an oblivious tree: 65,536 leaves, the most that CatBoost trains.
+pub const OBLIVIOUS_DEPTH_MAX: usize = 16;
+
+/// Nodes (splits and leaves) of one tree of any shape. A child is named by 16 bits.
+pub const TREE_NODES_MAX: usize = 65_535;
+
+/// Depth of a tree of any shape: a bound on the walk. LightGBM grows leaf by leaf, and its
+/// chains get deep; a tree of 256 leaves cannot be deeper than this.
+pub const TREE_DEPTH_MAX: usize = 255;
+
+/// Leaves (oblivious trees) and nodes (trees of any shape) of a table, each: at 4 and 8 bytes
+/// they stay within [`TABLE_BYTES_MAX`].
+pub const LEAVES_MAX: usize = 16 * 1024 * 1024;
+
+/// Bytes of a table file, 128 MiB: the largest ensemble within the other bounds that still makes
+/// sense to copy into memory on every host.
+pub const TABLE_BYTES_MAX: usize = 128 * 1024 * 1024;
+
+/// Entries of the score map: scores 1 to 99 are told apart by 98 margins.
+pub const SCORE_MAP_LEN: usize = 98;
+
+/// Golden rows of a table: enough to touch most trees' popular leaves, cheap enough to be scored
+/// on every load.
+pub const GOLDEN_ROWS_MAX: usize = 256;
+
+/// Bytes of the provenance text (JSON). It is for people.
+pub const PROVENANCE_BYTES_MAX: usize = 64 * 1024;
+
+/// Bits behind the binary point of leaves and margins, at most: `2^-62` is far below any leaf.
+pub const MARGIN_SHIFT_MAX: u32 = 62;
+
+/// Magnitude of any attainable margin in fixed point, at most: up to `2^53` an `i64` converts to
+/// `f64` without rounding, and sums are far from overflow.
+pub const MARGIN_MAX: i64 = 1 << 53;
+
+/// Reader slots of an engine: one for each scoring thread of a host. Machines with more cores
+/// than this run several engines.
+pub const READERS_MAX: usize = 1_024;
+
+/// Retired tables that may wait for a reader that stays inside, at most. At the bound publishing
+/// is refused: memory stays bounded, the running table stays.
+pub const RETIRED_MAX: usize = 64;
+
+/// Rows of one batch: one bit of a 64-bit word each, and 64 bytes a lane.
+pub const BATCH_ROWS_MAX: usize = 64;
+
+const _: () = assert!(FEATURES_MAX == u8::MAX as usize + 1);
+const _: () = assert!(LANE_BORDERS_MAX == u8::MAX as usize);
+const _: () = assert!(TREE_NODES_MAX <= u16::MAX as usize);
+const _: () = assert!(1 << OBLIVIOUS_DEPTH_MAX <= LEAVES_MAX);
+const _: () = assert!(8 * LEAVES_MAX <= TABLE_BYTES_MAX);
+const _: () = assert!(TREES_MAX as i64 * (1 << 31) <= MARGIN_MAX);
+
+/// One capacity: its name, its value and its unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// The constant's name, in lower case.
+    pub name: &'static str,
+    /// The largest value allowed.
+    pub max: u64,
+    /// What is counted.
+    pub unit: &'static str,
+}
+
+/// All capacities, in the order of this page.
+#[rustfmt::skip]
+pub const LIMITS: &[Limit] = &[
+    Limit { name: "features", max: FEATURES_MAX as u64, unit: "features a table" },
+    Limit { name: "feature_name_bytes", max: FEATURE_NAME_BYTES_MAX as u64, unit: "bytes a name" },
+    Limit { name: "lane_borders", max: LANE_BORDERS_MAX as u64, unit: "borders a lane" },
+    Limit { name: "borders", max: BORDERS_MAX as u64, unit: "borders a table" },
+    Limit { name: "trees", max: TREES_MAX as u64, unit: "trees a table" },
+    Limit { name: "oblivious_depth", max: OBLIVIOUS_DEPTH_MAX as u64, unit: "levels a tree" },
+    Limit { name: "tree_nodes", max: TREE_NODES_MAX as u64, unit: "nodes a tree" },
+    Limit { name: "tree_depth", max: TREE_DEPTH_MAX as u64, unit: "levels a tree" },
+    Limit { name: "leaves", max: LEAVES_MAX as u64, unit: "leaves a table" },
+    Limit { name: "table_bytes", max: TABLE_BYTES_MAX as u64, unit: "bytes a file" },
+    Limit { name: "score_map", max: SCORE_MAP_LEN as u64, unit: "margins a table" },
+    Limit { name: "golden_rows", max: GOLDEN_ROWS_MAX as u64, unit: "rows a table" },
+    Limit { name: "provenance_bytes", max: PROVENANCE_BYTES_MAX as u64, unit: "bytes a table" },
+    Limit { name: "margin_shift", max: MARGIN_SHIFT_MAX as u64, unit: "bits" },
+    Limit { name: "margin", max: MARGIN_MAX as u64, unit: "fixed-point units" },
+    Limit { name: "readers", max: READERS_MAX as u64, unit: "slots an engine" },
+    Limit { name: "retired", max: RETIRED_MAX as u64, unit: "tables an engine" },
+    Limit { name: "batch_rows", max: BATCH_ROWS_MAX as u64, unit: "rows a batch" },
+];

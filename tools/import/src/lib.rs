@@ -1,0 +1,1 @@
+//! Importers: models of other libraries to hedgerow ensembles.
