@@ -1,9 +1,31 @@
 //! hedgerow: a lock-free per-core bot-scoring engine for tree ensembles, one request at a time.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::todo,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+pub mod engine;
+pub mod epoch;
+pub mod error;
 pub mod limits;
 pub mod row;
 pub mod schema;
+pub mod score;
+mod sync;
 pub mod table;
 
+pub use engine::{Engine, PublishError, Scorer};
+pub use error::OpenError;
 pub use row::Row;
 pub use schema::{Feature, FeatureKind, Schema, SchemaError};
+pub use score::{Bound, KERNELS, Kernel, NotScored, Reason, Score, Scored, Verdict};
+pub use table::Table;

@@ -166,10 +166,10 @@ pub fn check_features(features: &[Feature]) -> Result<(), SchemaError> {
     }
     let mut positions = std::collections::HashMap::with_capacity(features.len());
     let mut first_found = None;
-    let mut duplicates = 0;
+    let mut duplicates = 0usize;
     for (index, feature) in features.iter().enumerate() {
         if let Some(first) = positions.insert(feature.name.as_str(), index) {
-            duplicates += 1;
+            duplicates = duplicates.saturating_add(1);
             first_found.get_or_insert((feature.name.clone(), first, index));
         }
     }

@@ -1,5 +1,6 @@
 //! A trained ensemble in no library's own terms: what importers make and `build` writes.
 
+use crate::limits::{OBLIVIOUS_DEPTH_MAX, TREE_DEPTH_MAX, TREE_NODES_MAX};
 use crate::schema::Feature;
 
 /// A trained ensemble: features, trees, and the constant that is added to the sum of leaves.
@@ -72,4 +73,234 @@ pub enum Missing {
     Right,
     /// Where the value 0.0 goes.
     AsZero,
+}
+
+/// Values of at most this magnitude are zero where zero counts as missing (LightGBM's
+/// `kZeroThreshold`).
+pub const ZERO_MAX: f32 = 1e-35;
+
+impl Split {
+    /// Whether a row with this value goes right.
+    pub fn goes_right(&self, value: f32) -> bool {
+        if value.is_nan() || (self.zero_is_missing && value.abs() <= ZERO_MAX) {
+            return match self.missing {
+                Missing::Left => false,
+                Missing::Right => true,
+                Missing::AsZero => 0.0 > self.border,
+            };
+        }
+        value > self.border
+    }
+}
+
+/// A node of a tree of any shape, in breadth-first order.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct OrderedNode {
+    /// The test; none in a leaf.
+    pub(super) split: Option<Split>,
+    /// Position of the left child; the right one is next to it.
+    pub(super) child: usize,
+    /// The value of a leaf.
+    pub(super) value: f64,
+}
+
+impl Tree {
+    /// Checks the form: capacities, the number of leaves, and that nodes form one tree.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn check(&self) -> Result<(), String> {
+        match self {
+            Tree::Oblivious { splits, leaves } => {
+                let depth = splits.len();
+                if depth > OBLIVIOUS_DEPTH_MAX {
+                    return Err(format!(
+                        "expected a depth of at most {OBLIVIOUS_DEPTH_MAX}, got {depth}"
+                    ));
+                }
+                let expected = 1usize << depth;
+                if leaves.len() != expected {
+                    return Err(format!("expected {expected} leaves, got {}", leaves.len()));
+                }
+                Ok(())
+            }
+            Tree::Any { nodes } => check_nodes(nodes),
+        }
+    }
+
+    /// Splits from the root to the deepest leaf. Meaningful where [`check`](Tree::check) passes.
+    pub fn depth(&self) -> usize {
+        match self {
+            Tree::Oblivious { splits, .. } => splits.len(),
+            Tree::Any { nodes } => {
+                let mut deepest = 0;
+                walk(nodes, |_, depth| deepest = deepest.max(depth));
+                deepest
+            }
+        }
+    }
+
+    /// All splits, in no particular order.
+    pub fn splits(&self) -> impl Iterator<Item = Split> + '_ {
+        let (oblivious, any) = match self {
+            Tree::Oblivious { splits, .. } => (splits.as_slice(), [].as_slice()),
+            Tree::Any { nodes } => ([].as_slice(), nodes.as_slice()),
+        };
+        let of_nodes = any.iter().filter_map(|node| match node {
+            Node::Split { split, .. } => Some(*split),
+            Node::Leaf { .. } => None,
+        });
+        oblivious.iter().copied().chain(of_nodes)
+    }
+
+    /// All leaves: by leaf index in an oblivious tree, by position in a tree of any shape.
+    pub fn leaves(&self) -> impl Iterator<Item = f64> + '_ {
+        let (oblivious, any) = match self {
+            Tree::Oblivious { leaves, .. } => (leaves.as_slice(), [].as_slice()),
+            Tree::Any { nodes } => ([].as_slice(), nodes.as_slice()),
+        };
+        let of_nodes = any.iter().filter_map(|node| match node {
+            Node::Split { .. } => None,
+            Node::Leaf { value } => Some(*value),
+        });
+        oblivious.iter().copied().chain(of_nodes)
+    }
+
+    /// The value of the leaf that a row reaches, by a plain walk: the oracle that golden rows and
+    /// tests come from. Values beyond the row count as missing. Needs a tree that
+    /// [`check`](Tree::check) passes; in any other the value is NaN.
+    pub fn value(&self, row: &[f32]) -> f64 {
+        let right = |split: &Split| {
+            let value = row.get(usize::from(split.feature)).copied();
+            split.goes_right(value.unwrap_or(f32::NAN))
+        };
+        match self {
+            Tree::Oblivious { splits, leaves } => {
+                let bits = splits
+                    .iter()
+                    .enumerate()
+                    .map(|(at, split)| usize::from(right(split)) << at);
+                leaves.get(bits.sum::<usize>()).copied().unwrap_or(f64::NAN)
+            }
+            Tree::Any { nodes } => {
+                let mut at = 0;
+                for _ in 0..=TREE_DEPTH_MAX {
+                    match nodes.get(at as usize) {
+                        Some(Node::Leaf { value }) => return *value,
+                        Some(Node::Split {
+                            split,
+                            left,
+                            right: to,
+                        }) => {
+                            at = if right(split) { *to } else { *left };
+                        }
+                        None => return f64::NAN,
+                    }
+                }
+                f64::NAN
+            }
+        }
+    }
+
+    pub(super) fn level(&self, level: usize) -> Option<&Split> {
+        match self {
+            Tree::Oblivious { splits, .. } => splits.get(level),
+            Tree::Any { .. } => None,
+        }
+    }
+
+    pub(super) fn node_count(&self) -> usize {
+        match self {
+            Tree::Oblivious { .. } => 0,
+            Tree::Any { nodes } => nodes.len(),
+        }
+    }
+
+    /// The nodes, root first, children of one node side by side and behind it.
+    pub(super) fn breadth_first(&self) -> Vec<OrderedNode> {
+        let Tree::Any { nodes } = self else {
+            return Vec::new();
+        };
+        let mut queue = vec![0u32];
+        let mut ordered = Vec::with_capacity(nodes.len());
+        while let Some(node) = queue
+            .get(ordered.len())
+            .and_then(|at| nodes.get(*at as usize))
+        {
+            let next = queue.len();
+            ordered.push(match node {
+                Node::Leaf { value } => OrderedNode {
+                    split: None,
+                    child: 0,
+                    value: *value,
+                },
+                Node::Split { split, left, right } => {
+                    queue.extend([*left, *right]);
+                    OrderedNode {
+                        split: Some(*split),
+                        child: next,
+                        value: 0.0,
+                    }
+                }
+            });
+        }
+        ordered
+    }
+}
+
+/// Visits every node that can be reached, with its depth; stops where there are more visits than
+/// nodes, as in a cycle.
+fn walk(nodes: &[Node], mut visit: impl FnMut(u32, usize)) {
+    let mut open = vec![(0u32, 0usize)];
+    let mut visits = 0usize;
+    while let Some((at, depth)) = open.pop() {
+        visits = visits.saturating_add(1);
+        if visits > nodes.len() {
+            return;
+        }
+        visit(at, depth);
+        if let Some(Node::Split { left, right, .. }) = nodes.get(at as usize) {
+            let deeper = depth.saturating_add(1);
+            open.extend([(*left, deeper), (*right, deeper)]);
+        }
+    }
+}
+
+fn check_nodes(nodes: &[Node]) -> Result<(), String> {
+    if nodes.is_empty() {
+        return Err("expected at least 1 node, got none".into());
+    }
+    if nodes.len() > TREE_NODES_MAX {
+        return Err(format!(
+            "expected at most {TREE_NODES_MAX} nodes, got {}",
+            nodes.len()
+        ));
+    }
+    let mut seen = vec![false; nodes.len()];
+    let mut problem = None;
+    let mut deepest = 0;
+    walk(nodes, |at, depth| {
+        deepest = deepest.max(depth);
+        match seen.get_mut(at as usize) {
+            None => {
+                problem.get_or_insert(format!("expected a node below {}, got {at}", nodes.len()));
+            }
+            Some(seen) if *seen => {
+                problem.get_or_insert(format!("node {at} has two parents, or is its own ancestor"));
+            }
+            Some(seen) => *seen = true,
+        }
+    });
+    if let Some(problem) = problem {
+        return Err(problem);
+    }
+    if let Some(orphan) = seen.iter().position(|seen| !seen) {
+        return Err(format!("node {orphan} cannot be reached from the root"));
+    }
+    if deepest > TREE_DEPTH_MAX {
+        return Err(format!(
+            "expected a depth of at most {TREE_DEPTH_MAX}, got {deepest}"
+        ));
+    }
+    Ok(())
 }

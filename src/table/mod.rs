@@ -1,3 +1,199 @@
 //! The table: feature descriptors, ensemble, score map and golden rows in one sealed artefact.
 
+pub mod build;
 pub mod ensemble;
+pub mod format;
+mod lanes;
+pub mod mapping;
+pub mod validate;
+mod view;
+
+use crate::error::{Detail, OpenError};
+use crate::limits::*;
+use crate::schema::{Feature, FeatureKind};
+use format::Section;
+use mapping::Sealed;
+use std::path::Path;
+use validate::{Validated, validate};
+pub(crate) use view::View;
+
+/// A table whose bytes are sealed and whose contents passed every check.
+///
+/// There is no other way to make one than [`open`](Table::open) and
+/// [`from_bytes`](Table::from_bytes), and both check everything. So whoever holds a `Table` can
+/// score with it without a check.
+#[derive(Debug)]
+pub struct Table {
+    /// Points into `sealed`; handed out no longer than the table lives.
+    view: View<'static>,
+    validated: Validated,
+    sealed: Sealed,
+}
+
+/// How much of a capacity a table uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// What is counted.
+    pub name: &'static str,
+    /// How much of it there is.
+    pub used: u64,
+    /// The capacity, from [`crate::limits`].
+    pub max: u64,
+}
+
+/// A row and the margin that every kernel must give it, bit for bit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GoldenRow {
+    /// One value a feature of the table, in the table's order; NaN where missing.
+    pub values: Vec<f32>,
+    /// The margin, fixed point.
+    pub margin: i64,
+}
+
+impl Table {
+    /// Seals a copy of a file and checks it.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it.
+    pub fn open(path: impl AsRef<Path>) -> Result<Table, OpenError> {
+        Table::from_sealed(Sealed::from_file(path.as_ref())?)
+    }
+
+    /// Seals a copy of a table's bytes and checks it.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with them.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Table, OpenError> {
+        Table::from_sealed(Sealed::from_bytes(bytes)?)
+    }
+
+    fn from_sealed(sealed: Sealed) -> Result<Table, OpenError> {
+        let validated = validate(sealed.bytes())?;
+        let view = View::of(&sealed, &validated).ok_or_else(|| {
+            OpenError::SectionLength(Detail::new("sections", "aligned whole records", "others"))
+        })?;
+        Ok(Table {
+            view,
+            validated,
+            sealed,
+        })
+    }
+
+    #[inline]
+    pub(crate) fn view(&self) -> &View<'_> {
+        &self.view
+    }
+
+    /// The features that the table needs, in its own order.
+    pub fn features(&self) -> Vec<Feature> {
+        let feature = |record: &format::FeatureRecord| {
+            let name = record
+                .name
+                .get(..usize::from(record.name_bytes))
+                .unwrap_or_default();
+            Feature {
+                name: String::from_utf8_lossy(name).into_owned(),
+                kind: FeatureKind::from_u8(record.kind).unwrap_or(FeatureKind::Number),
+            }
+        };
+        self.view.features.iter().map(feature).collect()
+    }
+
+    /// The header.
+    pub fn header(&self) -> &format::Header {
+        self.validated.header()
+    }
+
+    /// The content hash in hexadecimal: the table's name among others.
+    pub fn content_id(&self) -> String {
+        validate::hex(&self.header().content_hash)
+    }
+
+    /// Length of the file in bytes.
+    pub fn byte_count(&self) -> usize {
+        self.sealed.bytes().len()
+    }
+
+    /// The sealed bytes of the whole file.
+    pub fn bytes(&self) -> &[u8] {
+        self.sealed.bytes()
+    }
+
+    /// Number of trees, of either form.
+    pub fn tree_count(&self) -> usize {
+        (self.header().oblivious_trees as usize).saturating_add(self.view.trees.len())
+    }
+
+    /// A margin in the ensemble's units. Exact: fixed-point margins have at most 53 bits.
+    #[inline]
+    pub fn margin_f64(&self, fixed: i64) -> f64 {
+        // 2^-shift, assembled from its bits: the shift is at most 62.
+        let exponent = 1023u64.saturating_sub(u64::from(self.header().margin_shift));
+        fixed as f64 * f64::from_bits(exponent << 52)
+    }
+
+    /// The smallest and the largest attainable margin, in the ensemble's units.
+    pub fn margin_range(&self) -> (f64, f64) {
+        let header = self.header();
+        (
+            self.margin_f64(header.margin_min),
+            self.margin_f64(header.margin_max),
+        )
+    }
+
+    /// What people wrote about the table's origin: JSON.
+    pub fn provenance(&self) -> &str {
+        std::str::from_utf8(self.view.provenance).unwrap_or_default()
+    }
+
+    /// The golden rows.
+    pub fn golden_rows(&self) -> impl Iterator<Item = GoldenRow> + '_ {
+        let features = self.view.features.len();
+        self.view
+            .golden
+            .chunks_exact(format::golden_bytes(features))
+            .map(move |record| {
+                let (margin, values) = validate::golden_row(record, features);
+                GoldenRow {
+                    values: values.collect(),
+                    margin,
+                }
+            })
+    }
+
+    /// How much of each capacity is used: saturation is to be seen before it bites.
+    pub fn usage(&self) -> Vec<Usage> {
+        let count = |section: Section| {
+            self.header()
+                .counts
+                .get(section as usize)
+                .map_or(0, |count| u64::from(*count))
+        };
+        let row = |name, used, max: usize| Usage {
+            name,
+            used,
+            max: max as u64,
+        };
+        let borders = self
+            .view
+            .lanes
+            .iter()
+            .map(|lane| u64::from(lane.borders))
+            .sum();
+        vec![
+            row("features", count(Section::Features), FEATURES_MAX),
+            row("lanes", u64::from(self.header().lanes_used), FEATURES_MAX),
+            row("borders", borders, BORDERS_MAX),
+            row("trees", self.tree_count() as u64, TREES_MAX),
+            row("leaves", count(Section::Leaves), LEAVES_MAX),
+            row("nodes", count(Section::Nodes), LEAVES_MAX),
+            row("golden_rows", count(Section::Golden), GOLDEN_ROWS_MAX),
+            row(
+                "provenance_bytes",
+                count(Section::Provenance),
+                PROVENANCE_BYTES_MAX,
+            ),
+            row("table_bytes", self.byte_count() as u64, TABLE_BYTES_MAX),
+        ]
+    }
+}

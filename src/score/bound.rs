@@ -1,0 +1,164 @@
+//! A table bound to a host's schema and to the kernel that runs it, proven on its golden rows.
+
+use super::kernel::{KERNELS, Kernel, choose};
+use super::verdict::Score;
+use crate::error::{Detail, OpenError};
+use crate::limits::FEATURES_MAX;
+use crate::row::Row;
+use crate::schema::Schema;
+use crate::table::{Table, View};
+
+/// A table that is ready to be published: its features are resolved to row positions, and its
+/// kernel has reproduced every golden row.
+#[derive(Debug)]
+pub struct Bound {
+    table: Table,
+    kernel: &'static Kernel,
+    /// Row position of each feature of the table.
+    positions: [u8; FEATURES_MAX],
+    /// Row position of each lane's value.
+    lane_positions: [u8; FEATURES_MAX],
+}
+
+impl Bound {
+    /// Binds a table to a schema, on the best kernel or on the one of a name.
+    ///
+    /// # Errors
+    /// `FeatureUnknown`, `FeatureKindMismatch`, `Kernel`, or `Golden`.
+    pub fn new(table: Table, schema: &Schema, kernel: Option<&str>) -> Result<Bound, OpenError> {
+        let mut positions = [0; FEATURES_MAX];
+        for (index, (feature, to)) in table.features().iter().zip(&mut positions).enumerate() {
+            let at = || format!("features[{index}] \"{}\"", feature.name);
+            let Some(position) = schema.index_of(&feature.name) else {
+                let expected = "a feature of the host's schema";
+                return Err(OpenError::FeatureUnknown(Detail::new(
+                    at(),
+                    expected,
+                    "another",
+                )));
+            };
+            let kind = schema
+                .features()
+                .get(usize::from(position))
+                .map(|feature| feature.kind);
+            if let Some(kind) = kind.filter(|kind| *kind != feature.kind) {
+                let detail = Detail::new(at(), kind.name(), feature.kind.name());
+                return Err(OpenError::FeatureKindMismatch(detail));
+            }
+            *to = position;
+        }
+        let kernel = choose(&table, kernel).ok_or_else(|| no_kernel(&table, kernel))?;
+        let mut lane_positions = [0; FEATURES_MAX];
+        for (lane, to) in table.view().lanes.iter().zip(&mut lane_positions) {
+            *to = positions
+                .get(usize::from(lane.feature))
+                .copied()
+                .unwrap_or_default();
+        }
+        let bound = Bound {
+            table,
+            kernel,
+            positions,
+            lane_positions,
+        };
+        bound.check_golden()?;
+        Ok(bound)
+    }
+
+    /// Every golden row must come out bit for bit, alone and in a batch.
+    fn check_golden(&self) -> Result<(), OpenError> {
+        let golden: Vec<_> = self.table.golden_rows().collect();
+        let rows: Vec<Row> = golden
+            .iter()
+            .map(|golden| self.row(&golden.values))
+            .collect();
+        let mut batch = vec![0; rows.len()];
+        self.margins(&rows, &mut batch);
+        for (index, (golden, row)) in golden.iter().zip(&rows).enumerate() {
+            let pair = [
+                self.margin(row),
+                batch.get(index).copied().unwrap_or_default(),
+            ];
+            for (how, got) in ["alone", "in a batch"].iter().zip(pair) {
+                if got != golden.margin {
+                    let at = format!("golden[{index}] {how} on {}", self.kernel.name);
+                    return Err(OpenError::Golden(Detail::new(at, golden.margin, got)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A row of the host's schema from values in the table's feature order.
+    pub fn row(&self, values: &[f32]) -> Row {
+        let mut row = Row::MISSING;
+        let used = self.table.view().features.len();
+        for (value, position) in values.iter().take(used).zip(self.positions) {
+            row.set(position, *value);
+        }
+        row
+    }
+
+    /// The table.
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// The kernel that runs it.
+    pub fn kernel(&self) -> &'static Kernel {
+        self.kernel
+    }
+
+    #[inline]
+    pub(super) fn view(&self) -> &View<'_> {
+        self.table.view()
+    }
+
+    /// Row position of each lane's value.
+    #[inline]
+    pub(super) fn lane_positions(&self) -> &[u8; FEATURES_MAX] {
+        &self.lane_positions
+    }
+
+    /// A row's margin, fixed point.
+    #[inline]
+    pub fn margin(&self, row: &Row) -> i64 {
+        (self.kernel.margin)(self, row)
+    }
+
+    /// The margins of rows, fixed point; as many as the shorter of the two.
+    #[inline]
+    pub fn margins(&self, rows: &[Row], margins: &mut [i64]) {
+        (self.kernel.margins)(self, rows, margins);
+    }
+
+    /// The score of a fixed-point margin: 1 plus how many entries of the score map are at most it.
+    #[inline]
+    pub fn score(&self, margin: i64) -> Score {
+        // Seven halvings of 98 entries; the first six leave 1 or 2.
+        Score::from_steps(
+            self.view()
+                .score_map
+                .partition_point(|entry| *entry <= margin),
+        )
+    }
+}
+
+fn no_kernel(table: &Table, name: Option<&str>) -> OpenError {
+    let all: Vec<_> = KERNELS
+        .iter()
+        .map(
+            |kernel| match (kernel.available(), kernel.supports(table)) {
+                (true, true) => kernel.name.to_string(),
+                (true, false) => format!("{} (does not support this table)", kernel.name),
+                (false, _) => format!("{} (not on this machine)", kernel.name),
+            },
+        )
+        .collect();
+    let got = name.unwrap_or("none that fits");
+    OpenError::Kernel(Detail::new(
+        "kernel",
+        format!("one of {}", all.join(", ")),
+        got,
+    ))
+}

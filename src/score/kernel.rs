@@ -1,0 +1,51 @@
+//! The registry of kernels: ways to compute margins, best first, all with the same bits.
+
+use super::bound::Bound;
+use super::portable;
+use crate::row::Row;
+use crate::table::Table;
+
+/// One way to compute margins.
+pub struct Kernel {
+    /// The name by which it can be forced.
+    pub name: &'static str,
+    pub(super) available: fn() -> bool,
+    pub(super) supports: fn(&Table) -> bool,
+    pub(super) margin: fn(&Bound, &Row) -> i64,
+    pub(super) margins: fn(&Bound, &[Row], &mut [i64]),
+}
+
+impl Kernel {
+    /// Whether this machine can run it.
+    pub fn available(&self) -> bool {
+        (self.available)()
+    }
+
+    /// Whether it can score with this table.
+    pub fn supports(&self, table: &Table) -> bool {
+        (self.supports)(table)
+    }
+}
+
+impl std::fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Kernel({})", self.name)
+    }
+}
+
+/// All kernels, best first. `portable` fits every machine and table, and is the reference that
+/// the others equal bit for bit.
+pub static KERNELS: &[Kernel] = &[Kernel {
+    name: "portable",
+    available: || true,
+    supports: |_| true,
+    margin: portable::margin,
+    margins: portable::margins,
+}];
+
+/// The kernel of a name, or the first that fits.
+pub(super) fn choose(table: &Table, name: Option<&str>) -> Option<&'static Kernel> {
+    let fits = |kernel: &&Kernel| kernel.available() && kernel.supports(table);
+    let named = |kernel: &&Kernel| name.is_none_or(|name| name == kernel.name);
+    KERNELS.iter().filter(named).find(fits)
+}

@@ -1,0 +1,11 @@
+//! From a row to a margin and a score: kernels, and tables bound to them.
+
+mod bound;
+mod explain;
+mod kernel;
+mod portable;
+mod verdict;
+
+pub use bound::Bound;
+pub use kernel::{KERNELS, Kernel};
+pub use verdict::{NotScored, Reason, Score, Scored, Verdict};

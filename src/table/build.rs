@@ -1,0 +1,598 @@
+//! Writes a table: lanes from splits, leaves in fixed point, everything in execution layout.
+
+use super::ensemble::{Ensemble, Split, Tree};
+use super::format::*;
+use super::lanes::{Lanes, Threshold};
+use crate::limits::*;
+use crate::schema::{SchemaError, check_features};
+use bytemuck::Zeroable;
+use std::fmt;
+
+/// What goes into a table besides the ensemble.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BuildOptions {
+    /// The publisher's running number; 0 where there is none.
+    pub generation: u64,
+    /// Seconds since 1970.
+    pub created_at: u64,
+    /// The smallest margin, in the ensemble's units, of the scores 2 to 99. Ascending.
+    pub score_map: [f64; SCORE_MAP_LEN],
+    /// Rows whose margins are stored as a proof: one value a feature, in the ensemble's order.
+    pub golden: Vec<Vec<f32>>,
+    /// JSON, for people.
+    pub provenance: String,
+}
+
+impl Default for BuildOptions {
+    fn default() -> BuildOptions {
+        BuildOptions {
+            generation: 0,
+            created_at: 0,
+            score_map: logistic_score_map(),
+            golden: Vec::new(),
+            provenance: String::from("{}"),
+        }
+    }
+}
+
+/// The score map of a margin that is the log-odds of a human: score = 100 × P(human), rounded.
+pub fn logistic_score_map() -> [f64; SCORE_MAP_LEN] {
+    std::array::from_fn(|index| {
+        let p = (index as f64 + 1.5) / 100.0;
+        (p / (1.0 - p)).ln()
+    })
+}
+
+/// A table, as bytes, and what became of the ensemble.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Built {
+    /// The whole file.
+    pub bytes: Vec<u8>,
+    /// The largest possible distance between a margin of the table and the exact sum of the
+    /// ensemble's leaves, in the ensemble's units.
+    pub margin_error_max: f64,
+}
+
+/// Why an ensemble cannot become a table.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The feature list is no schema.
+    Features(SchemaError),
+    /// There are no trees.
+    NoTrees,
+    /// Something is over capacity.
+    OverCapacity {
+        /// What is counted, and where.
+        what: String,
+        /// The capacity.
+        max: usize,
+        /// How many there are.
+        got: usize,
+    },
+    /// A number is NaN, infinite, or too large for fixed point.
+    Number {
+        /// Which number.
+        what: String,
+        /// What is accepted.
+        expected: &'static str,
+        /// The number.
+        got: f64,
+    },
+    /// A tree is malformed.
+    Tree {
+        /// Position of the tree.
+        tree: usize,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A golden row has not one value a feature.
+    GoldenRow {
+        /// Position of the row.
+        row: usize,
+        /// Features of the ensemble.
+        expected: usize,
+        /// Values of the row.
+        got: usize,
+    },
+    /// The score map descends.
+    ScoreMap {
+        /// Position of the first entry below its predecessor.
+        index: usize,
+    },
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BuildError::Features(error) => error.fmt(f),
+            BuildError::NoTrees => write!(f, "expected at least 1 tree, got none"),
+            BuildError::OverCapacity { what, max, got } => {
+                write!(f, "expected at most {max} {what} (capacity), got {got}")
+            }
+            BuildError::Number {
+                what,
+                expected,
+                got,
+            } => {
+                write!(f, "{what}: expected {expected}, got {got}")
+            }
+            BuildError::Tree { tree, problem } => write!(f, "tree {tree}: {problem}"),
+            BuildError::GoldenRow { row, expected, got } => {
+                write!(f, "golden row {row}: expected {expected} values, got {got}")
+            }
+            BuildError::ScoreMap { index } => {
+                write!(
+                    f,
+                    "score map: expected ascending margins, entry {index} descends"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for BuildError {}
+
+/// Writes the table of an ensemble.
+///
+/// # Errors
+/// Where the ensemble is malformed, holds a number that is not finite, or is over a capacity.
+pub fn build(ensemble: &Ensemble, options: &BuildOptions) -> Result<Built, BuildError> {
+    check_features(&ensemble.features).map_err(BuildError::Features)?;
+    check_ensemble(ensemble)?;
+    check_options(ensemble, options)?;
+    let lanes = Lanes::of(ensemble)?;
+    let fixed = FixedPoint::of(ensemble, &options.score_map)?;
+
+    let mut parts = Parts::new(ensemble, options, &lanes, &fixed);
+    let (oblivious, any) = by_form(ensemble);
+    parts.add_oblivious(&oblivious, &lanes, &fixed)?;
+    parts.add_any(&any, &lanes, &fixed)?;
+    parts.add_golden(ensemble, options, &fixed);
+    parts.header.oblivious_trees = oblivious.len() as u32;
+    let bytes = parts.lay_out(options)?;
+    Ok(Built {
+        bytes,
+        margin_error_max: fixed.error_max(ensemble),
+    })
+}
+
+/// Writes the content hash of a table's bytes into its header, as after a change.
+pub fn rehash(file: &mut [u8]) {
+    let hash = content_hash(file);
+    if let Some(place) = file.get_mut(HASH_OFFSET..HASH_OFFSET.saturating_add(16)) {
+        place.copy_from_slice(&hash);
+    }
+}
+
+fn over(what: impl Into<String>, max: usize, got: usize) -> Result<(), BuildError> {
+    if got > max {
+        return Err(BuildError::OverCapacity {
+            what: what.into(),
+            max,
+            got,
+        });
+    }
+    Ok(())
+}
+
+fn finite(what: impl Fn() -> String, got: f64) -> Result<(), BuildError> {
+    if got.is_finite() {
+        return Ok(());
+    }
+    Err(BuildError::Number {
+        what: what(),
+        expected: "a finite number",
+        got,
+    })
+}
+
+fn check_ensemble(ensemble: &Ensemble) -> Result<(), BuildError> {
+    if ensemble.trees.is_empty() {
+        return Err(BuildError::NoTrees);
+    }
+    over("trees", TREES_MAX, ensemble.trees.len())?;
+    finite(|| "bias".into(), ensemble.bias)?;
+    for (index, tree) in ensemble.trees.iter().enumerate() {
+        let problem = |problem: String| BuildError::Tree {
+            tree: index,
+            problem,
+        };
+        tree.check().map_err(problem)?;
+        let check_split = |split: &Split| {
+            if usize::from(split.feature) >= ensemble.features.len() {
+                let count = ensemble.features.len();
+                let got = split.feature;
+                return Err(problem(format!(
+                    "expected a feature below {count}, got {got}"
+                )));
+            }
+            finite(
+                || format!("border in tree {index}"),
+                f64::from(split.border),
+            )
+        };
+        tree.splits().try_for_each(|split| check_split(&split))?;
+        tree.leaves()
+            .try_for_each(|leaf| finite(|| format!("leaf in tree {index}"), leaf))?;
+    }
+    Ok(())
+}
+
+fn check_options(ensemble: &Ensemble, options: &BuildOptions) -> Result<(), BuildError> {
+    over("golden rows", GOLDEN_ROWS_MAX, options.golden.len())?;
+    over(
+        "bytes of provenance",
+        PROVENANCE_BYTES_MAX,
+        options.provenance.len(),
+    )?;
+    let expected = ensemble.features.len();
+    for (row, values) in options.golden.iter().enumerate() {
+        if values.len() != expected {
+            return Err(BuildError::GoldenRow {
+                row,
+                expected,
+                got: values.len(),
+            });
+        }
+    }
+    for (index, margin) in options.score_map.iter().enumerate() {
+        finite(|| format!("score map entry {index}"), *margin)?;
+        let before = index
+            .checked_sub(1)
+            .and_then(|before| options.score_map.get(before));
+        if before.is_some_and(|before| before > margin) {
+            return Err(BuildError::ScoreMap { index });
+        }
+    }
+    Ok(())
+}
+
+/// Trees of one form, each with its position in the source.
+type Placed<'a> = Vec<(u32, &'a Tree)>;
+
+fn by_form(ensemble: &Ensemble) -> (Placed<'_>, Placed<'_>) {
+    let placed = ensemble
+        .trees
+        .iter()
+        .enumerate()
+        .map(|(at, tree)| (at as u32, tree));
+    let (mut oblivious, mut any): (Placed<'_>, Placed<'_>) =
+        placed.partition(|(_, tree)| matches!(tree, Tree::Oblivious { .. }));
+    // Deepest first, so that a block's trees are equally deep but for one block a depth.
+    oblivious.sort_by_key(|(_, tree)| std::cmp::Reverse(tree.depth()));
+    any.sort_by_key(|(_, tree)| std::cmp::Reverse(tree.depth()));
+    (oblivious, any)
+}
+
+/// The binary point of a table, and the conversion to it.
+struct FixedPoint {
+    shift: u32,
+}
+
+impl FixedPoint {
+    fn of(ensemble: &Ensemble, score_map: &[f64; SCORE_MAP_LEN]) -> Result<FixedPoint, BuildError> {
+        let largest = |tree: &Tree| tree.leaves().map(f64::abs).fold(0.0, f64::max);
+        let leaf = ensemble.trees.iter().map(largest).fold(0.0, f64::max);
+        let sum: f64 = ensemble.trees.iter().map(largest).sum::<f64>() + ensemble.bias.abs();
+        let map = score_map
+            .iter()
+            .map(|margin| margin.abs())
+            .fold(0.0, f64::max);
+        // Half of MARGIN_MAX leaves room for what rounding adds.
+        let fits = |shift: &u32| {
+            let scale = (*shift as f64).exp2();
+            leaf * scale <= f64::from(i32::MAX)
+                && sum * scale <= (MARGIN_MAX / 2) as f64
+                && map * scale <= (MARGIN_MAX / 2) as f64
+        };
+        let expected = "leaves, bias and score map that fit 32 and 53 bits";
+        (0..=MARGIN_SHIFT_MAX)
+            .rev()
+            .find(fits)
+            .map(|shift| FixedPoint { shift })
+            .ok_or(BuildError::Number {
+                what: "largest leaf, sum of leaves or score".into(),
+                expected,
+                got: sum.max(map),
+            })
+    }
+
+    fn scale(&self) -> f64 {
+        f64::from(self.shift).exp2()
+    }
+
+    fn leaf(&self, value: f64) -> i32 {
+        (value * self.scale()).round_ties_even() as i32
+    }
+
+    fn margin(&self, value: f64) -> i64 {
+        (value * self.scale()).round_ties_even() as i64
+    }
+
+    fn error_max(&self, ensemble: &Ensemble) -> f64 {
+        let leaf = |value: f64| (f64::from(self.leaf(value)) / self.scale() - value).abs();
+        let tree = |tree: &Tree| tree.leaves().map(leaf).fold(0.0, f64::max);
+        let bias = (self.margin(ensemble.bias) as f64 / self.scale() - ensemble.bias).abs();
+        ensemble.trees.iter().map(tree).sum::<f64>() + bias
+    }
+}
+
+/// The sections in the making.
+struct Parts {
+    header: Header,
+    sections: [Vec<u8>; SECTION_COUNT],
+    counts: [usize; SECTION_COUNT],
+    margin_min: i64,
+    margin_max: i64,
+}
+
+impl Parts {
+    fn new(
+        ensemble: &Ensemble,
+        options: &BuildOptions,
+        lanes: &Lanes,
+        fixed: &FixedPoint,
+    ) -> Parts {
+        let bias = fixed.margin(ensemble.bias);
+        let mut parts = Parts {
+            header: Header::zeroed(),
+            sections: Default::default(),
+            counts: [0; SECTION_COUNT],
+            margin_min: bias,
+            margin_max: bias,
+        };
+        for feature in &ensemble.features {
+            let mut record = FeatureRecord::zeroed();
+            record.name_bytes = feature.name.len() as u8;
+            record.kind = feature.kind as u8;
+            for (to, from) in record.name.iter_mut().zip(feature.name.bytes()) {
+                *to = from;
+            }
+            parts.push(Section::Features, &record);
+        }
+        let named = ensemble
+            .features
+            .iter()
+            .map(|f| (f.name.as_bytes(), f.kind as u8));
+        parts.header = Header {
+            magic: MAGIC,
+            byte_order: BYTE_ORDER,
+            format_version: FORMAT_VERSION,
+            generation: options.generation,
+            created_at: options.created_at,
+            fingerprint: fingerprint(named),
+            margin_shift: fixed.shift,
+            lanes_used: lanes.records().len() as u32,
+            bias,
+            ..Header::zeroed()
+        };
+        parts.add_lanes(lanes);
+        for margin in &options.score_map {
+            parts.push(Section::ScoreMap, &fixed.margin(*margin));
+        }
+        parts
+    }
+
+    fn push<T: bytemuck::NoUninit>(&mut self, section: Section, record: &T) {
+        if let Some(bytes) = self.sections.get_mut(section as usize) {
+            bytes.extend_from_slice(bytemuck::bytes_of(record));
+        }
+        if let Some(count) = self.counts.get_mut(section as usize) {
+            *count = count.saturating_add(1);
+        }
+    }
+
+    fn count(&self, section: Section) -> usize {
+        self.counts
+            .get(section as usize)
+            .copied()
+            .unwrap_or_default()
+    }
+
+    fn add_lanes(&mut self, lanes: &Lanes) {
+        for group in lanes.records().chunks(GROUP_LANES) {
+            let start = self.count(Section::Borders) as u32;
+            let ranks = group
+                .iter()
+                .map(|lane| lane.borders.len())
+                .max()
+                .unwrap_or_default();
+            for rank in 0..ranks {
+                let border = |lane: usize| {
+                    let borders = group.get(lane).map(|lane| lane.borders.as_slice());
+                    borders
+                        .and_then(|all| all.get(rank))
+                        .copied()
+                        .unwrap_or(f32::INFINITY)
+                };
+                let record: [f32; GROUP_LANES] = std::array::from_fn(border);
+                self.push(Section::Borders, &record);
+            }
+            self.push(
+                Section::Groups,
+                &GroupRecord {
+                    start,
+                    ranks: ranks as u32,
+                },
+            );
+            for at in 0..GROUP_LANES {
+                let record = group
+                    .get(at)
+                    .map_or(LaneRecord::zeroed(), |lane| lane.record());
+                self.push(Section::Lanes, &record);
+            }
+        }
+    }
+
+    fn widen(&mut self, leaves: impl Iterator<Item = i32>) {
+        let (mut min, mut max) = (i32::MAX, i32::MIN);
+        for leaf in leaves {
+            (min, max) = (min.min(leaf), max.max(leaf));
+        }
+        self.margin_min = self.margin_min.saturating_add(i64::from(min));
+        self.margin_max = self.margin_max.saturating_add(i64::from(max));
+    }
+
+    fn add_oblivious(
+        &mut self,
+        trees: &Placed<'_>,
+        lanes: &Lanes,
+        fixed: &FixedPoint,
+    ) -> Result<(), BuildError> {
+        let leaves: usize = trees.iter().map(|(_, tree)| tree.leaves().count()).sum();
+        over(
+            "leaves of oblivious trees",
+            LEAVES_MAX.saturating_sub(1),
+            leaves,
+        )?;
+        for block in trees.chunks(BLOCK_TREES) {
+            self.add_levels(block, lanes)?;
+            for (source, tree) in block {
+                let start = self.count(Section::Leaves) as u32;
+                self.push(Section::LeafStarts, &start);
+                self.push(Section::Sources, source);
+                self.widen(tree.leaves().map(|leaf| fixed.leaf(leaf)));
+                for leaf in tree.leaves() {
+                    self.push(Section::Leaves, &fixed.leaf(leaf));
+                }
+            }
+        }
+        let padding = self
+            .count(Section::LeafStarts)
+            .next_multiple_of(BLOCK_TREES);
+        if padding > self.count(Section::LeafStarts) {
+            let zero_leaf = self.count(Section::Leaves) as u32;
+            self.push(Section::Leaves, &0i32);
+            while self.count(Section::LeafStarts) < padding {
+                self.push(Section::LeafStarts, &zero_leaf);
+                self.push(Section::Sources, &u32::MAX);
+            }
+        }
+        Ok(())
+    }
+
+    fn add_levels(&mut self, block: &[(u32, &Tree)], lanes: &Lanes) -> Result<(), BuildError> {
+        let levels = block
+            .iter()
+            .map(|(_, tree)| tree.depth())
+            .max()
+            .unwrap_or_default();
+        let start = self.count(Section::Levels) as u32;
+        self.push(
+            Section::Blocks,
+            &BlockRecord {
+                start,
+                levels: levels as u32,
+            },
+        );
+        for level in 0..levels {
+            let mut record = LevelRecord::zeroed();
+            record.thresholds = [NEVER; BLOCK_TREES];
+            let places = record.lanes.iter_mut().zip(&mut record.thresholds);
+            for ((lane, threshold), (_, tree)) in places.zip(block) {
+                if let Some(split) = tree.level(level) {
+                    let found = lanes.find(split)?;
+                    (*lane, *threshold) = (found.lane, found.threshold);
+                }
+            }
+            self.push(Section::Levels, &record);
+        }
+        Ok(())
+    }
+
+    fn add_any(
+        &mut self,
+        trees: &Placed<'_>,
+        lanes: &Lanes,
+        fixed: &FixedPoint,
+    ) -> Result<(), BuildError> {
+        let nodes: usize = trees.iter().map(|(_, tree)| tree.node_count()).sum();
+        over("nodes of trees of any shape", LEAVES_MAX, nodes)?;
+        for (source, tree) in trees {
+            let start = self.count(Section::Nodes) as u32;
+            let nodes = tree.breadth_first();
+            for (at, node) in nodes.iter().enumerate() {
+                let record = match node.split {
+                    Some(split) => {
+                        let Threshold { lane, threshold } = lanes.find(&split)?;
+                        NodeRecord {
+                            lane,
+                            threshold,
+                            child: node.child as u16,
+                            value: 0,
+                        }
+                    }
+                    None => {
+                        let (child, value) = (at as u16, fixed.leaf(node.value));
+                        NodeRecord {
+                            lane: 0,
+                            threshold: NEVER,
+                            child,
+                            value,
+                        }
+                    }
+                };
+                self.push(Section::Nodes, &record);
+            }
+            self.widen(tree.leaves().map(|leaf| fixed.leaf(leaf)));
+            let (nodes, depth) = (nodes.len() as u32, tree.depth() as u32);
+            self.push(
+                Section::Trees,
+                &TreeRecord {
+                    start,
+                    nodes,
+                    depth,
+                    source: *source,
+                },
+            );
+        }
+        Ok(())
+    }
+
+    /// Golden margins come from a plain walk of the ensemble, not from a kernel: so a golden row
+    /// also checks this writer.
+    fn add_golden(&mut self, ensemble: &Ensemble, options: &BuildOptions, fixed: &FixedPoint) {
+        for row in &options.golden {
+            let mut margin = fixed.margin(ensemble.bias);
+            for tree in &ensemble.trees {
+                margin = margin.saturating_add(i64::from(fixed.leaf(tree.value(row))));
+            }
+            let mut record = margin.to_le_bytes().to_vec();
+            record.extend(row.iter().flat_map(|value| value.to_le_bytes()));
+            record.resize(golden_bytes(row.len()), 0);
+            if let Some(bytes) = self.sections.get_mut(Section::Golden as usize) {
+                bytes.extend_from_slice(&record);
+            }
+            if let Some(count) = self.counts.get_mut(Section::Golden as usize) {
+                *count = count.saturating_add(1);
+            }
+        }
+    }
+
+    fn lay_out(mut self, options: &BuildOptions) -> Result<Vec<u8>, BuildError> {
+        if let Some(bytes) = self.sections.get_mut(Section::Provenance as usize) {
+            bytes.extend_from_slice(options.provenance.as_bytes());
+        }
+        if let Some(count) = self.counts.get_mut(Section::Provenance as usize) {
+            *count = options.provenance.len();
+        }
+        (self.header.margin_min, self.header.margin_max) = (self.margin_min, self.margin_max);
+        let mut file = vec![0; HEADER_BYTES];
+        let fields = self.header.counts.iter_mut().zip(&mut self.header.offsets);
+        for ((count, offset), (section, records)) in
+            fields.zip(self.sections.iter().zip(&self.counts))
+        {
+            (*count, *offset) = (*records as u32, file.len() as u64);
+            file.extend_from_slice(section);
+            file.resize(file.len().next_multiple_of(ALIGN), 0);
+        }
+        over("bytes of a table", TABLE_BYTES_MAX, file.len())?;
+        self.header.file_bytes = file.len() as u64;
+        if let Some(place) = file.get_mut(..HEADER_BYTES) {
+            place.copy_from_slice(bytemuck::bytes_of(&self.header));
+        }
+        rehash(&mut file);
+        Ok(file)
+    }
+}

@@ -1,0 +1,134 @@
+//! Seals a file's bytes: a private copy that nobody can change, truncate or delete.
+
+use crate::error::{Detail, OpenError};
+use crate::limits::TABLE_BYTES_MAX;
+use memmap2::Mmap;
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+/// Bytes that cannot change any more, aligned to a page, and present in memory.
+///
+/// The bytes are copied into an anonymous memory file that is then sealed against writing,
+/// growing and shrinking, mapped read-only and prefaulted. What happens to the original file
+/// afterwards reaches no reader: neither a changed byte nor a SIGBUS (invariant T1).
+#[derive(Debug)]
+pub struct Sealed {
+    map: Mmap,
+}
+
+impl Sealed {
+    /// Seals a copy of a file.
+    ///
+    /// # Errors
+    /// `Io`, `Empty`, `TooLarge`, `Changing` or `Seal`.
+    pub fn from_file(path: &Path) -> Result<Sealed, OpenError> {
+        let at = path.display().to_string();
+        let io = |error: io::Error| OpenError::Io(Detail::new(&at, "a readable file", error));
+        // Asked before opening: to open a pipe would wait for its writer.
+        if !std::fs::metadata(path).map_err(io)?.is_file() {
+            return Err(OpenError::Io(Detail::new(
+                &at,
+                "a regular file",
+                "something else",
+            )));
+        }
+        let file = File::open(path).map_err(io)?;
+        let meta = file.metadata().map_err(io)?;
+        check_bytes(&at, meta.len())?;
+        // One byte more than expected, so that a file which grows meanwhile is noticed.
+        Sealed::copy(&at, file.take(meta.len().saturating_add(1)), meta.len())
+    }
+
+    /// Seals a copy of bytes in memory.
+    ///
+    /// # Errors
+    /// `Empty`, `TooLarge` or `Seal`.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Sealed, OpenError> {
+        let len = bytes.len() as u64;
+        check_bytes("bytes", len)?;
+        Sealed::copy("bytes", bytes, len)
+    }
+
+    /// The sealed bytes.
+    #[inline]
+    pub fn bytes(&self) -> &[u8] {
+        &self.map
+    }
+
+    fn copy(at: &str, mut from: impl Read, len: u64) -> Result<Sealed, OpenError> {
+        let seal = |error: io::Error| {
+            OpenError::Seal(Detail::new(
+                at,
+                "memory that can be sealed and mapped",
+                error,
+            ))
+        };
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let mut memory: File = memfd_create("hedgerow-table", flags)
+            .map_err(io::Error::from)
+            .map_err(seal)?
+            .into();
+        let copied = copy_all(&mut from, &mut memory).map_err(|failed| match failed {
+            CopyError::Read(error) => OpenError::Io(Detail::new(at, "a readable file", error)),
+            CopyError::Write(error) => seal(error),
+        })?;
+        if copied != len {
+            return Err(OpenError::Changing(Detail::new(
+                at,
+                format!("{len} bytes"),
+                copied,
+            )));
+        }
+        let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+        fcntl_add_seals(&memory, seals)
+            .map_err(io::Error::from)
+            .map_err(seal)?;
+        // Private: before Linux 6.7 even a read-only shared mapping of a write-sealed memory file
+        // is refused. Populated: the hot path takes no page fault (invariant H).
+        let mut options = memmap2::MmapOptions::new();
+        options.populate();
+        // SAFETY: T1 (the mapped bytes never change). The memory file is anonymous, this function
+        // holds its only descriptor, and the seals set above refuse every later write, truncation
+        // and extension.
+        let map = unsafe { options.map_copy_read_only(&memory) }.map_err(seal)?;
+        Ok(Sealed { map })
+    }
+}
+
+enum CopyError {
+    Read(io::Error),
+    Write(io::Error),
+}
+
+fn copy_all(from: &mut impl Read, to: &mut impl Write) -> Result<u64, CopyError> {
+    let mut chunk = vec![0u8; 256 * 1024];
+    let mut copied = 0u64;
+    loop {
+        let read = match from.read(&mut chunk) {
+            Ok(0) => return Ok(copied),
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(CopyError::Read(error)),
+        };
+        to.write_all(chunk.get(..read).unwrap_or_default())
+            .map_err(CopyError::Write)?;
+        copied = copied.saturating_add(read as u64);
+    }
+}
+
+fn check_bytes(at: &str, len: u64) -> Result<(), OpenError> {
+    if len == 0 {
+        return Err(OpenError::Empty(Detail::new(at, "a table", "0 bytes")));
+    }
+    if len > TABLE_BYTES_MAX as u64 {
+        let most = format!("at most {TABLE_BYTES_MAX} bytes");
+        return Err(OpenError::TooLarge(Detail::new(
+            at,
+            most,
+            format!("{len} bytes"),
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,64 @@
+//! A table's sections as slices, cast once from the validated bytes.
+
+use super::format::*;
+use super::mapping::Sealed;
+use super::validate::Validated;
+use crate::limits::SCORE_MAP_LEN;
+use bytemuck::Pod;
+
+/// The sections that kernels read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct View<'a> {
+    pub(crate) lanes: &'a [LaneRecord],
+    pub(crate) groups: &'a [GroupRecord],
+    pub(crate) borders: &'a [[f32; GROUP_LANES]],
+    pub(crate) blocks: &'a [BlockRecord],
+    pub(crate) levels: &'a [LevelRecord],
+    pub(crate) leaf_starts: &'a [u32],
+    pub(crate) sources: &'a [u32],
+    pub(crate) leaves: &'a [i32],
+    pub(crate) trees: &'a [TreeRecord],
+    pub(crate) nodes: &'a [NodeRecord],
+    pub(crate) score_map: &'a [i64; SCORE_MAP_LEN],
+    pub(crate) features: &'a [FeatureRecord],
+    pub(crate) golden: &'a [u8],
+    pub(crate) provenance: &'a [u8],
+    pub(crate) bias: i64,
+}
+
+impl View<'static> {
+    /// The view of sealed, validated bytes. The caller keeps `sealed` alive as long as the view,
+    /// and hands it out for no longer.
+    pub(super) fn of(sealed: &Sealed, validated: &Validated) -> Option<View<'static>> {
+        Some(View {
+            lanes: section(sealed, validated, Section::Lanes)?,
+            groups: section(sealed, validated, Section::Groups)?,
+            borders: section(sealed, validated, Section::Borders)?,
+            blocks: section(sealed, validated, Section::Blocks)?,
+            levels: section(sealed, validated, Section::Levels)?,
+            leaf_starts: section(sealed, validated, Section::LeafStarts)?,
+            sources: section(sealed, validated, Section::Sources)?,
+            leaves: section(sealed, validated, Section::Leaves)?,
+            trees: section(sealed, validated, Section::Trees)?,
+            nodes: section(sealed, validated, Section::Nodes)?,
+            score_map: section(sealed, validated, Section::ScoreMap)?.first_chunk()?,
+            features: section(sealed, validated, Section::Features)?,
+            golden: section(sealed, validated, Section::Golden)?,
+            provenance: section(sealed, validated, Section::Provenance)?,
+            bias: validated.header().bias,
+        })
+    }
+}
+
+fn section<T: Pod>(
+    sealed: &Sealed,
+    validated: &Validated,
+    section: Section,
+) -> Option<&'static [T]> {
+    let bytes = sealed.bytes().get(validated.range(section))?;
+    let records: &[T] = bytemuck::try_cast_slice(bytes).ok()?;
+    // SAFETY: T1 (sealed bytes neither change nor move; made true by Sealed::copy). Only
+    // Table::from_sealed calls this; it puts the view beside the mapping that the view points
+    // into, and Table::view shortens the lifetime to that of the table.
+    Some(unsafe { std::slice::from_raw_parts(records.as_ptr(), records.len()) })
+}
