@@ -148,10 +148,7 @@ pub fn named(count: usize) -> Vec<Feature> {
 /// A row that often hits borders, zeros, missing and infinite values.
 pub fn random_row(ensemble: &Ensemble, random: &mut Random) -> Vec<f32> {
     let value = |random: &mut Random| match random.below(5) {
-        0 => {
-            let special = SPECIAL[random.below(SPECIAL.len() as u64) as usize];
-            special
-        }
+        0 => SPECIAL[random.below(SPECIAL.len() as u64) as usize],
         1 => border(random).next_up(),
         2 => border(random).next_down(),
         _ => border(random),

@@ -1,0 +1,284 @@
+//! Checks trees of both forms, and the margins that they can attain.
+
+use super::lanes::check_split;
+use super::{Check, Parts, at_most, exactly};
+use crate::error::{Detail, OpenError};
+use crate::limits::*;
+use crate::table::format::*;
+
+/// The smallest and largest margins that are attainable so far.
+pub(super) struct Margins {
+    min: i64,
+    max: i64,
+}
+
+impl Margins {
+    pub(super) fn new(bias: i64, shift: u32) -> Check<Margins> {
+        if shift > MARGIN_SHIFT_MAX {
+            let most = format!("at most {MARGIN_SHIFT_MAX}");
+            return Err(OpenError::MarginShift(Detail::new(
+                "header.margin_shift",
+                most,
+                shift,
+            )));
+        }
+        let margins = Margins {
+            min: bias,
+            max: bias,
+        };
+        margins.check("header.bias")?;
+        Ok(margins)
+    }
+
+    fn check(&self, at: &str) -> Check<()> {
+        let most = MARGIN_MAX.unsigned_abs();
+        for got in [self.min, self.max] {
+            if got.unsigned_abs() > most {
+                let expected = format!("a magnitude of at most {most}");
+                return Err(OpenError::MarginRange(Detail::new(at, expected, got)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a tree. Trees are few enough, and leaves narrow enough, that sums cannot overflow.
+    fn add(&mut self, leaves: impl Iterator<Item = i32>) {
+        let (mut min, mut max) = (i32::MAX, i32::MIN);
+        for leaf in leaves {
+            (min, max) = (min.min(leaf), max.max(leaf));
+        }
+        self.min = self.min.saturating_add(i64::from(min));
+        self.max = self.max.saturating_add(i64::from(max));
+    }
+
+    pub(super) fn check_against(&self, header: &Header) -> Check<()> {
+        self.check("attainable margins")?;
+        let pairs = [
+            ("header.margin_min", self.min, header.margin_min),
+            ("header.margin_max", self.max, header.margin_max),
+        ];
+        for (at, expected, got) in pairs {
+            if expected != got {
+                return Err(OpenError::MarginRange(Detail::new(at, expected, got)));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Which positions of the source have been taken by a tree.
+pub(super) struct Sources {
+    taken: Vec<bool>,
+}
+
+impl Sources {
+    pub(super) fn new(parts: &Parts<'_>) -> Check<Sources> {
+        let any = parts.records::<TreeRecord>(Section::Trees)?.len();
+        let count = any.saturating_add(parts.header.oblivious_trees as usize);
+        Ok(Sources {
+            taken: vec![false; count],
+        })
+    }
+
+    fn take(&mut self, source: u32, at: impl Fn() -> String) -> Check<()> {
+        let count = self.taken.len();
+        match self.taken.get_mut(source as usize) {
+            Some(taken) if !*taken => {
+                *taken = true;
+                Ok(())
+            }
+            _ => {
+                let expected = format!("a position below {count} of its own");
+                Err(OpenError::TreeOrder(Detail::new(at(), expected, source)))
+            }
+        }
+    }
+}
+
+pub(super) fn check_oblivious(
+    parts: &Parts<'_>,
+    lanes: &[LaneRecord],
+    margins: &mut Margins,
+    sources: &mut Sources,
+) -> Check<()> {
+    let blocks: &[BlockRecord] = parts.records(Section::Blocks)?;
+    let levels: &[LevelRecord] = parts.records(Section::Levels)?;
+    let leaves: &[i32] = parts.records(Section::Leaves)?;
+    let starts: &[u32] = parts.records(Section::LeafStarts)?;
+    let places: &[u32] = parts.records(Section::Sources)?;
+    let trees = parts.header.oblivious_trees as usize;
+    let (mut level_start, mut leaf_start) = (0usize, 0usize);
+    let slots = starts.chunks(BLOCK_TREES).zip(places.chunks(BLOCK_TREES));
+    for (index, (block, (starts, places))) in blocks.iter().zip(slots).enumerate() {
+        exactly(
+            &format!("blocks[{index}].start"),
+            level_start,
+            block.start as usize,
+        )?;
+        at_most(
+            &format!("blocks[{index}].levels"),
+            OBLIVIOUS_DEPTH_MAX,
+            block.levels as usize,
+        )?;
+        let level_end = level_start.saturating_add(block.levels as usize);
+        let Some(levels) = levels.get(level_start..level_end) else {
+            return Err(OpenError::CountMismatch(Detail::new(
+                "levels",
+                level_end,
+                levels.len(),
+            )));
+        };
+        level_start = level_end;
+        for (slot, (start, source)) in starts.iter().zip(places).enumerate() {
+            let tree = index.saturating_mul(BLOCK_TREES).saturating_add(slot);
+            let depth = check_tree_levels(levels, slot, tree, lanes)?;
+            let at = |field: &str| format!("{field}[{tree}]");
+            if *start as usize != leaf_start {
+                return Err(OpenError::LeafIndex(Detail::new(
+                    at("leaf_starts"),
+                    leaf_start,
+                    start,
+                )));
+            }
+            let end = leaf_start.saturating_add(1usize << depth);
+            let Some(own) = leaves.get(leaf_start..end) else {
+                let (most, got) = (format!("leaves within {}", leaves.len()), end);
+                return Err(OpenError::LeafIndex(Detail::new(
+                    at("leaf_starts"),
+                    most,
+                    got,
+                )));
+            };
+            if tree < trees {
+                margins.add(own.iter().copied());
+                sources.take(*source, || at("sources"))?;
+                leaf_start = end;
+            } else if *source != u32::MAX || own != [0] {
+                let got = format!("source {source}, leaves {own:?}");
+                let detail = Detail::new(at("sources"), "source 4294967295, leaves [0]", got);
+                return Err(OpenError::Padding(detail));
+            }
+        }
+    }
+    exactly("levels", level_start, levels.len())?;
+    // Padding shares one zero leaf at the end.
+    let padded = usize::from(!trees.is_multiple_of(BLOCK_TREES));
+    exactly("leaves", leaf_start.saturating_add(padded), leaves.len())
+}
+
+/// Returns the depth of an oblivious tree: levels in use come first, padding after them.
+fn check_tree_levels(
+    levels: &[LevelRecord],
+    slot: usize,
+    tree: usize,
+    lanes: &[LaneRecord],
+) -> Check<usize> {
+    let mut depth = 0usize;
+    for (level, record) in levels.iter().enumerate() {
+        let at = || format!("level {level} of oblivious tree {tree}");
+        let lane = record.lanes.get(slot).copied().unwrap_or_default();
+        let threshold = record.thresholds.get(slot).copied().unwrap_or_default();
+        if check_split(lanes, lane, threshold, at)? {
+            if depth != level {
+                return Err(OpenError::Padding(Detail::new(at(), "no split", "a split")));
+            }
+            depth = depth.saturating_add(1);
+        }
+    }
+    Ok(depth)
+}
+
+pub(super) fn check_trees(
+    parts: &Parts<'_>,
+    lanes: &[LaneRecord],
+    margins: &mut Margins,
+    sources: &mut Sources,
+) -> Check<()> {
+    let trees: &[TreeRecord] = parts.records(Section::Trees)?;
+    let nodes: &[NodeRecord] = parts.records(Section::Nodes)?;
+    let mut depths = Vec::with_capacity(TREE_NODES_MAX);
+    let mut start = 0usize;
+    for (index, tree) in trees.iter().enumerate() {
+        let at = |field: &str| format!("trees[{index}].{field}");
+        exactly(&at("start"), start, tree.start as usize)?;
+        at_most(&at("nodes"), TREE_NODES_MAX, tree.nodes as usize)?;
+        let end = start.saturating_add(tree.nodes as usize);
+        let Some(own) = nodes.get(start..end).filter(|own| !own.is_empty()) else {
+            let expected = format!("1 to {} nodes", nodes.len().saturating_sub(start));
+            return Err(OpenError::CountMismatch(Detail::new(
+                at("nodes"),
+                expected,
+                tree.nodes,
+            )));
+        };
+        let depth = check_nodes(index, own, lanes, &mut depths)?;
+        if depth > TREE_DEPTH_MAX || tree.depth as usize != depth {
+            let expected = format!("{depth}, at most {TREE_DEPTH_MAX}");
+            return Err(OpenError::TooDeep(Detail::new(
+                at("depth"),
+                expected,
+                tree.depth,
+            )));
+        }
+        margins.add(
+            own.iter()
+                .filter(|node| node.threshold == NEVER)
+                .map(|node| node.value),
+        );
+        sources.take(tree.source, || at("source"))?;
+        start = end;
+    }
+    exactly("nodes", start, nodes.len())
+}
+
+/// Returns the depth of a tree whose nodes stand breadth first: then the children of the `k`-th
+/// split are the nodes `2k + 1` and `2k + 2`, and there is no other way to write the tree.
+fn check_nodes(
+    tree: usize,
+    nodes: &[NodeRecord],
+    lanes: &[LaneRecord],
+    depths: &mut Vec<usize>,
+) -> Check<usize> {
+    depths.clear();
+    depths.push(0);
+    let mut deepest = 0;
+    for (index, node) in nodes.iter().enumerate() {
+        let at = || format!("node {index} of tree {tree}");
+        let Some(depth) = depths.get(index).copied() else {
+            return Err(OpenError::Cycle(Detail::new(
+                at(),
+                "a parent before it",
+                "none",
+            )));
+        };
+        deepest = deepest.max(depth);
+        let child = usize::from(node.child);
+        if !check_split(lanes, node.lane, node.threshold, at)? {
+            if child != index {
+                return Err(OpenError::ChildIndex(Detail::new(
+                    at(),
+                    "itself, as a leaf",
+                    child,
+                )));
+            }
+            continue;
+        }
+        if child.saturating_add(1) >= nodes.len() {
+            let below = format!("children below {}", nodes.len());
+            return Err(OpenError::ChildIndex(Detail::new(at(), below, child)));
+        }
+        if child != depths.len() {
+            let expected = format!("the children {}", depths.len());
+            return Err(OpenError::Cycle(Detail::new(at(), expected, child)));
+        }
+        if node.value != 0 {
+            return Err(OpenError::Reserved(Detail::new(
+                at(),
+                "value 0 in a split",
+                node.value,
+            )));
+        }
+        depths.extend([depth.saturating_add(1); 2]);
+    }
+    Ok(deepest)
+}
