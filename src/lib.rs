@@ -1,5 +1,6 @@
 //! hedgerow: a lock-free per-core bot-scoring engine for tree ensembles, one request at a time.
 
+pub mod http;
 pub mod limits;
 pub mod row;
 pub mod schema;
