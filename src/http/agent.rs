@@ -52,7 +52,6 @@ enum Word {
     Tool,
     Automation,
     Bot,
-    Human,
 }
 
 /// What a User-Agent says.
@@ -150,6 +149,7 @@ impl Agent {
                     cursor.head = 0;
                     cursor.tail = 0;
                     cursor.product = cursor.before == b' ';
+                    agent.contact |= cursor.before == b'@';
                 }
                 cursor.tail = (cursor.tail << 8) | u64::from(lower);
                 cursor.letters = cursor.letters.saturating_add(1);
@@ -187,7 +187,6 @@ impl Agent {
             b';' if cursor.comments == 1 && cursor.depth != 0 => {
                 self.semicolons = self.semicolons.saturating_add(1);
             }
-            b'@' => self.contact = true,
             b'/' if cursor.before == b'/' => self.contact = true,
             b'"' | b'\'' | b'<' | b'>' | b'{' | b'}' | b'$' | b'\\' | b'`' | b'%' => {
                 self.odd_bytes = true;
@@ -281,7 +280,10 @@ impl Agent {
                 && webkit
                 && (self.webkit.major, self.webkit.minor) != (537, 36),
             // Safari left Windows with version 5.
-            self.platform == Platform::Windows && self.version.major > 5 && self.chrome.parts == 0,
+            self.platform == Platform::Windows
+                && self.has.safari
+                && self.version.major > 5
+                && self.chrome.parts == 0,
             browser && self.platform == Platform::None,
             self.has.old_engine && self.chrome.parts != 0 && !self.edge,
         ];
@@ -410,14 +412,14 @@ fn classify(head: u64, tail: u64) -> Word {
             "apachebench" "siege" "jmeter" "nmap" "nikto" "sqlmap" "masscan" "zgrab" "nuclei"
             "gobuster" "wpscan" "dirbuster" "fasthttp" "go" "mechanize" "superagent" "dart" "rust"
             "dalvik" "cfnetwork" "powershell" "aria" "git" "apt" "colly" "needle" "ktor" "resty"
-            "http" "https" "client" "request" "requests" "typhoeus" "httrack" "feedparser";
+            "client" "request" "requests" "typhoeus" "httrack" "feedparser";
         Automation: "headlesschrome" "phantomjs" "selenium" "puppeteer" "playwright" "webdriver"
             "slimerjs" "casperjs" "cypress" "lighthouse" "splash" "htmlunit" "nightmare" "zombie"
             "chromedriver" "geckodriver" "testcafe" "electronbot" "prerender" "rendertron";
         Bot: "bots" "crawl" "crawling" "crawlers" "spiders" "scan" "scanning" "slurp" "indexer"
             "fetch" "validator" "archive" "uptime" "ping" "probe" "check" "monitoring" "research"
             "harvest" "analysis" "security" "inspect" "facebookexternalhit" "feed" "feeds" "rss";
-        Human: "cubot";
+        Other: "cubot";
     }
     if let Some(platform) = platform(head) {
         return Word::Platform(platform);
@@ -437,7 +439,7 @@ fn classify(head: u64, tail: u64) -> Word {
     if bot {
         return Word::Bot;
     }
-    if ends(tail, "client") || ends(tail, "http") {
+    if ends(tail, "client") || (ends(tail, "http") && head != key("http")) {
         return Word::Tool;
     }
     Word::Other

@@ -100,11 +100,8 @@ impl Parts<'_> {
         let accept = self.accept.filter(|accept| accept.document)?;
         match self.agent.family {
             Family::None => None,
-            Family::Chromium => Some(
-                !accept.navigation
-                    || !accept.images
-                    || (self.chromium()? >= 80) && !accept.exchange,
-            ),
+            // Brave and others leave signed exchanges out: their absence tells nothing.
+            Family::Chromium => Some(!accept.navigation || !accept.images),
             Family::Firefox => Some(!accept.navigation || accept.exchange),
             Family::Safari => Some(!accept.navigation || accept.images || accept.exchange),
         }
@@ -125,9 +122,11 @@ impl Parts<'_> {
         let zstd = match agent.family {
             Family::Chromium => agent.chrome.major >= 118,
             Family::Firefox => agent.firefox.major >= 125,
-            _ => false,
+            Family::Safari => agent.version.major >= 26,
+            Family::None => false,
         };
         let br_due = self.is_https()
+            && !self.has(Name::WebSocketKey)
             && match agent.family {
                 Family::Chromium => agent.chrome.major >= 52,
                 Family::Firefox => agent.firefox.major >= 45,
@@ -152,9 +151,15 @@ impl Parts<'_> {
         Some(odd)
     }
 
+    /// Chromium's CORS preflights carry fewer headers than what they precede.
+    fn is_preflight(&self) -> bool {
+        self.request.method == b"OPTIONS"
+    }
+
     /// No sec-ch-ua where it is due.
     pub fn hints_missing(&self) -> Option<bool> {
-        (self.is_https() && self.chromium()? >= 90).then_some(self.brands.is_none())
+        let due = self.is_https() && self.chromium()? >= 90 && !self.is_preflight();
+        (due && !self.has(Name::WebSocketKey)).then_some(self.brands.is_none())
     }
 
     /// sec-ch-ua from a browser that has none.
@@ -212,7 +217,7 @@ impl Parts<'_> {
 
     /// What browsers send over TLS only.
     pub fn secure_on_plain(&self) -> Option<bool> {
-        (self.request.scheme == Scheme::Http).then_some(
+        (self.request.scheme == Scheme::Http && !self.is_preflight()).then_some(
             self.has(Name::ChUa) || self.has(Name::FetchMode) || self.has(Name::FetchSite),
         )
     }
@@ -221,12 +226,10 @@ impl Parts<'_> {
     pub fn fetch_missing(&self) -> Option<bool> {
         let agent = self.agent;
         let due = match agent.family {
-            Family::None => false,
             Family::Chromium => agent.chrome.major >= 80,
             Family::Firefox => agent.firefox.major >= 90,
-            Family::Safari => {
-                (agent.version.major, agent.version.minor) >= (16, 4) && self.has(Name::Accept)
-            }
+            // Safari's start depends on the system, and differs between kinds of request.
+            Family::Safari | Family::None => false,
         };
         let websocket = self.has(Name::WebSocketKey);
         (due && self.is_https() && !websocket)
@@ -243,6 +246,9 @@ impl Parts<'_> {
     /// Some of site, mode and dest; the first versions had no dest.
     pub fn fetch_incomplete(&self) -> Option<bool> {
         let (site, mode, dest) = self.fetch()?;
+        if self.is_preflight() {
+            return None;
+        }
         let young = self.chromium().is_some_and(|major| major < 80);
         Some(site.is_none() || mode.is_none() || (dest.is_none() && !young))
     }

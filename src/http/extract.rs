@@ -199,7 +199,12 @@ impl Fill<'_> {
             self.count(Id::OddCase, headers.odd_case, 15);
             self.flag(Id::HostFirst, headers.host_first);
         }
+        // Media, WebSocket handshakes and preflights take other ways through a browser.
+        let special = headers.has(Name::Range)
+            || headers.has(Name::WebSocketKey)
+            || request.method == b"OPTIONS";
         let inversions = match agent.family {
+            _ if special => None,
             Family::Chromium => Some(headers.inversions(chromium_rank)),
             Family::Firefox => Some(headers.inversions(firefox_rank)),
             _ => None,
@@ -212,7 +217,7 @@ impl Fill<'_> {
             Id::AcceptBeforeEncoding,
             headers.before(Name::Accept, encoding),
         );
-        if agent.family == Family::Chromium {
+        if agent.family == Family::Chromium && agent.chrome.major >= 85 && !special {
             let language_first = headers.before(Name::AcceptLanguage, encoding);
             self.maybe(Id::LanguageBeforeEncoding, language_first);
         }

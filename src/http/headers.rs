@@ -221,11 +221,11 @@ pub(super) fn chromium_rank(name: Name) -> u8 {
         Name::CacheControl | Name::Pragma | Name::ContentLength => 3,
         Name::ChUa | Name::ChMobile | Name::ChPlatform | Name::Uir | Name::UserAgent => 4,
         Name::Accept | Name::Origin | Name::ContentType => 4,
-        Name::FetchSite | Name::FetchMode | Name::FetchUser | Name::FetchDest => 5,
-        Name::Referer => 6,
-        Name::AcceptEncoding => 7,
-        Name::AcceptLanguage => 8,
-        Name::Cookie | Name::Priority => 9,
+        Name::FetchSite | Name::FetchMode | Name::FetchUser | Name::FetchDest => 4,
+        Name::Referer => 5,
+        // Chromium up to 80 sends the language first in some requests to other origins.
+        Name::AcceptEncoding | Name::AcceptLanguage => 6,
+        Name::Cookie | Name::Priority => 7,
         _ => 0,
     }
 }
