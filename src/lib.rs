@@ -16,6 +16,7 @@
 pub mod engine;
 pub mod epoch;
 pub mod error;
+pub mod http;
 pub mod limits;
 pub mod row;
 pub mod schema;

@@ -1,0 +1,363 @@
+//! Whether the parts of a request fit together: agent, client hints, fetch metadata, Accept-*.
+//!
+//! Each function answers for a claimed browser, and with None where nothing is claimed or known.
+
+use super::agent::{Agent, Family, Platform};
+use super::bytes::starts;
+use super::headers::{Headers, Name};
+use super::request::{Request, Scheme, Version};
+use super::target::Target;
+use super::values::{Accept, Brands, Encoding};
+
+/// A request of which every header is known, and its parts.
+pub(super) struct Parts<'a> {
+    pub request: &'a Request<'a>,
+    pub headers: &'a Headers<'a>,
+    pub agent: &'a Agent,
+    pub target: Option<&'a Target>,
+    pub accept: Option<Accept>,
+    pub encoding: Option<Encoding>,
+    pub brands: Option<Brands>,
+}
+
+impl Parts<'_> {
+    fn is_https(&self) -> bool {
+        self.request.scheme == Scheme::Https
+    }
+
+    fn has(&self, name: Name) -> bool {
+        self.headers.has(name)
+    }
+
+    fn is(&self, name: Name, value: &[u8]) -> bool {
+        self.headers.get(name) == Some(value)
+    }
+
+    fn claims_browser(&self) -> bool {
+        self.agent.family != Family::None
+    }
+
+    fn chromium(&self) -> Option<u32> {
+        (self.agent.family == Family::Chromium).then_some(self.agent.chrome.major)
+    }
+
+    /// Accept, Accept-Language, Accept-Encoding: how many are not there.
+    pub fn core_missing(&self) -> Option<u8> {
+        let missing = [Name::Accept, Name::AcceptLanguage, Name::AcceptEncoding]
+            .into_iter()
+            .map(|name| u8::from(!self.has(name)))
+            .sum();
+        self.claims_browser().then_some(missing)
+    }
+
+    /// What only a broken or a non-browser client does with the protocol itself.
+    pub fn protocol_errors(&self) -> Option<u8> {
+        let h2c = self.has(Name::Http2Settings);
+        let errors = match self.request.version {
+            Version::Unknown => return None,
+            Version::Http10 => u8::from(h2c),
+            Version::Http11 => u8::from(h2c)
+                .saturating_add(u8::from(!self.has(Name::Host)))
+                .saturating_add(u8::from(self.has(Name::ProxyConnection))),
+            Version::Http2 | Version::Http3 => [
+                Name::Connection,
+                Name::KeepAlive,
+                Name::ProxyConnection,
+                Name::TransferEncoding,
+                Name::Upgrade,
+            ]
+            .into_iter()
+            .map(|name| u8::from(self.has(name)))
+            .sum(),
+        };
+        Some(errors.saturating_add(u8::from(self.both_lengths())))
+    }
+
+    fn both_lengths(&self) -> bool {
+        self.has(Name::ContentLength) && self.has(Name::TransferEncoding)
+    }
+
+    /// Whether other signs than Accept say that a page is being loaded.
+    fn page_signs(&self) -> bool {
+        self.has(Name::Uir)
+            || self.has(Name::FetchUser)
+            || self.is(Name::FetchMode, b"navigate")
+            || self.is(Name::FetchDest, b"document")
+    }
+
+    /// Accept against the signs of a page load. Safari's page loads show no sign over http.
+    pub fn page_mismatch(&self) -> Option<bool> {
+        let accept = self.accept?;
+        match self.agent.family {
+            Family::None => None,
+            Family::Safari => Some(accept.any && self.page_signs()),
+            _ => Some(accept.document != self.page_signs()),
+        }
+    }
+
+    /// An Accept for a page that the claimed family does not send.
+    pub fn document_odd(&self) -> Option<bool> {
+        let accept = self.accept.filter(|accept| accept.document)?;
+        match self.agent.family {
+            Family::None => None,
+            // Brave and others leave signed exchanges out: their absence tells nothing.
+            Family::Chromium => Some(!accept.navigation || !accept.images),
+            Family::Firefox => Some(!accept.navigation || accept.exchange),
+            Family::Safari => Some(!accept.navigation || accept.images || accept.exchange),
+        }
+    }
+
+    /// How many things about Accept-Encoding do not fit the claimed family.
+    pub fn encoding_odd(&self) -> Option<u8> {
+        let encoding = self.encoding?;
+        if !self.claims_browser() {
+            return None;
+        }
+        if encoding.identity {
+            // Media are asked for without compression, pages are not.
+            return Some(u8::from(self.page_signs()).saturating_mul(2));
+        }
+        let plain = self.request.scheme == Scheme::Http;
+        let agent = self.agent;
+        let zstd = match agent.family {
+            Family::Chromium => agent.chrome.major >= 118,
+            Family::Firefox => agent.firefox.major >= 125,
+            Family::Safari => agent.version.major >= 26,
+            Family::None => false,
+        };
+        let br_due = self.is_https()
+            && !self.has(Name::WebSocketKey)
+            && match agent.family {
+                Family::Chromium => agent.chrome.major >= 52,
+                Family::Firefox => agent.firefox.major >= 45,
+                _ => agent.version.major >= 12,
+            };
+        // Safari wrote br first for two versions: `odd` looks at gzip and deflate alone.
+        let odd = u8::from(encoding.odd)
+            .saturating_add(u8::from(!encoding.gzip || !encoding.deflate))
+            .saturating_add(u8::from(br_due && !encoding.br))
+            .saturating_add(u8::from(encoding.zstd && !zstd))
+            .saturating_add(u8::from(plain && (encoding.br || encoding.zstd)));
+        Some(odd)
+    }
+
+    /// A TE header that the claimed browser does not send.
+    pub fn te_odd(&self) -> Option<bool> {
+        if !self.claims_browser() {
+            return None;
+        }
+        let odd = self.has(Name::Te)
+            && (self.agent.family != Family::Firefox || !self.is(Name::Te, b"trailers"));
+        Some(odd)
+    }
+
+    /// Chromium's CORS preflights carry fewer headers than what they precede.
+    fn is_preflight(&self) -> bool {
+        self.request.method == b"OPTIONS"
+    }
+
+    /// No sec-ch-ua where it is due.
+    pub fn hints_missing(&self) -> Option<bool> {
+        let due = self.is_https() && self.chromium()? >= 90 && !self.is_preflight();
+        (due && !self.has(Name::WebSocketKey)).then_some(self.brands.is_none())
+    }
+
+    /// sec-ch-ua from a browser that has none.
+    pub fn hints_foreign(&self) -> Option<bool> {
+        self.brands?;
+        Some(self.chromium().is_none())
+    }
+
+    /// Two major versions.
+    pub fn hints_version(&self) -> Option<bool> {
+        Some(self.brands?.chromium != self.chromium()?)
+    }
+
+    /// Two platforms.
+    pub fn hints_platform(&self) -> Option<bool> {
+        let hint = self.headers.get(Name::ChPlatform)?;
+        let claimed = match self.agent.platform {
+            Platform::None => return None,
+            platform => platform,
+        };
+        let fits = match hint {
+            b"\"Windows\"" => claimed == Platform::Windows,
+            b"\"macOS\"" => claimed == Platform::Mac,
+            b"\"Linux\"" => claimed == Platform::Linux,
+            b"\"Android\"" => claimed == Platform::Android,
+            b"\"iOS\"" => claimed == Platform::Ios,
+            b"\"Chrome OS\"" | b"\"Chromium OS\"" => claimed == Platform::ChromeOs,
+            _ => false,
+        };
+        Some(!fits)
+    }
+
+    /// Mobile on one side only. Tablets say `?0` without `Mobile`, or `?1` with it.
+    pub fn hints_mobile(&self) -> Option<bool> {
+        let hint = self.headers.get(Name::ChMobile)?;
+        self.chromium()?;
+        Some(hint != if self.agent.mobile { b"?1" } else { b"?0" })
+    }
+
+    /// A list of brands that no Chromium sends.
+    pub fn hints_brands(&self) -> Option<bool> {
+        let brands = self.brands?;
+        Some(brands.chromium == 0 || !brands.grease || brands.edge != self.agent.edge)
+    }
+
+    /// Some of the three hints that are sent by default.
+    pub fn hints_incomplete(&self) -> Option<bool> {
+        let major = self.chromium()?;
+        let brands = self.has(Name::ChUa);
+        let mobile = self.has(Name::ChMobile);
+        let platform = self.has(Name::ChPlatform);
+        // The platform joined the other two with version 93.
+        Some(brands != mobile || (platform != brands && (platform || major >= 95)))
+    }
+
+    /// What browsers send over TLS only.
+    pub fn secure_on_plain(&self) -> Option<bool> {
+        (self.request.scheme == Scheme::Http && !self.is_preflight()).then_some(
+            self.has(Name::ChUa) || self.has(Name::FetchMode) || self.has(Name::FetchSite),
+        )
+    }
+
+    /// No fetch metadata where they are due.
+    pub fn fetch_missing(&self) -> Option<bool> {
+        let agent = self.agent;
+        let due = match agent.family {
+            Family::Chromium => agent.chrome.major >= 80,
+            Family::Firefox => agent.firefox.major >= 90,
+            // Safari's start depends on the system, and differs between kinds of request.
+            Family::Safari | Family::None => false,
+        };
+        let websocket = self.has(Name::WebSocketKey);
+        (due && self.is_https() && !websocket)
+            .then_some(!self.has(Name::FetchMode) && !self.has(Name::FetchSite))
+    }
+
+    fn fetch(&self) -> Option<(Option<&[u8]>, Option<&[u8]>, Option<&[u8]>)> {
+        let site = self.headers.get(Name::FetchSite);
+        let mode = self.headers.get(Name::FetchMode);
+        let dest = self.headers.get(Name::FetchDest);
+        (site.is_some() || mode.is_some() || dest.is_some()).then_some((site, mode, dest))
+    }
+
+    /// Some of site, mode and dest; the first versions had no dest.
+    pub fn fetch_incomplete(&self) -> Option<bool> {
+        let (site, mode, dest) = self.fetch()?;
+        if self.is_preflight() {
+            return None;
+        }
+        let young = self.chromium().is_some_and(|major| major < 80);
+        Some(site.is_none() || mode.is_none() || (dest.is_none() && !young))
+    }
+
+    /// Values that do not exist, and pairs that cannot be.
+    pub fn fetch_errors(&self) -> Option<u8> {
+        let (site, mode, dest) = self.fetch()?;
+        let user = self.headers.get(Name::FetchUser);
+        let navigate = mode == Some(b"navigate");
+        let page = dest.is_none_or(is_frame);
+        let errors = [
+            site.is_some_and(|value| !is_site(value)),
+            mode.is_some_and(|value| !is_mode(value)),
+            dest.is_some_and(|value| !is_dest(value)),
+            user.is_some_and(|value| value != b"?1"),
+            user.is_some() && !navigate,
+            navigate && !page,
+            !navigate && dest == Some(b"document"),
+            // A load that nothing initiated has no page that it came from.
+            site == Some(b"none") && (self.has(Name::Referer) || self.has(Name::Origin)),
+            site == Some(b"none") && !navigate && mode.is_some(),
+            dest == Some(b"empty") && self.accept.is_some_and(|accept| accept.document),
+        ];
+        let count = errors.into_iter().filter(|error| *error).count();
+        Some(u8::try_from(count).unwrap_or(u8::MAX))
+    }
+
+    /// A destination that the target's suffix or the Accept header denies.
+    pub fn fetch_target(&self) -> Option<bool> {
+        let dest = self.headers.get(Name::FetchDest)?;
+        let page = is_frame(dest);
+        let accept = self.accept.is_some_and(|accept| match dest {
+            b"document" => !accept.document,
+            b"image" | b"script" | b"style" | b"font" => accept.document,
+            _ => false,
+        });
+        // People do open an image in a tab, but not by a script's or a style's address.
+        Some(accept || (page && self.target?.asset))
+    }
+
+    /// A page load that does not ask for upgrades.
+    pub fn navigation_without_upgrade(&self) -> Option<bool> {
+        let major = match self.agent.family {
+            Family::Chromium => self.agent.chrome.major,
+            Family::Firefox => self.agent.firefox.major,
+            _ => return None,
+        };
+        let page = match self.fetch() {
+            Some((_, mode, _)) => mode == Some(b"navigate"),
+            None => self.accept?.document,
+        };
+        (major >= 50 && page).then_some(!self.has(Name::Uir))
+    }
+
+    /// A POST that does not say where from.
+    pub fn post_without_origin(&self) -> Option<bool> {
+        (self.request.method == b"POST" && self.claims_browser()).then_some(!self.has(Name::Origin))
+    }
+
+    /// A body, or its type, where there is none.
+    pub fn body_on_get(&self) -> Option<bool> {
+        let empty = self
+            .headers
+            .get(Name::ContentLength)
+            .is_none_or(|value| value == b"0");
+        matches!(self.request.method, b"GET" | b"HEAD")
+            .then_some(!empty || self.has(Name::TransferEncoding) || self.has(Name::ContentType))
+    }
+}
+
+fn is_site(value: &[u8]) -> bool {
+    matches!(
+        value,
+        b"none" | b"same-origin" | b"same-site" | b"cross-site"
+    )
+}
+
+fn is_mode(value: &[u8]) -> bool {
+    matches!(
+        value,
+        b"navigate" | b"no-cors" | b"cors" | b"same-origin" | b"websocket"
+    )
+}
+
+/// A destination that mode `navigate` has; Chrome 76 to 79 said `nested-navigate`.
+fn is_frame(value: &[u8]) -> bool {
+    matches!(
+        value,
+        b"document" | b"iframe" | b"frame" | b"embed" | b"object" | b"fencedframe"
+    )
+}
+
+fn is_dest(value: &[u8]) -> bool {
+    is_frame(value)
+        || matches!(
+            value,
+            b"empty" | b"image" | b"script" | b"style" | b"font" | b"audio"
+        )
+        || matches!(
+            value,
+            b"video" | b"track" | b"manifest" | b"worker" | b"sharedworker"
+        )
+        || matches!(
+            value,
+            b"serviceworker" | b"report" | b"xslt" | b"audioworklet"
+        )
+        || matches!(
+            value,
+            b"paintworklet" | b"websocket" | b"webidentity" | b"json" | b"text"
+        )
+        || starts(value, b"speculation")
+}

@@ -1,0 +1,133 @@
+//! A borrowed view of one HTTP request, as far as the host knows it.
+
+use std::net::IpAddr;
+
+/// One header field as it came: name and value are any bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header<'a> {
+    /// The name, in the case it was sent in.
+    pub name: &'a [u8],
+    /// The value, without the white space around it.
+    pub value: &'a [u8],
+}
+
+impl<'a> Header<'a> {
+    /// A header field of this name and value.
+    pub const fn new(name: &'a [u8], value: &'a [u8]) -> Header<'a> {
+        Header { name, value }
+    }
+}
+
+/// The protocol version that a request came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Version {
+    /// Not known.
+    #[default]
+    Unknown,
+    /// HTTP/1.0, or the HTTP/0.9 of ancient tools.
+    Http10,
+    /// HTTP/1.1.
+    Http11,
+    /// HTTP/2.
+    Http2,
+    /// HTTP/3.
+    Http3,
+}
+
+/// Whether a request came over TLS. Browsers send some headers over TLS only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Scheme {
+    /// Not known: what depends on it is missing.
+    #[default]
+    Unknown,
+    /// Plain text.
+    Http,
+    /// TLS, at the client's end of the connection.
+    Https,
+}
+
+/// How much of the header list is known. A header that is not listed is absent only where the
+/// list is complete; elsewhere it is unknown, and every feature on it is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HeadersKnown {
+    /// Every header is listed, in wire order and in the case it was sent in (HTTP/2 and HTTP/3
+    /// names are lower case by protocol).
+    Complete,
+    /// Every header is listed, but a map has lost their order and the case of their names:
+    /// features on these two are missing.
+    Unordered,
+    /// Only User-Agent and Referer are known: a line of an access log.
+    Partial,
+    /// Only the User-Agent is known.
+    UserAgentOnly,
+}
+
+/// One request, borrowed from the host. Nothing in it is checked: any bytes are allowed.
+///
+/// The struct is made by [`Request::new`] and the methods that follow it, so that facts added
+/// later (of the TLS handshake, for example) break no host.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Request<'a> {
+    /// The method; empty where it is not known.
+    pub method: &'a [u8],
+    /// Path and query as sent; empty where they are not known.
+    pub target: &'a [u8],
+    /// The protocol version.
+    pub version: Version,
+    /// Whether the client used TLS.
+    pub scheme: Scheme,
+    /// The headers, without HTTP/2 pseudo-headers, duplicates kept.
+    pub headers: &'a [Header<'a>],
+    /// How much of the header list is known.
+    pub known: HeadersKnown,
+    /// The `:authority` of HTTP/2 and HTTP/3, where the host keeps it.
+    pub authority: Option<&'a [u8]>,
+    /// The client's address. No feature reads it so far.
+    pub peer: Option<IpAddr>,
+}
+
+impl<'a> Request<'a> {
+    /// A request of which version, scheme, authority and peer are not known.
+    pub const fn new(
+        method: &'a [u8],
+        target: &'a [u8],
+        headers: &'a [Header<'a>],
+        known: HeadersKnown,
+    ) -> Request<'a> {
+        Request {
+            method,
+            target,
+            version: Version::Unknown,
+            scheme: Scheme::Unknown,
+            headers,
+            known,
+            authority: None,
+            peer: None,
+        }
+    }
+
+    /// The same request with its protocol version.
+    pub const fn version(mut self, version: Version) -> Request<'a> {
+        self.version = version;
+        self
+    }
+
+    /// The same request with its scheme.
+    pub const fn scheme(mut self, scheme: Scheme) -> Request<'a> {
+        self.scheme = scheme;
+        self
+    }
+
+    /// The same request with its `:authority`.
+    pub const fn authority(mut self, authority: &'a [u8]) -> Request<'a> {
+        self.authority = Some(authority);
+        self
+    }
+
+    /// The same request with its client's address.
+    pub const fn peer(mut self, peer: IpAddr) -> Request<'a> {
+        self.peer = Some(peer);
+        self
+    }
+}

@@ -1,0 +1,164 @@
+//! The request's target: few features, none on what a site calls its pages.
+
+use super::TARGET_SCANNED_MAX;
+use super::bytes::{contains, first};
+
+/// What a target shows.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Target {
+    /// Share of bytes that belong to percent-encodings, well-formed or not.
+    pub encoded: f32,
+    /// Parameters of the query.
+    pub parameters: u8,
+    /// Asks for files that only scanners ask for.
+    pub probe: bool,
+    /// Carries an attack: traversal, markup, injection.
+    pub attack: bool,
+    /// A percent sign without two hex digits, or a byte that no client may send.
+    pub malformed: bool,
+    /// Ends in a suffix of images, styles, scripts, fonts or media.
+    pub asset: bool,
+}
+
+/// Files and folders that links of no site lead visitors to.
+const PROBES: [&[u8]; 22] = [
+    b"/.env",
+    b"/.git",
+    b"/.svn",
+    b"/.aws",
+    b"/.ssh",
+    b"/.htaccess",
+    b"/wp-config",
+    b"/xmlrpc.php",
+    b"/phpmyadmin",
+    b"/pma/",
+    b"/cgi-bin/",
+    b"/vendor/phpunit",
+    b"/actuator",
+    b"/server-status",
+    b"/phpinfo",
+    b"/boaform",
+    b"/hnap1",
+    b"/manager/html",
+    b"/solr/admin",
+    b"/etc/passwd",
+    b"/gponform",
+    b"/autodiscover",
+];
+
+const PROBE_SUFFIXES: [&[u8]; 6] = [b".bak", b".sql", b".old", b".swp", b".cgi", b"~"];
+
+const ASSET_SUFFIXES: [&[u8]; 16] = [
+    b".css", b".js", b".mjs", b".png", b".jpg", b".jpeg", b".gif", b".svg", b".ico", b".webp",
+    b".avif", b".woff", b".woff2", b".ttf", b".mp4", b".webm",
+];
+
+const ATTACKS: [&[u8]; 18] = [
+    b"../",
+    b"..%2f",
+    b"%2e%2e",
+    b"..\\",
+    b"%00",
+    b"<script",
+    b"%3cscript",
+    b"union select",
+    b"union+select",
+    b"union%20select",
+    b"%27%20or",
+    b"' or ",
+    b"sleep(",
+    b"${jndi",
+    b"%24%7b",
+    b"/bin/sh",
+    b"cmd.exe",
+    b"wget+http",
+];
+
+impl Target {
+    /// Reads a target; the first [`TARGET_SCANNED_MAX`] bytes of it.
+    pub fn parse(target: &[u8]) -> Target {
+        let text = first(target, TARGET_SCANNED_MAX);
+        let path = text.split(|byte| *byte == b'?').next().unwrap_or_default();
+        let mut found = Target {
+            asset: ASSET_SUFFIXES.iter().any(|suffix| ends(path, suffix)),
+            ..Target::default()
+        };
+        let mut suspicious = 0_u32;
+        let mut percents = 0_u32;
+        let mut dots = false;
+        let mut before = 0;
+        for byte in text {
+            match byte {
+                b'%' => percents = percents.saturating_add(1),
+                b'?' | b'&' => found.parameters = found.parameters.saturating_add(1),
+                0..=0x20 | 0x7f..=0xff | b'"' | b'<' | b'>' | b'\\' => {
+                    found.malformed = true;
+                    suspicious = suspicious.saturating_add(1);
+                }
+                b'\'' | b'(' | b'$' | b'+' => suspicious = suspicious.saturating_add(1),
+                b'.' if before == b'.' => suspicious = suspicious.saturating_add(1),
+                b'.' if before == b'/' => dots = true,
+                _ => {}
+            }
+            before = *byte;
+        }
+        found.malformed |= percents != 0 && broken_percent(text);
+        let length = u16::try_from(text.len().max(1)).unwrap_or(u16::MAX);
+        let encoded = u16::try_from(percents.saturating_mul(3)).unwrap_or(u16::MAX);
+        found.encoded = (f32::from(encoded) / f32::from(length)).min(1.0);
+        found.probe = dots && !contains(path, b"/.well-known/") && probes(path)
+            || probe_start(path)
+            || PROBE_SUFFIXES.iter().any(|suffix| ends(path, suffix));
+        // Attacks need one of these bytes: most targets are done here.
+        if suspicious != 0 || percents != 0 || contains(text, b"/bin/sh") {
+            found.attack = ATTACKS.iter().any(|attack| contains(text, attack));
+        }
+        found
+    }
+}
+
+fn probes(path: &[u8]) -> bool {
+    PROBES.iter().any(|probe| contains(path, probe))
+}
+
+/// Whether a probe stands at a folder's beginning.
+fn probe_start(path: &[u8]) -> bool {
+    let mut rest = path;
+    // A path of slashes alone would cost its length times the probes: eight folders are enough.
+    for _ in 0..8 {
+        let Some(at) = rest.iter().position(|byte| *byte == b'/') else {
+            return false;
+        };
+        let folder = super::bytes::from(rest, at);
+        if PROBES
+            .iter()
+            .any(|probe| super::bytes::starts(folder, probe))
+        {
+            return true;
+        }
+        rest = super::bytes::from(folder, 1);
+    }
+    false
+}
+
+fn ends(path: &[u8], suffix: &[u8]) -> bool {
+    path.len()
+        .checked_sub(suffix.len())
+        .and_then(|at| path.get(at..))
+        .is_some_and(|tail| tail.eq_ignore_ascii_case(suffix))
+}
+
+fn broken_percent(text: &[u8]) -> bool {
+    let mut due = 0_u8;
+    for byte in text {
+        if due != 0 {
+            if !byte.is_ascii_hexdigit() {
+                return true;
+            }
+            due = due.saturating_sub(1);
+        } else if *byte == b'%' {
+            due = 2;
+        }
+    }
+    due != 0
+}

@@ -1,0 +1,152 @@
+//! The values of Accept, Accept-Language, Accept-Encoding and the client hints.
+
+use super::bytes::{bare, contains, dotted, from, list, starts};
+
+/// What an `Accept` shows.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Accept {
+    /// Begins with `text/html`: a page is asked for.
+    pub document: bool,
+    /// Takes anything, and says nothing else.
+    pub any: bool,
+    /// Names `image/webp` or `image/avif`.
+    pub images: bool,
+    /// Names `application/signed-exchange`, as Chromium's navigations do.
+    pub exchange: bool,
+    /// Names `application/xml;q=0.9` and `*/*;q=0.8`, as every browser's navigations do.
+    pub navigation: bool,
+}
+
+impl Accept {
+    pub fn parse(value: &[u8]) -> Accept {
+        let document = starts(value, b"text/html");
+        let mut found = Accept {
+            document,
+            any: value == b"*/*",
+            ..Accept::default()
+        };
+        if !document {
+            return found;
+        }
+        let (mut xml, mut rest) = (false, false);
+        for entry in list(value).take(LIST_MAX) {
+            found.images |= starts(entry, b"image/webp") || starts(entry, b"image/avif");
+            found.exchange |= starts(entry, b"application/signed-exchange");
+            xml |= entry == b"application/xml;q=0.9";
+            rest |= entry == b"*/*;q=0.8";
+        }
+        found.navigation = xml && rest;
+        found
+    }
+}
+
+/// Entries of a list that are looked at.
+const LIST_MAX: usize = 24;
+
+/// What an `Accept-Language` shows.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Language {
+    /// Languages, capped.
+    pub count: u8,
+    /// A form that no browser's own code writes: a wildcard, `q=1`, spaces, a rising or broken
+    /// quality.
+    pub odd: bool,
+}
+
+impl Language {
+    pub fn parse(value: &[u8]) -> Language {
+        let mut found = Language {
+            count: 0,
+            odd: value.iter().any(|byte| !byte.is_ascii_graphic()),
+        };
+        let mut last = 10;
+        for entry in list(value).take(LIST_MAX) {
+            found.count = found.count.saturating_add(1);
+            let tag = bare(entry);
+            let quality = match from(entry, tag.len()) {
+                b"" => 10,
+                [b';', b'q', b'=', b'0', b'.', digit @ b'1'..=b'9'] => digit.wrapping_sub(b'0'),
+                _ => 11,
+            };
+            found.odd |= quality > last
+                || tag.is_empty()
+                || !tag
+                    .iter()
+                    .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
+            last = quality;
+        }
+        found
+    }
+}
+
+/// What an `Accept-Encoding` shows.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Encoding {
+    /// Codings, capped.
+    pub count: u8,
+    pub gzip: bool,
+    pub deflate: bool,
+    pub br: bool,
+    pub zstd: bool,
+    /// A coding that browsers do not offer, or `gzip` behind `deflate`.
+    pub odd: bool,
+    /// `identity` first: what browsers send for media.
+    pub identity: bool,
+}
+
+impl Encoding {
+    pub fn parse(value: &[u8]) -> Encoding {
+        let mut found = Encoding::default();
+        for entry in list(value).take(LIST_MAX) {
+            found.count = found.count.saturating_add(1);
+            match bare(entry) {
+                b"gzip" => {
+                    found.odd |= found.deflate;
+                    found.gzip = true;
+                }
+                b"deflate" => found.deflate = true,
+                b"br" => found.br = true,
+                b"zstd" => found.zstd = true,
+                b"identity" => found.identity |= found.count == 1,
+                b"*" if found.identity => {}
+                b"dcb" | b"dcz" => {}
+                _ => found.odd = true,
+            }
+        }
+        found
+    }
+}
+
+/// What `sec-ch-ua` shows.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Brands {
+    /// The version of the brand Chromium, 0 where it is not listed.
+    pub chromium: u32,
+    /// Names Edge.
+    pub edge: bool,
+    /// Names a headless browser.
+    pub headless: bool,
+    /// Lists the made-up brand that keeps sites from hard-wiring the list.
+    pub grease: bool,
+}
+
+impl Brands {
+    pub fn parse(value: &[u8]) -> Brands {
+        let mut found = Brands::default();
+        for entry in list(value).take(8) {
+            let name = from(entry, 1);
+            if starts(name, b"Chromium\"") {
+                let version = entry.iter().position(|byte| *byte == b'=');
+                let version = version.map(|at| from(entry, at.saturating_add(2)));
+                found.chromium = version.map_or(0, |text| dotted(text).major);
+            } else if starts(name, b"Microsoft Edge\"") {
+                found.edge = true;
+            } else if starts(name, b"Headless") {
+                found.headless = true;
+            } else if contains(entry, b"not") && contains(entry, b"brand") {
+                found.grease = true;
+            }
+        }
+        found
+    }
+}
