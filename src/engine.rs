@@ -78,7 +78,16 @@ impl Engine {
     /// Where the table does not fit the schema, fails a golden row, or where the list of retired
     /// tables is full. The running table stays.
     pub fn publish(&self, table: Table) -> Result<u64, PublishError> {
-        let bound = Bound::new(table, &self.schema, None)?;
+        self.publish_on(table, None)
+    }
+
+    /// As [`publish`](Engine::publish), on the kernel of a name: for tests, measurements and
+    /// incidents.
+    ///
+    /// # Errors
+    /// As `publish`, and where the kernel does not exist, cannot run here, or not on this table.
+    pub fn publish_on(&self, table: Table, kernel: Option<&str>) -> Result<u64, PublishError> {
+        let bound = Bound::new(table, &self.schema, kernel)?;
         let live = |generation| Box::new(Live { bound, generation });
         self.swap.publish(live).map_err(PublishError::RetiredFull)
     }

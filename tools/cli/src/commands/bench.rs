@@ -1,0 +1,150 @@
+//! `bench`: every kernel on one table, single rows and batches.
+
+use crate::failure::Failure;
+use crate::{Report, tables};
+use hedgerow::limits::BATCH_ROWS_MAX;
+use hedgerow::{Bound, Engine, KERNELS, Row, Schema, Verdict};
+use serde_json::json;
+use std::fmt::Write;
+use std::hint::black_box;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Measure every kernel on a table: ns a row, alone and in batches
+///
+/// Example: hedgerow bench default
+///
+/// A figure is the best of many repetitions over all rows, on one thread, everything from a
+/// filled row to the verdict. Compare figures of one run only.
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// The table, or `default`
+    table: String,
+    /// Rows as CSV or NPY; else the table's golden rows
+    rows: Option<PathBuf>,
+    /// Measure this kernel only
+    #[arg(long, value_name = "NAME")]
+    kernel: Option<String>,
+    /// How long to measure each figure, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
+    seconds: f64,
+}
+
+/// Measures kernels.
+pub fn run(args: &Args) -> Result<Report, Failure> {
+    if !(args.seconds > 0.0 && args.seconds <= 600.0) {
+        return Err(Failure::new("usage", "--seconds", "0 to 600", args.seconds));
+    }
+    let first = tables::open_bound(&args.table, args.kernel.as_deref())?;
+    let rows = match &args.rows {
+        Some(path) => super::score::read_rows(&first, path)?,
+        None => first
+            .table()
+            .golden_rows()
+            .map(|golden| first.row(&golden.values))
+            .collect(),
+    };
+    if rows.is_empty() {
+        return Err(Failure::new("rows", &args.table, "rows to score", "none"));
+    }
+    let mut text = format!("{} rows; {}\n", rows.len(), machine());
+    let _ = writeln!(
+        text,
+        "{:<10} {:>11} {:>11}  hash",
+        "kernel", "one row", "batch of 64"
+    );
+    let mut kernels = Vec::new();
+    for kernel in KERNELS {
+        let wanted = args.kernel.as_ref().is_none_or(|name| name == kernel.name);
+        if !wanted || !kernel.available() || !kernel.supports(first.table()) {
+            continue;
+        }
+        let bound = tables::open_bound(&args.table, Some(kernel.name))?;
+        let (row_ns, hash) = row_ns(args, kernel.name, &rows)?;
+        let batch_row_ns = batch_row_ns(&bound, &rows, args.seconds);
+        let _ = writeln!(
+            text,
+            "{:<10} {row_ns:>8.1} ns {batch_row_ns:>8.1} ns  {hash:016x}",
+            kernel.name
+        );
+        kernels.push(json!({
+            "name": kernel.name,
+            "row_ns": row_ns,
+            "batch_rows": BATCH_ROWS_MAX,
+            "batch_row_ns": batch_row_ns,
+            "hash": format!("{hash:016x}"),
+        }));
+    }
+    let json = json!({ "table": args.table, "rows": rows.len(), "kernels": kernels });
+    Ok(Report::done(text, json))
+}
+
+/// The processor's name, as far as the system tells it.
+pub fn machine() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = info
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"));
+    let name = name
+        .and_then(|rest| rest.split_once(':'))
+        .map(|(_, name)| name.trim());
+    name.unwrap_or("unknown processor").to_string()
+}
+
+/// Runs `pass` for a time, at least three times; returns the shortest run.
+fn best(seconds: f64, mut pass: impl FnMut()) -> Duration {
+    let end = Instant::now() + Duration::from_secs_f64(seconds);
+    let mut best = Duration::MAX;
+    let mut runs = 0;
+    while runs < 3 || Instant::now() < end {
+        let start = Instant::now();
+        pass();
+        best = best.min(start.elapsed());
+        runs += 1;
+    }
+    best
+}
+
+/// Nanoseconds a row through a scorer, as a host calls it, and a hash of all margins and scores.
+fn row_ns(args: &Args, kernel: &str, rows: &[Row]) -> Result<(f64, u64), Failure> {
+    let table = tables::open(&args.table)?;
+    let schema = Schema::new(table.features())
+        .map_err(|error| crate::failure::schema(&args.table, &error))?;
+    let engine = Engine::new(schema);
+    engine.publish_on(table, Some(kernel))?;
+    let mut scorer = engine
+        .scorer()
+        .map_err(|full| Failure::new("bench", "scorer", "a free slot", format!("{full:?}")))?;
+    let mut results = xxhash_rust::xxh3::Xxh3::new();
+    for row in rows {
+        if let Verdict::Scored(scored) = scorer.score(row) {
+            results.update(&scored.margin.to_le_bytes());
+            results.update(&[scored.score.get()]);
+        }
+    }
+    let best = best(args.seconds, || {
+        for row in rows {
+            black_box(scorer.score(black_box(row)));
+        }
+    });
+    Ok((best.as_nanos() as f64 / rows.len() as f64, results.digest()))
+}
+
+fn batch_row_ns(bound: &Bound, rows: &[Row], seconds: f64) -> f64 {
+    let mut rows = rows.to_vec();
+    while rows.len() < BATCH_ROWS_MAX {
+        rows.extend_from_within(..);
+    }
+    rows.truncate(rows.len() / BATCH_ROWS_MAX * BATCH_ROWS_MAX);
+    let mut margins = [0i64; BATCH_ROWS_MAX];
+    let best = best(seconds, || {
+        for batch in rows.chunks_exact(BATCH_ROWS_MAX) {
+            bound.margins(black_box(batch), &mut margins);
+            for margin in margins {
+                black_box(bound.score(margin));
+            }
+        }
+    });
+    best.as_nanos() as f64 / rows.len() as f64
+}

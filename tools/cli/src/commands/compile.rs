@@ -1,0 +1,240 @@
+//! `compile`: a model of another library to a table.
+
+use crate::failure::Failure;
+use crate::rows::Rows;
+use crate::{Report, files, tables};
+use hedgerow::limits::{GOLDEN_ROWS_MAX, SCORE_MAP_LEN};
+use hedgerow::table::build::{BuildOptions, Built, build, logistic_score_map};
+use hedgerow::table::ensemble::{Ensemble, Node, Split, Tree};
+use hedgerow::{Bound, Feature, Schema, Table};
+use serde_json::{Value, json};
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Compile a model of another library into a table
+///
+/// Example: hedgerow compile model.json -o bots.hedge --schema http --golden rows.csv
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// A model file; its kind is told by its content: CatBoost JSON
+    model: PathBuf,
+    /// The table to write
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// Whose features: `http`, a schema file (TOML or JSON), or `model` for the model's own names
+    #[arg(long, value_name = "NAME|FILE", default_value = "model")]
+    schema: String,
+    /// Rows to store with their margins as a proof, up to 256 (CSV or NPY); else some are made up
+    /// from the model's borders
+    #[arg(long, value_name = "ROWS")]
+    golden: Option<PathBuf>,
+    /// What the model's positive class means; for `bot`, margins are negated
+    #[arg(long, value_enum, default_value = "human")]
+    positive: Positive,
+    /// A JSON array of the 98 smallest margins of the scores 2 to 99; else score = 100 × P(human)
+    #[arg(long, value_name = "FILE")]
+    score_map: Option<PathBuf>,
+    /// JSON to keep in the table under `training`
+    #[arg(long, value_name = "FILE")]
+    provenance: Option<PathBuf>,
+    /// The publisher's running number
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    generation: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
+enum Positive {
+    Human,
+    Bot,
+}
+
+/// Compiles a model.
+pub fn run(args: &Args) -> Result<Report, Failure> {
+    let file = args.model.display().to_string();
+    let bytes = files::read(&args.model)?;
+    let imported = hedgerow_import::import(&bytes, &file)?;
+    let provenance = provenance(&imported.provenance(), args)?;
+    let mut ensemble = imported.ensemble;
+    let schema = match args.schema.as_str() {
+        "model" => None,
+        name => Some(tables::schema(name)?),
+    };
+    if let Some(schema) = &schema {
+        adopt_kinds(&mut ensemble.features, schema, args)?;
+    }
+    if args.positive == Positive::Bot {
+        negate(&mut ensemble);
+    }
+    let options = BuildOptions {
+        generation: args.generation,
+        created_at: created_at(),
+        score_map: match &args.score_map {
+            Some(path) => read_score_map(path)?,
+            None => logistic_score_map(),
+        },
+        golden: match &args.golden {
+            Some(path) => golden_rows(path, &ensemble)?,
+            None => made_up_rows(&ensemble),
+        },
+        provenance,
+    };
+    let built = build(&ensemble, &options)?;
+    // What was written must pass what a host will check, before anything is left behind.
+    let output = args.output.display().to_string();
+    let refused = |refused| Failure::refused(&output, &refused);
+    let table = Table::from_bytes(&built.bytes).map_err(refused)?;
+    let own =
+        Schema::new(table.features()).map_err(|error| crate::failure::schema(&output, &error))?;
+    let bound = Bound::new(table, schema.as_ref().unwrap_or(&own), None).map_err(refused)?;
+    files::write_whole(&args.output, |out| {
+        let failed = |error| Failure::io(&args.output, "a writable file", error);
+        out.write_all(&built.bytes).map_err(failed)
+    })?;
+    Ok(report(&output, &bound, &built))
+}
+
+fn report(output: &str, bound: &Bound, built: &Built) -> Report {
+    let table = bound.table();
+    let error = built.margin_error_max;
+    let mut text = format!(
+        "{output}: {} bytes, id {}\n",
+        table.byte_count(),
+        table.content_id()
+    );
+    text.push_str(&super::inspect::headroom(table));
+    let _ = writeln!(
+        text,
+        "margins differ from the model's by at most {error:.1e}"
+    );
+    let json = json!({
+        "ok": true,
+        "table": output,
+        "bytes": table.byte_count(),
+        "content_id": table.content_id(),
+        "headroom": super::inspect::headroom_json(table),
+        "margin_error_max": error,
+    });
+    Report::done(text, json)
+}
+
+/// Seconds since 1970; `SOURCE_DATE_EPOCH` overrides the clock, for builds that repeat.
+fn created_at() -> u64 {
+    let fixed = std::env::var("SOURCE_DATE_EPOCH")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    let now = || {
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs())
+    };
+    fixed.unwrap_or_else(now)
+}
+
+/// Takes the kinds of a schema's features over; every feature of the model must be there.
+fn adopt_kinds(features: &mut [Feature], schema: &Schema, args: &Args) -> Result<(), Failure> {
+    for (index, feature) in features.iter_mut().enumerate() {
+        let known = schema
+            .features()
+            .iter()
+            .find(|known| known.name == feature.name);
+        let Some(known) = known else {
+            let at = format!("{}: feature {index}", args.model.display());
+            let expected = format!("a feature of the schema {}", args.schema);
+            return Err(Failure::new(
+                "schema",
+                at,
+                expected,
+                format!("\"{}\"", feature.name),
+            ));
+        };
+        feature.kind = known.kind;
+    }
+    Ok(())
+}
+
+fn negate(ensemble: &mut Ensemble) {
+    ensemble.bias = -ensemble.bias;
+    for tree in &mut ensemble.trees {
+        match tree {
+            Tree::Oblivious { leaves, .. } => leaves.iter_mut().for_each(|leaf| *leaf = -*leaf),
+            Tree::Any { nodes } => {
+                for node in nodes {
+                    if let Node::Leaf { value } = node {
+                        *value = -*value;
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn provenance(imported: &Value, args: &Args) -> Result<String, Failure> {
+    let mut all = imported.clone();
+    if let Some(path) = &args.provenance {
+        let bytes = files::read(path)?;
+        let training: Value = serde_json::from_slice(&bytes)
+            .map_err(|error| Failure::new("provenance", path.display(), "JSON", error))?;
+        all["training"] = training;
+    }
+    Ok(all.to_string())
+}
+
+fn read_score_map(path: &Path) -> Result<[f64; SCORE_MAP_LEN], Failure> {
+    let expected = format!("a JSON array of {SCORE_MAP_LEN} margins");
+    let bytes = files::read(path)?;
+    let margins: Vec<f64> = serde_json::from_slice(&bytes)
+        .map_err(|error| Failure::new("score-map", path.display(), &expected, error))?;
+    let count = margins.len();
+    let wrong = |_| {
+        Failure::new(
+            "score-map",
+            path.display(),
+            &expected,
+            format!("{count} margins"),
+        )
+    };
+    margins.try_into().map_err(wrong)
+}
+
+/// At most 256 rows of a file, evenly spread.
+fn golden_rows(path: &Path, ensemble: &Ensemble) -> Result<Vec<Vec<f32>>, Failure> {
+    let names: Vec<String> = ensemble.features.iter().map(|f| f.name.clone()).collect();
+    let rows = Rows::read(path)?.in_order(&names, &path.display().to_string())?;
+    let step = rows.len().div_ceil(GOLDEN_ROWS_MAX).max(1);
+    Ok(rows.into_iter().step_by(step).collect())
+}
+
+/// Rows that stand on, just above and just below borders, with some values missing; the same for
+/// the same model.
+fn made_up_rows(ensemble: &Ensemble) -> Vec<Vec<f32>> {
+    let mut borders: Vec<Vec<f32>> = vec![Vec::new(); ensemble.features.len()];
+    for Split {
+        feature, border, ..
+    } in ensemble.trees.iter().flat_map(Tree::splits)
+    {
+        if let Some(borders) = borders.get_mut(usize::from(feature)) {
+            borders.push(border);
+        }
+    }
+    let mut state = 1u64;
+    let mut below = move |end: usize| {
+        // A linear congruential generator's upper bits are random enough to spread rows.
+        state = state
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        (state >> 33) as usize % end
+    };
+    let mut value = |borders: &Vec<f32>| match (borders.len(), below(10)) {
+        (0, _) => 0.0,
+        (_, 0) => f32::NAN,
+        (count, how) => {
+            let border = borders[below(count)];
+            [border, border.next_up(), border.next_down()][how % 3]
+        }
+    };
+    (0..64)
+        .map(|_| borders.iter().map(&mut value).collect())
+        .collect()
+}

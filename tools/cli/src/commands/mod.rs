@@ -1,0 +1,11 @@
+//! One module a command, each with its arguments and `run`.
+
+pub mod bench;
+pub mod compile;
+pub mod diff;
+pub mod extract;
+pub mod inspect;
+pub mod limits;
+pub mod replay;
+pub mod score;
+pub mod verify;

@@ -1,0 +1,132 @@
+//! Why a command failed: what, where, what was expected, and what came.
+
+use hedgerow::table::build::BuildError;
+use hedgerow::{OpenError, PublishError, SchemaError};
+use hedgerow_import::ImportError;
+use serde_json::{Value, json};
+use std::fmt;
+use std::path::Path;
+
+/// A failed command.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Failure {
+    /// The stable number of a refused table; 0 for other failures.
+    pub code: u16,
+    /// The refusal's name in kebab case, or the failure's area.
+    pub name: String,
+    /// One sentence.
+    pub message: String,
+    /// Where: file, line, field.
+    pub at: String,
+    /// What would have been accepted.
+    pub expected: String,
+    /// What came.
+    pub got: String,
+}
+
+impl Failure {
+    /// A failure that is no refusal of a table.
+    pub fn new(
+        name: &str,
+        at: impl ToString,
+        expected: impl ToString,
+        got: impl ToString,
+    ) -> Failure {
+        let (at, expected, got) = (at.to_string(), expected.to_string(), got.to_string());
+        let message = format!("{at}: expected {expected}, got {got}");
+        Failure {
+            code: 0,
+            name: name.into(),
+            message,
+            at,
+            expected,
+            got,
+        }
+    }
+
+    /// A file that cannot be read or written.
+    pub fn io(path: &Path, expected: &str, error: std::io::Error) -> Failure {
+        Failure::new("io", path.display(), expected, error)
+    }
+
+    /// A refused table, and the file it came from.
+    pub fn refused(file: &str, refused: &OpenError) -> Failure {
+        let detail = refused.detail();
+        Failure {
+            code: refused.code(),
+            name: refused.name().into(),
+            message: format!("{file}: {refused}"),
+            at: detail.at.clone(),
+            expected: detail.expected.clone(),
+            got: detail.got.clone(),
+        }
+    }
+
+    /// For machines.
+    pub fn json(&self) -> Value {
+        let Failure {
+            code,
+            name,
+            message,
+            at,
+            expected,
+            got,
+        } = self;
+        json!({
+            "ok": false,
+            "code": code,
+            "name": name,
+            "message": message,
+            "at": at,
+            "expected": expected,
+            "got": got,
+        })
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<ImportError> for Failure {
+    fn from(error: ImportError) -> Failure {
+        let message = error.to_string();
+        let ImportError {
+            at, expected, got, ..
+        } = error;
+        Failure {
+            code: 0,
+            name: "import".into(),
+            message,
+            at,
+            expected,
+            got,
+        }
+    }
+}
+
+impl From<BuildError> for Failure {
+    fn from(error: BuildError) -> Failure {
+        let mut failure = Failure::new("build", "model", "an ensemble that fits a table", &error);
+        failure.message = format!("the model cannot become a table: {error}");
+        failure
+    }
+}
+
+impl From<PublishError> for Failure {
+    fn from(error: PublishError) -> Failure {
+        match error {
+            PublishError::Refused(refused) => Failure::refused("table", &refused),
+            other => Failure::new("publish", "engine", "a table to be published", other),
+        }
+    }
+}
+
+/// A list of features that is no schema.
+pub fn schema(at: impl ToString, error: &SchemaError) -> Failure {
+    let mut failure = Failure::new("schema", at, "a list of features", error);
+    failure.message = format!("{}: {error}", failure.at);
+    failure
+}

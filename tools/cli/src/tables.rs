@@ -1,0 +1,72 @@
+//! Opens the table that a command names, and the schemas that it may be bound to.
+
+use crate::failure::{self, Failure};
+use crate::files;
+use hedgerow::{Bound, Feature, FeatureKind, Schema, Table};
+use serde::Deserialize;
+use std::path::Path;
+
+/// Opens a table file, or the bundled one by the word `default`.
+pub fn open(name: &str) -> Result<Table, Failure> {
+    let opened = match name {
+        "default" => Table::from_bytes(hedgerow::DEFAULT_TABLE),
+        path => Table::open(path),
+    };
+    opened.map_err(|refused| Failure::refused(name, &refused))
+}
+
+/// Opens a table and binds it to its own feature list, so that rows stand in its order.
+pub fn open_bound(name: &str, kernel: Option<&str>) -> Result<Bound, Failure> {
+    let table = open(name)?;
+    let features = table.features();
+    let schema = Schema::new(features).map_err(|error| failure::schema(name, &error))?;
+    Bound::new(table, &schema, kernel).map_err(|refused| Failure::refused(name, &refused))
+}
+
+/// A schema file: `features = [{ name = "…", kind = "number" }]` in TOML, the same in JSON.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SchemaFile {
+    features: Vec<SchemaEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SchemaEntry {
+    name: String,
+    #[serde(default)]
+    kind: Option<String>,
+}
+
+/// The schema of a name: `http`, or a file in TOML or JSON.
+pub fn schema(name: &str) -> Result<Schema, Failure> {
+    if name == "http" {
+        return Ok(Schema::http());
+    }
+    let path = Path::new(name);
+    let bytes = files::read(path)?;
+    let expected = "features = [{ name, kind }, …] in TOML or JSON";
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|error| Failure::new("schema", name, expected, error))?;
+    let is_json = text.trim_start().starts_with('{');
+    let file: SchemaFile = if is_json {
+        serde_json::from_str(text).map_err(|error| Failure::new("schema", name, expected, error))?
+    } else {
+        let short =
+            |error: toml::de::Error| Failure::new("schema", name, expected, error.message());
+        toml::from_str(text).map_err(short)?
+    };
+    let mut features = Vec::with_capacity(file.features.len());
+    for (index, entry) in file.features.into_iter().enumerate() {
+        let kind = entry.kind.as_deref().unwrap_or("number");
+        let Some(kind) = FeatureKind::from_name(kind) else {
+            let at = format!("{name}: features[{index}].kind");
+            return Err(Failure::new("schema", at, "number, flag or category", kind));
+        };
+        features.push(Feature {
+            name: entry.name,
+            kind,
+        });
+    }
+    Schema::new(features).map_err(|error| failure::schema(name, &error))
+}
