@@ -152,7 +152,7 @@ def fixture(name, rng, **params):
     # Kept small, and the same every time.
     text["model_info"] = {
         "catboost_version_info": "Branch: tags/v1.2.10",
-        "class_params": {"class_names": info["class_params"]["class_names"]},
+        "class_params": info["class_params"],
         "params": {
             "flat_params": info["params"]["flat_params"],
             "loss_function": info["params"]["loss_function"],
