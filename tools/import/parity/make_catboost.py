@@ -39,7 +39,9 @@ def data(rng, rows, columns, nans):
     return x, signal
 
 
-def trained(rng, rows=6_000, columns=12, nans=False, regression=False, scale=1.0, names=False, **params):
+def trained(
+    rng, rows=6_000, columns=12, nans=False, regression=False, scale=1.0, names=False, **params
+):
     """A model and its training rows."""
     x, signal = data(rng, rows, columns, nans)
     with np.errstate(under="ignore"):
@@ -96,7 +98,9 @@ def models(rng, folder):
     scaled, x = trained(rng, nans=True, depth=6, iterations=60)
     scaled.set_scale_and_bias(-1.75, 0.3125)
     yield "scale-and-bias", scaled, x
-    tall, x = trained(rng, columns=9, depth=10, iterations=20, grow_policy="Lossguide", max_leaves=40)
+    tall, x = trained(
+        rng, columns=9, depth=10, iterations=20, grow_policy="Lossguide", max_leaves=40
+    )
     tall.set_scale_and_bias(0.1, -2.5)
     yield "lossguide-scale-and-bias", tall, x
 
@@ -107,7 +111,7 @@ def models(rng, folder):
     constant, x = trained(rng, depth=3, iterations=5)
     yield "constant-tree", with_constant_tree(constant, folder / "constant.json"), x
     stump, x = trained(
-        rng, rows=50, regression=True, iterations=3, depth=2, grow_policy="Lossguide", min_data_in_leaf=60
+        rng, rows=50, regression=True, iterations=3, grow_policy="Lossguide", min_data_in_leaf=60
     )
     yield "constant-lossguide", stump, x
 
