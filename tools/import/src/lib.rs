@@ -1,1 +1,148 @@
 //! Importers: models of other libraries to hedgerow ensembles.
+//!
+//! [`import`] tells by its content what a file is, and brings it over exactly: an importer refuses
+//! what it does not carry over bit for bit, naming the construct and where it stands, and never
+//! approximates silently. [`reference`](mod@reference) walks an [`Ensemble`] the slow and obvious
+//! way, as the oracle of every parity test.
+//!
+//! | model | file | |
+//! |---|---|---|
+//! | CatBoost | `save_model("model.json", format="json")` | imported |
+//! | all others that are recognised | see [`Format`] | refused, with a hint how to export |
+
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+mod catboost;
+mod error;
+mod format;
+mod json;
+pub mod reference;
+
+pub use error::{ImportError, Problem};
+pub use format::Format;
+
+use hedgerow::limits::{LEAVES_MAX, PROVENANCE_BYTES_MAX};
+use hedgerow::table::ensemble::{Ensemble, Node, Tree};
+use serde_json::{Value, json};
+
+/// Bytes of a model file, 256 MiB: ten times the largest model that fits a table. Parsing takes at
+/// most about six times the file in memory, so this bounds the memory too.
+pub const MODEL_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// A model that came over, and where it came from.
+///
+/// Leaves keep the library's own numbers for the same file: the leaf index of an oblivious tree is
+/// the library's, and the leaf of a tree of any shape is its rank from left to right, which is how
+/// CatBoost numbers the leaves of a model that it loads from JSON. (The process that trained a
+/// non-symmetric model may number them differently until it loads the file itself.)
+#[derive(Debug, Clone, PartialEq)]
+pub struct Imported {
+    /// The features and trees.
+    pub ensemble: Ensemble,
+    /// The library and the training run.
+    pub source: Source,
+}
+
+/// Where a model came from, as far as its file says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Source {
+    /// The library, in lower case: `catboost`.
+    pub library: &'static str,
+    /// The library's version.
+    pub version: Option<String>,
+    /// The training parameters that matter, by the library's own names; an empty object if the
+    /// file holds none.
+    pub parameters: Value,
+}
+
+/// Imports a model. `bytes` are the whole file; `file` is its name, for messages only.
+///
+/// # Errors
+/// Where the file is no model that is imported, is malformed, exceeds a capacity of
+/// [`hedgerow::limits`], or holds a construct that is not carried over exactly.
+pub fn import(bytes: &[u8], file: &str) -> Result<Imported, ImportError> {
+    let located = |error: ImportError| error.in_file(file);
+    if bytes.len() > MODEL_BYTES_MAX {
+        return Err(located(ImportError::new(
+            Problem::TooLarge,
+            "the whole file",
+            format!("at most {MODEL_BYTES_MAX} bytes"),
+            format!("{} bytes", bytes.len()),
+        )));
+    }
+    let imported = match format::recognise(bytes).map_err(located)? {
+        Format::CatBoostJson => catboost::import(bytes),
+        other => Err(other.refusal()),
+    };
+    imported.map_err(located)
+}
+
+impl Imported {
+    /// The provenance of a table made from this model: source library, version and parameters, and
+    /// the counts of trees, features, splits and leaves. It stays within
+    /// [`PROVENANCE_BYTES_MAX`]: parameters that are too long are left out, and that is said.
+    pub fn provenance(&self) -> Value {
+        let mut parameters = self.source.parameters.clone();
+        let bytes = parameters.to_string().len();
+        // Half of the capacity is left to whoever adds the training run and row counts.
+        if bytes > PROVENANCE_BYTES_MAX / 2 {
+            parameters = json!({ "left_out": format!("{bytes} bytes of parameters") });
+        }
+        let counts = Counts::of(&self.ensemble);
+        json!({
+            "source": {
+                "library": self.source.library,
+                "version": self.source.version,
+                "parameters": parameters,
+            },
+            "features": self.ensemble.features.len(),
+            "trees": self.ensemble.trees.len(),
+            "splits": counts.splits,
+            "leaves": counts.leaves,
+        })
+    }
+}
+
+/// How much an ensemble holds.
+struct Counts {
+    splits: usize,
+    leaves: usize,
+}
+
+impl Counts {
+    fn of(ensemble: &Ensemble) -> Counts {
+        let mut counts = Counts {
+            splits: 0,
+            leaves: 0,
+        };
+        for tree in &ensemble.trees {
+            let (splits, leaves) = match tree {
+                Tree::Oblivious { splits, leaves } => (splits.len(), leaves.len()),
+                Tree::Any { nodes } => {
+                    let is_leaf = |node: &&Node| matches!(node, Node::Leaf { .. });
+                    let leaves = nodes.iter().filter(is_leaf).count();
+                    (nodes.len().saturating_sub(leaves), leaves)
+                }
+            };
+            counts.splits = counts.splits.saturating_add(splits);
+            counts.leaves = counts.leaves.saturating_add(leaves);
+        }
+        counts
+    }
+}
+
+const _: () = assert!(
+    MODEL_BYTES_MAX >= 8 * LEAVES_MAX,
+    "the leaves alone must fit"
+);

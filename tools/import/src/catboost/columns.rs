@@ -1,0 +1,287 @@
+//! The columns of a CatBoost model, and the splits that test them.
+
+use super::raw;
+use super::{Place, capacity, hash_features, unsupported, value};
+use crate::error::{ImportError, Problem};
+use hedgerow::limits::FEATURES_MAX;
+use hedgerow::schema::{Feature, FeatureKind, SchemaError, check_features};
+use hedgerow::table::ensemble::{Missing, Split};
+use std::collections::HashMap;
+
+/// The features of the ensemble, in the order of the columns that the model takes.
+pub(super) struct Columns {
+    pub features: Vec<Feature>,
+    /// By `feature_index`, which counts float features only and is what splits name.
+    floats: HashMap<u64, FloatColumn>,
+}
+
+struct FloatColumn {
+    /// The column: an index in `features`.
+    feature: u16,
+    missing: Missing,
+    /// How many borders the float features before this one have: splits are numbered through.
+    borders_before: u64,
+    borders: Vec<f32>,
+}
+
+impl Columns {
+    /// Reads the features. A column that the file does not list (older versions list the used ones
+    /// only) becomes a number, and a categorical feature a category; a split on either is refused.
+    pub fn new(raw: raw::Features) -> Result<Columns, ImportError> {
+        for (key, list) in [
+            ("text", &raw.text_features),
+            ("embedding", &raw.embedding_features),
+        ] {
+            if let Some(count) = list.as_ref().map(Vec::len).filter(|count| *count > 0) {
+                let at = format!("features_info.{key}_features");
+                let got = format!("{count} {key} features");
+                return Err(unsupported(at, "numerical features only", got));
+            }
+        }
+        let floats = raw.float_features.unwrap_or_default();
+        let categories = raw.categorical_features.unwrap_or_default();
+        let features = features(&floats, &categories)?;
+        Ok(Columns {
+            features,
+            floats: float_columns(floats)?,
+        })
+    }
+
+    /// The canonical form of a split: right where `value > border`, in `f32`.
+    pub fn split(&self, raw: &raw::Split, place: &Place<'_>) -> Result<Split, ImportError> {
+        if raw.split_type != "FloatFeature" {
+            let at = place.key("split_type");
+            return Err(unsupported(at, "FloatFeature", &raw.split_type).with_hint(hash_features()));
+        }
+        let missing_key = |key| {
+            let expected = format!("the key `{key}`");
+            ImportError::new(Problem::Shape, place.key(""), expected, "nothing")
+        };
+        let index = raw
+            .float_feature_index
+            .ok_or_else(|| missing_key("float_feature_index"))?;
+        let wide = raw.border.ok_or_else(|| missing_key("border"))?;
+        let column = self.floats.get(&index).ok_or_else(|| {
+            value(
+                place.key("float_feature_index"),
+                "the feature_index of one of features_info.float_features",
+                index,
+            )
+        })?;
+        let border = border(wide, || place.key("border"))?;
+        column.check_numbering(border, raw.split_index, place)?;
+        Ok(Split {
+            feature: column.feature,
+            border,
+            missing: column.missing,
+            zero_is_missing: false,
+        })
+    }
+}
+
+impl FloatColumn {
+    /// Checks that the file says the same thing twice: CatBoost itself reads a split's
+    /// `split_index`, a number among all borders, and not the border and feature beside it. A file
+    /// in which they differ was edited, and would score differently there and here.
+    fn check_numbering(
+        &self,
+        border: f32,
+        split_index: Option<u64>,
+        place: &Place<'_>,
+    ) -> Result<(), ImportError> {
+        let Some(at) = self.borders.iter().position(|listed| *listed == border) else {
+            return Err(value(
+                place.key("border"),
+                "one of the borders that features_info lists for this feature",
+                border,
+            ));
+        };
+        let number = self.borders_before.saturating_add(at as u64);
+        match split_index {
+            Some(index) if index != number => Err(value(
+                place.key("split_index"),
+                format!("{number}, the number of this feature and border"),
+                index,
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The feature of every column.
+fn features(
+    floats: &[raw::FloatFeature],
+    categories: &[raw::CategoricalFeature],
+) -> Result<Vec<Feature>, ImportError> {
+    let columns: Vec<Column<'_>> = floats
+        .iter()
+        .enumerate()
+        .map(|(index, raw)| Column {
+            at: format!("features_info.float_features[{index}]"),
+            flat: raw.flat_feature_index,
+            name: name(raw.feature_id.as_deref(), raw.flat_feature_index),
+            kind: FeatureKind::Number,
+            listed: raw.feature_id.as_deref(),
+        })
+        .chain(categories.iter().enumerate().map(|(index, raw)| Column {
+            at: format!("features_info.categorical_features[{index}]"),
+            flat: raw.flat_feature_index,
+            name: name(raw.feature_id.as_deref(), raw.flat_feature_index),
+            kind: FeatureKind::Category,
+            listed: raw.feature_id.as_deref(),
+        }))
+        .collect();
+    // A doubled list is that first of all, whatever its indices are.
+    let listed: Vec<Feature> = columns.iter().map(Column::feature).collect();
+    if let Err(error @ SchemaError::Duplicate { .. }) = check_features(&listed) {
+        return Err(schema_refusal(error, &columns));
+    }
+    let mut by_flat: Vec<&Column<'_>> = columns.iter().collect();
+    by_flat.sort_by_key(|column| column.flat);
+    let mut features = Vec::with_capacity(columns.len());
+    let mut places = Vec::with_capacity(columns.len());
+    for column in by_flat {
+        let at = format!("{}.flat_feature_index", column.at);
+        // The bound is for gaps: a list that is over capacity is counted below.
+        let gap_max = columns.len().saturating_add(FEATURES_MAX) as u64;
+        if column.flat > gap_max {
+            return Err(capacity(at, format!("at most {gap_max}"), column.flat));
+        }
+        if column.flat < features.len() as u64 {
+            let expected = "each column once";
+            let got = format!("column {} twice", column.flat);
+            return Err(ImportError::new(Problem::Duplicate, at, expected, got));
+        }
+        while (features.len() as u64) < column.flat {
+            let flat = features.len() as u64;
+            let gap = Column::gap(flat);
+            features.push(gap.feature());
+            places.push(gap);
+        }
+        features.push(column.feature());
+        places.push(column.clone());
+    }
+    check_features(&features).map_err(|error| schema_refusal(error, &places))?;
+    Ok(features)
+}
+
+/// One column as it is listed.
+#[derive(Clone)]
+struct Column<'a> {
+    at: String,
+    flat: u64,
+    name: String,
+    kind: FeatureKind,
+    listed: Option<&'a str>,
+}
+
+impl Column<'_> {
+    /// A column that the file does not list.
+    fn gap(flat: u64) -> Column<'static> {
+        Column {
+            at: "features_info".to_owned(),
+            flat,
+            name: name(None, flat),
+            kind: FeatureKind::Number,
+            listed: None,
+        }
+    }
+
+    fn feature(&self) -> Feature {
+        Feature {
+            name: self.name.clone(),
+            kind: self.kind,
+        }
+    }
+}
+
+/// A feature's name: its own, or `f` and its column where the model was trained without names.
+fn name(listed: Option<&str>, flat: u64) -> String {
+    match listed {
+        Some(name) if !name.is_empty() => name.to_owned(),
+        _ => format!("f{flat}"),
+    }
+}
+
+fn schema_refusal(error: SchemaError, columns: &[Column<'_>]) -> ImportError {
+    let place = |index: usize| match columns.get(index) {
+        Some(column) => format!("{}.feature_id", column.at),
+        None => "features_info".to_owned(),
+    };
+    match error {
+        SchemaError::Empty => ImportError::new(
+            Problem::Shape,
+            "features_info.float_features",
+            "at least 1 feature",
+            "none",
+        ),
+        SchemaError::TooMany { got } => capacity(
+            "features_info".to_owned(),
+            format!("at most {FEATURES_MAX} features (capacity)"),
+            got,
+        ),
+        SchemaError::Duplicate {
+            name,
+            first,
+            second,
+            duplicates,
+        } => ImportError::new(
+            Problem::Duplicate,
+            place(second),
+            "unique feature names",
+            format!(
+                "{name:?} at positions {first} and {second} ({duplicates} names stand more than \
+                 once)"
+            ),
+        ),
+        SchemaError::Name { index, problem } => {
+            let listed = columns.get(index).and_then(|column| column.listed);
+            let shown: String = listed.unwrap_or_default().chars().take(80).collect();
+            let got = format!("{shown:?}, which {problem}");
+            value(place(index), "a feature name", got)
+        }
+    }
+}
+
+/// The float features by their index.
+fn float_columns(raw: Vec<raw::FloatFeature>) -> Result<HashMap<u64, FloatColumn>, ImportError> {
+    let mut columns = HashMap::with_capacity(raw.len());
+    let mut borders_before = 0;
+    for (position, raw) in raw.into_iter().enumerate() {
+        let at = |key: &str| format!("features_info.float_features[{position}].{key}");
+        let feature = u16::try_from(raw.flat_feature_index)
+            .map_err(|_| value(at("flat_feature_index"), "a column", raw.flat_feature_index))?;
+        let mut borders = Vec::new();
+        for (index, wide) in raw.borders.unwrap_or_default().into_iter().enumerate() {
+            borders.push(border(wide, || at(&format!("borders[{index}]")))?);
+        }
+        // CatBoost replaces NaN only where training saw it; a plain comparison with NaN is false.
+        let right = raw.has_nans && raw.nan_value_treatment == raw::NanValueTreatment::True;
+        let count = borders.len() as u64;
+        let column = FloatColumn {
+            feature,
+            missing: if right { Missing::Right } else { Missing::Left },
+            borders_before,
+            borders,
+        };
+        borders_before = borders_before.saturating_add(count);
+        if columns.insert(raw.feature_index, column).is_some() {
+            let got = format!("index {} twice", raw.feature_index);
+            let at = at("feature_index");
+            let expected = "each index once";
+            return Err(ImportError::new(Problem::Duplicate, at, expected, got));
+        }
+    }
+    Ok(columns)
+}
+
+/// A border as CatBoost has it: JSON holds all digits of an `f32`, so nothing is rounded here.
+fn border(wide: f64, at: impl Fn() -> String) -> Result<f32, ImportError> {
+    let narrow = wide as f32;
+    if narrow.is_finite() && f64::from(narrow) == wide {
+        Ok(narrow)
+    } else {
+        let expected = "a finite number that f32 holds exactly";
+        Err(value(at(), expected, format!("{wide:?}")))
+    }
+}

@@ -1,0 +1,208 @@
+//! Tells by its first bytes and keys what kind of model a file is.
+
+use crate::error::{ImportError, Problem};
+use crate::json;
+use std::collections::BTreeSet;
+
+/// Kinds of files that are recognised by their content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// A CatBoost model as JSON: imported.
+    CatBoostJson,
+    /// A CatBoost model in its own binary form (`.cbm`).
+    CatBoostBinary,
+    /// A CatBoost model exported as source code.
+    CatBoostSource,
+    /// A LightGBM model as text.
+    LightGbmText,
+    /// A LightGBM model as JSON (`dump_model`).
+    LightGbmJson,
+    /// An XGBoost model as JSON.
+    XgBoostJson,
+    /// An XGBoost model as UBJSON.
+    XgBoostUbj,
+    /// An XGBoost model in the binary form before 2.0.
+    XgBoostBinary,
+    /// An ONNX model.
+    Onnx,
+    /// A PMML model.
+    Pmml,
+    /// A Python pickle, joblib dump or the like.
+    Pickle,
+    /// A ZIP archive, which NumPy's and PyTorch's files are.
+    Zip,
+    /// A gzip stream.
+    Gzip,
+    /// A NumPy array.
+    Npy,
+    /// A web page.
+    Html,
+    /// A table of comma-separated values.
+    Csv,
+    /// JSON that is none of the models.
+    OtherJson,
+    /// An empty file.
+    Empty,
+    /// None of these.
+    Unknown,
+}
+
+/// Tells what a file is.
+///
+/// # Errors
+/// Where it is JSON by its first bytes, and is malformed.
+pub(crate) fn recognise(bytes: &[u8]) -> Result<Format, ImportError> {
+    if let Some(&(_, format)) = MAGICS.iter().find(|(magic, _)| bytes.starts_with(magic)) {
+        return Ok(format);
+    }
+    let start = bytes.trim_ascii_start();
+    match start {
+        [] => Ok(Format::Empty),
+        // UBJSON goes on with a typed length where JSON has a key, a space or the end.
+        [b'{', next, ..] if b"iUIlL$#".contains(next) => Ok(Format::XgBoostUbj),
+        [b'{', ..] => json_format(bytes),
+        [b'[', ..] => Ok(Format::OtherJson),
+        [b'<', ..] => Ok(markup(start)),
+        _ if start.starts_with(b"tree\n") || start.starts_with(b"tree\r\n") => {
+            Ok(Format::LightGbmText)
+        }
+        _ => Ok(text(start)),
+    }
+}
+
+/// Which model a JSON object is, by the keys of its top level. Looks at the whole file, so that a
+/// file that is cut off is said to be that.
+fn json_format(bytes: &[u8]) -> Result<Format, ImportError> {
+    let keys: BTreeSet<String> = json::top_level_keys(bytes)?;
+    let has = |key: &str| keys.contains(key);
+    Ok(if has("oblivious_trees") || has("features_info") {
+        Format::CatBoostJson
+    } else if has("learner") {
+        Format::XgBoostJson
+    } else if has("tree_info") {
+        Format::LightGbmJson
+    } else {
+        Format::OtherJson
+    })
+}
+
+fn markup(start: &[u8]) -> Format {
+    let head = start.get(..start.len().min(1024)).unwrap_or(start);
+    let head = String::from_utf8_lossy(head).to_ascii_lowercase();
+    if head.contains("<pmml") {
+        Format::Pmml
+    } else if head.contains("<!doctype html") || head.contains("<html") {
+        Format::Html
+    } else {
+        Format::Unknown
+    }
+}
+
+fn text(start: &[u8]) -> Format {
+    let head = start.get(..start.len().min(4096)).unwrap_or(start);
+    let line = head.split(|byte| *byte == b'\n').next().unwrap_or(head);
+    let mut controls = line.iter().filter(|byte| byte.is_ascii_control());
+    if controls.any(|byte| !b"\t\r".contains(byte)) {
+        return Format::Unknown;
+    }
+    let text = String::from_utf8_lossy(head);
+    if text.contains("catboost_model") || text.contains("CatboostModel") {
+        Format::CatBoostSource
+    } else if line.contains(&b',') {
+        Format::Csv
+    } else {
+        Format::Unknown
+    }
+}
+
+impl Format {
+    /// What it is, in words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::CatBoostJson => "a CatBoost model in JSON",
+            Format::CatBoostBinary => "a CatBoost model in binary form (.cbm)",
+            Format::CatBoostSource => "a CatBoost model as source code",
+            Format::LightGbmText => "a LightGBM model in text form",
+            Format::LightGbmJson => "a LightGBM model in JSON",
+            Format::XgBoostJson => "an XGBoost model in JSON",
+            Format::XgBoostUbj => "an XGBoost model in UBJSON",
+            Format::XgBoostBinary => "an XGBoost model in the old binary form",
+            Format::Onnx => "an ONNX model",
+            Format::Pmml => "a PMML model",
+            Format::Pickle => "a Python pickle",
+            Format::Zip => "a ZIP archive",
+            Format::Gzip => "a gzip stream",
+            Format::Npy => "a NumPy array",
+            Format::Html => "a web page",
+            Format::Csv => "comma-separated values",
+            Format::OtherJson => "JSON that is no model known here",
+            Format::Empty => "an empty file",
+            Format::Unknown => "a file of unknown kind",
+        }
+    }
+
+    /// Why a file of this kind is not imported.
+    pub(crate) fn refusal(self) -> ImportError {
+        let error = ImportError::new(
+            Problem::Format,
+            "the whole file",
+            Format::CatBoostJson.name(),
+            self.name(),
+        );
+        match self.hint() {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        }
+    }
+
+    /// How to get a file that is imported.
+    fn hint(self) -> Option<&'static str> {
+        match self {
+            Format::CatBoostBinary | Format::CatBoostSource => Some(
+                "load it in Python and export it: \
+                 CatBoost().load_model(\"model.cbm\").save_model(\"model.json\", format=\"json\")",
+            ),
+            Format::Pickle => Some(
+                "a pickle runs code when it is opened; export the model from Python: \
+                 model.save_model(\"model.json\", format=\"json\")",
+            ),
+            Format::Onnx | Format::Pmml => Some(
+                "import the model that it was exported from: \
+                 model.save_model(\"model.json\", format=\"json\")",
+            ),
+            Format::Zip | Format::Gzip => Some("unpack it first"),
+            Format::Npy | Format::Csv => Some("these are rows, not a model"),
+            Format::Html => Some("the download may have failed: open the file and read it"),
+            Format::Empty => Some("the export or copy may have been cut off"),
+            Format::LightGbmJson => Some("LightGBM's dump_model loses precision"),
+            _ => None,
+        }
+    }
+}
+
+/// What files begin with.
+const MAGICS: &[(&[u8], Format)] = &[
+    (b"CBM1", Format::CatBoostBinary),
+    (b"binf", Format::XgBoostBinary),
+    (b"PK\x03\x04", Format::Zip),
+    (b"\x1f\x8b", Format::Gzip),
+    (b"\x93NUMPY", Format::Npy),
+    (b"\x80\x02", Format::Pickle),
+    (b"\x80\x03", Format::Pickle),
+    (b"\x80\x04", Format::Pickle),
+    (b"\x80\x05", Format::Pickle),
+    // ONNX is a protobuf that starts with field 1, the version: 3 to 13 so far, and leaves room.
+    // Field 2, the producer, or field 7 or 8, the graph and operator sets, follow.
+    (b"\x08\x03\x12", Format::Onnx),
+    (b"\x08\x04\x12", Format::Onnx),
+    (b"\x08\x05\x12", Format::Onnx),
+    (b"\x08\x06\x12", Format::Onnx),
+    (b"\x08\x07\x12", Format::Onnx),
+    (b"\x08\x08\x12", Format::Onnx),
+    (b"\x08\x09\x12", Format::Onnx),
+    (b"\x08\x0a\x12", Format::Onnx),
+    (b"\x08\x0b\x12", Format::Onnx),
+    (b"\x08\x0c\x12", Format::Onnx),
+    (b"\x08\x0d\x12", Format::Onnx),
+];

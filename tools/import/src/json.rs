@@ -1,0 +1,140 @@
+//! Typed JSON with errors that say where: a path for a wrong value, a line and column for broken
+//! syntax.
+
+use crate::error::{ImportError, Problem};
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::error::Category;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::marker::PhantomData;
+
+/// Parses the whole input as one `T`.
+///
+/// Nesting is bounded by the parser to 128 levels, so no input overflows the stack.
+pub(crate) fn parse<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, ImportError> {
+    let mut parser = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut parser).map_err(|error| {
+        let path = error.path().to_string();
+        refusal(error.inner(), &path)
+    })?;
+    parser.end().map_err(|error| refusal(&error, "."))?;
+    Ok(value)
+}
+
+/// The keys of the top level, after a look at the syntax of the whole input.
+pub(crate) fn top_level_keys(bytes: &[u8]) -> Result<BTreeSet<String>, ImportError> {
+    parse::<Keys>(bytes).map(|keys| keys.0)
+}
+
+/// A list of at most `MAX` values: the bound holds while it is being read.
+pub(crate) struct Bounded<T, const MAX: usize>(pub(crate) Vec<T>);
+
+impl<'de, T: Deserialize<'de>, const MAX: usize> Deserialize<'de> for Bounded<T, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List<T, const MAX: usize>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for List<T, MAX> {
+            type Value = Bounded<T, MAX>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a list of at most {MAX} (capacity)")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let mut values = Vec::new();
+                while values.len() < MAX {
+                    match list.next_element()? {
+                        Some(value) => values.push(value),
+                        None => return Ok(Bounded(values)),
+                    }
+                }
+                match list.next_element::<IgnoredAny>()? {
+                    Some(_) => Err(A::Error::invalid_length(MAX.saturating_add(1), &self)),
+                    None => Ok(Bounded(values)),
+                }
+            }
+        }
+        deserializer.deserialize_seq(List(PhantomData))
+    }
+}
+
+struct Keys(BTreeSet<String>);
+
+impl<'de> Deserialize<'de> for Keys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Keys, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Keys;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Keys, A::Error> {
+                let mut keys = BTreeSet::new();
+                while let Some((key, IgnoredAny)) = map.next_entry::<String, IgnoredAny>()? {
+                    keys.insert(key);
+                }
+                Ok(Keys(keys))
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}
+
+/// The parser's error in this crate's words.
+fn refusal(error: &serde_json::Error, path: &str) -> ImportError {
+    let place = format!("line {}, column {}", error.line(), error.column());
+    let message = error.to_string();
+    let message = match message.rfind(" at line ") {
+        Some(end) => message.get(..end).unwrap_or(&message),
+        None => &message,
+    };
+    match error.classify() {
+        Category::Syntax if message == "recursion limit exceeded" => {
+            let expected = "at most 127 levels of nesting (capacity)";
+            ImportError::new(Problem::Capacity, place, expected, "more")
+        }
+        Category::Eof => ImportError::new(
+            Problem::Malformed,
+            place,
+            "more JSON",
+            format!("the end of the file ({message})"),
+        )
+        .with_hint("the export or copy may have been cut off"),
+        Category::Syntax | Category::Io => {
+            ImportError::new(Problem::Malformed, place, "well-formed JSON", message)
+        }
+        Category::Data => data_refusal(message, path, &place),
+    }
+}
+
+/// A value of the wrong type or length, or a key that is missing or stands twice.
+fn data_refusal(message: &str, path: &str, place: &str) -> ImportError {
+    let at = match path {
+        "." => place.to_owned(),
+        path => format!("{path} ({place})"),
+    };
+    if let Some(key) = message.strip_prefix("missing field ") {
+        return ImportError::new(Problem::Shape, at, format!("the key {key}"), "nothing");
+    }
+    if let Some(key) = message.strip_prefix("duplicate field ") {
+        let got = format!("the key {key} twice");
+        return ImportError::new(Problem::Duplicate, at, "each key once", got);
+    }
+    let (got, expected) = message
+        .split_once(", expected ")
+        .unwrap_or((message, "another value"));
+    let kinds = ["invalid type: ", "invalid value: ", "invalid length "];
+    let length = got.starts_with("invalid length ");
+    let got = kinds
+        .iter()
+        .find_map(|kind| got.strip_prefix(kind))
+        .unwrap_or(got);
+    match length {
+        true if expected.ends_with("(capacity)") => {
+            ImportError::new(Problem::Capacity, at, expected, format!("{got} or more"))
+        }
+        true => ImportError::new(Problem::Shape, at, expected, format!("{got} elements")),
+        false => ImportError::new(Problem::Shape, at, expected, got),
+    }
+}

@@ -1,0 +1,95 @@
+//! Files that are no CatBoost JSON are recognised and refused by name.
+
+use hedgerow_import::{MODEL_BYTES_MAX, Problem, import};
+
+#[test]
+fn other_files_are_refused_by_name() {
+    let cases: &[(&[u8], &str)] = &[
+        (b"", "an empty file"),
+        (b" \r\n\t", "an empty file"),
+        (b"CBM1\x10\0\0\0", "a CatBoost model in binary form (.cbm)"),
+        (
+            b"###  Model data\nclass catboost_model(object):",
+            "a CatBoost model as source code",
+        ),
+        (
+            b"tree\nversion=v4\nnum_class=1\n",
+            "a LightGBM model in text form",
+        ),
+        (
+            b"{\"name\":\"tree\",\"tree_info\":[]}",
+            "a LightGBM model in JSON",
+        ),
+        (
+            b"{\"learner\":{},\"version\":[3,0,0]}",
+            "an XGBoost model in JSON",
+        ),
+        (
+            b"{L\0\0\0\0\0\0\0\x07learner{",
+            "an XGBoost model in UBJSON",
+        ),
+        (b"{i\x07learner{", "an XGBoost model in UBJSON"),
+        (b"binf\0\0\0\0", "an XGBoost model in the old binary form"),
+        (b"\x08\x08\x12\x08skl2onnx", "an ONNX model"),
+        (
+            b"<?xml version=\"1.0\"?>\n<PMML version=\"4.3\">",
+            "a PMML model",
+        ),
+        (b"\x80\x04\x95\x10", "a Python pickle"),
+        (b"PK\x03\x04\x14\0", "a ZIP archive"),
+        (b"\x1f\x8b\x08\0", "a gzip stream"),
+        (b"\x93NUMPY\x01\0", "a NumPy array"),
+        (b"\n<!DOCTYPE html><title>Not found</title>", "a web page"),
+        (b"<HTML><body>", "a web page"),
+        (b"a,b,c\n1,2,3\n", "comma-separated values"),
+        (b"[1, 2]", "JSON that is no model known here"),
+        (b"{\"a\": 1}", "JSON that is no model known here"),
+        (b"{}", "JSON that is no model known here"),
+        (b"\x7fELF\x02\x01", "a file of unknown kind"),
+        (b"hello", "a file of unknown kind"),
+        (b"\0\0\0,\0", "a file of unknown kind"),
+        (b"<", "a file of unknown kind"),
+    ];
+    for (bytes, name) in cases {
+        let error = import(bytes, "given").expect_err(name);
+        assert_eq!(error.got, *name, "{error}");
+        assert_eq!(error.problem, Problem::Format);
+        assert_eq!(error.code(), 2);
+        assert_eq!(error.file, "given");
+    }
+}
+
+#[test]
+fn a_refusal_is_one_clear_sentence() {
+    let error = import(b"CBM1\x10\0\0\0", "bots.cbm").expect_err("a refusal");
+    assert_eq!(
+        error.to_string(),
+        "bots.cbm: the whole file: expected a CatBoost model in JSON, got a CatBoost model in \
+         binary form (.cbm) (load it in Python and export it: \
+         CatBoost().load_model(\"model.cbm\").save_model(\"model.json\", format=\"json\"))"
+    );
+    let error = import(b"{\"oblivious_trees\": [1,", "cut.json").expect_err("a refusal");
+    assert_eq!(error.at, "line 1, column 23");
+    assert_eq!(error.problem, Problem::Malformed);
+}
+
+#[test]
+fn a_file_over_the_limit_is_refused_unread() {
+    let error = import(&vec![0; MODEL_BYTES_MAX + 1], "big").expect_err("a refusal");
+    assert_eq!(error.problem, Problem::TooLarge);
+    assert_eq!(error.expected, "at most 268435456 bytes");
+    assert_eq!(error.got, "268435457 bytes");
+}
+
+/// Short inputs of all kinds: no panic, always a refusal.
+#[test]
+fn short_inputs_are_refused() {
+    for a in 0..=u8::MAX {
+        assert!(import(&[a], "m").is_err());
+        for b in 0..=u8::MAX {
+            assert!(import(&[a, b], "m").is_err());
+            assert!(import(&[b'{', a, b], "m").is_err());
+            assert!(import(&[b'<', a, b, b','], "m").is_err());
+        }
+    }
+}
