@@ -34,8 +34,11 @@ pub fn extract(request: &Request<'_>, row: &mut Row) {
     if let Some(target) = &target {
         fill.target(target);
     }
-    if let Some(referer) = headers.get(Name::Referer).filter(|value| *value != b"-") {
-        fill.flag(Id::RefererMalformed, !is_url(referer));
+    if request.known != HeadersKnown::UserAgentOnly {
+        // No Referer is well-formed: whether one is sent depends on the site and the visit.
+        let referer = headers.get(Name::Referer).unwrap_or_default();
+        let absent = matches!(referer, b"" | b"-");
+        fill.flag(Id::RefererMalformed, !absent && !is_url(referer));
     }
     if request.version != Version::Unknown {
         fill.flag(Id::Http10, request.version == Version::Http10);

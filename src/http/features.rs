@@ -42,7 +42,7 @@ macro_rules! features {
 const NEVER: &str = "never";
 const NO_AGENT: &str = "no User-Agent";
 const NO_TARGET: &str = "target unknown";
-const NO_REFERER: &str = "Referer unknown or absent";
+const NO_REFERER: &str = "Referer unknown";
 const LIST: &str = "headers unknown";
 const WIRE: &str = "order and case unknown, or HTTP/2 and later";
 const ORDER: &str = "order unknown, or one of the two absent";

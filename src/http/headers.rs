@@ -81,9 +81,12 @@ fn spellings(len: usize) -> &'static [Spelling] {
 }
 
 fn classify(name: &[u8]) -> Option<&'static Spelling> {
-    spellings(name.len())
-        .iter()
-        .find(|(_, usual, _)| usual.eq_ignore_ascii_case(name))
+    // The last letter tells names of one length apart nearly always: one comparison a name.
+    let last = name.last()? | 0x20;
+    spellings(name.len()).iter().find(|(_, usual, _)| {
+        usual.last().is_some_and(|byte| byte | 0x20 == last)
+            && (*usual == name || usual.eq_ignore_ascii_case(name))
+    })
 }
 
 /// What the pass has seen.
@@ -256,7 +259,8 @@ fn is_token(name: &[u8]) -> bool {
 
 fn has_control(value: &[u8]) -> bool {
     // No early exit: a loop over all bytes is vectorised, and values are short.
-    value.iter().fold(false, |found, byte| {
-        found | ((*byte < 0x20 && *byte != b'\t') || *byte == 0x7f)
-    })
+    let found = value.iter().fold(0_u8, |found, byte| {
+        found | u8::from((*byte < 0x20) & (*byte != b'\t')) | u8::from(*byte == 0x7f)
+    });
+    found != 0
 }

@@ -1,15 +1,13 @@
 //! The request's target: few features, none on what a site calls its pages.
 
 use super::TARGET_SCANNED_MAX;
-use super::bytes::{contains, first};
+use super::bytes::{contains, first, from, starts};
 
 /// What a target shows.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Target {
     /// Share of bytes that belong to percent-encodings, well-formed or not.
     pub encoded: f32,
-    /// Parameters of the query.
-    pub parameters: u8,
     /// Asks for files that only scanners ask for.
     pub probe: bool,
     /// Carries an attack: traversal, markup, injection.
@@ -21,7 +19,7 @@ pub(super) struct Target {
 }
 
 /// Files and folders that links of no site lead visitors to.
-const PROBES: [&[u8]; 22] = [
+const PROBES: [&[u8]; 21] = [
     b"/.env",
     b"/.git",
     b"/.svn",
@@ -43,14 +41,15 @@ const PROBES: [&[u8]; 22] = [
     b"/solr/admin",
     b"/etc/passwd",
     b"/gponform",
-    b"/autodiscover",
 ];
 
-const PROBE_SUFFIXES: [&[u8]; 6] = [b".bak", b".sql", b".old", b".swp", b".cgi", b"~"];
+/// Suffixes of backups and of scripts that few sites still have.
+const PROBE_SUFFIXES: [&[u8]; 6] = [b"bak", b"sql", b"old", b"swp", b"cgi", b"php~"];
 
+/// Suffixes of what pages are made of.
 const ASSET_SUFFIXES: [&[u8]; 16] = [
-    b".css", b".js", b".mjs", b".png", b".jpg", b".jpeg", b".gif", b".svg", b".ico", b".webp",
-    b".avif", b".woff", b".woff2", b".ttf", b".mp4", b".webm",
+    b"css", b"js", b"mjs", b"png", b"jpg", b"jpeg", b"gif", b"svg", b"ico", b"webp", b"avif",
+    b"woff", b"woff2", b"ttf", b"mp4", b"webm",
 ];
 
 const ATTACKS: [&[u8]; 18] = [
@@ -79,25 +78,25 @@ impl Target {
     pub fn parse(target: &[u8]) -> Target {
         let text = first(target, TARGET_SCANNED_MAX);
         let path = text.split(|byte| *byte == b'?').next().unwrap_or_default();
+        let suffix = suffix(path);
         let mut found = Target {
-            asset: ASSET_SUFFIXES.iter().any(|suffix| ends(path, suffix)),
+            asset: listed(&ASSET_SUFFIXES, suffix),
             ..Target::default()
         };
         let mut suspicious = 0_u32;
         let mut percents = 0_u32;
-        let mut dots = false;
         let mut before = 0;
         for byte in text {
             match byte {
                 b'%' => percents = percents.saturating_add(1),
-                b'?' | b'&' => found.parameters = found.parameters.saturating_add(1),
                 0..=0x20 | 0x7f..=0xff | b'"' | b'<' | b'>' | b'\\' => {
                     found.malformed = true;
                     suspicious = suspicious.saturating_add(1);
                 }
-                b'\'' | b'(' | b'$' | b'+' => suspicious = suspicious.saturating_add(1),
+                b'\'' | b'(' | b'$' | b'+' | b';' | b'|' => {
+                    suspicious = suspicious.saturating_add(1)
+                }
                 b'.' if before == b'.' => suspicious = suspicious.saturating_add(1),
-                b'.' if before == b'/' => dots = true,
                 _ => {}
             }
             before = *byte;
@@ -106,19 +105,13 @@ impl Target {
         let length = u16::try_from(text.len().max(1)).unwrap_or(u16::MAX);
         let encoded = u16::try_from(percents.saturating_mul(3)).unwrap_or(u16::MAX);
         found.encoded = (f32::from(encoded) / f32::from(length)).min(1.0);
-        found.probe = dots && !contains(path, b"/.well-known/") && probes(path)
-            || probe_start(path)
-            || PROBE_SUFFIXES.iter().any(|suffix| ends(path, suffix));
+        found.probe = probe_start(path) || listed(&PROBE_SUFFIXES, suffix);
         // Attacks need one of these bytes: most targets are done here.
-        if suspicious != 0 || percents != 0 || contains(text, b"/bin/sh") {
+        if suspicious != 0 || percents != 0 {
             found.attack = ATTACKS.iter().any(|attack| contains(text, attack));
         }
         found
     }
-}
-
-fn probes(path: &[u8]) -> bool {
-    PROBES.iter().any(|probe| contains(path, probe))
 }
 
 /// Whether a probe stands at a folder's beginning.
@@ -129,23 +122,28 @@ fn probe_start(path: &[u8]) -> bool {
         let Some(at) = rest.iter().position(|byte| *byte == b'/') else {
             return false;
         };
-        let folder = super::bytes::from(rest, at);
+        let folder = from(rest, at);
+        let second = folder.get(1).map(|byte| byte.to_ascii_lowercase());
         if PROBES
             .iter()
-            .any(|probe| super::bytes::starts(folder, probe))
+            .any(|probe| probe.get(1).copied() == second && starts(folder, probe))
         {
             return true;
         }
-        rest = super::bytes::from(folder, 1);
+        rest = from(folder, 1);
     }
     false
 }
 
-fn ends(path: &[u8], suffix: &[u8]) -> bool {
-    path.len()
-        .checked_sub(suffix.len())
-        .and_then(|at| path.get(at..))
-        .is_some_and(|tail| tail.eq_ignore_ascii_case(suffix))
+/// What follows the last dot of a path's last bytes; nothing where there is none.
+fn suffix(path: &[u8]) -> &[u8] {
+    let tail = from(path, path.len().saturating_sub(6));
+    let dot = tail.iter().rposition(|byte| *byte == b'.');
+    dot.map_or(b"", |at| from(tail, at.saturating_add(1)))
+}
+
+fn listed(suffixes: &[&[u8]], suffix: &[u8]) -> bool {
+    !suffix.is_empty() && suffixes.iter().any(|one| one.eq_ignore_ascii_case(suffix))
 }
 
 fn broken_percent(text: &[u8]) -> bool {
