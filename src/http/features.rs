@@ -1,6 +1,6 @@
 //! The one list of built-in features: name, kind, range, when missing, and why it tells.
 
-use crate::schema::{Feature, FeatureKind, Schema, SchemaError};
+use crate::schema::{Feature, FeatureKind, Schema};
 
 /// One built-in feature.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -183,25 +183,14 @@ pub fn position(name: &str) -> Option<u8> {
     u8::try_from(at).ok()
 }
 
-/// The schema of the built-in features.
-///
-/// # Errors
-/// None that a release could have: a test holds the list to the schema's rules.
-pub fn schema() -> Result<Schema, SchemaError> {
-    let features = FEATURES.iter().map(|doc| Feature {
-        name: doc.name.to_owned(),
-        kind: doc.kind,
-    });
-    Schema::new(features.collect())
-}
-
 impl Schema {
     /// The schema of the built-in HTTP features: [`FEATURES`], filled by
     /// [`http::extract`](super::extract()).
-    ///
-    /// # Errors
-    /// None that a release could have: a test holds the list to the schema's rules.
-    pub fn http() -> Result<Schema, SchemaError> {
-        schema()
+    pub fn http() -> Schema {
+        let features = FEATURES.iter().map(|doc| Feature {
+            name: doc.name.to_owned(),
+            kind: doc.kind,
+        });
+        Schema::built_in(features.collect())
     }
 }

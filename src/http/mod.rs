@@ -39,7 +39,7 @@ mod values;
 mod tests;
 
 pub use extract::extract;
-pub use features::{FEATURES, FeatureDoc, position, schema};
+pub use features::{FEATURES, FeatureDoc, position};
 pub use request::{Header, HeadersKnown, Request, Scheme, Version};
 
 /// Headers that are looked at; those beyond are only counted, up to the range of `header_count`.
