@@ -11,7 +11,6 @@ mod tables;
 
 use clap::{Parser, Subcommand};
 use commands::{bench, compile, diff, extract, inspect, limits, replay, score, verify};
-use failure::Failure;
 use std::io::Write;
 use std::process::ExitCode;
 

@@ -1,0 +1,205 @@
+//! `replay`: the main job. Workers on every core score recorded real requests while good and bad
+//! tables are published under them.
+
+mod faults;
+mod publisher;
+mod report;
+mod worker;
+
+use crate::Report;
+use crate::failure::Failure;
+use crate::{requests, tables};
+use core_affinity::CoreId;
+use hedgerow::{Engine, Schema};
+use indicatif::{ProgressBar, ProgressStyle};
+use publisher::{Published, Publisher};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+use worker::{Counters, Job, Outcome};
+
+/// The bundled recordings.
+const REQUESTS: &[u8] = include_bytes!("../../../../../data/requests.ndjson");
+
+/// Score recorded real requests on every core while good and bad tables are published
+///
+/// Example: hedgerow replay --seconds 3 --json
+///
+/// Each worker extracts features and scores, over and over, the recorded requests; a control
+/// thread publishes good tables, and every kind of bad one in turn. Exit status 1 where a request
+/// was lost or a verdict was wrong.
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// The table, or `default`
+    #[arg(long, default_value = "default")]
+    table: String,
+    /// Requests, one JSON object a line; else the bundled recordings
+    #[arg(long, value_name = "FILE")]
+    requests: Option<PathBuf>,
+    /// How long
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
+    seconds: f64,
+    /// Cores to work on, by number; else all
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    cores: Vec<usize>,
+    /// Time between two tables, good or bad, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 10.0)]
+    every: f64,
+}
+
+/// Replays.
+pub fn run(args: &Args, json: bool) -> Result<Report, Failure> {
+    let wrong = |what: &str, expected: &str, got: f64| Failure::new("usage", what, expected, got);
+    if !(args.seconds > 0.0 && args.seconds <= 86_400.0) {
+        return Err(wrong("--seconds", "above 0, at most 86400", args.seconds));
+    }
+    if !(args.every >= 0.0 && args.every <= 60_000.0) {
+        return Err(wrong("--every", "0 to 60000", args.every));
+    }
+    let cores = cores(&args.cores)?;
+    let recorded = match &args.requests {
+        Some(path) => requests::read(path)?,
+        None => requests::parse(REQUESTS, "bundled requests")?,
+    };
+    let engine = Engine::new(Schema::http());
+    let table = tables::open(&args.table)?;
+    let mut publisher = Publisher::start(&engine, &table)?;
+    let headers: Vec<_> = recorded.iter().map(|request| request.headers()).collect();
+    let views: Vec<_> = recorded
+        .iter()
+        .zip(&headers)
+        .map(|(r, h)| r.view(h))
+        .collect();
+    let bots: Vec<_> = recorded
+        .iter()
+        .map(|r| r.label.as_deref().map(|l| l == "bot"))
+        .collect();
+    let job = Job {
+        requests: &views,
+        bots: &bots,
+        expected: publisher.expected(&views)?,
+    };
+
+    let stop = AtomicBool::new(false);
+    let counters: Vec<Counters> = cores.iter().map(|_| Counters::default()).collect();
+    let started = Instant::now();
+    let outcomes = thread::scope(|scope| {
+        let mut workers = Vec::new();
+        for (core, counters) in cores.iter().zip(&counters) {
+            let scorer = engine.scorer().map_err(|full| {
+                Failure::new(
+                    "replay",
+                    "scorers",
+                    "a free slot a core",
+                    format!("{} slots", full.max),
+                )
+            })?;
+            let (job, stop) = (&job, &stop);
+            let work = move || worker::run(job, scorer, *core, counters, stop);
+            let name = format!("score-{}", core.id);
+            let spawned = thread::Builder::new().name(name).spawn_scoped(scope, work);
+            workers.push(spawned.map_err(|error| {
+                stop.store(true, Ordering::Relaxed);
+                Failure::new("replay", "worker", "a thread a core", error)
+            })?);
+        }
+        control(args, &engine, &mut publisher, &counters, started, json);
+        // Relaxed: the threads are joined.
+        stop.store(true, Ordering::Relaxed);
+        Ok::<_, Failure>(workers
+            .into_iter()
+            .map(|worker| worker.join().ok())
+            .collect::<Vec<_>>())
+    })?;
+    let elapsed = started.elapsed();
+    let outcomes: Vec<Outcome> = outcomes.into_iter().flatten().flatten().collect();
+    let run = report::Run {
+        cores: &cores,
+        requests: views.len(),
+        elapsed,
+        counters: &counters,
+        outcomes: &outcomes,
+        published: &publisher.published,
+        retired: engine.reclaim(),
+    };
+    Ok(run.report())
+}
+
+/// Publishes a table every so often, and shows how it goes, until the time is over.
+fn control(
+    args: &Args,
+    engine: &Engine,
+    publisher: &mut Publisher,
+    counters: &[Counters],
+    started: Instant,
+    json: bool,
+) {
+    let time = Duration::from_secs_f64(args.seconds);
+    let pause = Duration::from_secs_f64(args.every / 1000.0);
+    let bar = if json {
+        ProgressBar::hidden()
+    } else {
+        ProgressBar::new(time.as_millis() as u64)
+    };
+    if let Ok(style) = ProgressStyle::with_template("{bar:24} {elapsed} {msg}") {
+        bar.set_style(style);
+    }
+    let mut shown = Instant::now();
+    while started.elapsed() < time {
+        publisher.next(engine);
+        if shown.elapsed() > Duration::from_millis(100) {
+            shown = Instant::now();
+            bar.set_position(started.elapsed().as_millis() as u64);
+            bar.set_message(progress(counters, &publisher.published, started.elapsed()));
+        }
+        thread::sleep(pause.min(time.saturating_sub(started.elapsed())));
+    }
+    bar.finish_and_clear();
+}
+
+fn progress(counters: &[Counters], published: &Published, elapsed: Duration) -> String {
+    let done: u64 = counters
+        .iter()
+        .map(|c| c.finished.load(Ordering::Relaxed))
+        .sum();
+    let rate = done as f64 / elapsed.as_secs_f64().max(1e-9) / 1e3;
+    format!(
+        "{done} requests, {rate:.0}k/s, generation {}, {} tables refused",
+        published.generation,
+        published.refused()
+    )
+}
+
+/// The cores to work on: those named, or all that this process may use.
+fn cores(named: &[usize]) -> Result<Vec<CoreId>, Failure> {
+    let allowed = core_affinity::get_core_ids().unwrap_or_default();
+    if allowed.is_empty() {
+        return Err(Failure::new(
+            "replay",
+            "cores",
+            "cores to bind threads to",
+            "none",
+        ));
+    }
+    if named.is_empty() {
+        return Ok(allowed);
+    }
+    let find = |id: &usize| {
+        allowed
+            .iter()
+            .find(|core| core.id == *id)
+            .copied()
+            .ok_or_else(|| {
+                let list: Vec<_> = allowed.iter().map(|core| core.id.to_string()).collect();
+                Failure::new(
+                    "usage",
+                    "--cores",
+                    format!("some of {}", list.join(",")),
+                    id,
+                )
+            })
+    };
+    named.iter().map(find).collect()
+}

@@ -1,0 +1,152 @@
+//! The control side of the replay: publishes good tables and every kind of bad one in turn.
+
+use super::faults::{self, Fault};
+use crate::failure::Failure;
+use hedgerow::http::{Request, extract};
+use hedgerow::{Bound, Engine, OpenError, PublishError, Row, Schema, Table};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Publishes files from a folder of its own, which goes with it.
+pub struct Publisher {
+    folder: PathBuf,
+    /// Two good tables with other margins. Generations take them in turn.
+    good: [PathBuf; 2],
+    bad: Vec<(Fault, PathBuf)>,
+    turn: usize,
+    /// What happened so far.
+    pub published: Published,
+}
+
+/// What was published, and what was refused.
+#[derive(Debug, Default)]
+pub struct Published {
+    /// The generation that is live.
+    pub generation: u64,
+    /// How often each kind of refusal came: by code, its name and count.
+    pub refusals: BTreeMap<u16, (&'static str, u64)>,
+    /// How often each fault was tried.
+    pub tried: BTreeMap<&'static str, u64>,
+    /// What should not happen: a bad table was taken, or a good one refused.
+    pub surprises: Vec<String>,
+}
+
+impl Published {
+    /// Refused tables.
+    pub fn refused(&self) -> u64 {
+        self.refusals.values().map(|(_, count)| count).sum()
+    }
+}
+
+impl Publisher {
+    /// Writes the tables into a folder, and publishes the first.
+    pub fn start(engine: &Engine, table: &Table) -> Result<Publisher, Failure> {
+        let folder = std::env::temp_dir().join(format!("hedgerow-replay-{}", std::process::id()));
+        let failed = |error| Failure::io(&folder, "a folder for tables", error);
+        fs::create_dir(&folder).map_err(failed)?;
+        let write = |name: &str, bytes: &[u8]| {
+            let path = folder.join(format!("{name}.hedge"));
+            fs::write(&path, bytes).map(|()| path).map_err(failed)
+        };
+        let written = || -> Result<_, Failure> {
+            let good = [
+                write("good-even", &faults::shifted(table))?,
+                write("good-odd", table.bytes())?,
+            ];
+            let mut bad = Vec::new();
+            for fault in faults::all() {
+                if let Some(bytes) = fault.apply(table) {
+                    bad.push((fault, write(fault.name, &bytes)?));
+                }
+            }
+            Ok((good, bad))
+        };
+        let (good, bad) = written().inspect_err(|_| remove(&folder))?;
+        let published = Published::default();
+        let mut publisher = Publisher {
+            folder,
+            good,
+            bad,
+            turn: 0,
+            published,
+        };
+        publisher.publish_good(engine)?;
+        Ok(publisher)
+    }
+
+    /// Publishes the next table: after each good one a bad one.
+    pub fn next(&mut self, engine: &Engine) {
+        self.turn += 1;
+        if self.turn.is_multiple_of(2) || self.bad.is_empty() {
+            if let Err(failure) = self.publish_good(engine) {
+                self.published.surprises.push(failure.to_string());
+            }
+            return;
+        }
+        let (fault, path) = &self.bad[self.turn / 2 % self.bad.len()];
+        *self.published.tried.entry(fault.name).or_default() += 1;
+        let refused = match open_and_publish(engine, path) {
+            Err(PublishError::Refused(refused)) => refused,
+            Err(other) => return self.published.surprises.push(other.to_string()),
+            Ok(generation) => {
+                self.published.generation = generation;
+                let surprise = format!("the bad table {} was published", fault.name);
+                return self.published.surprises.push(surprise);
+            }
+        };
+        if refused.name() != fault.refused_as {
+            let surprise = format!("{} was refused as {refused}", fault.name);
+            self.published.surprises.push(surprise);
+        }
+        let entry = self
+            .published
+            .refusals
+            .entry(refused.code())
+            .or_insert((refused.name(), 0));
+        entry.1 += 1;
+    }
+
+    fn publish_good(&mut self, engine: &Engine) -> Result<(), Failure> {
+        let next = self.published.generation + 1;
+        let path = &self.good[(next % 2) as usize];
+        self.published.generation = open_and_publish(engine, path)?;
+        Ok(())
+    }
+
+    /// Each request's margin under the tables of even and of odd generations, computed before the
+    /// storm, so that a verdict can be held against the table it claims to come from.
+    pub fn expected(&self, requests: &[Request<'_>]) -> Result<[Vec<f64>; 2], Failure> {
+        let margins = |path: &Path| {
+            let table = Table::open(path)?;
+            let bound = Bound::new(table, &Schema::http(), Some("portable"))?;
+            let margin = |request: &Request<'_>| {
+                let mut row = Row::MISSING;
+                extract(request, &mut row);
+                bound.table().margin_f64(bound.margin(&row))
+            };
+            Ok(requests.iter().map(margin).collect())
+        };
+        let refused = |refused: OpenError| Failure::refused("table", &refused);
+        let [even, odd] = &self.good;
+        Ok([
+            margins(even).map_err(refused)?,
+            margins(odd).map_err(refused)?,
+        ])
+    }
+}
+
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        remove(&self.folder);
+    }
+}
+
+fn open_and_publish(engine: &Engine, path: &Path) -> Result<u64, PublishError> {
+    engine.publish(Table::open(path)?)
+}
+
+fn remove(folder: &Path) {
+    // What cannot be removed from the temporary folder does no harm there.
+    let _ = fs::remove_dir_all(folder);
+}

@@ -1,0 +1,103 @@
+//! One scoring thread of the replay, and what it counts.
+
+use core_affinity::CoreId;
+use hdrhistogram::Histogram;
+use hedgerow::http::{Request, extract};
+use hedgerow::{Reason, Row, Scorer, Verdict};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
+
+/// What all workers share.
+pub struct Job<'a> {
+    /// The requests, over and over.
+    pub requests: &'a [Request<'a>],
+    /// Whether each is a bot's, where labelled.
+    pub bots: &'a [Option<bool>],
+    /// Each request's margin under the table of even and of odd generations.
+    pub expected: [Vec<f64>; 2],
+}
+
+/// What a worker shows while it runs. Each has cache lines of its own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct Counters {
+    /// Requests taken up.
+    pub started: AtomicU64,
+    /// Requests that got a verdict.
+    pub finished: AtomicU64,
+}
+
+/// What a worker hands over at its end.
+pub struct Outcome {
+    /// Whether the thread was bound to its core.
+    pub bound: bool,
+    /// From request to verdict, in nanoseconds.
+    pub latency: Histogram<u64>,
+    /// Requests with a score.
+    pub scored: u64,
+    /// Requests without, by position in [`Reason::ALL`].
+    pub not_scored: [u64; Reason::ALL.len()],
+    /// Margins that are not those of the generation that the verdict names.
+    pub wrong: u64,
+    /// How often each score was given: to humans, to bots.
+    pub scores: [[u64; 100]; 2],
+}
+
+/// Longest latency that is told apart: ten seconds.
+const LATENCY_MAX: u64 = 10_000_000_000;
+
+/// Extracts and scores until it is told to stop.
+pub fn run(
+    job: &Job<'_>,
+    mut scorer: Scorer,
+    core: CoreId,
+    counters: &Counters,
+    stop: &AtomicBool,
+) -> Option<Outcome> {
+    let bound = core_affinity::set_for_current(core);
+    let mut outcome = Outcome {
+        bound,
+        latency: Histogram::new_with_bounds(1, LATENCY_MAX, 3).ok()?,
+        scored: 0,
+        not_scored: [0; Reason::ALL.len()],
+        wrong: 0,
+        scores: [[0; 100]; 2],
+    };
+    let mut row = Row::MISSING;
+    let mut count = 0;
+    // Relaxed, here and below: counters are read for show, or after the thread was joined.
+    while !stop.load(Ordering::Relaxed) {
+        for (index, request) in job.requests.iter().enumerate() {
+            count += 1;
+            counters.started.store(count, Ordering::Relaxed);
+            let start = Instant::now();
+            extract(request, &mut row);
+            let verdict = scorer.score(&row);
+            outcome
+                .latency
+                .saturating_record(start.elapsed().as_nanos() as u64);
+            outcome.count(job, index, &verdict);
+            counters.finished.store(count, Ordering::Relaxed);
+        }
+    }
+    Some(outcome)
+}
+
+impl Outcome {
+    fn count(&mut self, job: &Job<'_>, index: usize, verdict: &Verdict) {
+        match verdict {
+            Verdict::Scored(scored) => {
+                self.scored += 1;
+                let expected = &job.expected[(scored.generation % 2) as usize];
+                self.wrong += u64::from(expected[index] != scored.margin);
+                if let Some(bot) = job.bots[index] {
+                    self.scores[usize::from(bot)][usize::from(scored.score.get())] += 1;
+                }
+            }
+            Verdict::NotScored(not) => {
+                let reason = Reason::ALL.iter().position(|reason| *reason == not.reason);
+                self.not_scored[reason.unwrap_or_default()] += 1;
+            }
+        }
+    }
+}
