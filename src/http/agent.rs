@@ -343,11 +343,10 @@ fn firefox_impossible(version: &Dotted, revision: &Dotted) -> bool {
 
 /// Whether a key's last letters are `suffix`, of at most eight letters.
 const fn ends(tail: u64, suffix: &str) -> bool {
-    let bits = 8 * suffix.len() as u32;
-    let mask = if bits >= 64 {
-        u64::MAX
-    } else {
-        (1 << bits) - 1
+    let unused = 64_u32.saturating_sub((suffix.len() as u32).saturating_mul(8));
+    let mask = match u64::MAX.checked_shr(unused) {
+        Some(mask) => mask,
+        None => 0,
     };
     tail & mask == key(suffix)
 }

@@ -22,6 +22,9 @@ pub(super) struct Parts<'a> {
     pub brands: Option<Brands>,
 }
 
+/// Site, mode and dest.
+type Fetch<'a> = (Option<&'a [u8]>, Option<&'a [u8]>, Option<&'a [u8]>);
+
 impl Parts<'_> {
     fn is_https(&self) -> bool {
         self.request.scheme == Scheme::Https
@@ -239,7 +242,7 @@ impl Parts<'_> {
             .then_some(!self.has(Name::FetchMode) && !self.has(Name::FetchSite))
     }
 
-    fn fetch(&self) -> Option<(Option<&[u8]>, Option<&[u8]>, Option<&[u8]>)> {
+    fn fetch(&self) -> Option<Fetch<'_>> {
         let site = self.headers.get(Name::FetchSite);
         let mode = self.headers.get(Name::FetchMode);
         let dest = self.headers.get(Name::FetchDest);

@@ -68,7 +68,8 @@ features! {
     UaContact "ua_contact" Flag 1.0, NO_AGENT, "A URL or address of the operator: honest bots.";
     UaCompatible "ua_compatible" Flag 1.0, NO_AGENT,
         "Says compatible without being an Internet Explorer: the crawlers' form.";
-    UaBot "ua_bot_word" Flag 1.0, NO_AGENT, "A word such as bot, crawler, spider, monitor, preview.";
+    UaBot "ua_bot_word" Flag 1.0, NO_AGENT,
+        "A word such as bot, crawler, spider, monitor, preview.";
     UaTool "ua_tool_word" Flag 1.0, NO_AGENT, "Names an HTTP library, a scanner or a tool.";
     UaAutomation "ua_automation_word" Flag 1.0, "no User-Agent, no sec-ch-ua",
         "Names browser automation, or Headless, in the agent or the brands.";
@@ -101,13 +102,15 @@ features! {
         "Known names in a case that browsers do not use: lower-case libraries, overridden headers.";
     ConnectionForm "connection_keep_alive" Flag 1.0, "headers unknown, or not HTTP/1.1",
         "Connection is keep-alive, which browsers write out and libraries often do not.";
-    OrderInversions "order_inversions" Number 7.0, "order unknown, or no Chromium or Firefox claimed",
+    OrderInversions "order_inversions" Number 7.0,
+        "order unknown, or no Chromium or Firefox claimed",
         "Known headers behind those that the claimed family sends later.";
     UaBeforeEncoding "order_agent_encoding" Flag 1.0, ORDER,
         "User-Agent before Accept-Encoding, as browsers do; several libraries do not.";
     AcceptBeforeEncoding "order_accept_encoding" Flag 1.0, ORDER,
         "Accept before Accept-Encoding, as browsers do; requests and others do not.";
-    LanguageBeforeEncoding "order_language_encoding" Flag 1.0, "order unknown, or no Chromium claimed",
+    LanguageBeforeEncoding "order_language_encoding" Flag 1.0,
+        "order unknown, or no Chromium claimed",
         "Accept-Language before Accept-Encoding, which Chromium never sends.";
 
     CoreMissing "core_missing" Number 3.0, BROWSER,
@@ -152,7 +155,8 @@ features! {
         "Values that do not exist or cannot stand together: copied or swapped by scripts.";
     FetchTarget "fetch_target_mismatch" Flag 1.0, LIST,
         "A page load of an asset, or Accept against sec-fetch-dest.";
-    NavigationUir "navigation_without_upgrade" Flag 1.0, "headers unknown, or no Chromium or Firefox claimed",
+    NavigationUir "navigation_without_upgrade" Flag 1.0,
+        "headers unknown, or no Chromium or Firefox claimed",
         "A page load without Upgrade-Insecure-Requests.";
     PostOrigin "post_without_origin" Flag 1.0, BROWSER,
         "A POST without Origin: browsers add it, libraries do not.";
