@@ -139,7 +139,7 @@ impl Brands {
                 found.edge = true;
             } else if starts(name, b"Headless") {
                 found.headless = true;
-            } else if contains(entry, b"not") && contains(entry, b"brand") {
+            } else if contains(entry, b"brand") {
                 found.grease = true;
             }
         }
