@@ -57,8 +57,6 @@ enum Word {
 /// What a User-Agent says.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Agent {
-    /// Bytes, uncapped.
-    pub len: usize,
     /// Begins as browsers do.
     pub mozilla: bool,
     /// The family it claims.
@@ -91,10 +89,6 @@ pub(super) struct Agent {
     pub odd_bytes: bool,
     /// Begins with a lower-case letter.
     pub starts_lower: bool,
-    /// Semicolons in the first comment.
-    pub semicolons: u8,
-    /// Products outside of comments.
-    pub products: u8,
     /// Products whose name no common browser carries.
     pub unknown_products: u8,
     /// Claims that cannot stand together.
@@ -122,7 +116,6 @@ struct Cursor {
     tail: u64,
     letters: u8,
     depth: u8,
-    comments: u8,
     /// The word begins a product: it stands at the beginning or behind a space.
     product: bool,
     before: u8,
@@ -133,7 +126,6 @@ impl Agent {
     pub fn parse(value: &[u8]) -> Agent {
         let text = first(value, VALUE_SCANNED_MAX);
         let mut agent = Agent {
-            len: value.len(),
             mozilla: text.starts_with(b"Mozilla/5.0 ("),
             starts_lower: text.first().is_some_and(u8::is_ascii_lowercase),
             ..Agent::default()
@@ -177,15 +169,11 @@ impl Agent {
     fn mark(&mut self, byte: u8, cursor: &mut Cursor) {
         match byte {
             b'(' => {
-                cursor.comments = cursor.comments.saturating_add(u8::from(cursor.depth == 0));
                 cursor.depth = cursor.depth.saturating_add(1);
             }
             b')' => {
                 self.unbalanced |= cursor.depth == 0;
                 cursor.depth = cursor.depth.saturating_sub(1);
-            }
-            b';' if cursor.comments == 1 && cursor.depth != 0 => {
-                self.semicolons = self.semicolons.saturating_add(1);
             }
             b'/' if cursor.before == b'/' => self.contact = true,
             b'"' | b'\'' | b'<' | b'>' | b'{' | b'}' | b'$' | b'\\' | b'`' | b'%' => {
@@ -200,7 +188,6 @@ impl Agent {
     fn word(&mut self, cursor: &Cursor, rest: &[u8]) {
         let word = classify(cursor.head, cursor.tail);
         if cursor.depth == 0 && cursor.product {
-            self.products = self.products.saturating_add(1);
             let unknown = matches!(word, Word::Other | Word::Tool | Word::Bot);
             self.unknown_products = self.unknown_products.saturating_add(u8::from(unknown));
         }
@@ -300,21 +287,6 @@ impl Agent {
             _ => None,
         }
     }
-
-    /// Whether a Chromium names only its major version, as it has since 101 to 110.
-    pub fn version_frozen(&self) -> Option<bool> {
-        (self.family == Family::Chromium).then_some(
-            self.chrome.parts == 4 && {
-                let Dotted {
-                    minor,
-                    build,
-                    patch,
-                    ..
-                } = self.chrome;
-                minor == 0 && build == 0 && patch == 0
-            },
-        )
-    }
 }
 
 /// The build number that belongs to a major version of Chrome, every tenth.
@@ -371,11 +343,10 @@ fn firefox_impossible(version: &Dotted, revision: &Dotted) -> bool {
 
 /// Whether a key's last letters are `suffix`, of at most eight letters.
 const fn ends(tail: u64, suffix: &str) -> bool {
-    let bits = 8 * suffix.len() as u32;
-    let mask = if bits >= 64 {
-        u64::MAX
-    } else {
-        (1 << bits) - 1
+    let unused = 64_u32.saturating_sub((suffix.len() as u32).saturating_mul(8));
+    let mask = match u64::MAX.checked_shr(unused) {
+        Some(mask) => mask,
+        None => 0,
     };
     tail & mask == key(suffix)
 }

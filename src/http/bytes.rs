@@ -12,8 +12,7 @@ pub(super) fn from(bytes: &[u8], at: usize) -> &[u8] {
     bytes.get(at..).unwrap_or_default()
 }
 
-/// Whether `needle` stands in `bytes`, letter case ignored. `needle` is lower case and begins
-/// with `lead`, a byte that is rare in the text, or is compared at every position.
+/// Whether `needle` stands in `bytes`, letter case ignored.
 pub(super) fn contains(bytes: &[u8], needle: &[u8]) -> bool {
     if needle.is_empty() {
         return true;

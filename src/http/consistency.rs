@@ -1,6 +1,8 @@
 //! Whether the parts of a request fit together: agent, client hints, fetch metadata, Accept-*.
 //!
-//! Each function answers for a claimed browser, and with None where nothing is claimed or known.
+//! None where nothing is claimed or known. What a kind of request has no part in, such as Origin
+//! in a GET, is in order and not missing: a missing value would tell which kinds of request a
+//! recording holds, not who sent them.
 
 use super::agent::{Agent, Family, Platform};
 use super::bytes::starts;
@@ -19,6 +21,9 @@ pub(super) struct Parts<'a> {
     pub encoding: Option<Encoding>,
     pub brands: Option<Brands>,
 }
+
+/// Site, mode and dest.
+type Fetch<'a> = (Option<&'a [u8]>, Option<&'a [u8]>, Option<&'a [u8]>);
 
 impl Parts<'_> {
     fn is_https(&self) -> bool {
@@ -87,7 +92,7 @@ impl Parts<'_> {
 
     /// Accept against the signs of a page load. Safari's page loads show no sign over http.
     pub fn page_mismatch(&self) -> Option<bool> {
-        let accept = self.accept?;
+        let accept = self.accept.unwrap_or_default();
         match self.agent.family {
             Family::None => None,
             Family::Safari => Some(accept.any && self.page_signs()),
@@ -97,9 +102,10 @@ impl Parts<'_> {
 
     /// An Accept for a page that the claimed family does not send.
     pub fn document_odd(&self) -> Option<bool> {
-        let accept = self.accept.filter(|accept| accept.document)?;
+        let accept = self.accept.unwrap_or_default();
         match self.agent.family {
             Family::None => None,
+            _ if !accept.document => Some(false),
             // Brave and others leave signed exchanges out: their absence tells nothing.
             Family::Chromium => Some(!accept.navigation || !accept.images),
             Family::Firefox => Some(!accept.navigation || accept.exchange),
@@ -236,7 +242,7 @@ impl Parts<'_> {
             .then_some(!self.has(Name::FetchMode) && !self.has(Name::FetchSite))
     }
 
-    fn fetch(&self) -> Option<(Option<&[u8]>, Option<&[u8]>, Option<&[u8]>)> {
+    fn fetch(&self) -> Option<Fetch<'_>> {
         let site = self.headers.get(Name::FetchSite);
         let mode = self.headers.get(Name::FetchMode);
         let dest = self.headers.get(Name::FetchDest);
@@ -277,16 +283,17 @@ impl Parts<'_> {
     }
 
     /// A destination that the target's suffix or the Accept header denies.
-    pub fn fetch_target(&self) -> Option<bool> {
-        let dest = self.headers.get(Name::FetchDest)?;
-        let page = is_frame(dest);
+    pub fn fetch_target(&self) -> bool {
+        let Some(dest) = self.headers.get(Name::FetchDest) else {
+            return false;
+        };
         let accept = self.accept.is_some_and(|accept| match dest {
             b"document" => !accept.document,
             b"image" | b"script" | b"style" | b"font" => accept.document,
             _ => false,
         });
-        // People do open an image in a tab, but not by a script's or a style's address.
-        Some(accept || (page && self.target?.asset))
+        // People open images in a tab, but not the images, styles and scripts of every page.
+        accept || (is_frame(dest) && self.target.is_some_and(|target| target.asset))
     }
 
     /// A page load that does not ask for upgrades.
@@ -298,24 +305,25 @@ impl Parts<'_> {
         };
         let page = match self.fetch() {
             Some((_, mode, _)) => mode == Some(b"navigate"),
-            None => self.accept?.document,
+            None => self.accept.is_some_and(|accept| accept.document),
         };
-        (major >= 50 && page).then_some(!self.has(Name::Uir))
+        Some(major >= 50 && page && !self.has(Name::Uir))
     }
 
     /// A POST that does not say where from.
     pub fn post_without_origin(&self) -> Option<bool> {
-        (self.request.method == b"POST" && self.claims_browser()).then_some(!self.has(Name::Origin))
+        let post = self.request.method == b"POST";
+        self.claims_browser()
+            .then_some(post && !self.has(Name::Origin))
     }
 
     /// A body, or its type, where there is none.
-    pub fn body_on_get(&self) -> Option<bool> {
-        let empty = self
-            .headers
-            .get(Name::ContentLength)
-            .is_none_or(|value| value == b"0");
+    pub fn body_on_get(&self) -> bool {
+        let length = self.headers.get(Name::ContentLength);
         matches!(self.request.method, b"GET" | b"HEAD")
-            .then_some(!empty || self.has(Name::TransferEncoding) || self.has(Name::ContentType))
+            && (length.is_some_and(|value| value != b"0")
+                || self.has(Name::TransferEncoding)
+                || self.has(Name::ContentType))
     }
 }
 

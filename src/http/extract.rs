@@ -95,19 +95,12 @@ impl Fill<'_> {
     }
 
     fn agent(&mut self, agent: &Agent) {
-        let steps = [8, 20, 40, 80, 120, 160, 240];
-        let bucket = steps.into_iter().filter(|step| agent.len >= *step).count();
-        self.count(Id::UaLength, u8::try_from(bucket).unwrap_or(7), 7);
-        self.count(Id::UaProducts, agent.products, 15);
         self.count(Id::UaUnknownProducts, agent.unknown_products, 7);
         self.flag(Id::UaMozilla, agent.mozilla);
         self.flag(Id::UaBrowser, agent.family != Family::None);
-        self.maybe(Id::UaVersionFrozen, agent.version_frozen());
         self.maybe(Id::UaVersionImpossible, agent.version_impossible());
         self.count(Id::UaContradictions, agent.contradictions, 4);
-        self.flag(Id::UaMobile, agent.mobile);
         self.flag(Id::UaPlatform, agent.platform != Default::default());
-        self.count(Id::UaSemicolons, agent.semicolons, 7);
         self.flag(Id::UaContact, agent.contact);
         self.flag(Id::UaCompatible, agent.compatible);
         self.flag(Id::UaBot, agent.bot_word);
@@ -140,8 +133,6 @@ impl Fill<'_> {
     /// What needs the whole list of headers.
     fn list(&mut self, parts: &Parts<'_>) {
         let headers = parts.headers;
-        let count = u8::try_from(headers.count).unwrap_or(u8::MAX);
-        self.count(Id::HeaderCount, count, 32);
         self.count(Id::Malformed, headers.malformed, 7);
         self.count(Id::Repeated, headers.repeated, 7);
         self.maybe_count(Id::ProtocolErrors, parts.protocol_errors(), 7);
@@ -162,12 +153,9 @@ impl Fill<'_> {
     fn values(&mut self, parts: &Parts<'_>) {
         if let Some(value) = parts.headers.get(Name::AcceptLanguage) {
             let language = Language::parse(value);
-            self.count(Id::LanguageCount, language.count, 8);
             self.flag(Id::LanguageOdd, language.odd);
         }
         self.maybe(Id::AcceptAny, parts.accept.map(|accept| accept.any));
-        let codings = parts.encoding.map_or(0, |encoding| encoding.count);
-        self.count(Id::EncodingCount, codings, 7);
         if parts.brands.is_some_and(|brands| brands.headless) {
             self.flag(Id::UaAutomation, true);
         }
@@ -190,17 +178,16 @@ impl Fill<'_> {
         self.maybe(Id::FetchMissing, parts.fetch_missing());
         self.maybe(Id::FetchIncomplete, parts.fetch_incomplete());
         self.maybe_count(Id::FetchErrors, parts.fetch_errors(), 7);
-        self.maybe(Id::FetchTarget, parts.fetch_target());
+        self.flag(Id::FetchTarget, parts.fetch_target());
         self.maybe(Id::NavigationUir, parts.navigation_without_upgrade());
         self.maybe(Id::PostOrigin, parts.post_without_origin());
-        self.maybe(Id::BodyOnGet, parts.body_on_get());
+        self.flag(Id::BodyOnGet, parts.body_on_get());
     }
 
     /// What needs order and case as sent.
     fn wire(&mut self, request: &Request<'_>, headers: &Headers<'_>, agent: &Agent) {
         if matches!(request.version, Version::Http10 | Version::Http11) {
             self.count(Id::OddCase, headers.odd_case, 15);
-            self.flag(Id::HostFirst, headers.host_first);
         }
         // Media, WebSocket handshakes and preflights take other ways through a browser.
         let special = headers.has(Name::Range)
@@ -213,14 +200,16 @@ impl Fill<'_> {
             _ => None,
         };
         self.maybe_count(Id::OrderInversions, inversions, 7);
+        // Safari's order changes with version and kind of request: it tells nothing.
+        if special || agent.family == Family::Safari {
+            return;
+        }
         let encoding = Name::AcceptEncoding;
         let agent_first = headers.before(Name::UserAgent, encoding);
         self.maybe(Id::UaBeforeEncoding, agent_first);
-        self.maybe(
-            Id::AcceptBeforeEncoding,
-            headers.before(Name::Accept, encoding),
-        );
-        if agent.family == Family::Chromium && agent.chrome.major >= 85 && !special {
+        let accept_first = headers.before(Name::Accept, encoding);
+        self.maybe(Id::AcceptBeforeEncoding, accept_first);
+        if agent.family == Family::Chromium && agent.chrome.major >= 85 {
             let language_first = headers.before(Name::AcceptLanguage, encoding);
             self.maybe(Id::LanguageBeforeEncoding, language_first);
         }

@@ -45,7 +45,7 @@ const NO_TARGET: &str = "target unknown";
 const NO_REFERER: &str = "Referer unknown";
 const LIST: &str = "headers unknown";
 const WIRE: &str = "order and case unknown, or HTTP/2 and later";
-const ORDER: &str = "order unknown, or one of the two absent";
+const ORDER: &str = "order unknown, one of the two absent, or Safari claimed";
 const BROWSER: &str = "headers unknown, or no browser claimed";
 const CHROMIUM: &str = "headers unknown, or no Chromium claimed";
 const TLS: &str = "headers or scheme unknown, plain http, or no browser claimed that sends it";
@@ -54,30 +54,22 @@ const FETCH: &str = "headers unknown, or no sec-fetch header";
 
 features! {
     UaMissing "ua_missing" Flag 1.0, NEVER, "No User-Agent, an empty one or `-`: no browser.";
-    UaLength "ua_length_bucket" Number 7.0, NO_AGENT,
-        "Length in coarse steps: browsers have 60 to 240 bytes.";
-    UaProducts "ua_products" Number 15.0, NO_AGENT,
-        "Products outside of comments: libraries have one, browsers three and more.";
     UaUnknownProducts "ua_unknown_products" Number 7.0, NO_AGENT,
         "Products that no common browser names: tools bring their own.";
     UaMozilla "ua_mozilla" Flag 1.0, NO_AGENT, "Begins `Mozilla/5.0 (`, as every browser does.";
     UaBrowser "ua_browser" Flag 1.0, NO_AGENT,
         "Claims a current browser family: the promise that the consistency features check.";
-    UaVersionFrozen "ua_version_frozen" Flag 1.0, "no Chromium claimed",
-        "Chromium's version as X.0.0.0, the only form since 2023; lists of agents hold older ones.";
     UaVersionImpossible "ua_version_impossible" Flag 1.0, "no Chromium or Firefox claimed",
         "A version that never was: a build of another major, a wrong rv. Made-up agents have them.";
     UaContradictions "ua_contradictions" Number 4.0, NO_AGENT,
         "Claims that cannot stand together, such as Chrome's token on an iPhone.";
-    UaMobile "ua_mobile" Flag 1.0, NO_AGENT, "Says Mobile: sets what other headers should say.";
     UaPlatform "ua_platform_known" Flag 1.0, NO_AGENT,
         "Names a platform in a comment, as every browser does.";
-    UaSemicolons "ua_comment_parts" Number 7.0, NO_AGENT,
-        "Semicolons of the first comment: crawlers write `compatible; name; url`.";
     UaContact "ua_contact" Flag 1.0, NO_AGENT, "A URL or address of the operator: honest bots.";
     UaCompatible "ua_compatible" Flag 1.0, NO_AGENT,
         "Says compatible without being an Internet Explorer: the crawlers' form.";
-    UaBot "ua_bot_word" Flag 1.0, NO_AGENT, "A word such as bot, crawler, spider, monitor, preview.";
+    UaBot "ua_bot_word" Flag 1.0, NO_AGENT,
+        "A word such as bot, crawler, spider, monitor, preview.";
     UaTool "ua_tool_word" Flag 1.0, NO_AGENT, "Names an HTTP library, a scanner or a tool.";
     UaAutomation "ua_automation_word" Flag 1.0, "no User-Agent, no sec-ch-ua",
         "Names browser automation, or Headless, in the agent or the brands.";
@@ -100,7 +92,6 @@ features! {
         "A Referer that is no absolute URL: made by hand.";
 
     Http10 "http_10" Flag 1.0, "version unknown", "HTTP/1.0: load tools, scanners, old scripts.";
-    HeaderCount "header_count" Number 32.0, LIST, "Headers, capped: libraries send few.";
     Malformed "headers_malformed" Number 7.0, LIST,
         "Names that are no token, control bytes in values: fuzzers, broken scripts.";
     Repeated "headers_repeated" Number 7.0, LIST,
@@ -109,33 +100,30 @@ features! {
         "Connection headers in HTTP/2, no Host in HTTP/1.1, Upgrade to h2c: not from browsers.";
     OddCase "names_odd_case" Number 15.0, WIRE,
         "Known names in a case that browsers do not use: lower-case libraries, overridden headers.";
-    HostFirst "host_first" Flag 1.0, WIRE, "Host leads, as in nearly every browser.";
     ConnectionForm "connection_keep_alive" Flag 1.0, "headers unknown, or not HTTP/1.1",
         "Connection is keep-alive, which browsers write out and libraries often do not.";
-    OrderInversions "order_inversions" Number 7.0, "order unknown, or no Chromium or Firefox claimed",
+    OrderInversions "order_inversions" Number 7.0,
+        "order unknown, or no Chromium or Firefox claimed",
         "Known headers behind those that the claimed family sends later.";
     UaBeforeEncoding "order_agent_encoding" Flag 1.0, ORDER,
         "User-Agent before Accept-Encoding, as browsers do; several libraries do not.";
     AcceptBeforeEncoding "order_accept_encoding" Flag 1.0, ORDER,
         "Accept before Accept-Encoding, as browsers do; requests and others do not.";
-    LanguageBeforeEncoding "order_language_encoding" Flag 1.0, "order unknown, or no Chromium claimed",
+    LanguageBeforeEncoding "order_language_encoding" Flag 1.0,
+        "order unknown, or no Chromium claimed",
         "Accept-Language before Accept-Encoding, which Chromium never sends.";
 
     CoreMissing "core_missing" Number 3.0, BROWSER,
         "How many of Accept, Accept-Language, Accept-Encoding a claimed browser lacks.";
     HasLanguage "has_accept_language" Flag 1.0, LIST, "Every browser sends it, few libraries do.";
-    LanguageCount "accept_language_count" Number 8.0, "Accept-Language unknown or absent",
-        "Languages listed: scripts name one.";
     LanguageOdd "accept_language_odd" Flag 1.0, "Accept-Language unknown or absent",
         "A wildcard, q=1, spaces, rising qualities: no browser's own list.";
     AcceptAny "accept_any" Flag 1.0, "Accept unknown or absent",
         "Exactly `*/*`: libraries always, browsers for parts of pages only.";
-    AcceptDocumentOdd "accept_document_odd" Flag 1.0, "no Accept for a page, or no browser claimed",
+    AcceptDocumentOdd "accept_document_odd" Flag 1.0, BROWSER,
         "Asks for a page with an Accept that the claimed family does not send.";
-    AcceptPage "accept_page_mismatch" Flag 1.0, "Accept unknown or absent, or no browser claimed",
+    AcceptPage "accept_page_mismatch" Flag 1.0, BROWSER,
         "Accept against the other signs of a page load: `*/*` with them, text/html without.";
-    EncodingCount "accept_encoding_count" Number 7.0, "headers unknown",
-        "Codings offered, 0 without the header.";
     EncodingOdd "accept_encoding_odd" Number 3.0, BROWSER,
         "Codings that the claimed family does not offer, or lacks, over this scheme.";
     TeOdd "te_odd" Flag 1.0, BROWSER, "TE from a browser that sends none, or not `trailers`.";
@@ -165,13 +153,14 @@ features! {
         "Some of site, mode and dest without the others.";
     FetchErrors "fetch_errors" Number 7.0, FETCH,
         "Values that do not exist or cannot stand together: copied or swapped by scripts.";
-    FetchTarget "fetch_target_mismatch" Flag 1.0, "no sec-fetch-dest, or target unknown",
+    FetchTarget "fetch_target_mismatch" Flag 1.0, LIST,
         "A page load of an asset, or Accept against sec-fetch-dest.";
-    NavigationUir "navigation_without_upgrade" Flag 1.0, "no page load by Chromium or Firefox",
+    NavigationUir "navigation_without_upgrade" Flag 1.0,
+        "headers unknown, or no Chromium or Firefox claimed",
         "A page load without Upgrade-Insecure-Requests.";
-    PostOrigin "post_without_origin" Flag 1.0, "no POST by a claimed browser, or headers unknown",
+    PostOrigin "post_without_origin" Flag 1.0, BROWSER,
         "A POST without Origin: browsers add it, libraries do not.";
-    BodyOnGet "body_on_get" Flag 1.0, "headers unknown, or neither GET nor HEAD",
+    BodyOnGet "body_on_get" Flag 1.0, LIST,
         "A GET with a body or its type: scripts that set the same headers always.";
 }
 

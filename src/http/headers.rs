@@ -97,18 +97,12 @@ pub(super) struct Headers<'a> {
     /// Known names in wire order, without repeats.
     sequence: [Option<Name>; NAMES],
     known: u8,
-    /// The number of headers, uncapped.
-    pub count: usize,
     /// Known names that no browser writes so in HTTP/1.1.
     pub odd_case: u8,
     /// Known names that stand twice and must not.
     pub repeated: u8,
     /// Names that are no token, values with control characters.
     pub malformed: u8,
-    /// Whether the header that comes first, or last, is Host.
-    pub host_first: bool,
-    /// See `host_first`.
-    pub host_last: bool,
 }
 
 impl<'a> Headers<'a> {
@@ -120,21 +114,13 @@ impl<'a> Headers<'a> {
             places: [0; NAMES],
             sequence: [None; NAMES],
             known: 0,
-            count: request.headers.len(),
             odd_case: 0,
             repeated: 0,
             malformed: 0,
-            host_first: false,
-            host_last: false,
         };
         for header in request.headers.iter().take(HEADERS_SCANNED_MAX) {
             seen.add(header, request.known);
         }
-        let is_host = |header: Option<&Header<'_>>| {
-            header.is_some_and(|header| header.name.eq_ignore_ascii_case(b"host"))
-        };
-        seen.host_first = is_host(request.headers.first());
-        seen.host_last = is_host(request.headers.last());
         seen
     }
 

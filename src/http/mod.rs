@@ -42,8 +42,8 @@ pub use extract::extract;
 pub use features::{FEATURES, FeatureDoc, position};
 pub use request::{Header, HeadersKnown, Request, Scheme, Version};
 
-/// Headers that are looked at; those beyond are only counted, up to the range of `header_count`.
-/// Browsers send fewer than 30, and common servers refuse more than 100.
+/// Headers that are looked at; those beyond are ignored. Browsers send fewer than 30, and common
+/// servers refuse more than 100.
 pub const HEADERS_SCANNED_MAX: usize = 128;
 
 /// Bytes of a header's value that are looked at. The longest value that a feature reads, the

@@ -83,7 +83,7 @@ impl Target {
             asset: listed(&ASSET_SUFFIXES, suffix),
             ..Target::default()
         };
-        let mut suspicious = 0_u32;
+        let mut suspicious = false;
         let mut percents = 0_u32;
         let mut before = 0;
         for byte in text {
@@ -91,12 +91,10 @@ impl Target {
                 b'%' => percents = percents.saturating_add(1),
                 0..=0x20 | 0x7f..=0xff | b'"' | b'<' | b'>' | b'\\' => {
                     found.malformed = true;
-                    suspicious = suspicious.saturating_add(1);
+                    suspicious = true;
                 }
-                b'\'' | b'(' | b'$' | b'+' | b';' | b'|' => {
-                    suspicious = suspicious.saturating_add(1)
-                }
-                b'.' if before == b'.' => suspicious = suspicious.saturating_add(1),
+                b'\'' | b'(' | b'$' | b'+' | b';' | b'|' => suspicious = true,
+                b'.' if before == b'.' => suspicious = true,
                 _ => {}
             }
             before = *byte;
@@ -107,7 +105,7 @@ impl Target {
         found.encoded = (f32::from(encoded) / f32::from(length)).min(1.0);
         found.probe = probe_start(path) || listed(&PROBE_SUFFIXES, suffix);
         // Attacks need one of these bytes: most targets are done here.
-        if suspicious != 0 || percents != 0 {
+        if suspicious || percents != 0 {
             found.attack = ATTACKS.iter().any(|attack| contains(text, attack));
         }
         found

@@ -46,8 +46,6 @@ const LIST_MAX: usize = 24;
 /// What an `Accept-Language` shows.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Language {
-    /// Languages, capped.
-    pub count: u8,
     /// A form that no browser's own code writes: a wildcard, `q=1`, spaces, a rising or broken
     /// quality.
     pub odd: bool,
@@ -56,12 +54,10 @@ pub(super) struct Language {
 impl Language {
     pub fn parse(value: &[u8]) -> Language {
         let mut found = Language {
-            count: 0,
             odd: value.iter().any(|byte| !byte.is_ascii_graphic()),
         };
         let mut last = 10;
         for entry in list(value).take(LIST_MAX) {
-            found.count = found.count.saturating_add(1);
             let tag = bare(entry);
             let quality = match from(entry, tag.len()) {
                 b"" => 10,
@@ -82,8 +78,8 @@ impl Language {
 /// What an `Accept-Encoding` shows.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Encoding {
-    /// Codings, capped.
-    pub count: u8,
+    /// Codings that were looked at.
+    count: u8,
     pub gzip: bool,
     pub deflate: bool,
     pub br: bool,
@@ -143,7 +139,7 @@ impl Brands {
                 found.edge = true;
             } else if starts(name, b"Headless") {
                 found.headless = true;
-            } else if contains(entry, b"not") && contains(entry, b"brand") {
+            } else if contains(entry, b"brand") {
                 found.grease = true;
             }
         }
