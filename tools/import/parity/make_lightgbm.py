@@ -90,8 +90,13 @@ def borders_of(model):
 
 
 def results(model, rows):
-    """Margins and leaves."""
+    """Margins and leaves. The raw score of a random forest is the sum of its trees; what LightGBM
+    turns into a probability is their average, so that is the margin."""
     margins = model.predict(rows, raw_score=True, num_threads=1)
+    if "\naverage_output\n" in model.model_to_string(num_iteration=1):
+        margins = margins / model.num_trees()
+        probabilities = model.predict(rows, num_threads=1)
+        assert np.allclose(probabilities, 1 / (1 + np.exp(-margins)), rtol=0, atol=1e-12)
     leaves = model.predict(rows, pred_leaf=True, num_threads=1)
     return margins, leaves.reshape(len(rows), -1).astype(np.int32)
 
