@@ -3,4 +3,4 @@
 set -eu
 cd "$(dirname "$0")/../../.."
 python3 -m venv target/peers
-target/peers/bin/pip install --quiet --disable-pip-version-check catboost==1.2.10 numpy
+target/peers/bin/pip install --quiet --disable-pip-version-check catboost==1.2.10 lightgbm==4.7.0 numpy pandas

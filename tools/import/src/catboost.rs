@@ -40,6 +40,7 @@ pub(crate) fn import(bytes: &[u8]) -> Result<Imported, ImportError> {
         return Err(shape("the top level", expected, "none"));
     }
     Ok(Imported {
+        leaf_order: vec![Vec::new(); trees.len()],
         ensemble: Ensemble {
             features: columns.features,
             trees,

@@ -14,7 +14,7 @@ pub enum Format {
     CatBoostBinary,
     /// A CatBoost model exported as source code.
     CatBoostSource,
-    /// A LightGBM model as text.
+    /// A LightGBM model as text: imported.
     LightGbmText,
     /// A LightGBM model as JSON (`dump_model`).
     LightGbmJson,
@@ -147,7 +147,7 @@ impl Format {
         let error = ImportError::new(
             Problem::Format,
             "the whole file",
-            Format::CatBoostJson.name(),
+            "a CatBoost model in JSON or a LightGBM model in text form",
             self.name(),
         );
         match self.hint() {
@@ -175,7 +175,7 @@ impl Format {
             Format::Npy | Format::Csv => Some("these are rows, not a model"),
             Format::Html => Some("the download may have failed: open the file and read it"),
             Format::Empty => Some("the export or copy may have been cut off"),
-            Format::LightGbmJson => Some("LightGBM's dump_model loses precision"),
+            Format::LightGbmJson => Some("export it as text: booster.save_model(\"model.txt\")"),
             _ => None,
         }
     }

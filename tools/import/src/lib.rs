@@ -8,6 +8,7 @@
 //! | model | file | |
 //! |---|---|---|
 //! | CatBoost | `save_model("model.json", format="json")` | imported |
+//! | LightGBM | `save_model("model.txt")`, versions v3 and v4 | imported |
 //! | all others that are recognised | see [`Format`] | refused, with a hint how to export |
 
 #![forbid(unsafe_code)]
@@ -27,6 +28,7 @@ mod catboost;
 mod error;
 mod format;
 mod json;
+mod lightgbm;
 pub mod reference;
 
 pub use error::{ImportError, Problem};
@@ -41,25 +43,24 @@ use serde_json::{Value, json};
 pub const MODEL_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// A model that came over, and where it came from.
-///
-/// Leaves keep the library's own numbers for the same file: the leaf index of an oblivious tree is
-/// the library's, and the leaf of a tree of any shape is its rank from left to right, which is how
-/// CatBoost numbers the leaves of a model that it loads from JSON. (The process that trained a
-/// non-symmetric model may number them differently until it loads the file itself.)
 #[derive(Debug, Clone, PartialEq)]
 pub struct Imported {
     /// The features and trees.
     pub ensemble: Ensemble,
     /// The library and the training run.
     pub source: Source,
+    /// For each tree the library's own numbers of its leaves, from left to right; an empty list
+    /// where they are numbered so, as in all CatBoost models. (The process that trained a
+    /// non-symmetric CatBoost model may number them differently until it loads the file itself.)
+    pub leaf_order: Vec<Vec<u32>>,
 }
 
 /// Where a model came from, as far as its file says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Source {
-    /// The library, in lower case: `catboost`.
+    /// The library, in lower case: `catboost` or `lightgbm`.
     pub library: &'static str,
-    /// The library's version.
+    /// The library's version, where the file has it (LightGBM's does not).
     pub version: Option<String>,
     /// The training parameters that matter, by the library's own names; an empty object if the
     /// file holds none.
@@ -83,12 +84,20 @@ pub fn import(bytes: &[u8], file: &str) -> Result<Imported, ImportError> {
     }
     let imported = match format::recognise(bytes).map_err(located)? {
         Format::CatBoostJson => catboost::import(bytes),
+        Format::LightGbmText => lightgbm::import(bytes),
         other => Err(other.refusal()),
     };
     imported.map_err(located)
 }
 
 impl Imported {
+    /// The library's own number of a leaf that [`Reference`](reference::Reference) names.
+    pub fn library_leaf(&self, tree: usize, leaf: u32) -> u32 {
+        let order = self.leaf_order.get(tree);
+        let number = order.and_then(|order| order.get(leaf as usize));
+        number.copied().unwrap_or(leaf)
+    }
+
     /// The provenance of a table made from this model: source library, version and parameters, and
     /// the counts of trees, features, splits and leaves. It stays within
     /// [`PROVENANCE_BYTES_MAX`]: parameters that are too long are left out, and that is said.

@@ -2,8 +2,7 @@
 
 mod common;
 
-use common::{Expected, compare, expected, reference_models};
-use std::path::Path;
+use common::{compare, expected, fixture, reference_models};
 
 /// What `parity/make_catboost.py` makes.
 const MODELS: &[&str] = &[
@@ -41,7 +40,7 @@ fn reference_models_score_as_in_catboost() {
         let first = imported.ensemble.features[0].name.as_str();
         let named = name.ends_with("named");
         assert_eq!(first, if named { "feature 0" } else { "f0" });
-        let error = compare(name, &imported.ensemble, &expected);
+        let error = compare(name, &imported, &expected);
         println!(
             "{name}: {} rows, {} trees, largest margin error {error:.1e}",
             expected.rows.len(),
@@ -53,21 +52,7 @@ fn reference_models_score_as_in_catboost() {
 #[test]
 fn checked_in_models_score_as_in_catboost() {
     for name in ["catboost-oblivious", "catboost-nonsymmetric"] {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
-        let bytes = std::fs::read(folder.join(format!("{name}.json"))).expect("the model");
-        let imported = hedgerow_import::import(&bytes, name).expect("the model imports");
-        let text = std::fs::read_to_string(folder.join(format!("{name}.expected.json")));
-        let json: serde_json::Value =
-            serde_json::from_str(&text.expect("results")).expect("results are JSON");
-        let bits: Vec<Vec<u32>> = serde_json::from_value(json["rows"].clone()).expect("rows");
-        let rows = bits
-            .iter()
-            .map(|row| row.iter().copied().map(f32::from_bits));
-        let expected = Expected {
-            rows: rows.map(Iterator::collect).collect(),
-            margins: serde_json::from_value(json["margins"].clone()).expect("margins"),
-            leaves: serde_json::from_value(json["leaves"].clone()).expect("leaves"),
-        };
-        compare(name, &imported.ensemble, &expected);
+        let (imported, expected) = fixture(name, "json");
+        compare(name, &imported, &expected);
     }
 }

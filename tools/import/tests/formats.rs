@@ -13,10 +13,6 @@ fn other_files_are_refused_by_name() {
             "a CatBoost model as source code",
         ),
         (
-            b"tree\nversion=v4\nnum_class=1\n",
-            "a LightGBM model in text form",
-        ),
-        (
             b"{\"name\":\"tree\",\"tree_info\":[]}",
             "a LightGBM model in JSON",
         ),
@@ -64,8 +60,8 @@ fn a_refusal_is_one_clear_sentence() {
     let error = import(b"CBM1\x10\0\0\0", "bots.cbm").expect_err("a refusal");
     assert_eq!(
         error.to_string(),
-        "bots.cbm: the whole file: expected a CatBoost model in JSON, got a CatBoost model in \
-         binary form (.cbm) (load it in Python and export it: \
+        "bots.cbm: the whole file: expected a CatBoost model in JSON or a LightGBM model in \
+         text form, got a CatBoost model in binary form (.cbm) (load it in Python and export it: \
          CatBoost().load_model(\"model.cbm\").save_model(\"model.json\", format=\"json\"))"
     );
     let error = import(b"{\"oblivious_trees\": [1,", "cut.json").expect_err("a refusal");

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test crate uses a part")]
 
 use hedgerow::table::ensemble::Ensemble;
+use hedgerow_import::Imported;
 use hedgerow_import::reference::Reference;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -45,12 +46,12 @@ pub struct Expected {
 
 /// Compares every oracle with the library: leaves equal, margins within [`MARGIN_ERROR_MAX`].
 /// Returns the largest margin error.
-pub fn compare(model: &str, ensemble: &Ensemble, expected: &Expected) -> f64 {
+pub fn compare(model: &str, imported: &Imported, expected: &Expected) -> f64 {
     let mut error_max = 0.0_f64;
     assert!(!expected.rows.is_empty(), "{model}: no rows");
     assert_eq!(expected.rows.len(), expected.margins.len(), "{model}");
     assert_eq!(expected.rows.len(), expected.leaves.len(), "{model}");
-    for oracle in oracles(ensemble) {
+    for oracle in oracles(&imported.ensemble) {
         let name = oracle.name();
         for (index, row) in expected.rows.iter().enumerate() {
             let (margin, leaves) = oracle.score(row);
@@ -58,7 +59,8 @@ pub fn compare(model: &str, ensemble: &Ensemble, expected: &Expected) -> f64 {
                 assert_eq!(leaves.len(), expected.leaves[index].len(), "{model}: trees");
                 for (tree, (got, want)) in leaves.iter().zip(&expected.leaves[index]).enumerate() {
                     assert_eq!(
-                        got, want,
+                        imported.library_leaf(tree, *got),
+                        *want,
                         "{model}, {name}: leaf of row {index} in tree {tree}; row: {row:?}"
                     );
                 }
@@ -117,6 +119,26 @@ pub fn expected(folder: &Path) -> Expected {
         margins,
         leaves: leaves.chunks(trees).map(<[u32]>::to_vec).collect(),
     }
+}
+
+/// A checked-in model, imported, and the library's results for it.
+pub fn fixture(name: &str, suffix: &str) -> (Imported, Expected) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let bytes = std::fs::read(folder.join(format!("{name}.{suffix}"))).expect("the model");
+    let imported = hedgerow_import::import(&bytes, name).expect("the model imports");
+    let text = std::fs::read_to_string(folder.join(format!("{name}.expected.json")));
+    let json: serde_json::Value =
+        serde_json::from_str(&text.expect("results")).expect("results are JSON");
+    let bits: Vec<Vec<u32>> = serde_json::from_value(json["rows"].clone()).expect("rows");
+    let rows = bits
+        .iter()
+        .map(|row| row.iter().copied().map(f32::from_bits));
+    let expected = Expected {
+        rows: rows.map(Iterator::collect).collect(),
+        margins: serde_json::from_value(json["margins"].clone()).expect("margins"),
+        leaves: serde_json::from_value(json["leaves"].clone()).expect("leaves"),
+    };
+    (imported, expected)
 }
 
 /// The values of a NumPy file in C order, and the length of its last axis.

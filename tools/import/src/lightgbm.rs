@@ -1,0 +1,369 @@
+//! LightGBM models in text form, versions v3 and v4: numerical splits with every missing type.
+//!
+//! Refused by name: models of several outputs, categorical splits and linear trees. A threshold is
+//! `f64` there and `f32` here: rounded down, `x <= threshold` holds for the same `f32` values.
+//!
+//! LightGBM takes dense rows with values within ±1e-35 as 0 (its own sparse and single-value ways
+//! do not differ otherwise). [`border`] moves thresholds within that range to its edge, so that
+//! every value of the range goes where 0 goes.
+
+mod text;
+
+use crate::error::{ImportError, Problem};
+use crate::{Imported, Source};
+use hedgerow::limits::{FEATURES_MAX, LEAVES_MAX, TREE_DEPTH_MAX, TREE_NODES_MAX};
+use hedgerow::schema::{Feature, FeatureKind, SchemaError, check_features};
+use hedgerow::table::ensemble::{Ensemble, Missing, Node, Split, Tree};
+use serde_json::{Map, Value};
+use text::{Block, Model};
+
+/// Imports a model.
+pub(crate) fn import(bytes: &[u8]) -> Result<Imported, ImportError> {
+    let model = text::read(bytes)?;
+    check_header(&model.header)?;
+    let features = features(&model.header)?;
+    let count = model.trees.len();
+    // The margin is the average of the trees in a random forest, and else their sum.
+    let divisor = if model.header.flag("average_output") {
+        count as f64
+    } else {
+        1.0
+    };
+    let mut trees = Vec::with_capacity(count);
+    let mut leaf_order = Vec::with_capacity(count);
+    let mut nodes_total = 0_usize;
+    for block in &model.trees {
+        let (nodes, order) = tree(block, features.len(), divisor)?;
+        nodes_total = nodes_total.saturating_add(nodes.len());
+        if nodes_total > LEAVES_MAX {
+            let expected = format!("at most {LEAVES_MAX} nodes in all trees (capacity)");
+            return Err(block.refusal(Problem::Capacity, "", expected, nodes_total.to_string()));
+        }
+        trees.push(Tree::Any { nodes });
+        leaf_order.push(order);
+    }
+    Ok(Imported {
+        ensemble: Ensemble {
+            features,
+            trees,
+            bias: 0.0,
+        },
+        source: source(&model),
+        leaf_order,
+    })
+}
+
+/// Version, number of outputs and of trees.
+fn check_header(header: &Block<'_>) -> Result<(), ImportError> {
+    let version = header.get("version")?;
+    if !["v3", "v4"].contains(&version) {
+        return Err(header.refusal(Problem::Unsupported, "version", "v3 or v4", version));
+    }
+    for key in ["num_class", "num_tree_per_iteration"] {
+        let outputs = header.count(key)?;
+        if outputs != 1 {
+            let got = format!("{outputs} outputs (a multi-class model)");
+            return Err(header
+                .refusal(Problem::Unsupported, key, "one output", got)
+                .with_hint("train a binary classifier or a regressor"));
+        }
+    }
+    Ok(())
+}
+
+fn features(header: &Block<'_>) -> Result<Vec<Feature>, ImportError> {
+    const KEY: &str = "feature_names";
+    let features: Vec<Feature> = header
+        .get(KEY)?
+        .split_ascii_whitespace()
+        .map(|name| Feature {
+            name: name.to_owned(),
+            kind: FeatureKind::Number,
+        })
+        .collect();
+    let wanted = header.count("max_feature_idx")?.saturating_add(1);
+    if features.len() != wanted {
+        let got = format!("{} names", features.len());
+        let expected = format!("{wanted} names, one more than max_feature_idx");
+        return Err(header.refusal(Problem::Shape, KEY, expected, got));
+    }
+    match check_features(&features) {
+        Ok(()) => Ok(features),
+        Err(error) => Err(schema_refusal(error, header, KEY)),
+    }
+}
+
+fn schema_refusal(error: SchemaError, header: &Block<'_>, key: &str) -> ImportError {
+    let (problem, expected, got) = match error {
+        SchemaError::Empty => (
+            Problem::Shape,
+            "at least 1 feature".to_owned(),
+            "none".to_owned(),
+        ),
+        SchemaError::TooMany { got } => (
+            Problem::Capacity,
+            format!("at most {FEATURES_MAX} features (capacity)"),
+            got.to_string(),
+        ),
+        SchemaError::Duplicate {
+            name,
+            first,
+            second,
+            duplicates,
+        } => (
+            Problem::Duplicate,
+            "unique feature names".to_owned(),
+            format!(
+                "{name:?} at positions {first} and {second} ({duplicates} names stand more than \
+                 once)"
+            ),
+        ),
+        SchemaError::Name { index, problem } => (
+            Problem::Value,
+            "a feature name".to_owned(),
+            format!("the name at position {index}, which {problem}"),
+        ),
+    };
+    header.refusal(problem, key, expected, got)
+}
+
+/// The nodes of a tree, splits first, and its leaves' numbers from left to right.
+fn tree(
+    block: &Block<'_>,
+    features: usize,
+    divisor: f64,
+) -> Result<(Vec<Node>, Vec<u32>), ImportError> {
+    if block.count_or("num_cat", 0)? != 0 {
+        return Err(block
+            .refusal(
+                Problem::Unsupported,
+                "num_cat",
+                "0",
+                "splits on categorical features",
+            )
+            .with_hint("encode the features as numbers and train again"));
+    }
+    if block.count_or("is_linear", 0)? != 0 {
+        let got = "a linear tree";
+        return Err(block
+            .refusal(Problem::Unsupported, "is_linear", "0", got)
+            .with_hint("train with linear_tree=false"));
+    }
+    let leaves = block.count("num_leaves")?;
+    let splits = leaves.saturating_sub(1);
+    let max = TREE_NODES_MAX.div_ceil(2);
+    if !(1..=max).contains(&leaves) {
+        let expected = format!("1 to {max} leaves (capacity)");
+        return Err(block.refusal(
+            Problem::Capacity,
+            "num_leaves",
+            expected,
+            leaves.to_string(),
+        ));
+    }
+    let values: Vec<f64> = block.numbers("leaf_value", leaves)?;
+    let mut nodes = Vec::with_capacity(leaves.saturating_add(splits));
+    if splits > 0 {
+        split_nodes(block, features, leaves, &mut nodes)?;
+    }
+    for (leaf, value) in values.into_iter().enumerate() {
+        let value = value / divisor;
+        if !value.is_finite() {
+            let key = format!("leaf_value[{leaf}]");
+            let got = value.to_string();
+            return Err(block.refusal(Problem::Value, &key, "a finite leaf", got));
+        }
+        nodes.push(Node::Leaf { value });
+    }
+    let order = leaf_order(block, &nodes, splits)?;
+    Ok((nodes, order))
+}
+
+/// Adds the split nodes. Node `i` is split `i`, and node `splits + k` is leaf `k`.
+fn split_nodes(
+    block: &Block<'_>,
+    features: usize,
+    leaves: usize,
+    nodes: &mut Vec<Node>,
+) -> Result<(), ImportError> {
+    let splits = leaves.saturating_sub(1);
+    let columns: Vec<u32> = block.numbers("split_feature", splits)?;
+    let thresholds: Vec<f64> = block.numbers("threshold", splits)?;
+    let decisions: Vec<u8> = block.numbers("decision_type", splits)?;
+    let lefts: Vec<i64> = block.numbers("left_child", splits)?;
+    let rights: Vec<i64> = block.numbers("right_child", splits)?;
+    let tests = columns.iter().zip(thresholds).zip(decisions);
+    for (index, (((column, threshold), decision), (left, right))) in
+        tests.zip(lefts.into_iter().zip(rights)).enumerate()
+    {
+        let at = |key: &str| format!("{key}[{index}]");
+        let feature = u16::try_from(*column).ok();
+        let Some(feature) = feature.filter(|feature| usize::from(*feature) < features) else {
+            let expected = format!("a feature below {features}");
+            let (key, got) = (at("split_feature"), column.to_string());
+            return Err(block.refusal(Problem::Value, &key, expected, got));
+        };
+        let Some(border) = border(threshold) else {
+            let (key, got) = (at("threshold"), threshold.to_string());
+            let expected = "a finite number within the range of f32";
+            return Err(block.refusal(Problem::Value, &key, expected, got));
+        };
+        let (missing, zero_is_missing) =
+            missing(decision).map_err(|(problem, expected, got)| {
+                block.refusal(problem, &at("decision_type"), expected, got)
+            })?;
+        let child = |key: &str, child: i64| {
+            node_of(child, splits, leaves).ok_or_else(|| {
+                let expected =
+                    format!("a split below {splits}, or the complement of a leaf below {leaves}");
+                block.refusal(Problem::Value, &at(key), expected, child.to_string())
+            })
+        };
+        nodes.push(Node::Split {
+            split: Split {
+                feature,
+                border,
+                missing,
+                zero_is_missing,
+            },
+            left: child("left_child", left)?,
+            right: child("right_child", right)?,
+        });
+    }
+    Ok(())
+}
+
+/// The node of a child: a split as it is, or a leaf as its bitwise complement.
+fn node_of(child: i64, splits: usize, leaves: usize) -> Option<u32> {
+    let node = match usize::try_from(child) {
+        Ok(split) if split < splits => split,
+        Ok(_) => return None,
+        Err(_) => {
+            let leaf = usize::try_from(!child).ok()?;
+            splits.checked_add(leaf).filter(|_| leaf < leaves)?
+        }
+    };
+    u32::try_from(node).ok()
+}
+
+/// Checks that the nodes are one tree, and numbers its leaves from left to right.
+fn leaf_order(block: &Block<'_>, nodes: &[Node], splits: usize) -> Result<Vec<u32>, ImportError> {
+    let broken = |got: String| {
+        let expected = "every node below exactly one parent, from split 0 down";
+        block.refusal(Problem::Shape, "left_child and right_child", expected, got)
+    };
+    let mut seen = vec![false; nodes.len()];
+    let mut order = Vec::new();
+    let mut waiting = vec![(0_u32, 0_usize)];
+    while let Some((at, depth)) = waiting.pop() {
+        let index = at as usize;
+        match seen.get_mut(index) {
+            Some(seen) if !*seen => *seen = true,
+            _ => return Err(broken(format!("node {at} twice"))),
+        }
+        if depth > TREE_DEPTH_MAX {
+            let expected = format!("at most {TREE_DEPTH_MAX} levels (capacity)");
+            return Err(block.refusal(Problem::Capacity, "left_child", expected, "more"));
+        }
+        match nodes.get(index) {
+            Some(Node::Split { left, right, .. }) => {
+                let below = depth.saturating_add(1);
+                waiting.extend([(*right, below), (*left, below)]);
+            }
+            _ => order.push(index.saturating_sub(splits) as u32),
+        }
+    }
+    match seen.iter().position(|seen| !*seen) {
+        Some(node) => Err(broken(format!("no way to node {node}"))),
+        None => Ok(order),
+    }
+}
+
+/// Where missing values go: bit 0 is a categorical split, bit 1 the default side (1 = left), bits 2
+/// and 3 the missing type (0 none, 1 zero, 2 NaN).
+fn missing(decision: u8) -> Result<(Missing, bool), (Problem, &'static str, String)> {
+    if decision & 1 == 1 {
+        let got = format!("{decision}, a categorical split");
+        return Err((Problem::Unsupported, "a numerical split", got));
+    }
+    let side = if decision & 2 == 2 {
+        Missing::Left
+    } else {
+        Missing::Right
+    };
+    match decision >> 2 {
+        0 => Ok((Missing::AsZero, false)),
+        1 => Ok((side, true)),
+        2 => Ok((side, false)),
+        _ => Err((Problem::Value, "0 to 11", decision.to_string())),
+    }
+}
+
+/// The `f32` border of a threshold: `x > border` for the same `f32` values as `x > threshold`,
+/// after values within ±1e-35 became 0. None where no finite border does that.
+fn border(threshold: f64) -> Option<f32> {
+    if !threshold.is_finite() {
+        return None;
+    }
+    if (0.0..=f64::from(ZERO)).contains(&threshold) {
+        return Some(ZERO);
+    }
+    if (-f64::from(ZERO)..0.0).contains(&threshold) {
+        return Some((-ZERO).next_down());
+    }
+    let nearest = threshold as f32;
+    let down = if f64::from(nearest) > threshold {
+        nearest.next_down()
+    } else {
+        nearest
+    };
+    down.is_finite().then_some(down)
+}
+
+/// LightGBM's `kZeroThreshold`: the `f32` nearest to 1e-35.
+const ZERO: f32 = 1e-35;
+
+/// The library, and the parameters of the run that are not at rest in another value.
+fn source(model: &Model<'_>) -> Source {
+    let mut parameters = Map::new();
+    for key in ["version", "objective"] {
+        if let Ok(value) = model.header.get(key) {
+            parameters.insert(key.to_owned(), Value::from(value));
+        }
+    }
+    let kept = model.parameters.iter();
+    let given: Map<String, Value> = kept
+        .filter(|(key, _)| PARAMETERS.contains(key))
+        .map(|(key, value)| ((*key).to_owned(), Value::from(*value)))
+        .collect();
+    parameters.insert("given".to_owned(), Value::Object(given));
+    Source {
+        library: "lightgbm",
+        // The file has the version of its format only.
+        version: None,
+        parameters: Value::Object(parameters),
+    }
+}
+
+/// The parameters that are kept as provenance, of the about 100 that a file lists.
+const PARAMETERS: &[&str] = &[
+    "boosting",
+    "num_iterations",
+    "learning_rate",
+    "num_leaves",
+    "max_depth",
+    "min_data_in_leaf",
+    "bagging_fraction",
+    "bagging_freq",
+    "feature_fraction",
+    "lambda_l1",
+    "lambda_l2",
+    "max_bin",
+    "use_missing",
+    "zero_as_missing",
+    "seed",
+    "is_unbalance",
+    "scale_pos_weight",
+    "sigmoid",
+    "early_stopping_round",
+];

@@ -1,0 +1,180 @@
+//! LightGBM's text: a header, blocks of `key=value` lines, one a tree, and the parameters.
+
+use crate::error::{ImportError, Problem};
+use hedgerow::limits::TREES_MAX;
+use std::collections::HashMap;
+use std::str::FromStr;
+
+/// The parts of a model's text.
+pub(super) struct Model<'a> {
+    pub header: Block<'a>,
+    pub trees: Vec<Block<'a>>,
+    pub parameters: Vec<(&'a str, &'a str)>,
+}
+
+/// The lines of the header or of one tree.
+pub(super) struct Block<'a> {
+    /// What errors call it: `the header` or `Tree=7`.
+    name: String,
+    /// The first line, from 1.
+    line: usize,
+    /// Value and line of each key. A line without `=` has no value.
+    lines: HashMap<&'a str, (Option<&'a str>, usize)>,
+}
+
+/// Splits a text into its parts.
+pub(super) fn read(bytes: &[u8]) -> Result<Model<'_>, ImportError> {
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let at = format!("byte {}", error.valid_up_to());
+        ImportError::new(Problem::Malformed, at, "text in UTF-8", "other bytes")
+    })?;
+    let mut header = Block::new("the header".to_owned(), 1);
+    let mut trees: Vec<Block<'_>> = Vec::new();
+    let mut lines = (1..).zip(text.lines());
+    let mut ended = false;
+    for (number, line) in lines.by_ref() {
+        let line = line.trim_ascii_end();
+        if line == "end of trees" {
+            ended = true;
+            break;
+        }
+        if let Some(index) = line.strip_prefix("Tree=") {
+            check_tree(&header, index, trees.len(), number)?;
+            trees.push(Block::new(line.to_owned(), number));
+        } else if !line.is_empty() {
+            trees.last_mut().unwrap_or(&mut header).add(line, number)?;
+        }
+    }
+    if !ended {
+        let at = format!("after line {}", text.lines().count());
+        let expected = "more trees or \"end of trees\"";
+        let got = "the end of the file";
+        return Err(ImportError::new(Problem::Malformed, at, expected, got)
+            .with_hint("the export or copy may have been cut off"));
+    }
+    let sizes = header.get("tree_sizes")?.split_ascii_whitespace().count();
+    if sizes != trees.len() || trees.is_empty() {
+        let expected = format!("at least 1 tree, and one for each of {sizes} tree_sizes");
+        let got = format!("{} trees", trees.len());
+        return Err(header.refusal(Problem::Shape, "tree_sizes", expected, got));
+    }
+    Ok(Model {
+        header,
+        trees,
+        parameters: lines.filter_map(|(_, line)| parameter(line)).collect(),
+    })
+}
+
+/// Checks that a tree's number is the next, and within the capacity.
+fn check_tree(
+    header: &Block<'_>,
+    index: &str,
+    next: usize,
+    number: usize,
+) -> Result<(), ImportError> {
+    let at = format!("line {number}");
+    if index.parse() != Ok(next) {
+        let expected = format!("Tree={next}");
+        let got = format!("Tree={index}");
+        return Err(ImportError::new(Problem::Malformed, at, expected, got));
+    }
+    if next >= TREES_MAX {
+        let expected = format!("at most {TREES_MAX} trees (capacity)");
+        let got = match header.get("tree_sizes") {
+            Ok(sizes) => sizes.split_ascii_whitespace().count().to_string(),
+            Err(_) => "more".to_owned(),
+        };
+        return Err(ImportError::new(Problem::Capacity, at, expected, got));
+    }
+    Ok(())
+}
+
+/// A line such as `[num_leaves: 31]`.
+fn parameter(line: &str) -> Option<(&str, &str)> {
+    let inner = line.trim().strip_prefix('[')?.strip_suffix(']')?;
+    let (key, value) = inner.split_once(": ")?;
+    (value.len() <= 64).then_some((key, value))
+}
+
+impl<'a> Block<'a> {
+    fn new(name: String, line: usize) -> Block<'a> {
+        Block {
+            name,
+            line,
+            lines: HashMap::new(),
+        }
+    }
+
+    fn add(&mut self, line: &'a str, number: usize) -> Result<(), ImportError> {
+        let (key, value) = match line.split_once('=') {
+            Some((key, value)) => (key, Some(value)),
+            None => (line, None),
+        };
+        match self.lines.insert(key, (value, number)) {
+            None => Ok(()),
+            Some(_) => Err(self.refusal(Problem::Duplicate, key, "each key once", "it twice")),
+        }
+    }
+
+    /// A refusal of the value of a key, which may have an index in brackets.
+    pub fn refusal(
+        &self,
+        problem: Problem,
+        key: &str,
+        expected: impl Into<String>,
+        got: impl Into<String>,
+    ) -> ImportError {
+        let bare = key.split(['[', ' ']).next().unwrap_or(key);
+        let line = self.lines.get(bare).map_or(self.line, |(_, line)| *line);
+        let key: String = key.chars().take(80).collect();
+        let at = format!("line {line}, {} {key}", self.name);
+        ImportError::new(problem, at.trim_end(), expected, got)
+    }
+
+    /// Whether a key stands there without a value.
+    pub fn flag(&self, key: &str) -> bool {
+        self.lines.contains_key(key)
+    }
+
+    /// The value of a key.
+    pub fn get(&self, key: &str) -> Result<&'a str, ImportError> {
+        let value = self.lines.get(key).and_then(|(value, _)| *value);
+        value.ok_or_else(|| self.refusal(Problem::Shape, key, format!("{key}=…"), "nothing"))
+    }
+
+    /// The value of a key that is a count.
+    pub fn count(&self, key: &str) -> Result<usize, ImportError> {
+        self.number(self.get(key)?, || key.to_owned())
+    }
+
+    /// The value of a key that is a count, and may be missing.
+    pub fn count_or(&self, key: &str, default: usize) -> Result<usize, ImportError> {
+        match self.lines.contains_key(key) {
+            true => self.count(key),
+            false => Ok(default),
+        }
+    }
+
+    /// The value of a key that is a list of this many numbers.
+    pub fn numbers<T: FromStr>(&self, key: &str, count: usize) -> Result<Vec<T>, ImportError> {
+        let value = self.get(key)?;
+        let got = value.split_ascii_whitespace().count();
+        if got != count {
+            let expected = format!("{count} numbers");
+            return Err(self.refusal(Problem::Shape, key, expected, got.to_string()));
+        }
+        let words = value.split_ascii_whitespace().enumerate();
+        words
+            .map(|(index, word)| self.number(word, || format!("{key}[{index}]")))
+            .collect()
+    }
+
+    fn number<T: FromStr>(&self, word: &str, at: impl Fn() -> String) -> Result<T, ImportError> {
+        word.parse().map_err(|_| {
+            let kind = std::any::type_name::<T>();
+            let shown: String = word.chars().take(40).collect();
+            let expected = format!("a number ({kind})");
+            self.refusal(Problem::Value, &at(), expected, format!("{shown:?}"))
+        })
+    }
+}
