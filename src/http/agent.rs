@@ -234,7 +234,8 @@ impl Agent {
     fn conclude(&mut self) {
         self.compatible &= !self.has.old_engine;
         let ios = self.platform == Platform::Ios;
-        let apple = ios || self.platform == Platform::Mac;
+        // WebKitGTK says what Safari says, on Linux.
+        let webkit = ios || self.platform == Platform::Mac || self.webkit.major == 605;
         self.family = if !self.mozilla || self.has.old_engine {
             Family::None
         } else if self.has.ios_browser || (ios && self.webkit.parts != 0) {
@@ -243,7 +244,7 @@ impl Agent {
             Family::Chromium
         } else if self.firefox.parts != 0 {
             Family::Firefox
-        } else if self.has.safari && self.version.parts != 0 && apple {
+        } else if self.has.safari && self.version.parts != 0 && webkit {
             Family::Safari
         } else {
             Family::None
@@ -376,7 +377,8 @@ fn classify(head: u64, tail: u64) -> Word {
         Browser: "mozilla" "khtml" "like" "chromium" "opr" "opera" "samsungbrowser" "yabrowser"
             "vivaldi" "ucbrowser" "build" "brave" "fban" "fbav" "instagram" "line" "whatsapp"
             "ubuntu" "electron" "miuibrowser" "huaweibrowser" "duckduckgo" "silk" "coc" "whale"
-            "focus" "klar" "puffin" "maxthon" "seamonkey" "palemoon" "waterfox" "iron";
+            "focus" "klar" "puffin" "maxthon" "seamonkey" "palemoon" "waterfox" "iron"
+            "qtwebengine" "epiphany" "konqueror" "falkon" "surf" "qutebrowser" "netsurf";
         Tool: "curl" "libcurl" "wget" "python" "urllib" "aiohttp" "httpx" "okhttp" "java" "axios"
             "node" "undici" "got" "libwww" "lwp" "perl" "ruby" "php" "guzzlehttp" "scrapy" "httpie"
             "postmanruntime" "insomnia" "winhttp" "faraday" "restsharp" "reqwest" "hyper" "wrk"

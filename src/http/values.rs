@@ -61,7 +61,17 @@ impl Language {
             let tag = bare(entry);
             let quality = match from(entry, tag.len()) {
                 b"" => 10,
-                [b';', b'q', b'=', b'0', b'.', digit @ b'1'..=b'9'] => digit.wrapping_sub(b'0'),
+                // WebKitGTK writes two digits.
+                [b';', b'q', b'=', b'0', b'.', digit @ b'1'..=b'9']
+                | [
+                    b';',
+                    b'q',
+                    b'=',
+                    b'0',
+                    b'.',
+                    digit @ b'1'..=b'9',
+                    b'0'..=b'9',
+                ] => digit.wrapping_sub(b'0'),
                 _ => 11,
             };
             found.odd |= quality > last

@@ -108,10 +108,12 @@ pub fn run(args: &Args, json: bool) -> Result<Report, Failure> {
         control(args, &engine, &mut publisher, &counters, started, json);
         // Relaxed: the threads are joined.
         stop.store(true, Ordering::Relaxed);
-        Ok::<_, Failure>(workers
-            .into_iter()
-            .map(|worker| worker.join().ok())
-            .collect::<Vec<_>>())
+        Ok::<_, Failure>(
+            workers
+                .into_iter()
+                .map(|worker| worker.join().ok())
+                .collect::<Vec<_>>(),
+        )
     })?;
     let elapsed = started.elapsed();
     let outcomes: Vec<Outcome> = outcomes.into_iter().flatten().flatten().collect();
