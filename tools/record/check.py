@@ -84,7 +84,7 @@ def main():
             fault("id " + name, "used %d times" % count)
     for session, labels in sessions(rows).items():
         if len(labels) > 1:
-            fault("session " + session, "has more than one client: %s" % sorted(labels))
+            fault("session " + session, "has more than one client or address: %s" % sorted(labels))
     labels = collections.Counter(r["label"] for r in rows)
     clients = collections.Counter((r["label"], r["client"]) for r in rows)
     size = os.path.getsize(path)
@@ -122,7 +122,7 @@ def main():
 def sessions(rows):
     out = collections.defaultdict(set)
     for r in rows:
-        out[r["session"]].add((r["label"], r["client"]))
+        out[r["session"]].add((r["label"], r["client"], r["ip"]))
     return out
 
 

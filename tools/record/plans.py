@@ -44,80 +44,84 @@ def agent(rng, versions):
     return rng.choice(AGENTS).format(**versions)
 
 
-def copied(ua, language, scheme, host, kind, form, referer):
-    """The headers of one request as the developer tools of that browser would list them (without Host)."""
+def copied(ua, language, scheme, kind, form, referer, cookie, fresh):
+    """The headers of one request as the developer tools of that browser list them (without Host).
+
+    `fresh` adds what the tools' own "disable cache" adds, which many copies carry along.
+    """
     mode, dest = DEST.get(kind, ("no-cors", "empty"))
     navigation = mode == "navigate" or form
     if form:
         mode, dest = "navigate", "document"
-    firefox = "Firefox/" in ua
-    chrome = "Chrome/" in ua
+    firefox, chrome = "Firefox/" in ua, "Chrome/" in ua
     site = "none" if not referer else "same-origin"
-    accepts = FIREFOX_ACCEPT if firefox else CHROME_ACCEPT
-    accept = accepts.get("document" if navigation else kind, "*/*")
+    accept = (FIREFOX_ACCEPT if firefox else CHROME_ACCEPT).get("document" if navigation else kind, "*/*")
     secure = scheme == "https"
     enc = "gzip, deflate, br, zstd" if secure else "gzip, deflate"
     out = []
 
-    def add(name, value):
-        out.append([name, value])
+    def add(name, value, when=True):
+        if when and value:
+            out.append([name, value])
 
     if firefox:
         add("User-Agent", ua)
         add("Accept", accept)
         add("Accept-Language", language)
         add("Accept-Encoding", enc)
-        if referer:
-            add("Referer", referer)
         add("Connection", "keep-alive")
-        if navigation:
-            add("Upgrade-Insecure-Requests", "1")
-        if secure:
-            add("Sec-Fetch-Dest", dest)
-            add("Sec-Fetch-Mode", mode)
-            add("Sec-Fetch-Site", site)
-            if navigation:
-                add("Sec-Fetch-User", "?1")
-            add("Priority", "u=0, i" if navigation else "u=4")
+        add("Referer", referer)
+        add("Cookie", cookie)
+        add("Upgrade-Insecure-Requests", "1", navigation)
+        add("Sec-Fetch-Dest", dest, secure)
+        add("Sec-Fetch-Mode", mode, secure)
+        add("Sec-Fetch-Site", site, secure)
+        add("Sec-Fetch-User", "?1", secure and navigation)
+        add("Priority", "u=0, i" if navigation else "u=4")
+        add("Pragma", "no-cache", fresh)
+        add("Cache-Control", "no-cache", fresh)
+        add("TE", "trailers", secure)
     elif chrome:
         major = ua.split("Chrome/")[1].split(".")[0]
         brand = "Microsoft Edge" if "Edg/" in ua else "Google Chrome"
-        if not secure:
-            add("Connection", "keep-alive")
-        if secure:
-            add("sec-ch-ua", '"Chromium";v="%s", "%s";v="%s", "Not-A.Brand";v="99"' % (major, brand, major))
-            add("sec-ch-ua-mobile", "?1" if "Mobile" in ua else "?0")
-            add("sec-ch-ua-platform", '"%s"' % ("Windows" if "Windows" in ua else "macOS" if "Mac OS" in ua else
-                                                "Android" if "Android" in ua else "Linux"))
+        hints = [["sec-ch-ua", '"Not:A-Brand";v="8", "Chromium";v="%s", "%s";v="%s"' % (major, brand, major)],
+                 ["sec-ch-ua-mobile", "?1" if "Mobile" in ua else "?0"],
+                 ["sec-ch-ua-platform", '"%s"' % ("Windows" if "Windows" in ua else "macOS" if "Mac OS" in ua else
+                                                  "Android" if "Android" in ua else "Linux")]]
+        if kind == "image" and int(major) > 150:
+            accept = "image/jxl," + accept
+        add("Connection", "keep-alive", not secure)
+        add("Pragma", "no-cache", fresh)
+        add("Cache-Control", "no-cache", fresh)
         if navigation:
+            out.extend(hints if secure else [])
             add("Upgrade-Insecure-Requests", "1")
-        add("User-Agent", ua)
+            add("User-Agent", ua)
+        else:  # recent versions put the hints around the agent
+            add(*hints[2], secure)
+            add("User-Agent", ua)
+            out.extend(hints[:2] if secure else [])
         add("Accept", accept)
-        if secure:
-            add("Sec-Fetch-Site", site)
-            add("Sec-Fetch-Mode", mode)
-            if navigation:
-                add("Sec-Fetch-User", "?1")
-            add("Sec-Fetch-Dest", dest)
-        if referer:
-            add("Referer", referer)
+        add("Sec-Fetch-Site", site, secure)
+        add("Sec-Fetch-Mode", mode, secure)
+        add("Sec-Fetch-User", "?1", secure and navigation)
+        add("Sec-Fetch-Dest", dest, secure)
+        add("Referer", referer)
         add("Accept-Encoding", enc)
         add("Accept-Language", language)
-        if secure:
-            add("Priority", "u=0, i" if navigation else "u=1, i")
+        add("Cookie", cookie)
+        add("Priority", {"image": "i", "style": "u=0", "script": ""}.get(kind, "u=0, i" if navigation else "u=1, i"), secure)
     else:
-        if secure:
-            add("Sec-Fetch-Dest", dest)
+        add("Sec-Fetch-Dest", dest, secure)
         add("User-Agent", ua)
         add("Accept", accept)
-        if referer:
-            add("Referer", referer)
-        if secure:
-            add("Sec-Fetch-Site", site)
-            add("Sec-Fetch-Mode", mode)
+        add("Referer", referer)
+        add("Sec-Fetch-Site", site, secure)
+        add("Sec-Fetch-Mode", mode, secure)
         add("Accept-Language", language)
         add("Priority", "u=0, i")
         add("Accept-Encoding", "gzip, deflate, br" if secure else "gzip, deflate")
+        add("Cookie", cookie)
     return out
 
 
@@ -127,37 +131,45 @@ def plan(seed, variant, versions, scheme, count=12):
     host = rng.choice(shop.HOSTS)
     ua, language = agent(rng, versions), rng.choice(LANGUAGES)
     page = shop.page_paths(rng)
+    # Habits of the run: a pasted cookie, a pasted "no cache", the wish not to be tracked, a fixed referrer.
+    pasted = "sid=%012x" % rng.getrandbits(48) if rng.random() < 0.6 else ""
+    fresh = rng.random() < 0.3
+    private = rng.random()
+    fixed = "%s://%s/" % (scheme, host) if rng.random() < 0.5 else None
     out, referer = [], None
     while len(out) < count:
         roll = rng.random()
         method, ctype, body, form, on = "GET", "", "", False, host
-        if roll < 0.36 or not out:
+        if roll < 0.28 or not out:
             path = page = shop.page_paths(rng)
             kind = "document"
-        elif roll < 0.42:
+        elif roll < 0.35:
             path, kind = "/static/app.css", "style"
-        elif roll < 0.50:
+        elif roll < 0.43:
             path, kind = rng.choice(["/static/app.js", "/static/widget.mjs"]), "script"
-        elif roll < 0.61:
+        elif roll < 0.53:
             path, kind = rng.choice(["/img/logo.svg", "/img/bg.png", "/img/p%d.jpg" % rng.randint(1, 240), "/img/p%d.webp" % rng.randint(1, 240)]), "image"
-            if rng.random() < 0.15:
-                path, on = "/img/banner%d.png" % rng.randint(0, 8), shop.CDN
-        elif roll < 0.63:
+        elif roll < 0.58:
             path, kind = "/static/font.woff2", "font"
-        elif roll < 0.73:
-            path, kind = rng.choice(["/api/items?p=%s" % page.split("?")[0].replace("/", "%2F"), "/api/suggest?q=la"]), "fetch"
-        elif roll < 0.86:
+        elif roll < 0.67:
+            path, kind = rng.choice(["/api/items?p=%s" % page.split("?")[0].replace("/", "%2F"), "/api/suggest?q=la", "/api/events"]), "fetch"
+        elif roll < 0.77:
             method, kind = "POST", "post"
             path, ctype, body = rng.choice([
                 ("/api/track", "application/json", '{"v":1,"p":"/"}'), ("/api/track", "application/json", '{"v":1,"p":"%s"}' % page.split("?")[0]),
                 ("/api/cart", "application/x-www-form-urlencoded", "id=7&n=1"), ("/login", "application/x-www-form-urlencoded", "email=ann%40example.test&password=secret1"),
                 ("/contact", "application/x-www-form-urlencoded", "email=ann%40example.test&note=hello+there")])
             form = path in ("/login", "/contact")
-        elif roll < 0.90:
-            path, kind = rng.choice(["/media/clip%d.mp4" % rng.randint(1, 240), "/embed/%d" % rng.randint(1, 240)]), "embed"
+        elif roll < 0.84:
+            path, kind = rng.choice(["/media/clip%d.mp4" % rng.randint(1, 240), "/media/jingle%d.mp3" % rng.randint(0, 8), "/embed/%d" % rng.randint(1, 240)]), "embed"
+        elif roll < 0.93:
+            on = shop.CDN
+            path, kind = rng.choice([("/img/banner%d.png" % rng.randint(0, 8), "image"), ("/static/stats.js", "script"),
+                                     ("/embed/ad%d" % rng.randint(0, 8), "embed"), ("/api/stock?id=0", "fetch")])
         else:
             path, kind = rng.choice(["/favicon.ico", "/robots.txt", "/sitemap.xml", "/site.webmanifest", "/favicon.ico"]), "well-known"
         here = "%s://%s%s" % (scheme, on, path)
+        inside = "%s://%s%s" % (scheme, host, page)
         if variant == "plain":
             headers = []
         elif variant == "browser-agent":
@@ -167,12 +179,19 @@ def plan(seed, variant, versions, scheme, count=12):
                        ["Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8" if kind == "document" else "*/*"]]
             if referer and rng.random() < 0.6:
                 headers.append(["Referer", referer])
+            if pasted and private < 0.4:
+                headers.append(["Cookie", pasted])
         elif variant == "browser-headers":  # one set of document headers for every request, whatever the scheme
-            headers = copied(ua, language, "https", on, "document", False, None)
+            headers = copied(ua, language, "https", "document", False, fixed, pasted, fresh)
         elif variant == "copied":  # the right set for each request
-            headers = copied(ua, language, scheme, on, kind, form, referer if kind == "document" else "%s://%s%s" % (scheme, host, page))
+            headers = copied(ua, language, scheme, kind, form, referer if kind == "document" else inside, pasted, fresh)
         else:
             raise ValueError(variant)
+        if variant in ("custom", "browser-headers", "copied"):
+            if private < 0.2:
+                headers.append(["DNT", "1"])
+            elif private < 0.3:
+                headers.append(["Sec-GPC", "1"])
         out.append((method, here, ctype, body, headers))
         if kind == "document":
             referer = here

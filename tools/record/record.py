@@ -60,13 +60,17 @@ def versions():
 
 # ---------------------------------------------------------------- the runs
 
+def address(index):
+    return "127.0.%d.%d" % (index // 240, index % 240 + 11)
+
+
 class Job:
     def __init__(self, client, scheme, needs, command, label="bot", hard=False, timeout=30, steps=None, drive=False, display=False,
-                 url=None, language=None, prefs=None, size=None):
+                 url=None, language=None, prefs=None, size=None, h2=True):
         self.client, self.scheme, self.needs, self.command, self.label, self.hard = client, scheme, needs, command, label, hard
         self.timeout, self.steps, self.drive, self.display = timeout, steps, drive, display
         self.url, self.language, self.prefs, self.size = url, language, prefs or {}, size
-        self.index = -1
+        self.h2, self.index = h2, -1
 
     @property
     def session(self):
@@ -74,8 +78,12 @@ class Job:
 
     @property
     def address(self):
-        return "127.0.%d.%d" % (self.index // 240, self.index % 240 + 11)
+        return address(self.index)
 
+
+# Driven browsers that send exactly what the same browser sends in a person's hands: a few are
+# worth having, many would only teach that an ordinary browser may be anything.
+TWINS = {"puppeteer/headful", "selenium/headful", "puppeteer-firefox/headless", "firefox-headless/screenshot", "selenium-webkit/headful"}
 
 VARIANTS = ["plain", "browser-agent", "custom", "browser-headers", "copied"]
 
@@ -193,7 +201,8 @@ def all_jobs():
     # Browsers under automation.
     chromium, firefox = "/usr/bin/chromium", "/usr/bin/firefox-esr"
     for k in range(3):
-        for scheme in ("http", "https"):
+        for scheme in ("https",) if k == 1 else ("http", "https"):
+            start = len(jobs)
             ua = plans.agent(rng, v)
             lang = rng.choice(["en-US", "de-DE", "fr-FR", "nl-NL"])
             url = [host_url(scheme) for _ in range(4)]
@@ -221,28 +230,30 @@ def all_jobs():
             add("selenium/headful", scheme, ["chromium", "chromedriver", "Xvfb"], sel({"hide": k > 0, "args": ["--lang=" + lang]}), hard=True, timeout=45, display=True, language=lang)
             add("puppeteer-firefox/headless", scheme, ["firefox-esr", node], node_run("puppeteer-firefox", {"headless": True, "prefs": FIREFOX_PREFS}), hard=True, timeout=60)
             add("firefox-headless/screenshot", scheme, ["firefox-esr"], lambda tmp, u=url: ["firefox-esr", "--headless", "--no-remote", "--profile", str(tmp / "ff"), "--screenshot", str(tmp / "s.png"), u[0]], hard=True, timeout=30)
-            if k < 2:
-                add("selenium-webkit/headful", scheme, ["WebKitWebDriver", "Xvfb"], lambda tmp, u=url: ["dbus-run-session", "--", py, str(HERE / "clients" / "browser_selenium.py"), "webkit", json.dumps({"minibrowser": minibrowser(), "webkitdriver": which("WebKitWebDriver")})] + u,
-                    hard=True, timeout=45, display=True, language=lang)
+            add("selenium-webkit/headful", scheme, ["WebKitWebDriver", "Xvfb"], lambda tmp, u=url: ["dbus-run-session", "--", py, str(HERE / "clients" / "browser_selenium.py"), "webkit", json.dumps({"minibrowser": minibrowser(), "webkitdriver": which("WebKitWebDriver")})] + u,
+                hard=True, timeout=45, display=True, language=lang)
+            jobs[start:] = [j for j in jobs[start:] if not k or j.client not in TWINS]
+            for j in jobs[start:]:
+                j.h2 = k != 1
 
     # Browsers in the hands of a person: no remote control; the mouse and keyboard of the X server are used.
     languages = ["en-US", "en-GB", "de-DE", "fr-FR", "nl-NL", "es-ES", "pl-PL", "it-IT", "ja-JP", "pt-BR", "cs-CZ", "ru-RU", "sv-SE", "tr-TR"]
     accept = {"en-US": "en-US,en", "en-GB": "en-GB,en-US,en"}
     sizes = ["1280x800", "1366x768", "1440x900", "1536x864", "1600x900", "1920x1080"]
 
-    def person(client, needs, runs, command, hard=False, schemes=("http", "https"), steps=7, timeout=48, prefs=None):
+    def person(client, needs, runs, command, hard=False, schemes=("http", "https", "https"), steps=7, timeout=48, prefs=None):
         for k in range(runs):
             scheme = schemes[k % len(schemes)]
             lang = languages[(k * 5 + len(jobs)) % len(languages)] if k % 3 else "en-US"
             add(client, scheme, needs + ["Xvfb", "xdotool"], command, label="human", hard=hard, timeout=timeout, steps=visit(rng, scheme, steps, 3600),
                 drive=True, display=True, url=host_url(scheme), language=lang,
                 prefs=dict(prefs or {}, accept=accept.get(lang, rng.choice(["%s,%s,en-US,en" % (lang, lang[:2]), "%s,%s" % (lang, lang[:2]), "%s,%s,en" % (lang, lang[:2])])), k=k),
-                size=rng.choice(sizes))
+                size=rng.choice(sizes), h2=k % 6 != 4)
 
     def run_chromium(tmp, job):
         profile = tmp / "p" / "Default"
         profile.mkdir(parents=True)
-        prefs = {"intl": {"accept_languages": job.prefs["accept"], "selected_languages": job.prefs["accept"]}, "enable_do_not_track": job.prefs["k"] % 5 == 3,
+        prefs = {"intl": {"accept_languages": job.prefs["accept"], "selected_languages": job.prefs["accept"]}, "enable_do_not_track": job.prefs["k"] == 9,
                  "browser": {"has_seen_welcome_page": True}, "credentials_enable_service": False}
         (profile / "Preferences").write_text(json.dumps(prefs))
         (tmp / "p" / "First Run").write_text("")
@@ -363,10 +374,10 @@ class Lane:
         if job.language and "resist" not in job.prefs:
             prefs["intl.accept_languages"] = job.prefs.get("accept", job.language)
             k = job.prefs.get("k", 0)
-            if k % 5 == 2:
+            if k == 7:
                 prefs["privacy.globalprivacycontrol.enabled"] = True
                 prefs["privacy.globalprivacycontrol.functionality.enabled"] = True
-            if k % 5 == 4:
+            if k in (3, 10):
                 prefs["privacy.donottrackheader.enabled"] = True
         if job.prefs.get("resist"):
             prefs["privacy.resistFingerprinting"] = True
@@ -387,6 +398,7 @@ class Lane:
                 x, env["DISPLAY"] = self.display(job.size or "1366x768")
                 started.append(x)
             command = job.command(tmp, job) if job.drive else job.command(tmp)
+            self.server.offer(job.h2)
             self.recorder.begin(job, job.steps)
             before = len(self.recorder.rows)
             with open(tmp / "log.txt", "wb") as log:
@@ -545,41 +557,46 @@ def select(rows, out):
     rng = random.Random(SEED + 2)
     by_client = collections.defaultdict(list)
     for row in rows:
-        row["kind"] = shop.kind_of(row["method"], row["path"])
+        row["kind"] = shop.kind_of(row["method"], row["path"], row["host"])
         by_client[row["client"]].append(row)
-    ranked = {}
+    pools = {}
     for client in sorted(by_client):
-        groups = collections.defaultdict(list)
+        pool = pools[client] = collections.defaultdict(list)
         seen = collections.Counter()
         members = sorted(by_client[client], key=lambda r: (r["job"], r["ts"]))
         rng.shuffle(members)
         for row in members:
             names = tuple(n for n, _ in row["headers"])
-            key = (row["session"], row["kind"], names, row["path"] if row["kind"] != "document" else "")
+            key = (row["session"], row["kind"], names)
             same = (row["session"], row["path"], names)
             seen[key] += 1
             seen[same] += 1
-            if seen[key] <= 3 and seen[same] <= 2:
-                groups[row["kind"], row["scheme"]].append(row)
-        order = []
-        while any(groups.values()):
-            for key in sorted(groups):
-                for _ in range(3 if key[0] == "document" else 1):
-                    if groups[key]:
-                        order.append(groups[key].pop())
-        ranked[client] = order
+            if seen[key] <= (8 if row["kind"] == "document" else 3) and seen[same] <= 2:
+                pool[row["kind"]].append(row)
 
     def cut(label, wanted):
-        """The same number from each client as far as it has them; popular browsers may give more."""
-        weight = {c: share(c, label) for c in ranked if ranked[c] and ranked[c][0]["label"] == label}
+        """Each client's share; within it the kinds of requests in the same proportions for both labels."""
+        size = {c: sum(map(len, p.values())) for c, p in pools.items() if any(p.values()) and by_client[c][0]["label"] == label}
         low, high = 0.0, 400.0
         for _ in range(40):
             mid = (low + high) / 2
-            if sum(min(len(ranked[c]), int(w * mid)) for c, w in weight.items()) <= wanted:
+            if sum(min(n, round(share(c, label) * mid)) for c, n in size.items()) <= wanted:
                 low = mid
             else:
                 high = mid
-        return [r for c, w in sorted(weight.items()) for r in ranked[c][:int(w * low)]]
+        quota = {c: min(n, round(share(c, label) * low)) for c, n in size.items()}
+        total, own, used = collections.Counter(), {c: collections.Counter() for c in quota}, collections.Counter()
+        out = []
+        while any(used[c] < quota[c] for c in quota):
+            for c in sorted(quota):
+                if used[c] < quota[c]:
+                    left = [k for k in sorted(KINDS) if len(pools[c][k]) > own[c][k]]
+                    kind = max(left, key=lambda k: KINDS[k] / (total[k] + 1) * (KINDS[k] / (own[c][k] + 1)) ** 0.5)
+                    out.append(pools[c][kind][own[c][kind]])
+                    own[c][kind] += 1
+                    total[kind] += 1
+                    used[c] += 1
+        return out
 
     scale = 1.0
     while True:
@@ -595,9 +612,9 @@ def select(rows, out):
     return picked
 
 
-# Driven browsers that send exactly what the same browser sends in a person's hands: a few are
-# worth having, many would only teach that an ordinary browser may be anything.
-TWINS = {"puppeteer/headful", "selenium/headful", "puppeteer-firefox/headless", "firefox-headless/screenshot", "selenium-webkit/headful"}
+# The proportions of kinds of requests: the same for both labels, so that what is asked for does not tell who asks.
+KINDS = {"document": 0.32, "style": 0.07, "script": 0.08, "image": 0.10, "font": 0.04, "fetch": 0.08, "post": 0.10, "embed": 0.06,
+         "well-known": 0.06, "cdn": 0.07, "options": 0.02, "head": 0.005}
 
 
 def share(client, label):
@@ -627,7 +644,7 @@ def main():
     ap.add_argument("--out", type=pathlib.Path, default=ROOT / "data" / "requests.ndjson")
     ap.add_argument("--only", action="append", default=[], metavar="NAME", help="a client (curl) or one of its variants (curl/plain); may be repeated")
     ap.add_argument("--list", action="store_true", help="list the clients and leave")
-    ap.add_argument("--lanes", type=int, default=2, help="runs at a time")
+    ap.add_argument("--lanes", type=int, default=4, help="runs at a time")
     ap.add_argument("--select-only", action="store_true", help="choose again from the last recording")
     ap.add_argument("--lane", type=int, help=argparse.SUPPRESS)
     a = ap.parse_args()
@@ -643,11 +660,8 @@ def main():
     if not jobs:
         print("no such client; see --list", file=sys.stderr)
         return 2
-    skipped = {}
+    skipped = {j.client: ", ".join(os.path.basename(m) for m in missing(j)) for j in jobs if missing(j)}
     if not a.select_only:
-        for j in jobs:
-            if missing(j):
-                skipped[j.client] = ", ".join(os.path.basename(m) for m in missing(j))
         for client, why in sorted(skipped.items()):
             print("SKIPPED %s: not installed: %s" % (client, why), file=sys.stderr)
         certificates()
@@ -669,6 +683,8 @@ def main():
     rows = []
     for file in sorted(WORK.glob("lane*.ndjson")):
         rows += [json.loads(text) for text in file.read_text().splitlines()]
+    # A request from another address is the late call of the client before.
+    rows = [r for r in rows if r["ip"] == address(r["job"])]
     silent = sorted({j.client for j in jobs} - {r["client"] for r in rows} - set(skipped))
     a.out.parent.mkdir(parents=True, exist_ok=True)
     picked = select(rows, a.out)

@@ -74,6 +74,10 @@ class Server:
         if self.failure:
             raise self.failure
 
+    def offer(self, h2):
+        """What the next TLS connections may choose: many sites still speak HTTP/1.1 only, to people too."""
+        self.tls.set_alpn_protocols(["h2", "http/1.1"] if h2 else ["http/1.1"])
+
     def stop(self):
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(5)

@@ -213,11 +213,13 @@ def respond(method, scheme, host, target, headers, step_source):
     return reply(status, "text/html; charset=utf-8", document(host, scheme, path, status, step), ("cache-control", "no-store" if path in ("/cart", "/login") else "max-age=0"), *more)
 
 
-def kind_of(method, path):
+def kind_of(method, path, host=None):
     """A coarse kind of request, used to spread the selection."""
+    if host == CDN and method == "GET":
+        return "cdn"
     p = urllib.parse.urlsplit(path).path
-    if method not in ("GET", "HEAD"):
-        return method.lower()
+    if method != "GET":
+        return method.lower() if method in ("POST", "OPTIONS", "HEAD") else "post"
     if p.startswith("/static/") and p.endswith(".woff2"):
         return "font"
     if p.startswith("/static/") and p.endswith(".css"):
