@@ -21,10 +21,12 @@ pub mod limits;
 pub mod row;
 pub mod schema;
 pub mod score;
+pub mod stats;
 mod sync;
 pub mod table;
+pub mod worker;
 
-pub use engine::{Engine, PublishError, Scorer};
+pub use engine::{Engine, EngineStats, PublishError, Scorer};
 pub use error::OpenError;
 pub use row::Row;
 pub use schema::{Feature, FeatureKind, Schema, SchemaError};
