@@ -112,7 +112,7 @@ fn row_ns(args: &Args, kernel: &str, rows: &[Row]) -> Result<(f64, u64), Failure
     let schema = Schema::new(table.features())
         .map_err(|error| crate::failure::schema(&args.table, &error))?;
     let engine = Engine::new(schema);
-    engine.publish_on(table, Some(kernel))?;
+    engine.publish_on(table, kernel)?;
     let mut scorer = engine
         .scorer()
         .map_err(|full| Failure::new("bench", "scorer", "a free slot", format!("{full:?}")))?;
