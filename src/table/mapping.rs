@@ -6,6 +6,7 @@ use memmap2::Mmap;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// Bytes that cannot change any more, aligned to a page, and present in memory.
@@ -28,14 +29,18 @@ impl Sealed {
         let io = |error: io::Error| OpenError::Io(Detail::new(&at, "a readable file", error));
         // Asked before opening: to open a pipe would wait for its writer.
         if !std::fs::metadata(path).map_err(io)?.is_file() {
-            return Err(OpenError::Io(Detail::new(
-                &at,
-                "a regular file",
-                "something else",
-            )));
+            return Err(not_a_file(&at));
         }
-        let file = File::open(path).map_err(io)?;
+        // Asked again after opening, and opened without waiting: between the two questions the
+        // path may have become a pipe.
+        let nonblock = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+        let mut options = File::options();
+        let file = options.read(true).custom_flags(nonblock).open(path);
+        let file = file.map_err(io)?;
         let meta = file.metadata().map_err(io)?;
+        if !meta.is_file() {
+            return Err(not_a_file(&at));
+        }
         check_bytes(&at, meta.len())?;
         // One byte more than expected, so that a file which grows meanwhile is noticed.
         Sealed::copy(&at, file.take(meta.len().saturating_add(1)), meta.len())
@@ -95,6 +100,10 @@ impl Sealed {
         let map = unsafe { options.map_copy_read_only(&memory) }.map_err(seal)?;
         Ok(Sealed { map })
     }
+}
+
+fn not_a_file(at: &str) -> OpenError {
+    OpenError::Io(Detail::new(at, "a regular file", "something else"))
 }
 
 enum CopyError {
