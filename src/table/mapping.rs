@@ -75,7 +75,7 @@ impl Sealed {
             .map_err(io::Error::from)
             .map_err(seal)?
             .into();
-        let copied = copy_all(&mut from, &mut memory).map_err(|failed| match failed {
+        let copied = copy_all(&mut from, &mut memory, len).map_err(|failed| match failed {
             CopyError::Read(error) => OpenError::Io(Detail::new(at, "a readable file", error)),
             CopyError::Write(error) => seal(error),
         })?;
@@ -111,8 +111,11 @@ enum CopyError {
     Write(io::Error),
 }
 
-fn copy_all(from: &mut impl Read, to: &mut impl Write) -> Result<u64, CopyError> {
-    let mut chunk = vec![0u8; 256 * 1024];
+/// Bytes that are copied at a time, at most.
+const CHUNK_BYTES_MAX: u64 = 256 * 1024;
+
+fn copy_all(from: &mut impl Read, to: &mut impl Write, len: u64) -> Result<u64, CopyError> {
+    let mut chunk = vec![0u8; len.clamp(1, CHUNK_BYTES_MAX) as usize];
     let mut copied = 0u64;
     loop {
         let read = match from.read(&mut chunk) {

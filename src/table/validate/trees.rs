@@ -219,7 +219,7 @@ pub(super) fn check_trees(
 ) -> Check<()> {
     let trees: &[TreeRecord] = parts.records(Section::Trees)?;
     let nodes: &[NodeRecord] = parts.records(Section::Nodes)?;
-    let mut depths = Vec::with_capacity(TREE_NODES_MAX);
+    let mut depths = Vec::with_capacity(nodes.len().min(TREE_NODES_MAX));
     let mut start = 0usize;
     let mut before = TREE_DEPTH_MAX;
     for (index, tree) in trees.iter().enumerate() {
