@@ -89,6 +89,18 @@ fn border(lane: usize, rank: usize, border: f32) -> OpenError {
     })
 }
 
+fn group(edit: impl FnOnce(&mut GroupRecord)) -> OpenError {
+    edited(|table| table.record(Section::Groups, 0, edit))
+}
+
+fn block(edit: impl FnOnce(&mut BlockRecord)) -> OpenError {
+    edited(|table| table.record(Section::Blocks, 0, edit))
+}
+
+fn leaf_start(tree: usize, start: u32) -> OpenError {
+    edited(|table| table.record(Section::LeafStarts, tree, |place: &mut u32| *place = start))
+}
+
 fn level(index: usize, edit: impl FnOnce(&mut LevelRecord)) -> OpenError {
     edited(|table| table.record(Section::Levels, index, edit))
 }
@@ -102,7 +114,10 @@ fn tree(index: usize, edit: impl FnOnce(&mut TreeRecord)) -> OpenError {
     edited(|table| table.record(Section::Trees, index, edit))
 }
 
-/// Another tree of 257 nodes on a chain, with everything else in order.
+/// What is expected of a bias and of sums.
+const MAGNITUDE: &str = "a magnitude of at most 9007199254740992";
+
+/// Another tree of any depth, a chain, with everything else in order.
 fn chain_of(depth: u16) -> OpenError {
     edited(|table| {
         table.section(Section::Nodes, |nodes| {
@@ -172,7 +187,8 @@ fn golden_margin_of_a_wrong_walk() -> OpenError {
 cases! {
     // 1 size and seal
     no_file: Table::open("/nonexistent/x.hedge").expect_err("a refusal")
-        => "io", "/nonexistent/x.hedge", "a readable file", "No such file or directory (os error 2)";
+        => "io", "/nonexistent/x.hedge", "a readable file",
+        "No such file or directory (os error 2)";
     a_directory: Table::open("/").expect_err("a refusal")
         => "io", "/", "a regular file", "something else";
     empty: open(&[]) => "empty", "bytes", "a table", "0 bytes";
@@ -197,7 +213,8 @@ cases! {
         t.header(|h| h.file_bytes += 64);
     }) => "trailing-bytes", "end of the last section", "2944 bytes", "3008 bytes";
     bad_hash: { let mut table = plain_table(); table[24..40].fill(0xab); open(&table) }
-        => "content-hash", "header.content_hash", "abababababababababababababababab", "4518a288ebda1f783b5b31055eadf222";
+        => "content-hash", "header.content_hash", "abababababababababababababababab",
+        "4518a288ebda1f783b5b31055eadf222";
     reserved_word: header(|h| h.zero_word = 1) => "reserved", "header", "zero", "another value";
     reserved_bytes: header(|h| h.zero[143] = 1) => "reserved", "header", "zero", "another value";
     reserved_gap: edited(|t| { let end = t.range(Section::Groups).end; t.bytes[end] = 1; })
@@ -206,10 +223,14 @@ cases! {
         => "reserved", "features[1]", "zero", "another value";
     reserved_in_a_split: node(0, |n| n.value = -1)
         => "reserved", "node 0 of tree 0", "value 0 in a split", "-1";
-    reserved_behind_a_golden_row: edited(|t| { let end = t.range(Section::Golden).end; t.bytes[end - 1] = 1; })
+    reserved_behind_a_golden_row: edited(|t| {
+        let end = t.range(Section::Golden).end;
+        t.bytes[end - 1] = 1;
+    })
         => "reserved", "golden[1]", "zero padding", "another value";
     a_signature: header(|h| h.signature[95] = 1)
-        => "signature", "header.signature", "no signature", "a signature of a kind that this build does not know";
+        => "signature", "header.signature", "no signature",
+        "a signature of a kind that this build does not know";
 
     // 3 structure and limits: offsets and lengths
     offset_overlaps: header(|h| h.offsets[2] = h.offsets[1])
@@ -248,7 +269,7 @@ cases! {
         => "over-capacity", "provenance", "at most 65536", "65537";
     more_nodes_in_a_tree_than_capacity: tree(0, |t| t.nodes = 65_536)
         => "over-capacity", "trees[0].nodes", "at most 65535", "65536";
-    more_levels_in_a_block_than_capacity: edited(|t| t.record(Section::Blocks, 0, |b: &mut BlockRecord| b.levels = 17))
+    more_levels_in_a_block_than_capacity: block(|b| b.levels = 17)
         => "over-capacity", "blocks[0].levels", "at most 16", "17";
     lanes_used_disagree: header(|h| h.lanes_used = 17)
         => "count-mismatch", "lanes", "32", "16";
@@ -261,17 +282,17 @@ cases! {
     sources_disagree: header(|h| h.counts[7] = 65) => "count-mismatch", "sources", "64", "65";
     score_map_of_another_length: header(|h| h.counts[11] = 97)
         => "count-mismatch", "score_map", "98", "97";
-    groups_overlap: edited(|t| t.record(Section::Groups, 0, |g: &mut GroupRecord| g.start = 1))
+    groups_overlap: group(|g| g.start = 1)
         => "count-mismatch", "groups[0].start", "0", "1";
-    ranks_disagree: edited(|t| t.record(Section::Groups, 0, |g: &mut GroupRecord| g.ranks = 3))
+    ranks_disagree: group(|g| g.ranks = 3)
         => "count-mismatch", "groups[0].ranks", "2", "3";
     ranks_beyond_the_borders: edited(|t| t.section(Section::Borders, |b| b.truncate(64)))
         => "count-mismatch", "borders", "2", "1";
     a_rank_too_many: edited(|t| t.section(Section::Borders, |b| b.extend([0; 64])))
         => "count-mismatch", "borders", "2", "3";
-    blocks_overlap: edited(|t| t.record(Section::Blocks, 0, |b: &mut BlockRecord| b.start = 1))
+    blocks_overlap: block(|b| b.start = 1)
         => "count-mismatch", "blocks[0].start", "0", "1";
-    levels_beyond_the_section: edited(|t| t.record(Section::Blocks, 0, |b: &mut BlockRecord| b.levels = 3))
+    levels_beyond_the_section: block(|b| b.levels = 3)
         => "count-mismatch", "levels", "3", "2";
     a_level_too_many: edited(|t| t.section(Section::Levels, |l| l.extend([0; 128])))
         => "count-mismatch", "levels", "2", "3";
@@ -351,14 +372,15 @@ cases! {
     padding_source: edited(|t| t.record(Section::Sources, 63, |s: &mut u32| *s = 2))
         => "padding", "sources[63]", "source 4294967295, leaves [0]", "source 2, leaves [0]";
     padding_leaf: edited(|t| t.record(Section::Leaves, 6, |l: &mut i32| *l = 7))
-        => "padding", "sources[2]", "source 4294967295, leaves [0]", "source 4294967295, leaves [7]";
+        => "padding", "sources[2]", "source 4294967295, leaves [0]",
+        "source 4294967295, leaves [7]";
 
     // 3 structure and limits: leaves and trees
-    leaf_index_out_of_range: edited(|t| t.record(Section::LeafStarts, 1, |s: &mut u32| *s = 7))
+    leaf_index_out_of_range: leaf_start(1, 7)
         => "leaf-index", "leaf_starts[1]", "4", "7";
-    leaf_index_shared: edited(|t| t.record(Section::LeafStarts, 1, |s: &mut u32| *s = 0))
+    leaf_index_shared: leaf_start(1, 0)
         => "leaf-index", "leaf_starts[1]", "4", "0";
-    leaf_index_of_all_ones: edited(|t| t.record(Section::LeafStarts, 63, |s: &mut u32| *s = u32::MAX))
+    leaf_index_of_all_ones: leaf_start(63, u32::MAX)
         => "leaf-index", "leaf_starts[63]", "6", "4294967295";
     leaves_beyond_the_section: edited(|t| t.section(Section::Leaves, |l| l.truncate(20)))
         => "leaf-index", "leaf_starts[1]", "leaves within 5", "6";
@@ -391,11 +413,11 @@ cases! {
     binary_point_out_of_range: header(|h| h.margin_shift = 63)
         => "margin-shift", "header.margin_shift", "at most 62", "63";
     bias_that_would_overflow: header(|h| h.bias = i64::MAX)
-        => "margin-range", "header.bias", "a magnitude of at most 9007199254740992", "9223372036854775807";
+        => "margin-range", "header.bias", MAGNITUDE, "9223372036854775807";
     bias_at_the_other_end: header(|h| h.bias = i64::MIN)
-        => "margin-range", "header.bias", "a magnitude of at most 9007199254740992", "-9223372036854775808";
+        => "margin-range", "header.bias", MAGNITUDE, "-9223372036854775808";
     sum_out_of_range: header(|h| h.bias = 1 << 53)
-        => "margin-range", "attainable margins", "a magnitude of at most 9007199254740992", "9007202207531008";
+        => "margin-range", "attainable margins", MAGNITUDE, "9007202207531008";
     smallest_margin_wrong: header(|h| h.margin_min -= 1)
         => "margin-range", "header.margin_min", "-1744830464", "-1744830465";
     largest_margin_wrong: header(|h| h.margin_max += 1)
@@ -406,15 +428,25 @@ cases! {
         => "score-map", "score_map[49]", "21475552 to 9007199254740992", "-21475552";
     score_map_out_of_range: edited(|t| t.record(Section::ScoreMap, 97, |m: &mut i64| *m = i64::MAX))
         => "score-map", "score_map[97]", "3933719364 to 9007199254740992", "9223372036854775807";
-    golden_margin_out_of_range: edited(|t| t.record(Section::Golden, 0, |m: &mut i64| *m = i64::MIN))
-        => "golden-margin", "golden[0]", "a margin of -1744830464 to 3221225472", "-9223372036854775808";
-    provenance_that_is_not_text: edited(|t| t.record(Section::Provenance, 2, |b: &mut u8| *b = 0xff))
-        => "provenance", "provenance", "UTF-8 text", "invalid utf-8 sequence of 1 bytes from index 2";
+    golden_margin_out_of_range: edited(|t| {
+        t.record(Section::Golden, 0, |m: &mut i64| *m = i64::MIN);
+    })
+        => "golden-margin", "golden[0]", "a margin of -1744830464 to 3221225472",
+        "-9223372036854775808";
+    provenance_that_is_not_text: edited(|t| {
+        t.record(Section::Provenance, 2, |b: &mut u8| *b = 0xff);
+    })
+        => "provenance", "provenance", "UTF-8 text",
+        "invalid utf-8 sequence of 1 bytes from index 2";
 
     // 4 schema
     unknown_name: bind(&[("f0", FeatureKind::Number), ("f2", FeatureKind::Category)])
         => "feature-unknown", "features[1] \"f1\"", "a feature of the host's schema", "another";
-    other_kind: bind(&[("f2", FeatureKind::Category), ("f1", FeatureKind::Number), ("f0", FeatureKind::Number)])
+    other_kind: bind(&[
+        ("f2", FeatureKind::Category),
+        ("f1", FeatureKind::Number),
+        ("f0", FeatureKind::Number),
+    ])
         => "feature-kind-mismatch", "features[1] \"f1\"", "number", "flag";
 
     // 5 golden rows and kernel
