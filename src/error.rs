@@ -25,7 +25,10 @@ impl Detail {
 }
 
 macro_rules! refusals {
-    ($($(#[doc = $doc:literal])+ $variant:ident = $code:literal, $name:literal, $message:literal;)+) => {
+    ($(
+        $(#[doc = $doc:literal])+
+        $variant:ident = $code:literal, $name:literal, $message:literal;
+    )+) => {
         /// Why a table was refused.
         ///
         /// The code's hundreds tell the step of admission: 1 size and seal, 2 format and hash,
