@@ -166,11 +166,35 @@ fn laid_out(edit: &mut Edit, random: &mut Random) {
     }
 }
 
-/// Makes `bytes` a mutant of a good table, with a hash to match.
+/// Has two trees of any shape change places, nodes and all: whole trees, each in good order.
+fn reordered(edit: &mut Edit, random: &mut Random) {
+    let count = edit.get_header().counts[Section::Trees as usize] as usize;
+    let mut trees: Vec<TreeRecord> = (0..count).map(|at| edit.get(Section::Trees, at)).collect();
+    if count < 2 {
+        return;
+    }
+    let pick = |random: &mut Random| random.below(count as u64) as usize;
+    trees.swap(pick(random), pick(random));
+    let old = edit.bytes[edit.range(Section::Nodes)].to_vec();
+    let mut nodes = Vec::with_capacity(old.len());
+    for tree in &mut trees {
+        let (start, bytes) = (8 * tree.start as usize, 8 * tree.nodes as usize);
+        tree.start = (nodes.len() / 8) as u32;
+        nodes.extend_from_slice(&old[start..start + bytes]);
+    }
+    edit.section(Section::Nodes, |section| *section = nodes);
+    edit.section(Section::Trees, |section| {
+        *section = bytemuck::cast_slice(&trees).to_vec()
+    });
+}
+
+/// A mutant of a good table, with a hash to match.
 pub fn mutate(good: &Edit, random: &mut Random) -> Vec<u8> {
     let mut mutant = good.clone();
     let anew = random.below(4) == 0;
-    if anew {
+    if anew && random.below(4) == 0 {
+        reordered(&mut mutant, random);
+    } else if anew {
         laid_out(&mut mutant, random);
     }
     let layout = mutant.clone();
