@@ -10,7 +10,7 @@ use crate::Report;
 use crate::failure::Failure;
 use crate::{requests, tables};
 use core_affinity::CoreId;
-use hedgerow::{Engine, Schema};
+use hedgerow::{Engine, Schema, Scorer};
 use indicatif::{ProgressBar, ProgressStyle};
 use publisher::{Published, Publisher};
 use std::path::PathBuf;
@@ -88,14 +88,7 @@ pub fn run(args: &Args, json: bool) -> Result<Report, Failure> {
     let outcomes = thread::scope(|scope| {
         let mut workers = Vec::new();
         for (core, counters) in cores.iter().zip(&counters) {
-            let scorer = engine.scorer().map_err(|full| {
-                Failure::new(
-                    "replay",
-                    "scorers",
-                    "a free slot a core",
-                    format!("{} slots", full.max),
-                )
-            })?;
+            let scorer = scorer(&engine)?;
             let (job, stop) = (&job, &stop);
             let work = move || worker::run(job, scorer, *core, counters, stop);
             let name = format!("score-{}", core.id);
@@ -108,12 +101,8 @@ pub fn run(args: &Args, json: bool) -> Result<Report, Failure> {
         control(args, &engine, &mut publisher, &counters, started, json);
         // Relaxed: the threads are joined.
         stop.store(true, Ordering::Relaxed);
-        Ok::<_, Failure>(
-            workers
-                .into_iter()
-                .map(|worker| worker.join().ok())
-                .collect::<Vec<_>>(),
-        )
+        let ended = workers.into_iter().map(|worker| worker.join().ok());
+        Ok::<Vec<_>, Failure>(ended.collect())
     })?;
     let elapsed = started.elapsed();
     let outcomes: Vec<Outcome> = outcomes.into_iter().flatten().flatten().collect();
@@ -127,6 +116,13 @@ pub fn run(args: &Args, json: bool) -> Result<Report, Failure> {
         retired: engine.reclaim(),
     };
     Ok(run.report())
+}
+
+fn scorer(engine: &Engine) -> Result<Scorer, Failure> {
+    engine.scorer().map_err(|full| {
+        let got = format!("{} slots", full.max);
+        Failure::new("replay", "scorers", "a free slot a core", got)
+    })
 }
 
 /// Publishes a table every so often, and shows how it goes, until the time is over.

@@ -7,6 +7,7 @@ use core_affinity::CoreId;
 use hdrhistogram::Histogram;
 use hedgerow::Reason;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -175,6 +176,7 @@ impl Run<'_> {
             .refusals
             .iter()
             .map(|(code, (name, count))| json!({ "code": code, "name": name, "count": count }));
+        let not_scored: BTreeMap<_, _> = totals.not_scored.iter().cloned().collect();
         let [humans, bots] = self.scores();
         json!({
             "ok": ok,
@@ -189,7 +191,7 @@ impl Run<'_> {
             "tables_refused": self.published.refused(),
             "refusals": refusals.collect::<Vec<_>>(),
             "faults_tried": self.published.tried,
-            "not_scored": totals.not_scored.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
+            "not_scored": not_scored,
             "wrong_verdicts": totals.wrong,
             "requests_lost": totals.lost,
             "tables_not_reclaimed": self.retired,
