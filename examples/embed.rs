@@ -8,9 +8,14 @@ use hedgerow::{DEFAULT_TABLE, Engine, Row, Schema, Table, Verdict};
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let engine = Engine::new(Schema::http());
     engine.publish(Table::from_bytes(DEFAULT_TABLE)?)?;
-    let mut scorer = engine.scorer().map_err(|full| format!("{} slots are taken", full.max))?;
+    let mut scorer = engine
+        .scorer()
+        .map_err(|full| format!("{} slots are taken", full.max))?;
 
-    let headers = [Header::new(b"Host", b"shop.example"), Header::new(b"User-Agent", b"curl/8.5")];
+    let headers = [
+        Header::new(b"Host", b"shop.example"),
+        Header::new(b"User-Agent", b"curl/8.5"),
+    ];
     let request = Request::new(b"GET", b"/", &headers, HeadersKnown::Complete)
         .version(Version::Http11)
         .scheme(Scheme::Https);

@@ -18,6 +18,7 @@ pub mod epoch;
 pub mod error;
 pub mod http;
 pub mod limits;
+pub mod manual;
 pub mod row;
 pub mod schema;
 pub mod score;

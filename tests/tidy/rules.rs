@@ -19,13 +19,13 @@ const LAYERS: &[(&str, u8)] = &[
     ("score", 3),
     ("http", 3),
     ("traffic", 3),
-    ("stats", 3),
-    ("engine", 4),
-    ("worker", 4),
-    ("watch", 5),
-    ("ffi", 6),
-    ("manual", 6),
-    ("lib", 6),
+    ("stats", 4),
+    ("engine", 5),
+    ("worker", 6),
+    ("watch", 7),
+    ("ffi", 8),
+    ("manual", 8),
+    ("lib", 9),
 ];
 
 /// The files that may hold `unsafe`.
