@@ -402,6 +402,11 @@ cases! {
         => "too-deep", "trees[0].depth", "2, at most 255", "4294967295";
     deeper_than_the_tree_before: chain_of(3)
         => "tree-order", "trees[2].depth", "at most 1, as the tree before it", "3";
+    deeper_than_the_oblivious_tree_before: level(0, |l| {
+        l.thresholds[1] = NEVER;
+        l.lanes[1] = 0;
+        l.thresholds[2] = 0;
+    }) => "tree-order", "depth of oblivious tree 2", "at most 0, as the tree before it", "1";
     source_out_of_range: tree(0, |t| t.source = 4)
         => "tree-order", "trees[0].source", "a position below 4 of its own", "4";
     source_taken: tree(1, |t| t.source = 0)
@@ -466,6 +471,20 @@ fn unknown_kernel() {
     );
     assert!(detail.expected.starts_with("one of "), "{detail:?}");
     assert!(detail.expected.contains("portable"), "{detail:?}");
+}
+
+/// The gate holds the length against the capacity too: it may be asked without a seal.
+#[test]
+fn over_capacity_without_a_seal() {
+    let mut table = Edit::new(&plain_table());
+    let len = hedgerow::limits::TABLE_BYTES_MAX + 64;
+    table.bytes.resize(len, 0);
+    table.header(|header| header.file_bytes = len as u64);
+    let refused = hedgerow::table::validate::validate(&table.bytes).expect_err("a refusal");
+    assert_eq!(refused.name(), "too-large");
+    let detail = refused.detail();
+    let said = (&*detail.at, &*detail.expected, &*detail.got);
+    assert_eq!(said, ("file", "at most 134217728 bytes", "134217792 bytes"));
 }
 
 /// A file of the system says 4,096 bytes and holds fewer: it changes while it is read, so to speak.

@@ -104,7 +104,7 @@ fn scoring_goes_on_while_the_file_is_truncated_rewritten_and_deleted() {
                     .unwrap()
             },
             &|| fs::write(&path, vec![0xff; bytes.len()]).unwrap(),
-            &|| fs::write(&path, &plain_table()).unwrap(),
+            &|| fs::write(&path, plain_table()).unwrap(),
             &|| fs::remove_file(&path).unwrap(),
         ];
         for damage in damage {

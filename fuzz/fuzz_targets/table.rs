@@ -35,31 +35,41 @@ fn put(file: &mut [u8], at: usize, bytes: &[u8]) {
     file[at..at + bytes.len()].copy_from_slice(bytes);
 }
 
-/// Writes the preamble; where the input asks for it, lays the sections out by their counts.
+/// Bytes of a file that the fuzzer may make by its counts, at most.
+const FILE_BYTES_MAX: usize = 1 << 18;
+
+fn repairs(file: &[u8]) -> bool {
+    file[GENERATION_AT] & 1 == 1
+}
+
+/// Writes the offsets that the counts ask for; returns the length of the file that they make.
+fn lay_out(file: &mut [u8]) -> usize {
+    let (mut next, mut features) = (HEADER_BYTES, 0);
+    for (index, section) in SECTIONS.iter().enumerate() {
+        let at = COUNTS_AT + 4 * index;
+        let count = u32::from_le_bytes(file[at..at + 4].try_into().unwrap()) as usize;
+        put(file, OFFSETS_AT + 8 * index, &(next as u64).to_le_bytes());
+        let record = if index == Section::Golden as usize {
+            golden_bytes(features)
+        } else {
+            section.record_bytes
+        };
+        if index == Section::Features as usize {
+            features = count;
+        }
+        let end = next.saturating_add(record.saturating_mul(count));
+        next = end.saturating_add(ALIGN - 1) / ALIGN * ALIGN;
+    }
+    next
+}
+
+/// Writes the preamble.
 fn preamble(file: &mut [u8]) {
     let len = file.len() as u64;
     put(file, 0, &MAGIC);
     put(file, 8, &BYTE_ORDER.to_le_bytes());
     put(file, 12, &FORMAT_VERSION.to_le_bytes());
     put(file, FILE_BYTES_AT, &len.to_le_bytes());
-    if file[GENERATION_AT] & 1 == 1 {
-        let mut next = HEADER_BYTES;
-        let mut features = 0;
-        for (index, section) in SECTIONS.iter().enumerate() {
-            let at = COUNTS_AT + 4 * index;
-            let count = u32::from_le_bytes(file[at..at + 4].try_into().unwrap()) as usize;
-            put(file, OFFSETS_AT + 8 * index, &(next as u64).to_le_bytes());
-            let record = if index == Section::Golden as usize {
-                golden_bytes(features)
-            } else {
-                section.record_bytes
-            };
-            if index == 0 {
-                features = count;
-            }
-            next = (next + record * count).next_multiple_of(ALIGN);
-        }
-    }
     rehash(file);
 }
 
@@ -70,14 +80,23 @@ fn accepted(file: &mut [u8]) -> bool {
             Ok(_) => return true,
             Err(refused) => refused,
         };
-        if file[GENERATION_AT] & 1 == 0 {
+        if !repairs(file) {
             return false;
         }
         let detail = refused.detail();
         let (place, value) = match detail.at.as_str() {
-            "header.fingerprint" => (FINGERPRINT_AT, u64::from_str_radix(&detail.got, 16).unwrap()),
-            "header.margin_min" => (MARGIN_MIN_AT, detail.expected.parse::<i64>().unwrap() as u64),
-            "header.margin_max" => (MARGIN_MAX_AT, detail.expected.parse::<i64>().unwrap() as u64),
+            "header.fingerprint" => (
+                FINGERPRINT_AT,
+                u64::from_str_radix(&detail.got, 16).unwrap(),
+            ),
+            "header.margin_min" => (
+                MARGIN_MIN_AT,
+                detail.expected.parse::<i64>().unwrap() as u64,
+            ),
+            "header.margin_max" => (
+                MARGIN_MAX_AT,
+                detail.expected.parse::<i64>().unwrap() as u64,
+            ),
             _ => return false,
         };
         put(file, place, &value.to_le_bytes());
@@ -88,7 +107,15 @@ fn accepted(file: &mut [u8]) -> bool {
 
 /// Rows that hit the borders: values of the border section, and special ones.
 fn rows(features: usize, borders: &[u8]) -> Vec<Vec<f32>> {
-    let special = [f32::NAN, 0.0, -0.0, 1e-35, f32::INFINITY, f32::NEG_INFINITY, f32::MAX];
+    let special = [
+        f32::NAN,
+        0.0,
+        -0.0,
+        1e-35,
+        f32::INFINITY,
+        f32::NEG_INFINITY,
+        f32::MAX,
+    ];
     let borders = borders.chunks_exact(4).take(512);
     let mut values: Vec<f32> = special.to_vec();
     for border in borders {
@@ -138,8 +165,14 @@ fuzz_target!(|data: &[u8]| {
         return;
     }
     let mut chunks = vec![Chunk([0; 64]); data.len().div_ceil(ALIGN)];
+    bytemuck::cast_slice_mut(&mut chunks)[..data.len()].copy_from_slice(data);
+    if repairs(data) {
+        let len = lay_out(bytemuck::cast_slice_mut(&mut chunks));
+        if len <= FILE_BYTES_MAX {
+            chunks.resize(len / ALIGN, Chunk([0; 64]));
+        }
+    }
     let file: &mut [u8] = bytemuck::cast_slice_mut(&mut chunks);
-    file[..data.len()].copy_from_slice(data);
     preamble(file);
     if accepted(file) {
         score(file);

@@ -133,10 +133,10 @@ pub fn blank(text: &str) -> String {
                 '"' => (within, keep) = (Within::Code, true),
                 _ => {}
             },
-            Within::RawText(hashes) if c == '"' => {
-                if (1..=hashes).all(|more| get(at + more) == '#') {
-                    (within, width, keep) = (Within::Code, 1 + hashes, true);
-                }
+            Within::RawText(hashes)
+                if c == '"' && (1..=hashes).all(|more| get(at + more) == '#') =>
+            {
+                (within, width, keep) = (Within::Code, 1 + hashes, true);
             }
             _ => {}
         }
