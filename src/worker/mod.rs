@@ -1,6 +1,6 @@
 //! A pool of scoring threads, one a core, each behind a bounded lock-free ring.
 //!
-//! A host that has a thread a core scores inline with a [`Scorer`](crate::Scorer), which costs
+//! A host that has a thread a core scores inline with a [`Scorer`], which costs
 //! less. The pool is for hosts whose threads move, and for throughput: a worker takes up to 64
 //! rows out of its ring at once and scores them as a batch, so that it gets faster under load.
 
