@@ -38,25 +38,35 @@ pub struct Args {
     /// Requests, one JSON object a line; else the bundled recordings
     #[arg(long, value_name = "FILE")]
     requests: Option<PathBuf>,
-    /// How long
-    #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
+    /// How long, in seconds
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 10.0,
+        allow_negative_numbers = true
+    )]
     seconds: f64,
-    /// Cores to work on, by number; else all
+    /// Cores to work on, by number, as in 0,2; else all
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     cores: Vec<usize>,
     /// Time between two tables, good or bad, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 10.0)]
+    #[arg(
+        long,
+        value_name = "MS",
+        default_value_t = 10.0,
+        allow_negative_numbers = true
+    )]
     every: f64,
 }
 
 /// Replays.
 pub fn run(args: &Args, json: bool) -> Result<Report, Failure> {
-    let wrong = |what: &str, expected: &str, got: f64| Failure::new("usage", what, expected, got);
     if !(args.seconds > 0.0 && args.seconds <= 86_400.0) {
-        return Err(wrong("--seconds", "above 0, at most 86400", args.seconds));
+        let expected = "above 0, at most 86400";
+        return Err(Failure::usage("--seconds", expected, args.seconds));
     }
     if !(args.every >= 0.0 && args.every <= 60_000.0) {
-        return Err(wrong("--every", "0 to 60000", args.every));
+        return Err(Failure::usage("--every", "0 to 60000", args.every));
     }
     let cores = cores(&args.cores)?;
     let recorded = match &args.requests {
@@ -65,7 +75,7 @@ pub fn run(args: &Args, json: bool) -> Result<Report, Failure> {
     };
     let engine = Engine::new(Schema::http());
     let table = tables::open(&args.table)?;
-    let mut publisher = Publisher::start(&engine, &table)?;
+    let mut publisher = Publisher::start(&engine, &table, &args.table)?;
     let headers: Vec<_> = recorded.iter().map(|request| request.headers()).collect();
     let views: Vec<_> = recorded
         .iter()
@@ -88,7 +98,8 @@ pub fn run(args: &Args, json: bool) -> Result<Report, Failure> {
     let outcomes = thread::scope(|scope| {
         let mut workers = Vec::new();
         for (core, counters) in cores.iter().zip(&counters) {
-            let scorer = scorer(&engine)?;
+            // Where one cannot start, the others must not work on: the scope waits for them.
+            let scorer = scorer(&engine).inspect_err(|_| stop.store(true, Ordering::Relaxed))?;
             let (job, stop) = (&job, &stop);
             let work = move || worker::run(job, scorer, *core, counters, stop);
             let name = format!("score-{}", core.id);
@@ -136,7 +147,8 @@ fn control(
 ) {
     let time = Duration::from_secs_f64(args.seconds);
     let pause = Duration::from_secs_f64(args.every / 1000.0);
-    let bar = if json {
+    // Not for a moment only.
+    let bar = if json || time <= Duration::from_secs(1) {
         ProgressBar::hidden()
     } else {
         ProgressBar::new(time.as_millis() as u64)
@@ -184,20 +196,18 @@ fn cores(named: &[usize]) -> Result<Vec<CoreId>, Failure> {
     if named.is_empty() {
         return Ok(allowed);
     }
-    let find = |id: &usize| {
-        allowed
-            .iter()
-            .find(|core| core.id == *id)
-            .copied()
-            .ok_or_else(|| {
-                let list: Vec<_> = allowed.iter().map(|core| core.id.to_string()).collect();
-                Failure::new(
-                    "usage",
-                    "--cores",
-                    format!("some of {}", list.join(",")),
-                    id,
-                )
-            })
-    };
-    named.iter().map(find).collect()
+    let mut cores: Vec<CoreId> = Vec::with_capacity(named.len());
+    for id in named {
+        let Some(core) = allowed.iter().find(|core| core.id == *id) else {
+            let list: Vec<_> = allowed.iter().map(|core| core.id.to_string()).collect();
+            let expected = format!("some of {}", list.join(","));
+            return Err(Failure::usage("--cores", expected, id));
+        };
+        if cores.contains(core) {
+            let got = format!("{id} twice");
+            return Err(Failure::usage("--cores", "each core once", got));
+        }
+        cores.push(*core);
+    }
+    Ok(cores)
 }

@@ -73,11 +73,7 @@ impl Run<'_> {
             not_scored,
             latency,
         };
-        Report {
-            text: self.text(&totals, ok),
-            json: self.json(&totals, ok),
-            ok,
-        }
+        Report::checked(self.text(&totals, ok), self.json(&totals, ok), ok)
     }
 
     fn latency(&self) -> Option<Histogram<u64>> {
@@ -140,6 +136,12 @@ impl Run<'_> {
             "generations published",
             self.published.generation.to_string(),
         );
+        if self.published.held_back > 0 {
+            line(
+                "publishing held back",
+                format!("{} times", self.published.held_back),
+            );
+        }
         line("tables refused", self.published.refused().to_string());
         for (code, (name, count)) in &self.published.refusals {
             line("", format!("{count:>6}  {code} {name}"));
@@ -188,6 +190,7 @@ impl Run<'_> {
             "rate_per_core": self.rate(totals.scored),
             "latency_ns": percentiles,
             "generations_published": self.published.generation,
+            "publishes_held_back": self.published.held_back,
             "tables_refused": self.published.refused(),
             "refusals": refusals.collect::<Vec<_>>(),
             "faults_tried": self.published.tried,
