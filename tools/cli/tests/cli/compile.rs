@@ -85,7 +85,7 @@ fn what_is_no_model_is_refused_and_leaves_no_file() {
             &MODEL.replace("\"borders\": [", "\"borders\": [null,"),
             &["float_features[0].borders"],
         ),
-        (&LIGHTGBM[..LIGHTGBM.len() / 2], &["model"]),
+        (&LIGHTGBM[..LIGHTGBM.len() / 4], &["model"]),
         (
             &LIGHTGBM.replace("num_class=1", "num_class=3"),
             &["num_class"],

@@ -65,7 +65,7 @@ fn outputs_that_cannot_be_written_are_refused() {
         write(&writer, &folder.path("")).refused(&["directory"]);
         write(&writer, &folder.path("no/such/folder/out")).refused(&["No such file"]);
         write(&writer, "/proc/out").refused(&["/proc/out"]);
-        write(&writer, "").refused(&[]);
+        write(&writer, "").usage(&["--output"]);
         write(&writer, &folder.path(&"n".repeat(256))).refused(&["too long"]);
         write(&writer, &folder.path("r.ndjson/out")).refused(&["Not a directory"]);
         write(&writer, "/dev/full").refused(&["/dev/full", "No space left"]);

@@ -84,7 +84,16 @@ fn a_table_of_trees_of_any_shape_replays_too() {
     let model = folder.file("model.txt", model);
     let table = folder.path("any.hedge");
     run(&["compile", &model, "-o", &table, "--schema", "http"]).done();
-    let outcome = replay(&["--table", &table, "--every", "0", "--json"]);
+    let outcome = run(&[
+        "replay",
+        "--seconds",
+        "0.5",
+        "--every",
+        "0",
+        "--table",
+        &table,
+        "--json",
+    ]);
     assert_eq!(outcome.status, 0, "{}", outcome.out);
     let json = outcome.json();
     assert!(json["faults_tried"].get("wrong-leaf").is_none(), "{json}");
