@@ -118,7 +118,11 @@ fn csv(bytes: &[u8], at: &str, wanted: &[String], absent: Absent) -> Result<Rows
             .iter()
             .any(|end| bytes.ends_with(end))
     {
-        return Err(wrong(reader.position().line(), "a row", BLANK.into()));
+        return Err(wrong(
+            reader.position().line().saturating_sub(1),
+            "a row",
+            BLANK.into(),
+        ));
     }
     Ok(Rows {
         width: wanted.len(),
