@@ -108,14 +108,7 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Messages quote what files hold; a terminal must not take it for commands.
-        for c in self.message.chars() {
-            match c.is_control() {
-                true => write!(f, "{}", c.escape_default())?,
-                false => write!(f, "{c}")?,
-            }
-        }
-        Ok(())
+        f.write_str(&harmless(&self.message))
     }
 }
 
@@ -150,6 +143,18 @@ pub fn unpublished(file: &str, error: PublishError) -> Failure {
         PublishError::Refused(refused) => Failure::refused(file, &refused),
         other => Failure::new("publish", file, "a table to be published", other),
     }
+}
+
+/// What a file says, for a terminal, which must not take any of it for commands.
+pub fn harmless(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_control() {
+            true => shown.extend(c.escape_default()),
+            false => shown.push(c),
+        }
+    }
+    shown
 }
 
 /// A list of features that is no schema.

@@ -16,7 +16,7 @@ pub const TEXT_BYTES_MAX: u64 = 16 << 20;
 /// read at all.
 pub fn open(path: &Path, max: u64) -> Result<Box<dyn BufRead>, Failure> {
     let failed = |error| Failure::io(path, "a readable file", error);
-    if is_stream(path) {
+    if path == Path::new("-") {
         return Ok(Box::new(io::stdin().lock()));
     }
     let meta = fs::metadata(path).map_err(failed)?;
@@ -61,7 +61,9 @@ fn too_long(path: &Path, max: u64, got: String) -> Failure {
 
 /// Whether a path stands for standard input or output.
 pub fn is_stream(path: &Path) -> bool {
-    path == Path::new("-")
+    // The system's name for it leads to a file or a pipe, which must be neither replaced nor mixed
+    // with the report.
+    [Path::new("-"), Path::new("/dev/stdout")].contains(&path)
 }
 
 /// Writes to standard output. A reader that has seen enough (`| head`) is no failure.

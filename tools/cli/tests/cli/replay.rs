@@ -67,6 +67,23 @@ fn a_replay_takes_other_requests() {
 }
 
 #[test]
+fn a_short_replay_of_many_requests_is_short() {
+    let folder = Folder::new("replay-many");
+    let requests = folder.file("r.ndjson", REQUEST.repeat(200_000));
+    let json = run(&[
+        "replay",
+        "--seconds",
+        "0.05",
+        "--requests",
+        &requests,
+        "--json",
+    ])
+    .json();
+    assert_eq!(json["ok"], true);
+    assert!(json["seconds"].as_f64().unwrap() < 2.0, "{json}");
+}
+
+#[test]
 fn a_table_of_other_features_is_refused_by_name() {
     let folder = Folder::new("replay-table");
     let table = folder.table();

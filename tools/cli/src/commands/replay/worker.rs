@@ -66,8 +66,12 @@ pub fn run(
     let mut row = Row::MISSING;
     let mut count = 0;
     // Relaxed, here and below: counters are read for show, or after the thread was joined.
-    while !stop.load(Ordering::Relaxed) {
+    loop {
         for (index, request) in job.requests.iter().enumerate() {
+            // At each request: a pass over many takes longer than a short replay.
+            if stop.load(Ordering::Relaxed) {
+                return Some(outcome);
+            }
             count += 1;
             counters.started.store(count, Ordering::Relaxed);
             let start = Instant::now();
@@ -80,7 +84,6 @@ pub fn run(
             counters.finished.store(count, Ordering::Relaxed);
         }
     }
-    Some(outcome)
 }
 
 impl Outcome {
