@@ -43,7 +43,7 @@ pub fn read(path: &Path, max: u64) -> Result<Vec<u8>, Failure> {
 }
 
 /// Reads a whole text file, without the byte order mark that some editors put first.
-pub fn read_text(path: &Path, area: &str, expected: &str) -> Result<String, Failure> {
+pub fn read_text(path: &Path, area: &'static str, expected: &str) -> Result<String, Failure> {
     let bytes = read(path, TEXT_BYTES_MAX)?;
     let text = std::str::from_utf8(without_mark(&bytes))
         .map_err(|error| Failure::new(area, path.display(), expected, error))?;

@@ -7,6 +7,7 @@ use core_affinity::CoreId;
 use hdrhistogram::Histogram;
 use hedgerow::Reason;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -192,7 +193,7 @@ impl Run<'_> {
             "tables_refused": self.published.refused(),
             "refusals": refusals.collect::<Vec<_>>(),
             "faults_tried": self.published.tried,
-            "not_scored": totals.not_scored.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
+            "not_scored": totals.not_scored.iter().cloned().collect::<BTreeMap<_, _>>(),
             "wrong_verdicts": totals.wrong,
             "requests_lost": totals.lost,
             "tables_not_reclaimed": self.retired,
