@@ -15,7 +15,10 @@ use hedgerow::worker::{Pool, PoolOptions};
 use hedgerow::{Engine, Schema};
 use indicatif::{ProgressBar, ProgressStyle};
 use publisher::{Published, Publisher};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -30,7 +33,7 @@ const REQUESTS: &[u8] = include_bytes!("../../../../../data/requests.ndjson");
 ///
 /// Each worker extracts features and scores, over and over, the recorded requests; a control
 /// thread publishes good tables, and every kind of bad one in turn. Exit status 1 where a request
-/// was lost or a verdict was wrong.
+/// was lost or a verdict was wrong. Ctrl-C ends the run early, with its report.
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
@@ -87,6 +90,7 @@ pub fn run(args: &Args, json: bool) -> Result<Report, Failure> {
     };
     let engine = Engine::new(Schema::http());
     let table = tables::open(&args.table)?;
+    let interrupted = interruption()?;
     let mut publisher = Publisher::start(&engine, &table, &args.table)?;
     let headers: Vec<_> = recorded.iter().map(|request| request.headers()).collect();
     let views: Vec<_> = recorded
@@ -126,7 +130,15 @@ pub fn run(args: &Args, json: bool) -> Result<Report, Failure> {
                 Failure::new("replay", "worker", "a thread a core", error)
             })?);
         }
-        control(args, &engine, &mut publisher, &counters, started, json);
+        control(
+            args,
+            &engine,
+            &mut publisher,
+            &counters,
+            started,
+            &interrupted,
+            json,
+        );
         // Relaxed: the threads are joined.
         stop.store(true, Ordering::Relaxed);
         let ended = workers.into_iter().map(|worker| worker.join().ok());
@@ -172,6 +184,20 @@ fn how(engine: &Engine, pool: Option<&Pool>, core: CoreId) -> Result<How, Failur
     Ok(How::Calls(calls.flatten().collect()))
 }
 
+/// How soon an interruption is seen.
+const INTERRUPTION: Duration = Duration::from_millis(50);
+
+/// A flag that is raised where the user wants to end the run; the second time the process ends.
+fn interruption() -> Result<Arc<AtomicBool>, Failure> {
+    let raised = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        flag::register_conditional_shutdown(signal, 1, Arc::clone(&raised))
+            .and_then(|_| flag::register(signal, Arc::clone(&raised)))
+            .map_err(|error| Failure::new("replay", "signals", "a handler", error))?;
+    }
+    Ok(raised)
+}
+
 /// Publishes a table every so often, and shows how it goes, until the time is over.
 fn control(
     args: &Args,
@@ -179,6 +205,7 @@ fn control(
     publisher: &mut Publisher,
     counters: &[Counters],
     started: Instant,
+    interrupted: &AtomicBool,
     json: bool,
 ) {
     let time = Duration::from_secs_f64(args.seconds);
@@ -193,14 +220,23 @@ fn control(
         bar.set_style(style);
     }
     let mut shown = Instant::now();
-    while started.elapsed() < time {
+    let mut next = started;
+    // Relaxed: a flag, which nothing else hangs on.
+    while started.elapsed() < time && !interrupted.load(Ordering::Relaxed) {
+        // However long the pause, an interruption is seen soon.
+        let wait = next.saturating_duration_since(Instant::now());
+        if !wait.is_zero() {
+            let left = time.saturating_sub(started.elapsed());
+            thread::sleep(wait.min(left).min(INTERRUPTION));
+            continue;
+        }
         publisher.next(engine);
         if shown.elapsed() > Duration::from_millis(100) {
             shown = Instant::now();
             bar.set_position(started.elapsed().as_millis() as u64);
             bar.set_message(progress(counters, &publisher.published, started.elapsed()));
         }
-        thread::sleep(pause.min(time.saturating_sub(started.elapsed())));
+        next = Instant::now() + pause;
     }
     bar.finish_and_clear();
 }
