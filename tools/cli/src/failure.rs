@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 use std::fmt;
 use std::path::Path;
 
+const USAGE: &str = "usage";
+const CLOSED_PIPE: &str = "closed-pipe";
+
 /// A failed command.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Failure {
@@ -44,9 +47,28 @@ impl Failure {
         }
     }
 
+    /// An argument that makes no sense.
+    pub fn usage(at: &str, expected: impl ToString, got: impl ToString) -> Failure {
+        Failure::new(USAGE, at, expected, got)
+    }
+
     /// A file that cannot be read or written.
     pub fn io(path: &Path, expected: &str, error: std::io::Error) -> Failure {
-        Failure::new("io", path.display(), expected, error)
+        let name = match error.kind() {
+            std::io::ErrorKind::BrokenPipe => CLOSED_PIPE,
+            _ => "io",
+        };
+        Failure::new(name, path.display(), expected, error)
+    }
+
+    /// Whether the reader of a pipe went away.
+    pub fn is_closed_pipe(&self) -> bool {
+        self.name == CLOSED_PIPE
+    }
+
+    /// The exit status that says so: 1 refused or failed, 2 usage.
+    pub fn status(&self) -> u8 {
+        if self.name == USAGE { 2 } else { 1 }
     }
 
     /// A refused table, and the file it came from.
@@ -86,7 +108,14 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        // Messages quote what files hold; a terminal must not take it for commands.
+        for c in self.message.chars() {
+            match c.is_control() {
+                true => write!(f, "{}", c.escape_default())?,
+                false => write!(f, "{c}")?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -115,12 +144,11 @@ impl From<BuildError> for Failure {
     }
 }
 
-impl From<PublishError> for Failure {
-    fn from(error: PublishError) -> Failure {
-        match error {
-            PublishError::Refused(refused) => Failure::refused("table", &refused),
-            other => Failure::new("publish", "engine", "a table to be published", other),
-        }
+/// A table that was not published.
+pub fn unpublished(file: &str, error: PublishError) -> Failure {
+    match error {
+        PublishError::Refused(refused) => Failure::refused(file, &refused),
+        other => Failure::new("publish", file, "a table to be published", other),
     }
 }
 

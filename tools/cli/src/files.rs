@@ -1,38 +1,62 @@
-//! Reads whole files within a bound, and writes files that are either whole or not there.
+//! Reads files within a bound, and writes files that are either whole or not there.
 
 use crate::failure::Failure;
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-/// Bytes of an input file, 2 GiB: everything is held in memory.
-pub const INPUT_BYTES_MAX: u64 = 2 << 30;
+/// Bytes of a file of rows or of requests that is held in memory, 512 MiB: its contents take up
+/// to ten times as much once they are parsed.
+pub const INPUT_BYTES_MAX: u64 = 512 << 20;
 
-/// Reads a whole file; `-` is standard input.
-pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+/// Bytes of a schema, a score map or a provenance, 16 MiB: each is a page of text.
+pub const TEXT_BYTES_MAX: u64 = 16 << 20;
+
+/// Opens a file, or standard input by the name `-`. A file that is known to be too long is not
+/// read at all.
+pub fn open(path: &Path, max: u64) -> Result<Box<dyn BufRead>, Failure> {
     let failed = |error| Failure::io(path, "a readable file", error);
-    let mut bytes = Vec::new();
-    let most = INPUT_BYTES_MAX + 1;
     if is_stream(path) {
-        std::io::stdin()
-            .take(most)
-            .read_to_end(&mut bytes)
-            .map_err(failed)?;
-    } else {
-        if fs::metadata(path).map_err(failed)?.is_dir() {
-            return Err(Failure::new("io", path.display(), "a file", "a directory"));
-        }
-        File::open(path)
-            .map_err(failed)?
-            .take(most)
-            .read_to_end(&mut bytes)
-            .map_err(failed)?;
+        return Ok(Box::new(io::stdin().lock()));
     }
-    if bytes.len() as u64 > INPUT_BYTES_MAX {
-        let expected = format!("at most {INPUT_BYTES_MAX} bytes");
-        return Err(Failure::new("io", path.display(), expected, "more"));
+    let meta = fs::metadata(path).map_err(failed)?;
+    if meta.is_dir() {
+        return Err(Failure::new("io", path.display(), "a file", "a directory"));
+    }
+    if meta.len() > max {
+        return Err(too_long(path, max, format!("{} bytes", meta.len())));
+    }
+    Ok(Box::new(BufReader::new(File::open(path).map_err(failed)?)))
+}
+
+/// Reads a whole file of at most `max` bytes; `-` is standard input.
+pub fn read(path: &Path, max: u64) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    open(path, max)?
+        .take(max.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(|error| Failure::io(path, "a readable file", error))?;
+    if bytes.len() as u64 > max {
+        return Err(too_long(path, max, "more".into()));
     }
     Ok(bytes)
+}
+
+/// Reads a whole text file, without the byte order mark that some editors put first.
+pub fn read_text(path: &Path, area: &str, expected: &str) -> Result<String, Failure> {
+    let bytes = read(path, TEXT_BYTES_MAX)?;
+    let text = std::str::from_utf8(without_mark(&bytes))
+        .map_err(|error| Failure::new(area, path.display(), expected, error))?;
+    Ok(text.to_string())
+}
+
+/// Bytes without a byte order mark at their start.
+pub fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+}
+
+fn too_long(path: &Path, max: u64, got: String) -> Failure {
+    Failure::new("io", path.display(), format!("at most {max} bytes"), got)
 }
 
 /// Whether a path stands for standard input or output.
@@ -40,27 +64,49 @@ pub fn is_stream(path: &Path) -> bool {
     path == Path::new("-")
 }
 
+/// Writes to standard output. A reader that has seen enough (`| head`) is no failure.
+pub fn print(fill: impl FnOnce(&mut dyn Write) -> Result<(), Failure>) -> Result<(), Failure> {
+    let failed = |error| Failure::io(Path::new("standard output"), "a writable stream", error);
+    let mut out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
+    let written = fill(&mut out).and_then(|()| out.flush().map_err(failed));
+    // What a failed write left in the buffer is not tried again.
+    let _ = out.into_parts();
+    match written {
+        Err(failure) if failure.is_closed_pipe() => Ok(()),
+        written => written,
+    }
+}
+
 /// Writes a file under a temporary name beside it, and renames it into place when it is whole.
-/// Where `fill` fails, nothing stays.
+/// Where `fill` fails, nothing stays, and what was there before is left as it was.
 pub fn write_whole(
     path: &Path,
     fill: impl FnOnce(&mut dyn Write) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let failed = |error| Failure::io(path, "a writable file", error);
+    let present = fs::metadata(path).ok();
     // A device or a pipe is written to, never replaced.
-    if fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
-        let mut device = File::options().write(true).open(path).map_err(failed)?;
-        return fill(&mut device);
+    if present.as_ref().is_some_and(|meta| !meta.is_file()) {
+        let device = File::options().write(true).open(path).map_err(failed)?;
+        let mut writer = BufWriter::new(device);
+        return fill(&mut writer).and_then(|()| writer.flush().map_err(failed));
     }
-    let temporary = temporary(path);
-    let file = File::create_new(&temporary).map_err(failed)?;
-    let mut writer = std::io::BufWriter::new(file);
+    // A link stays a link: the file that it leads to is replaced.
+    let target = match &present {
+        Some(_) => fs::canonicalize(path).map_err(failed)?,
+        None => path.to_path_buf(),
+    };
+    let (temporary, file) = create_beside(&target).map_err(failed)?;
+    let mut writer = BufWriter::new(file);
     let written = fill(&mut writer).and_then(|()| {
         let file = writer
             .into_inner()
             .map_err(|error| failed(error.into_error()))?;
+        if let Some(meta) = &present {
+            file.set_permissions(meta.permissions()).map_err(failed)?;
+        }
         file.sync_all().map_err(failed)?;
-        fs::rename(&temporary, path).map_err(failed)
+        fs::rename(&temporary, &target).map_err(failed)
     });
     if written.is_err() {
         let _ = fs::remove_file(&temporary);
@@ -68,9 +114,19 @@ pub fn write_whole(
     written
 }
 
-fn temporary(path: &Path) -> PathBuf {
-    let mut name = std::ffi::OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(format!(".{}.partial", std::process::id()));
-    path.with_file_name(name)
+/// A new file in the same folder. Its name does not grow with the target's, which may be as long
+/// as names can be; a name that an earlier, killed process left behind is passed over.
+fn create_beside(target: &Path) -> io::Result<(PathBuf, File)> {
+    let mut attempt = 0;
+    loop {
+        let name = format!(".hedgerow-{}-{attempt}.partial", std::process::id());
+        let temporary = target.with_file_name(name);
+        match File::create_new(&temporary) {
+            Ok(file) => return Ok((temporary, file)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < 100 => {
+                attempt += 1;
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }

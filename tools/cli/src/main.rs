@@ -11,15 +11,29 @@ mod tables;
 
 use clap::{Parser, Subcommand};
 use commands::{bench, compile, diff, extract, inspect, limits, replay, score, verify};
+use failure::Failure;
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Bot scores for HTTP requests, from a table that cannot take its host down.
 ///
 /// Wherever a TABLE is asked for, the word `default` means the bundled one.
+/// Wherever a file is read, `-` means standard input.
 /// Exit status: 0 done, 1 refused or failed the check, 2 usage.
+///
+/// To begin with:
+///   hedgerow replay --seconds 3
+///   hedgerow compile model.json -o bots.hedge
+///   hedgerow verify bots.hedge && hedgerow inspect bots.hedge
+///   hedgerow extract requests.ndjson | hedgerow score default -
 #[derive(Parser)]
-#[command(name = "hedgerow", version, arg_required_else_help = true)]
+#[command(
+    name = "hedgerow",
+    version,
+    arg_required_else_help = true,
+    verbatim_doc_comment
+)]
 struct Args {
     /// Print JSON, for machines
     #[arg(long, global = true)]
@@ -49,45 +63,95 @@ pub struct Report {
     pub json: serde_json::Value,
     /// Whether the check that the command makes was passed.
     pub ok: bool,
+    /// Whether it was all said while the command ran.
+    printed: bool,
 }
 
 impl Report {
     /// A report of a command that was done.
     pub fn done(text: String, json: serde_json::Value) -> Report {
+        Report::checked(text, json, true)
+    }
+
+    /// A report of a check.
+    pub fn checked(text: String, json: serde_json::Value, ok: bool) -> Report {
         Report {
             text,
             json,
-            ok: true,
+            ok,
+            printed: false,
+        }
+    }
+
+    /// A command that wrote its results to standard output itself.
+    pub fn printed() -> Report {
+        Report {
+            printed: true,
+            ..Report::done(String::new(), serde_json::Value::Null)
         }
     }
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return unparsed(&error),
+    };
+    let json = args.json;
     let result = match args.command {
-        Command::Replay(command) => replay::run(&command, args.json),
+        Command::Replay(command) => replay::run(&command, json),
         Command::Compile(command) => compile::run(&command),
         Command::Inspect(command) => inspect::run(&command),
         Command::Diff(command) => diff::run(&command),
         Command::Verify(command) => verify::run(&command),
-        Command::Score(command) => score::run(&command),
-        Command::Extract(command) => extract::run(&command),
+        Command::Score(command) => score::run(&command, json),
+        Command::Extract(command) => extract::run(&command, json),
         Command::Bench(command) => bench::run(&command),
         Command::Limits(command) => limits::run(&command),
     };
-    let (out, err, ok) = match result {
-        Ok(report) if args.json => (format!("{}\n", report.json), String::new(), report.ok),
-        Ok(report) => (report.text, String::new(), report.ok),
-        Err(failure) if args.json => (format!("{}\n", failure.json()), String::new(), false),
-        Err(failure) => (String::new(), format!("hedgerow: {failure}\n"), false),
+    let (out, status) = match result {
+        Ok(report) => {
+            let status = u8::from(!report.ok);
+            match (report.printed, json) {
+                (true, _) => return ExitCode::from(status),
+                (false, true) => (format!("{}\n", report.json), status),
+                (false, false) => (report.text, status),
+            }
+        }
+        Err(failure) => return failed(&failure, json),
     };
-    let printed = std::io::stdout().write_all(out.as_bytes());
-    let _ = std::io::stderr().write_all(err.as_bytes());
-    // A reader that has seen enough (`| head`) is no failure.
-    let printed = printed.is_ok_and(|()| std::io::stdout().flush().is_ok());
-    if ok || !printed {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(1)
+    match files::print(|stdout| {
+        let stream = Path::new("standard output");
+        let failed = |error| Failure::io(stream, "a writable stream", error);
+        stdout.write_all(out.as_bytes()).map_err(failed)
+    }) {
+        Ok(()) => ExitCode::from(status),
+        Err(failure) => failed(&failure, false),
     }
+}
+
+/// Says why: to machines on standard output, to people on standard error.
+fn failed(failure: &Failure, json: bool) -> ExitCode {
+    // Where nobody listens, the exit status still tells.
+    let _ = match json {
+        true => writeln!(std::io::stdout(), "{}", failure.json()),
+        false => writeln!(std::io::stderr(), "hedgerow: {failure}"),
+    };
+    ExitCode::from(failure.status())
+}
+
+/// Help and version, which are no failures, and arguments that make no sense.
+fn unparsed(error: &clap::Error) -> ExitCode {
+    let json = std::env::args_os().any(|argument| argument == "--json");
+    if json && error.exit_code() != 0 {
+        let text = error.to_string();
+        let got = text.lines().next().unwrap_or_default();
+        let got = got.trim_start_matches("error: ");
+        return failed(
+            &Failure::usage("arguments", "arguments as in --help", got),
+            true,
+        );
+    }
+    let _ = error.print();
+    ExitCode::from(if error.exit_code() == 0 { 0 } else { 2 })
 }

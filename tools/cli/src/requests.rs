@@ -1,11 +1,20 @@
 //! Recorded requests: one JSON object a line.
 
 use crate::failure::Failure;
+use crate::files;
 use hedgerow::http::{Header, HeadersKnown, Request, Scheme, Version};
 use serde::Deserialize;
+use std::io::{BufRead, Read};
 use std::path::Path;
 
-/// One recorded request. Unknown fields are left alone; labels may be there or not.
+/// Bytes of one request's line, 16 MiB: a hundred times what servers accept as headers.
+pub const LINE_BYTES_MAX: usize = 16 << 20;
+
+/// Bytes of requests that are held in memory all at once, 256 MiB.
+const HELD_BYTES_MAX: usize = 256 << 20;
+
+/// One recorded request. Unknown fields are left alone; labels may be there or not. A field that
+/// is null is not known.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Recorded {
     /// The method; none where it was not recorded.
@@ -25,9 +34,9 @@ pub struct Recorded {
     pub path: Option<String>,
     /// Name and value of each header, in wire order and case.
     pub headers: Vec<(String, String)>,
-    /// Whether every header is listed; true where it is not said.
-    #[serde(default = "yes")]
-    pub complete: bool,
+    /// Whether every header is listed; where it is not said, the slice tells.
+    #[serde(default)]
+    pub complete: Option<bool>,
     /// `full`, `log` (User-Agent and Referer are known) or `ua` (the User-Agent is).
     #[serde(default)]
     pub slice: Option<String>,
@@ -37,10 +46,6 @@ pub struct Recorded {
     /// `bot` or `human`, where labelled.
     #[serde(default)]
     pub label: Option<String>,
-}
-
-fn yes() -> bool {
-    true
 }
 
 impl Recorded {
@@ -55,18 +60,13 @@ impl Recorded {
     /// The request as a view on its headers.
     pub fn view<'a>(&'a self, headers: &'a [Header<'a>]) -> Request<'a> {
         let text = |text: &'a Option<String>| text.as_deref().unwrap_or_default();
-        let known = match (self.complete, text(&self.slice)) {
-            (true, _) => HeadersKnown::Complete,
-            (false, "ua") => HeadersKnown::UserAgentOnly,
-            (false, _) => HeadersKnown::Partial,
-        };
         let (method, path) = (text(&self.method).as_bytes(), text(&self.path).as_bytes());
-        let mut request = Request::new(method, path, headers, known)
+        let mut request = Request::new(method, path, headers, self.known())
             .version(match text(&self.http) {
-                "1.0" => Version::Http10,
-                "1.1" => Version::Http11,
-                "2" => Version::Http2,
-                "3" => Version::Http3,
+                "1.0" | "HTTP/1.0" => Version::Http10,
+                "1.1" | "HTTP/1.1" => Version::Http11,
+                "2" | "2.0" | "HTTP/2" | "HTTP/2.0" => Version::Http2,
+                "3" | "3.0" | "HTTP/3" | "HTTP/3.0" => Version::Http3,
                 _ => Version::Unknown,
             })
             .scheme(match text(&self.scheme) {
@@ -82,37 +82,99 @@ impl Recorded {
             None => request,
         }
     }
+
+    fn known(&self) -> HeadersKnown {
+        let slice = self.slice.as_deref().unwrap_or_default();
+        let complete = self.complete.unwrap_or(!matches!(slice, "log" | "ua"));
+        match (complete, slice) {
+            (true, _) => HeadersKnown::Complete,
+            (false, "ua") => HeadersKnown::UserAgentOnly,
+            (false, _) => HeadersKnown::Partial,
+        }
+    }
 }
 
-/// Reads requests, one JSON object a line; empty lines are skipped.
+/// Hands over the requests of a stream, one JSON object a line, one at a time; empty lines are
+/// skipped. Returns how many bytes and requests there were, at least one request.
+pub fn each(
+    mut from: impl BufRead,
+    at: &str,
+    mut take: impl FnMut(Recorded) -> Result<(), Failure>,
+) -> Result<usize, Failure> {
+    let (mut number, mut count) = (0u64, 0);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        number += 1;
+        let here = format!("{at}:{number}");
+        // By a reference: the limit is one line's.
+        let limited = (&mut from).take(LINE_BYTES_MAX as u64 + 1);
+        let read = { limited }
+            .read_until(b'\n', &mut line)
+            .map_err(|error| Failure::new("io", &here, "a readable line", error))?;
+        if read == 0 {
+            break;
+        }
+        if line.len() > LINE_BYTES_MAX {
+            let expected = format!("a line of at most {LINE_BYTES_MAX} bytes");
+            return Err(Failure::new("requests", here, expected, "more"));
+        }
+        let text = if number == 1 {
+            files::without_mark(&line)
+        } else {
+            &line
+        };
+        let text = text.trim_ascii();
+        if !text.is_empty() {
+            take(one(text, &here)?)?;
+            count += 1;
+        }
+    }
+    if count == 0 {
+        let expected = "at least one request, a JSON object a line";
+        return Err(Failure::new("requests", at, expected, "none"));
+    }
+    Ok(count)
+}
+
+/// One request. An array would be taken for the fields in their order.
+fn one(line: &[u8], at: &str) -> Result<Recorded, Failure> {
+    let expected = "a request as a JSON object with headers";
+    if line.first() != Some(&b'{') {
+        let got = match line.first() {
+            Some(b'[') => "a JSON array: write one object a line, without brackets around all",
+            Some(_) if line.is_ascii() => "something else",
+            _ => "bytes that are no JSON",
+        };
+        return Err(Failure::new("requests", at, expected, got));
+    }
+    serde_json::from_slice(line).map_err(|error| {
+        // Once more, with the path: it is told only where it is wanted.
+        let mut parser = serde_json::Deserializer::from_slice(line);
+        let again = serde_path_to_error::deserialize::<_, Recorded>(&mut parser);
+        let path = again.err().map(|error| error.path().to_string());
+        let at = match path.as_deref() {
+            None | Some("." | "?") => at.to_string(),
+            Some(path) => format!("{at}: {path}"),
+        };
+        // The line within the line is always 1.
+        let got = error.to_string().replace(" at line 1 column", " at column");
+        Failure::new("requests", at, expected, got)
+    })
+}
+
+/// Requests in memory, one JSON object a line.
 pub fn parse(bytes: &[u8], at: &str) -> Result<Vec<Recorded>, Failure> {
     let mut requests = Vec::new();
-    for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
-        if line.iter().all(u8::is_ascii_whitespace) {
-            continue;
-        }
-        requests.push(serde_json::from_slice(line).map_err(|error| {
-            let at = format!("{at}:{}", index + 1);
-            Failure::new(
-                "requests",
-                at,
-                "a request as a JSON object with headers",
-                error,
-            )
-        })?);
-    }
-    if requests.is_empty() {
-        return Err(Failure::new(
-            "requests",
-            at,
-            "at least one request a line",
-            "none",
-        ));
-    }
+    each(bytes, at, |request| {
+        requests.push(request);
+        Ok(())
+    })?;
     Ok(requests)
 }
 
-/// Reads a file of requests; `-` is standard input.
+/// Reads a file of requests as a whole; `-` is standard input.
 pub fn read(path: &Path) -> Result<Vec<Recorded>, Failure> {
-    parse(&crate::files::read(path)?, &path.display().to_string())
+    let bytes = files::read(path, HELD_BYTES_MAX as u64)?;
+    parse(&bytes, &path.display().to_string())
 }

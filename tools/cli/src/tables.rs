@@ -44,17 +44,16 @@ pub fn schema(name: &str) -> Result<Schema, Failure> {
         return Ok(Schema::http());
     }
     let path = Path::new(name);
-    let bytes = files::read(path)?;
     let expected = "features = [{ name, kind }, …] in TOML or JSON";
-    let text = std::str::from_utf8(&bytes)
-        .map_err(|error| Failure::new("schema", name, expected, error))?;
+    let text = files::read_text(path, "schema", expected)?;
     let is_json = text.trim_start().starts_with('{');
     let file: SchemaFile = if is_json {
-        serde_json::from_str(text).map_err(|error| Failure::new("schema", name, expected, error))?
+        serde_json::from_str(&text)
+            .map_err(|error| Failure::new("schema", name, expected, error))?
     } else {
         let short =
             |error: toml::de::Error| Failure::new("schema", name, expected, error.message());
-        toml::from_str(text).map_err(short)?
+        toml::from_str(&text).map_err(short)?
     };
     let mut features = Vec::with_capacity(file.features.len());
     for (index, entry) in file.features.into_iter().enumerate() {

@@ -1,6 +1,7 @@
 //! `bench`: every kernel on one table, single rows and batches.
 
 use crate::failure::Failure;
+use crate::rows::{Absent, Rows};
 use crate::{Report, tables};
 use hedgerow::limits::BATCH_ROWS_MAX;
 use hedgerow::{Bound, Engine, KERNELS, Row, Schema, Verdict};
@@ -9,6 +10,9 @@ use std::fmt::Write;
 use std::hint::black_box;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+
+/// Rows to measure with, at most: they are held in memory, a kilobyte each.
+const ROWS_MAX: usize = 1 << 18;
 
 /// Measure every kernel on a table: ns a row, alone and in batches
 ///
@@ -27,18 +31,32 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     kernel: Option<String>,
     /// How long to measure each figure, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 1.0,
+        allow_negative_numbers = true
+    )]
     seconds: f64,
 }
 
 /// Measures kernels.
 pub fn run(args: &Args) -> Result<Report, Failure> {
     if !(args.seconds > 0.0 && args.seconds <= 600.0) {
-        return Err(Failure::new("usage", "--seconds", "0 to 600", args.seconds));
+        let expected = "above 0, at most 600";
+        return Err(Failure::usage("--seconds", expected, args.seconds));
     }
     let first = tables::open_bound(&args.table, args.kernel.as_deref())?;
-    let rows = match &args.rows {
-        Some(path) => super::score::read_rows(&first, path)?,
+    let rows: Vec<Row> = match &args.rows {
+        Some(path) => {
+            let names = super::score::feature_names(&first);
+            let rows = Rows::read(path, &names, Absent::Refuse)?;
+            if rows.count() > ROWS_MAX {
+                let expected = format!("at most {ROWS_MAX} rows to measure with");
+                return Err(Failure::new("rows", path.display(), expected, rows.count()));
+            }
+            rows.iter().map(|values| first.row(values)).collect()
+        }
         None => first
             .table()
             .golden_rows()
@@ -112,16 +130,24 @@ fn row_ns(args: &Args, kernel: &str, rows: &[Row]) -> Result<(f64, u64), Failure
     let schema = Schema::new(table.features())
         .map_err(|error| crate::failure::schema(&args.table, &error))?;
     let engine = Engine::new(schema);
-    engine.publish_on(table, Some(kernel))?;
+    engine
+        .publish_on(table, kernel)
+        .map_err(|error| crate::failure::unpublished(&args.table, error))?;
     let mut scorer = engine
         .scorer()
         .map_err(|full| Failure::new("bench", "scorer", "a free slot", format!("{full:?}")))?;
     let mut results = xxhash_rust::xxh3::Xxh3::new();
     for row in rows {
-        if let Verdict::Scored(scored) = scorer.score(row) {
-            results.update(&scored.margin.to_le_bytes());
-            results.update(&[scored.score.get()]);
-        }
+        let Verdict::Scored(scored) = scorer.score(row) else {
+            return Err(Failure::new(
+                "bench",
+                kernel,
+                "a score for each row",
+                "none",
+            ));
+        };
+        results.update(&scored.margin.to_le_bytes());
+        results.update(&[scored.score.get()]);
     }
     let best = best(args.seconds, || {
         for row in rows {

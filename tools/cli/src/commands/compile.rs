@@ -1,7 +1,7 @@
 //! `compile`: a model of another library to a table.
 
 use crate::failure::Failure;
-use crate::rows::Rows;
+use crate::rows::{Absent, Rows};
 use crate::{Report, files, tables};
 use hedgerow::limits::{GOLDEN_ROWS_MAX, SCORE_MAP_LEN};
 use hedgerow::table::build::{BuildOptions, Built, build, logistic_score_map};
@@ -15,10 +15,22 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Compile a model of another library into a table
 ///
 /// Example: hedgerow compile model.json -o bots.hedge --schema http --golden rows.csv
+///
+/// Models are CatBoost JSON, from model.save_model("model.json", format="json"), or LightGBM text,
+/// from booster.save_model("model.txt"). With `--schema http` the model's features must have the
+/// names of the built-in schema, which are the columns that `hedgerow extract` writes. A schema
+/// file of one's own lists names and kinds (number, flag or category):
+///
+///   [[features]]
+///   name = "requests_per_minute"
+///   kind = "number"
+///
+/// SOURCE_DATE_EPOCH in the environment fixes the time stamp, so that the same model gives the
+/// same bytes.
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// A model file; its kind is told by its content: CatBoost JSON
+    /// A model file; its kind is told by its content: CatBoost JSON or LightGBM text
     model: PathBuf,
     /// The table to write
     #[arg(short, long, value_name = "FILE")]
@@ -53,7 +65,10 @@ enum Positive {
 /// Compiles a model.
 pub fn run(args: &Args) -> Result<Report, Failure> {
     let file = args.model.display().to_string();
-    let bytes = files::read(&args.model)?;
+    if files::is_stream(&args.output) {
+        return Err(Failure::usage("--output", "a file for the table", "-"));
+    }
+    let bytes = files::read(&args.model, hedgerow_import::MODEL_BYTES_MAX as u64)?;
     let imported = hedgerow_import::import(&bytes, &file)?;
     let provenance = provenance(&imported.provenance(), args)?;
     let mut ensemble = imported.ensemble;
@@ -69,7 +84,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     }
     let options = BuildOptions {
         generation: args.generation,
-        created_at: created_at(),
+        created_at: created_at()?,
         score_map: match &args.score_map {
             Some(path) => read_score_map(path)?,
             None => logistic_score_map(),
@@ -120,16 +135,14 @@ fn report(output: &str, bound: &Bound, built: &Built) -> Report {
 }
 
 /// Seconds since 1970; `SOURCE_DATE_EPOCH` overrides the clock, for builds that repeat.
-fn created_at() -> u64 {
-    let fixed = std::env::var("SOURCE_DATE_EPOCH")
-        .ok()
-        .and_then(|text| text.parse().ok());
-    let now = || {
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs())
+fn created_at() -> Result<u64, Failure> {
+    let Some(fixed) = std::env::var_os("SOURCE_DATE_EPOCH") else {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        return Ok(now.map_or(0, |since| since.as_secs()));
     };
-    fixed.unwrap_or_else(now)
+    let fixed = fixed.to_string_lossy();
+    let wrong = |_| Failure::usage("SOURCE_DATE_EPOCH", "seconds since 1970", &fixed);
+    fixed.parse().map_err(wrong)
 }
 
 /// Takes the kinds of a schema's features over; every feature of the model must be there.
@@ -173,8 +186,8 @@ fn negate(ensemble: &mut Ensemble) {
 fn provenance(imported: &Value, args: &Args) -> Result<String, Failure> {
     let mut all = imported.clone();
     if let Some(path) = &args.provenance {
-        let bytes = files::read(path)?;
-        let training: Value = serde_json::from_slice(&bytes)
+        let text = files::read_text(path, "provenance", "JSON")?;
+        let training: Value = serde_json::from_str(&text)
             .map_err(|error| Failure::new("provenance", path.display(), "JSON", error))?;
         all["training"] = training;
     }
@@ -183,8 +196,8 @@ fn provenance(imported: &Value, args: &Args) -> Result<String, Failure> {
 
 fn read_score_map(path: &Path) -> Result<[f64; SCORE_MAP_LEN], Failure> {
     let expected = format!("a JSON array of {SCORE_MAP_LEN} margins");
-    let bytes = files::read(path)?;
-    let margins: Vec<f64> = serde_json::from_slice(&bytes)
+    let text = files::read_text(path, "score-map", &expected)?;
+    let margins: Vec<f64> = serde_json::from_str(&text)
         .map_err(|error| Failure::new("score-map", path.display(), &expected, error))?;
     let count = margins.len();
     let wrong = |_| {
@@ -201,9 +214,17 @@ fn read_score_map(path: &Path) -> Result<[f64; SCORE_MAP_LEN], Failure> {
 /// At most 256 rows of a file, evenly spread.
 fn golden_rows(path: &Path, ensemble: &Ensemble) -> Result<Vec<Vec<f32>>, Failure> {
     let names: Vec<String> = ensemble.features.iter().map(|f| f.name.clone()).collect();
-    let rows = Rows::read(path)?.in_order(&names, &path.display().to_string())?;
-    let step = rows.len().div_ceil(GOLDEN_ROWS_MAX).max(1);
-    Ok(rows.into_iter().step_by(step).collect())
+    let rows = Rows::read(path, &names, Absent::Refuse)?;
+    if rows.count() == 0 {
+        return Err(Failure::new(
+            "rows",
+            path.display(),
+            "at least one row",
+            "none",
+        ));
+    }
+    let step = rows.count().div_ceil(GOLDEN_ROWS_MAX).max(1);
+    Ok(rows.iter().step_by(step).map(<[f32]>::to_vec).collect())
 }
 
 /// Rows that stand on, just above and just below borders, with some values missing; the same for

@@ -1,7 +1,8 @@
 //! `diff`: what changed between two tables.
 
+use super::score::feature_names;
 use crate::failure::Failure;
-use crate::rows::Rows;
+use crate::rows::{Absent, Rows};
 use crate::{Report, tables};
 use hedgerow::{Bound, Feature};
 use serde_json::{Value, json};
@@ -36,7 +37,11 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         .map(|f| &f.name)
         .collect();
 
+    let same = before.table().content_id() == after.table().content_id();
     let mut text = String::new();
+    if same {
+        text.push_str("the two are identical\n");
+    }
     let mut sizes = Vec::new();
     for (old, new) in before.table().usage().iter().zip(after.table().usage()) {
         let change = new.used as i64 - old.used as i64;
@@ -62,7 +67,6 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     }
     let shift = shift(args, &before, &after)?;
     text.push_str(&shift.text());
-    let same = before.table().content_id() == after.table().content_id();
     let json = json!({
         "identical": same,
         "sizes": sizes,
@@ -83,27 +87,45 @@ fn names_without<'a>(list: &'a [Feature], other: &[Feature]) -> Vec<&'a String> 
 }
 
 /// How scores moved.
+#[derive(Default)]
 struct Shift {
-    rows: usize,
-    mean_before: f64,
-    mean_after: f64,
-    moved_10: usize,
-    largest: i32,
+    rows: u64,
+    sum_before: u64,
+    sum_after: u64,
+    moved_10: u64,
+    largest: u8,
 }
 
 impl Shift {
+    fn add(&mut self, before: u8, after: u8) {
+        let moved = before.abs_diff(after);
+        self.rows += 1;
+        self.sum_before += u64::from(before);
+        self.sum_after += u64::from(after);
+        self.moved_10 += u64::from(moved >= 10);
+        self.largest = self.largest.max(moved);
+    }
+
+    fn mean(&self, sum: u64) -> f64 {
+        sum as f64 / self.rows.max(1) as f64
+    }
+
     fn text(&self) -> String {
         format!(
             "scores on {} rows: mean {:.2} -> {:.2}, {} moved by 10 or more, largest move {}\n",
-            self.rows, self.mean_before, self.mean_after, self.moved_10, self.largest
+            self.rows,
+            self.mean(self.sum_before),
+            self.mean(self.sum_after),
+            self.moved_10,
+            self.largest
         )
     }
 
     fn json(&self) -> Value {
         json!({
             "rows": self.rows,
-            "mean_before": self.mean_before,
-            "mean_after": self.mean_after,
+            "mean_before": self.mean(self.sum_before),
+            "mean_after": self.mean(self.sum_after),
             "moved_by_10_or_more": self.moved_10,
             "largest_move": self.largest,
         })
@@ -113,66 +135,32 @@ impl Shift {
 /// Scores the same rows, by feature name, with both tables; a feature that the rows do not have
 /// is missing.
 fn shift(args: &Args, before: &Bound, after: &Bound) -> Result<Shift, Failure> {
-    let names = |bound: &Bound| -> Vec<String> {
-        bound
-            .table()
-            .features()
-            .into_iter()
-            .map(|feature| feature.name)
-            .collect()
+    let mut shift = Shift::default();
+    let (old, new) = (feature_names(before), feature_names(after));
+    let mut add = |columns: &[String], row: &[f32]| {
+        let score = |bound: &Bound, names: &[String]| {
+            let value = |name: &String| {
+                let at = columns.iter().position(|column| column == name);
+                at.and_then(|at| row.get(at)).copied().unwrap_or(f32::NAN)
+            };
+            let row = bound.row(&names.iter().map(value).collect::<Vec<_>>());
+            bound.score(bound.margin(&row)).get()
+        };
+        shift.add(score(before, &old), score(after, &new));
     };
-    let mut sets: Vec<(Vec<String>, Vec<Vec<f32>>)> = Vec::new();
-    match &args.rows {
-        Some(path) => {
-            let at = path.display().to_string();
-            let rows = Rows::read(path)?;
-            let own = rows
-                .names
-                .clone()
-                .ok_or_else(|| Failure::new("rows", &at, "CSV, whose columns have names", "NPY"))?;
-            let values = rows.in_order(&own, &at)?;
-            sets.push((own, values));
+    if let Some(path) = &args.rows {
+        let mut columns = old.clone();
+        columns.extend(new.iter().filter(|name| !old.contains(name)).cloned());
+        for row in Rows::read(path, &columns, Absent::Missing)?.iter() {
+            add(&columns, row);
         }
-        None => {
-            for bound in [before, after] {
-                let golden = bound.table().golden_rows().map(|golden| golden.values);
-                sets.push((names(bound), golden.collect()));
-            }
+    } else {
+        for (bound, columns) in [(before, &old), (after, &new)] {
+            bound
+                .table()
+                .golden_rows()
+                .for_each(|golden| add(columns, &golden.values));
         }
     }
-    let mut pairs = Vec::new();
-    for (columns, rows) in &sets {
-        let places = |bound: &Bound| -> Vec<Option<usize>> {
-            names(bound)
-                .iter()
-                .map(|n| columns.iter().position(|c| c == n))
-                .collect()
-        };
-        let (old, new) = (places(before), places(after));
-        let score = |bound: &Bound, places: &[Option<usize>], row: &[f32]| {
-            let value = |at: &Option<usize>| at.map_or(f32::NAN, |at| row[at]);
-            let row = bound.row(&places.iter().map(value).collect::<Vec<_>>());
-            i32::from(bound.score(bound.margin(&row)).get())
-        };
-        pairs.extend(
-            rows.iter()
-                .map(|row| (score(before, &old, row), score(after, &new, row))),
-        );
-    }
-    let count = pairs.len().max(1) as f64;
-    let mean = |sum: i32| f64::from(sum) / count;
-    Ok(Shift {
-        rows: pairs.len(),
-        mean_before: mean(pairs.iter().map(|pair| pair.0).sum()),
-        mean_after: mean(pairs.iter().map(|pair| pair.1).sum()),
-        moved_10: pairs
-            .iter()
-            .filter(|pair| (pair.1 - pair.0).abs() >= 10)
-            .count(),
-        largest: pairs
-            .iter()
-            .map(|pair| (pair.1 - pair.0).abs())
-            .max()
-            .unwrap_or_default(),
-    })
+    Ok(shift)
 }

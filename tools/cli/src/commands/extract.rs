@@ -4,92 +4,122 @@ use crate::failure::Failure;
 use crate::{Report, files, requests};
 use hedgerow::Row;
 use hedgerow::http::{FEATURES, extract};
-use serde_json::{Value, json};
+use serde_json::json;
+use std::fmt::Write as _;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Turn recorded requests into rows of features
 ///
 /// Example: hedgerow extract requests.ndjson -o rows.csv
+///
+/// A request is one JSON object a line. Only headers must be there; what is null or absent is not
+/// known, and becomes a missing value where a feature depends on it:
+///
+/// {"method": "GET", "path": "/", "http": "1.1", "scheme": "https", "host": null,
+///  "headers": [["Host", "example.org"], ["User-Agent", "curl/8.5.0"]], "complete": true}
+///
+/// (on one line). complete: whether every header is listed; slice: log (only User-Agent and
+/// Referer are known) or ua (only the User-Agent is) where it is not. Other fields are left alone.
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// One JSON object a line: method, path, http, scheme, headers ([[name, value], …]), complete,
-    /// slice, host, ip; `-` for standard input
+    /// One JSON object a line; `-` for standard input
     requests: PathBuf,
     /// Write CSV to this file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
 
-/// Extracts rows.
-pub fn run(args: &Args) -> Result<Report, Failure> {
-    let recorded = requests::read(&args.requests)?;
-    let rows: Vec<Row> = recorded
-        .iter()
-        .map(|recorded| {
-            let mut row = Row::MISSING;
-            let headers = recorded.headers();
-            extract(&recorded.view(&headers), &mut row);
-            row
-        })
-        .collect();
+/// Extracts rows, one at a time: a file of any length is no burden.
+pub fn run(args: &Args, json: bool) -> Result<Report, Failure> {
     let output = args.output.as_ref().filter(|path| !files::is_stream(path));
     let Some(path) = output else {
-        let mut text = Vec::new();
-        let stdout = std::path::Path::new("-");
-        write_csv(&mut text, &rows)
-            .map_err(|error| Failure::io(stdout, "a writable stream", error))?;
-        let json =
-            || json!({ "features": names(), "rows": rows.iter().map(values).collect::<Vec<_>>() });
-        return Ok(Report::done(
-            String::from_utf8_lossy(&text).into_owned(),
-            json(),
-        ));
+        let style = if json { Style::Json } else { Style::Csv };
+        files::print(|out| write(args, style, Path::new("standard output"), out).map(|_| ()))?;
+        return Ok(Report::printed());
     };
+    let mut count = 0;
     files::write_whole(path, |out| {
-        write_csv(out, &rows).map_err(|error| Failure::io(path, "a writable file", error))
+        count = write(args, Style::Csv, path, out)?;
+        Ok(())
     })?;
-    let text = format!(
-        "{}: {} rows of {} features\n",
-        path.display(),
-        rows.len(),
-        FEATURES.len()
-    );
-    let json = json!({ "rows": rows.len(), "features": names() });
+    let width = FEATURES.len();
+    let text = format!("{}: {count} rows of {width} features\n", path.display());
+    let json = json!({ "ok": true, "output": path, "rows": count, "features": names() });
     Ok(Report::done(text, json))
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Style {
+    Csv,
+    Json,
 }
 
 fn names() -> Vec<&'static str> {
     FEATURES.iter().map(|feature| feature.name).collect()
 }
 
-fn values(row: &Row) -> Vec<Value> {
-    let used = row.values().iter().take(FEATURES.len());
-    used.map(|value| {
-        if value.is_nan() {
-            Value::Null
-        } else {
-            json!(value)
+/// Writes the rows of all requests; returns how many. Nothing is written before the first request
+/// is well-formed; JSON is held back until all are, so that it is never cut off.
+fn write(args: &Args, style: Style, to: &Path, out: &mut dyn Write) -> Result<usize, Failure> {
+    let failed = |error| Failure::io(to, "a writable stream", error);
+    let head = match style {
+        Style::Csv => format!("{}\n", names().join(",")),
+        Style::Json => format!("{{\"features\":{},\"rows\":[", json!(names())),
+    };
+    let mut held = head;
+    let mut row = Row::MISSING;
+    let mut first = true;
+    let at = args.requests.display().to_string();
+    let from = files::open(&args.requests, u64::MAX)?;
+    let count = requests::each(from, &at, |recorded| {
+        let headers = recorded.headers();
+        extract(&recorded.view(&headers), &mut row);
+        match style {
+            Style::Csv => line(&mut held, &row, ("", "\n"), ""),
+            Style::Json => line(
+                &mut held,
+                &row,
+                (if first { "[" } else { ",[" }, "]"),
+                "null",
+            ),
         }
-    })
-    .collect()
+        first = false;
+        if style == Style::Csv {
+            out.write_all(held.as_bytes()).map_err(failed)?;
+            held.clear();
+        } else if held.len() as u64 > files::INPUT_BYTES_MAX {
+            let expected = format!("at most {} bytes of JSON", files::INPUT_BYTES_MAX);
+            return Err(Failure::new(
+                "rows",
+                &at,
+                expected,
+                "more: write CSV instead",
+            ));
+        }
+        Ok(())
+    })?;
+    if style == Style::Json {
+        held.push_str("]}\n");
+    }
+    out.write_all(held.as_bytes()).map_err(failed)?;
+    Ok(count)
 }
 
-fn write_csv(out: &mut dyn Write, rows: &[Row]) -> std::io::Result<()> {
-    writeln!(out, "{}", names().join(","))?;
-    let mut line = String::new();
-    for row in rows {
-        line.clear();
-        for (index, value) in row.values().iter().take(FEATURES.len()).enumerate() {
-            if index > 0 {
-                line.push(',');
-            }
-            if !value.is_nan() {
-                line.push_str(&value.to_string());
-            }
+/// A row's values with commas between, within a pair of brackets.
+fn line(to: &mut String, row: &Row, (open, close): (&str, &str), missing: &str) {
+    to.push_str(open);
+    for (index, value) in row.values().iter().take(FEATURES.len()).enumerate() {
+        if index > 0 {
+            to.push(',');
         }
-        writeln!(out, "{line}")?;
+        // JSON knows no infinity; no built-in feature is infinite.
+        if value.is_finite() {
+            let _ = write!(to, "{value}");
+        } else {
+            to.push_str(missing);
+        }
     }
-    Ok(())
+    to.push_str(close);
 }

@@ -1,15 +1,21 @@
 //! `score`: margins and scores of rows.
 
 use crate::failure::Failure;
-use crate::rows::Rows;
+use crate::rows::{Absent, Rows};
 use crate::{Report, files, tables};
+use hedgerow::limits::BATCH_ROWS_MAX;
 use hedgerow::{Bound, Row};
 use serde_json::json;
-use std::path::PathBuf;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 /// Score rows with a table; prints CSV `margin,score`
 ///
 /// Example: hedgerow extract requests.ndjson | hedgerow score default -
+///
+/// A score is 1 (certainly automated) to 99 (certainly human); the margin is the sum behind it.
+/// One line a row, in the order of the rows. Columns of a CSV file that the table does not need
+/// are left alone.
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
@@ -26,47 +32,66 @@ pub struct Args {
     output: Option<PathBuf>,
 }
 
-/// Scores rows.
-pub fn run(args: &Args) -> Result<Report, Failure> {
+/// Scores rows. The input is read as a whole before a line is written, so that a malformed file
+/// leaves no half of a result.
+pub fn run(args: &Args, json: bool) -> Result<Report, Failure> {
     let bound = tables::open_bound(&args.table, args.kernel.as_deref())?;
-    let rows = read_rows(&bound, &args.rows)?;
-    let mut margins = vec![0; rows.len()];
-    bound.margins(&rows, &mut margins);
-
-    let mut text = String::from("margin,score\n");
-    let mut list = Vec::with_capacity(rows.len());
-    for fixed in margins {
-        let (margin, score) = (bound.table().margin_f64(fixed), bound.score(fixed).get());
-        text.push_str(&format!("{},{score}\n", digits17(margin)));
-        list.push(json!({ "margin": margin, "score": score }));
-    }
-    let report = Report::done(text, json!({ "rows": list }));
-    match &args.output {
-        Some(path) if !files::is_stream(path) => write(path, report),
-        _ => Ok(report),
-    }
-}
-
-fn write(path: &std::path::Path, report: Report) -> Result<Report, Failure> {
+    let rows = Rows::read(&args.rows, &feature_names(&bound), Absent::Refuse)?;
+    let Some(path) = args.output.as_ref().filter(|path| !files::is_stream(path)) else {
+        files::print(|out| {
+            let to = Path::new("standard output");
+            write(&bound, &rows, json, out)
+                .map_err(|error| Failure::io(to, "a writable stream", error))
+        })?;
+        return Ok(Report::printed());
+    };
     files::write_whole(path, |out| {
-        let failed = |error| Failure::io(path, "a writable file", error);
-        out.write_all(report.text.as_bytes()).map_err(failed)
+        write(&bound, &rows, false, out)
+            .map_err(|error| Failure::io(path, "a writable file", error))
     })?;
-    let count = report.text.lines().count() - 1;
+    let count = rows.count();
     let text = format!("{}: {count} rows scored\n", path.display());
-    Ok(Report { text, ..report })
+    let json = json!({ "ok": true, "output": path, "rows": count });
+    Ok(Report::done(text, json))
 }
 
-/// Reads rows in the order of a table that is bound to its own feature list.
-pub fn read_rows(bound: &Bound, path: &std::path::Path) -> Result<Vec<Row>, Failure> {
-    let names: Vec<String> = bound
-        .table()
-        .features()
-        .into_iter()
-        .map(|f| f.name)
-        .collect();
-    let values = Rows::read(path)?.in_order(&names, &path.display().to_string())?;
-    Ok(values.iter().map(|values| bound.row(values)).collect())
+/// The names of a table's features, in its order.
+pub fn feature_names(bound: &Bound) -> Vec<String> {
+    let features = bound.table().features().into_iter();
+    features.map(|feature| feature.name).collect()
+}
+
+fn write(bound: &Bound, rows: &Rows, json: bool, out: &mut dyn Write) -> io::Result<()> {
+    let (head, tail) = match json {
+        true => ("{\"rows\":[", "]}\n"),
+        false => ("margin,score\n", ""),
+    };
+    out.write_all(head.as_bytes())?;
+    let mut margins = [0; BATCH_ROWS_MAX];
+    let mut between = "";
+    let mut values = rows.iter();
+    loop {
+        // A row has its full capacity whatever it holds: a batch at a time.
+        let batch: Vec<Row> = values
+            .by_ref()
+            .take(BATCH_ROWS_MAX)
+            .map(|v| bound.row(v))
+            .collect();
+        if batch.is_empty() {
+            return out.write_all(tail.as_bytes());
+        }
+        bound.margins(&batch, &mut margins);
+        for fixed in margins.iter().take(batch.len()) {
+            let (margin, score) = (bound.table().margin_f64(*fixed), bound.score(*fixed).get());
+            if json {
+                let one = json!({ "margin": margin, "score": score });
+                write!(out, "{between}{one}")?;
+                between = ",";
+            } else {
+                writeln!(out, "{},{score}", digits17(margin))?;
+            }
+        }
+    }
 }
 
 /// A number with 17 significant digits, which name an f64 exactly.

@@ -32,19 +32,16 @@ fn extract_row(request: &Request<'_>, row: &mut Row) {
 
 #[no_panic]
 #[inline(never)]
-fn margin<const KERNEL: usize>(bound: &Bound, row: &Row) -> i64 {
-    match KERNELS.get(KERNEL) {
-        Some(kernel) => kernel.margin(bound, row),
-        None => 0,
-    }
+fn margin<const KERNEL: usize>(bound: &Bound, row: &Row) -> Option<i64> {
+    KERNELS.get(KERNEL)?.margin(bound, row)
 }
 
 #[no_panic]
 #[inline(never)]
-fn margins<const KERNEL: usize>(bound: &Bound, rows: &[Row], margins: &mut [i64]) {
-    if let Some(kernel) = KERNELS.get(KERNEL) {
-        kernel.margins(bound, rows, margins);
-    }
+fn margins<const KERNEL: usize>(bound: &Bound, rows: &[Row], margins: &mut [i64]) -> bool {
+    KERNELS
+        .get(KERNEL)
+        .is_some_and(|kernel| kernel.margins(bound, rows, margins))
 }
 
 /// An index that may be out of range.
@@ -69,15 +66,78 @@ fn hot_extract(request: &Request<'_>, row: &mut Row) {
     extract(request, row);
 }
 
-/// Every kernel, of either kind.
+#[unsafe(no_mangle)]
+#[inline(never)]
+fn hot_enter_and_leave(reader: &mut Reader<u64>) -> u64 {
+    reader.enter().map_or(0, |value| *value)
+}
+
+/// Both ways of every kernel: what [`Scorer::score`] calls by a pointer.
 #[unsafe(no_mangle)]
 #[inline(never)]
 fn hot_kernels(bound: &Bound, rows: &[Row], to: &mut [i64]) -> i64 {
-    let mut sum = 0i64;
-    let Some(row) = rows.first() else { return 0 };
-    every_kernel(|margin, margins| {
-        sum = sum.wrapping_add(margin(bound, row));
-        margins(bound, rows, to);
-    });
-    sum
+    fn one<const KERNEL: usize>(bound: &Bound, rows: &[Row], to: &mut [i64]) -> i64 {
+        let Some(kernel) = KERNELS.get(KERNEL) else {
+            return 0;
+        };
+        kernel.margins(bound, rows, to);
+        let margin = rows.first().and_then(|row| kernel.margin(bound, row));
+        margin.unwrap_or_default()
+    }
+    one::<0>(bound, rows, to)
+        ^ one::<1>(bound, rows, to)
+        ^ one::<2>(bound, rows, to)
+        ^ one::<3>(bound, rows, to)
+}
+
+/// Kernels that are proven; the registry has no more.
+const KERNELS_PROVEN: usize = 4;
+
+fn main() {
+    assert!(KERNELS.len() <= KERNELS_PROVEN, "prove the new kernel, too");
+    let headers = [Header::new(b"User-Agent", b"curl/8.5.0")];
+    let request = Request::new(b"GET", b"/", &headers, HeadersKnown::Complete);
+    let mut rows = [Row::MISSING, Row::MISSING];
+    extract_row(black_box(&request), &mut rows[0]);
+    hot_extract(black_box(&request), &mut rows[1]);
+
+    let table = || Table::from_bytes(DEFAULT_TABLE).expect("the default table");
+    let bound = Bound::new(table(), &Schema::http(), None).expect("a bound table");
+    let rows = black_box(&rows);
+    let expected = bound.margin(&rows[0]);
+    let mut to = [0; 2];
+    let alone = [
+        margin::<0>(&bound, &rows[0]),
+        margin::<1>(&bound, &rows[0]),
+        margin::<2>(&bound, &rows[0]),
+        margin::<3>(&bound, &rows[0]),
+    ];
+    let batched = [
+        margins::<0>(&bound, rows, &mut to),
+        margins::<1>(&bound, rows, &mut to),
+        margins::<2>(&bound, rows, &mut to),
+        margins::<3>(&bound, rows, &mut to),
+    ];
+    assert!(alone.iter().flatten().all(|got| *got == expected));
+    assert!(batched.contains(&true) && to == [expected; 2]);
+    black_box(hot_kernels(&bound, rows, &mut to));
+
+    let swap = Swap::with_barrier(1, black_box(Barrier::Membarrier));
+    swap.publish(|generation| Box::new(generation))
+        .expect("room");
+    let mut reader = swap.reader().expect("a slot");
+    assert_eq!(
+        enter_and_leave(&mut reader),
+        hot_enter_and_leave(&mut reader)
+    );
+
+    let engine = Engine::new(Schema::http());
+    engine.publish(table()).expect("the default table");
+    let mut scorer = engine.scorer().expect("a slot");
+    let verdict = hot_score(&mut scorer, &rows[0]);
+    let score = score_of_margin(&bound, black_box(expected));
+    assert_eq!(verdict.score().map(|score| score.get()), Some(score));
+    #[cfg(feature = "plant")]
+    black_box(planted(&rows[0], black_box(7)));
+    println!("{} kernels, score {score}", KERNELS.len());
 }

@@ -1,9 +1,9 @@
 //! Bad tables, made from a good one: each with one fault, and the refusal that it must meet.
 
-use hedgerow::Table;
 use hedgerow::limits::FEATURES_MAX;
 use hedgerow::table::build::rehash;
 use hedgerow::table::format::*;
+use hedgerow::{Bound, Schema, Table};
 
 /// One way to break a table.
 #[derive(Clone, Copy)]
@@ -188,14 +188,21 @@ fn renamed(table: &Table) -> Vec<u8> {
     bytes
 }
 
-/// Every tree's leaves stand one place further: well-formed, and it scores wrongly.
+/// The first tree's leaves stand one place further: well-formed, and it scores wrongly. None where
+/// the table has no such tree, or none of its golden rows would notice.
 fn wrong_leaves(table: &Table) -> Option<Vec<u8>> {
     let range = range(table, Section::Leaves);
     let starts = self::range(table, Section::LeafStarts);
     let second = table.bytes().get(starts.start + 4..starts.start + 8)?;
     let first_tree = u32::from_le_bytes(second.try_into().ok()?) as usize * 4;
     let mut bytes = table.bytes().to_vec();
+    if table.header().oblivious_trees == 0 || first_tree < 8 {
+        return None;
+    }
     bytes[range.start..range.start + first_tree.min(range.len())].rotate_left(4);
     rehash(&mut bytes);
-    Some(bytes)
+    let other = Table::from_bytes(&bytes).ok();
+    let schema = Schema::new(table.features()).ok()?;
+    let scores_as_before = other.is_some_and(|other| Bound::new(other, &schema, None).is_ok());
+    (!scores_as_before).then_some(bytes)
 }

@@ -10,6 +10,8 @@ use crate::Report;
 use crate::failure::Failure;
 use crate::{requests, tables};
 use core_affinity::CoreId;
+use hedgerow::limits::BATCH_ROWS_MAX;
+use hedgerow::worker::{Pool, PoolOptions};
 use hedgerow::{Engine, Schema};
 use indicatif::{ProgressBar, ProgressStyle};
 use publisher::{Published, Publisher};
@@ -17,7 +19,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
-use worker::{Counters, Job, Outcome};
+use worker::{Counters, How, Job, Outcome};
 
 /// The bundled recordings.
 const REQUESTS: &[u8] = include_bytes!("../../../../../data/requests.ndjson");
@@ -38,25 +40,45 @@ pub struct Args {
     /// Requests, one JSON object a line; else the bundled recordings
     #[arg(long, value_name = "FILE")]
     requests: Option<PathBuf>,
-    /// How long
-    #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
+    /// How long, in seconds
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 10.0,
+        allow_negative_numbers = true
+    )]
     seconds: f64,
-    /// Cores to work on, by number; else all
+    /// Cores to work on, by number, as in 0,2; else all
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     cores: Vec<usize>,
+    /// Who scores: `inline` the threads that extract, as in a proxy with a thread a core, or `pool`
+    /// a pool of workers behind rings, fed by as many threads
+    #[arg(long, value_enum, default_value = "inline")]
+    mode: Mode,
     /// Time between two tables, good or bad, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 10.0)]
+    #[arg(
+        long,
+        value_name = "MS",
+        default_value_t = 10.0,
+        allow_negative_numbers = true
+    )]
     every: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Mode {
+    Inline,
+    Pool,
 }
 
 /// Replays.
 pub fn run(args: &Args, json: bool) -> Result<Report, Failure> {
-    let wrong = |what: &str, expected: &str, got: f64| Failure::new("usage", what, expected, got);
     if !(args.seconds > 0.0 && args.seconds <= 86_400.0) {
-        return Err(wrong("--seconds", "above 0, at most 86400", args.seconds));
+        let expected = "above 0, at most 86400";
+        return Err(Failure::usage("--seconds", expected, args.seconds));
     }
     if !(args.every >= 0.0 && args.every <= 60_000.0) {
-        return Err(wrong("--every", "0 to 60000", args.every));
+        return Err(Failure::usage("--every", "0 to 60000", args.every));
     }
     let cores = cores(&args.cores)?;
     let recorded = match &args.requests {
@@ -65,7 +87,7 @@ pub fn run(args: &Args, json: bool) -> Result<Report, Failure> {
     };
     let engine = Engine::new(Schema::http());
     let table = tables::open(&args.table)?;
-    let mut publisher = Publisher::start(&engine, &table)?;
+    let mut publisher = Publisher::start(&engine, &table, &args.table)?;
     let headers: Vec<_> = recorded.iter().map(|request| request.headers()).collect();
     let views: Vec<_> = recorded
         .iter()
@@ -85,19 +107,18 @@ pub fn run(args: &Args, json: bool) -> Result<Report, Failure> {
     let stop = AtomicBool::new(false);
     let counters: Vec<Counters> = cores.iter().map(|_| Counters::default()).collect();
     let started = Instant::now();
+    let pool = match args.mode {
+        Mode::Inline => None,
+        Mode::Pool => Some(start_pool(&engine, &cores)?),
+    };
     let outcomes = thread::scope(|scope| {
         let mut workers = Vec::new();
         for (core, counters) in cores.iter().zip(&counters) {
-            let scorer = engine.scorer().map_err(|full| {
-                Failure::new(
-                    "replay",
-                    "scorers",
-                    "a free slot a core",
-                    format!("{} slots", full.max),
-                )
-            })?;
+            // Where one cannot start, the others must not work on: the scope waits for them.
+            let how = how(&engine, pool.as_ref(), *core);
+            let how = how.inspect_err(|_| stop.store(true, Ordering::Relaxed))?;
             let (job, stop) = (&job, &stop);
-            let work = move || worker::run(job, scorer, *core, counters, stop);
+            let work = move || worker::run(job, how, counters, stop);
             let name = format!("score-{}", core.id);
             let spawned = thread::Builder::new().name(name).spawn_scoped(scope, work);
             workers.push(spawned.map_err(|error| {
@@ -108,12 +129,8 @@ pub fn run(args: &Args, json: bool) -> Result<Report, Failure> {
         control(args, &engine, &mut publisher, &counters, started, json);
         // Relaxed: the threads are joined.
         stop.store(true, Ordering::Relaxed);
-        Ok::<_, Failure>(
-            workers
-                .into_iter()
-                .map(|worker| worker.join().ok())
-                .collect::<Vec<_>>(),
-        )
+        let ended = workers.into_iter().map(|worker| worker.join().ok());
+        Ok::<Vec<_>, Failure>(ended.collect())
     })?;
     let elapsed = started.elapsed();
     let outcomes: Vec<Outcome> = outcomes.into_iter().flatten().flatten().collect();
@@ -124,9 +141,35 @@ pub fn run(args: &Args, json: bool) -> Result<Report, Failure> {
         counters: &counters,
         outcomes: &outcomes,
         published: &publisher.published,
-        retired: engine.reclaim(),
+        stats: {
+            engine.reclaim();
+            engine.stats()
+        },
     };
     Ok(run.report())
+}
+
+fn start_pool(engine: &Engine, cores: &[CoreId]) -> Result<Pool, Failure> {
+    let cores = cores.iter().map(|core| core.id).collect();
+    let options = PoolOptions {
+        cores,
+        ..PoolOptions::default()
+    };
+    let refused = |error| Failure::new("replay", "pool", "a worker a core", error);
+    Pool::start(engine, &options).map_err(refused)
+}
+
+/// How one thread gets its verdicts.
+fn how(engine: &Engine, pool: Option<&Pool>, core: CoreId) -> Result<How, Failure> {
+    let Some(pool) = pool else {
+        let scorer = engine.scorer().map_err(|full| {
+            let got = format!("{} slots", full.max);
+            Failure::new("replay", "scorers", "a free slot a core", got)
+        })?;
+        return Ok(How::Inline(scorer, core));
+    };
+    let calls = std::iter::repeat_with(|| pool.call()).take(BATCH_ROWS_MAX);
+    Ok(How::Calls(calls.flatten().collect()))
 }
 
 /// Publishes a table every so often, and shows how it goes, until the time is over.
@@ -140,7 +183,8 @@ fn control(
 ) {
     let time = Duration::from_secs_f64(args.seconds);
     let pause = Duration::from_secs_f64(args.every / 1000.0);
-    let bar = if json {
+    // Not for a moment only.
+    let bar = if json || time <= Duration::from_secs(1) {
         ProgressBar::hidden()
     } else {
         ProgressBar::new(time.as_millis() as u64)
@@ -169,8 +213,7 @@ fn progress(counters: &[Counters], published: &Published, elapsed: Duration) -> 
     let rate = done as f64 / elapsed.as_secs_f64().max(1e-9) / 1e3;
     format!(
         "{done} requests, {rate:.0}k/s, generation {}, {} tables refused",
-        published.generation,
-        published.refused()
+        published.generation, published.refused
     )
 }
 
@@ -188,20 +231,18 @@ fn cores(named: &[usize]) -> Result<Vec<CoreId>, Failure> {
     if named.is_empty() {
         return Ok(allowed);
     }
-    let find = |id: &usize| {
-        allowed
-            .iter()
-            .find(|core| core.id == *id)
-            .copied()
-            .ok_or_else(|| {
-                let list: Vec<_> = allowed.iter().map(|core| core.id.to_string()).collect();
-                Failure::new(
-                    "usage",
-                    "--cores",
-                    format!("some of {}", list.join(",")),
-                    id,
-                )
-            })
-    };
-    named.iter().map(find).collect()
+    let mut cores: Vec<CoreId> = Vec::with_capacity(named.len());
+    for id in named {
+        let Some(core) = allowed.iter().find(|core| core.id == *id) else {
+            let list: Vec<_> = allowed.iter().map(|core| core.id.to_string()).collect();
+            let expected = format!("some of {}", list.join(","));
+            return Err(Failure::usage("--cores", expected, id));
+        };
+        if cores.contains(core) {
+            let got = format!("{id} twice");
+            return Err(Failure::usage("--cores", "each core once", got));
+        }
+        cores.push(*core);
+    }
+    Ok(cores)
 }

@@ -1,11 +1,12 @@
 //! The control side of the replay: publishes good tables and every kind of bad one in turn.
 
 use super::faults::{self, Fault};
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 use hedgerow::http::{Request, extract};
 use hedgerow::{Bound, Engine, OpenError, PublishError, Row, Schema, Table};
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Publishes files from a folder of its own, which goes with it.
@@ -24,27 +25,33 @@ pub struct Publisher {
 pub struct Published {
     /// The generation that is live.
     pub generation: u64,
-    /// How often each kind of refusal came: by code, its name and count.
-    pub refusals: BTreeMap<u16, (&'static str, u64)>,
+    /// Tables that were refused.
+    pub refused: u64,
     /// How often each fault was tried.
     pub tried: BTreeMap<&'static str, u64>,
-    /// What should not happen: a bad table was taken, or a good one refused.
+    /// Good tables that had to wait, because as many retired ones as there may be were still seen
+    /// by a worker that the system had stopped in the middle of a request.
+    pub held_back: u64,
+    /// What should not happen: a bad table was taken, or a good one refused. The first few.
     pub surprises: Vec<String>,
 }
 
+/// Surprises that are told in words: one is enough to fail, and a long run may have millions.
+const SURPRISES_MAX: usize = 20;
+
 impl Published {
-    /// Refused tables.
-    pub fn refused(&self) -> u64 {
-        self.refusals.values().map(|(_, count)| count).sum()
+    fn surprise(&mut self, surprise: String) {
+        if self.surprises.len() < SURPRISES_MAX {
+            self.surprises.push(surprise);
+        }
     }
 }
 
 impl Publisher {
     /// Writes the tables into a folder, and publishes the first.
-    pub fn start(engine: &Engine, table: &Table) -> Result<Publisher, Failure> {
-        let folder = std::env::temp_dir().join(format!("hedgerow-replay-{}", std::process::id()));
+    pub fn start(engine: &Engine, table: &Table, name: &str) -> Result<Publisher, Failure> {
+        let folder = new_folder()?;
         let failed = |error| Failure::io(&folder, "a folder for tables", error);
-        fs::create_dir(&folder).map_err(failed)?;
         let write = |name: &str, bytes: &[u8]| {
             let path = folder.join(format!("{name}.hedge"));
             fs::write(&path, bytes).map(|()| path).map_err(failed)
@@ -71,7 +78,9 @@ impl Publisher {
             turn: 0,
             published,
         };
-        publisher.publish_good(engine)?;
+        publisher
+            .publish_good(engine)
+            .map_err(|error| failure::unpublished(name, error))?;
         Ok(publisher)
     }
 
@@ -79,38 +88,35 @@ impl Publisher {
     pub fn next(&mut self, engine: &Engine) {
         self.turn += 1;
         if self.turn.is_multiple_of(2) || self.bad.is_empty() {
-            if let Err(failure) = self.publish_good(engine) {
-                self.published.surprises.push(failure.to_string());
+            match self.publish_good(engine) {
+                Ok(()) => {}
+                Err(PublishError::RetiredFull(_)) => self.published.held_back += 1,
+                Err(refused) => self.published.surprise(refused.to_string()),
             }
             return;
         }
         let (fault, path) = &self.bad[self.turn / 2 % self.bad.len()];
         *self.published.tried.entry(fault.name).or_default() += 1;
-        let refused = match open_and_publish(engine, path) {
+        let refused = match engine.publish_file(path) {
             Err(PublishError::Refused(refused)) => refused,
-            Err(other) => return self.published.surprises.push(other.to_string()),
+            Err(other) => return self.published.surprise(other.to_string()),
             Ok(generation) => {
                 self.published.generation = generation;
                 let surprise = format!("the bad table {} was published", fault.name);
-                return self.published.surprises.push(surprise);
+                return self.published.surprise(surprise);
             }
         };
         if refused.name() != fault.refused_as {
             let surprise = format!("{} was refused as {refused}", fault.name);
-            self.published.surprises.push(surprise);
+            self.published.surprise(surprise);
         }
-        let entry = self
-            .published
-            .refusals
-            .entry(refused.code())
-            .or_insert((refused.name(), 0));
-        entry.1 += 1;
+        self.published.refused += 1;
     }
 
-    fn publish_good(&mut self, engine: &Engine) -> Result<(), Failure> {
+    fn publish_good(&mut self, engine: &Engine) -> Result<(), PublishError> {
         let next = self.published.generation + 1;
         let path = &self.good[(next % 2) as usize];
-        self.published.generation = open_and_publish(engine, path)?;
+        self.published.generation = engine.publish_file(path)?;
         Ok(())
     }
 
@@ -142,8 +148,19 @@ impl Drop for Publisher {
     }
 }
 
-fn open_and_publish(engine: &Engine, path: &Path) -> Result<u64, PublishError> {
-    engine.publish(Table::open(path)?)
+/// A folder of this process's own. A name that an earlier, killed process left behind is passed
+/// over: in a container process numbers come again.
+fn new_folder() -> Result<PathBuf, Failure> {
+    let mut attempt = 0;
+    loop {
+        let name = format!("hedgerow-replay-{}-{attempt}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        match fs::create_dir(&folder) {
+            Ok(()) => return Ok(folder),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && attempt < 100 => attempt += 1,
+            Err(error) => return Err(Failure::io(&folder, "a folder for tables", error)),
+        }
+    }
 }
 
 fn remove(folder: &Path) {

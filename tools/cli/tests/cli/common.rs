@@ -1,0 +1,219 @@
+//! Runs the binary, and makes the files that it is given.
+
+use serde_json::Value;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// A small CatBoost model of four features, f0 to f3.
+pub const MODEL: &str = include_str!("../../../import/tests/data/catboost-oblivious.json");
+const EXPECTED: &str = include_str!("../../../import/tests/data/catboost-oblivious.expected.json");
+/// A small LightGBM model of four features, Column_0 to Column_3.
+pub const LIGHTGBM: &str = include_str!("../../../import/tests/data/lightgbm.txt");
+
+/// A folder of a test's own, empty at its start.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn new(test: &str) -> Folder {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+
+    pub fn path(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_string()
+    }
+
+    /// Writes a file; returns its path.
+    pub fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> String {
+        fs::write(self.0.join(name), bytes).unwrap();
+        self.path(name)
+    }
+
+    /// The small model, compiled.
+    pub fn table(&self) -> String {
+        let model = self.file("model.json", MODEL);
+        let table = self.path("model.hedge");
+        run(&["compile", &model, "-o", &table]).done();
+        table
+    }
+
+    /// The names of everything in the folder.
+    pub fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.0).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+/// What a run left.
+#[derive(Debug)]
+pub struct Outcome {
+    #[allow(dead_code, reason = "shown where a test fails")]
+    args: String,
+    pub status: i32,
+    pub out: String,
+    pub err: String,
+}
+
+/// Runs the binary.
+pub fn run(args: &[&str]) -> Outcome {
+    run_with(args, b"", &[])
+}
+
+/// Runs the binary with bytes on its standard input.
+pub fn run_on(args: &[&str], input: &[u8]) -> Outcome {
+    run_with(args, input, &[])
+}
+
+/// Runs the binary. Whatever came of it: no panic, an exit status of the three, and JSON where it
+/// was asked for.
+pub fn run_with(args: &[&str], input: &[u8], env: &[(&str, &str)]) -> Outcome {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hedgerow"))
+        .args(args)
+        .envs(env.iter().copied())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    // Beside the reading, or both sides might wait; a command that does not read is no failure.
+    let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    let outcome = Outcome {
+        args: args.join(" "),
+        status: output.status.code().expect("no signal"),
+        out: String::from_utf8(output.stdout).expect("text"),
+        err: String::from_utf8(output.stderr).expect("text"),
+    };
+    assert!(!outcome.err.contains("panicked"), "{outcome:?}");
+    assert!((0..=2).contains(&outcome.status), "{outcome:?}");
+    if args.contains(&"--json") && !args.contains(&"--help") {
+        outcome.json();
+    } else if outcome.status == 2 {
+        assert!(
+            !outcome.err.is_empty() && outcome.out.is_empty(),
+            "{outcome:?}"
+        );
+    }
+    outcome
+}
+
+impl Outcome {
+    /// Standard output of a command that was done and complained about nothing.
+    pub fn done(self) -> String {
+        assert_eq!(self.status, 0, "{self:?}");
+        assert_eq!(self.err, "", "{self:?}");
+        self.out
+    }
+
+    /// One value and the end of the line.
+    pub fn json(&self) -> Value {
+        assert!(self.out.ends_with('\n'), "{self:?}");
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The message of a command that refused; it holds all of `parts`.
+    pub fn refused(self, parts: &[&str]) -> String {
+        self.failed(1, parts)
+    }
+
+    /// The message of a command that was called wrongly.
+    pub fn usage(self, parts: &[&str]) -> String {
+        self.failed(2, parts)
+    }
+
+    fn failed(self, status: i32, parts: &[&str]) -> String {
+        assert_eq!(self.status, status, "{self:?}");
+        assert_eq!(self.out, "", "{self:?}");
+        for part in parts {
+            assert!(self.err.contains(part), "no {part:?}: {self:?}");
+        }
+        if status == 1 {
+            assert!(self.err.starts_with("hedgerow: "), "{self:?}");
+            assert!(
+                self.err.contains("expected") || self.err.contains("the name of the feature"),
+                "{self:?}"
+            );
+            assert_eq!(self.err.lines().count(), 1, "{self:?}");
+        }
+        self.err
+    }
+}
+
+/// The rows and CatBoost's own margins of the small model.
+pub fn expected() -> (Vec<Vec<f32>>, Vec<f64>) {
+    let json: Value = serde_json::from_str(EXPECTED).unwrap();
+    let bits: Vec<Vec<u32>> = serde_json::from_value(json["rows"].clone()).unwrap();
+    let rows = bits
+        .iter()
+        .map(|row| row.iter().map(|bits| f32::from_bits(*bits)).collect())
+        .collect();
+    (
+        rows,
+        serde_json::from_value(json["margins"].clone()).unwrap(),
+    )
+}
+
+/// CSV of rows; an empty value where missing.
+pub fn csv(header: &str, rows: &[Vec<f32>]) -> String {
+    let mut text = format!("{header}\n");
+    for row in rows {
+        let shown = |value: &f32| match value.is_nan() {
+            true => String::new(),
+            false => value.to_string(),
+        };
+        let values: Vec<String> = row.iter().map(shown).collect();
+        text.push_str(&values.join(","));
+        text.push('\n');
+    }
+    text
+}
+
+/// An NPY file of a version, with a header and data of these bytes.
+pub fn npy_raw(version: u8, header: &str, data: &[u8]) -> Vec<u8> {
+    let mut file = vec![0x93, b'N', b'U', b'M', b'P', b'Y', version, 0];
+    match version {
+        1 => file.extend((header.len() as u16).to_le_bytes()),
+        _ => file.extend((header.len() as u32).to_le_bytes()),
+    }
+    file.extend(header.as_bytes());
+    file.extend(data);
+    file
+}
+
+/// The header of float32 in C order.
+pub fn npy_header(rows: usize, columns: usize) -> String {
+    format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {columns}), }}\n")
+}
+
+/// An NPY file of rows.
+pub fn npy(rows: &[Vec<f32>]) -> Vec<u8> {
+    let data: Vec<u8> = rows
+        .iter()
+        .flatten()
+        .flat_map(|v| v.to_le_bytes())
+        .collect();
+    npy_raw(1, &npy_header(rows.len(), rows[0].len()), &data)
+}
+
+/// The lines of `margin,score`.
+pub fn scores(text: &str) -> Vec<(f64, u8)> {
+    let mut lines = text.lines();
+    assert_eq!(lines.next(), Some("margin,score"));
+    lines
+        .map(|line| {
+            let (margin, score) = line.split_once(',').expect("two columns");
+            (margin.parse().unwrap(), score.parse().unwrap())
+        })
+        .collect()
+}

@@ -1,0 +1,240 @@
+//! `compile`: options, and models that are refused.
+
+use super::common::*;
+use serde_json::{Value, json};
+use std::fs;
+
+fn compile(folder: &Folder, model: &str, output: &str, more: &[&str]) -> Outcome {
+    let model = folder.file("model", model);
+    let output = folder.path(output);
+    run(&[&["compile", &model, "-o", &output], more].concat())
+}
+
+/// A model of so many features, with these names where they are given.
+fn model_of(count: usize, name: impl Fn(usize) -> String) -> String {
+    let mut model: Value = serde_json::from_str(MODEL).unwrap();
+    let features: Vec<Value> = (0..count)
+        .map(|index| {
+            let kept = &model["features_info"]["float_features"][index];
+            let borders = if kept.is_null() {
+                json!([0.5])
+            } else {
+                kept["borders"].clone()
+            };
+            json!({
+                "borders": borders, "feature_id": name(index), "feature_index": index,
+                "flat_feature_index": index, "has_nans": true, "nan_value_treatment": "AsTrue",
+            })
+        })
+        .collect();
+    model["features_info"]["float_features"] = features.into();
+    model.to_string()
+}
+
+#[test]
+fn names_come_from_the_model_or_are_numbered() {
+    let folder = Folder::new("compile-names");
+    for (model, name) in [
+        (MODEL.to_string(), "f0"),
+        (model_of(4, |index| format!("speed {index}")), "speed 0"),
+        (LIGHTGBM.to_string(), "Column_0"),
+    ] {
+        compile(&folder, &model, "o.hedge", &["--schema", "model"]).done();
+        let json = run(&["inspect", &folder.path("o.hedge"), "--json"]).json();
+        assert_eq!(json["features"][0]["name"], name);
+    }
+    compile(&folder, &model_of(256, |_| String::new()), "o.hedge", &[]).done();
+    let json = compile(&folder, MODEL, "o.hedge", &["--json"]).json();
+    assert_eq!(json["ok"], true);
+    assert!(json["margin_error_max"].as_f64().unwrap() < 1e-6);
+}
+
+#[test]
+fn doubled_and_too_many_features_are_refused() {
+    let folder = Folder::new("compile-features");
+    let named = |index: usize| format!("n{}", index % 3);
+    compile(&folder, &model_of(4, named), "o.hedge", &[]).refused(&["model", "\"n0\"", "0", "3"]);
+    let halves = |index: usize| format!("n{}", index % 150);
+    compile(&folder, &model_of(300, halves), "o.hedge", &[]).refused(&["\"n0\"", "0", "150"]);
+    let many = model_of(300, |index| format!("n{index}"));
+    compile(&folder, &many, "o.hedge", &[]).refused(&["256", "300"]);
+    let json = compile(&folder, &many, "o.hedge", &["--json"]);
+    assert_eq!((json.status, &json.json()["ok"]), (1, &false.into()));
+    assert_eq!(folder.names(), ["model"]);
+}
+
+#[test]
+fn what_is_no_model_is_refused_and_leaves_no_file() {
+    let folder = Folder::new("compile-bad");
+    let deep = "[".repeat(200_000);
+    for (bad, parts) in [
+        ("", &["an empty file"][..]),
+        ("{", &["end of the file"]),
+        ("{}", &["JSON that is no model"]),
+        ("[]", &["JSON that is no model"]),
+        ("null", &["unknown kind"]),
+        (deep.as_str(), &["JSON that is no model"]),
+        (r#"{"learner":{},"version":[2,0,0]}"#, &["XGBoost"]),
+        ("tree\n", &["model"]),
+        ("CBM1\0\0\0\0", &["CatBoost model in binary form"]),
+        ("f0,f1\n1,2\n", &["comma-separated values"]),
+        ("<!doctype html><title>404</title>", &["a web page"]),
+        ("PK\u{3}\u{4}", &["a ZIP archive"]),
+        (&MODEL[..MODEL.len() / 2], &["end of the file"]),
+        (
+            &MODEL.replace("\"borders\": [", "\"borders\": [null,"),
+            &["float_features[0].borders"],
+        ),
+        (&LIGHTGBM[..LIGHTGBM.len() / 4], &["model"]),
+        (
+            &LIGHTGBM.replace("num_class=1", "num_class=3"),
+            &["num_class"],
+        ),
+        (
+            &LIGHTGBM.replacen("threshold=-0.4", "threshold=inf -0.4", 1),
+            &["threshold"],
+        ),
+    ] {
+        compile(&folder, bad, "o.hedge", &[]).refused(&[parts, &["model"]].concat());
+        assert_eq!(folder.names(), ["model"], "{parts:?}");
+    }
+    let rows = folder.file("x.npy", npy(&[vec![1.0]]));
+    let output = folder.path("o.hedge");
+    run(&["compile", &rows, "-o", &output]).refused(&["x.npy", "a NumPy array"]);
+    let table = folder.table();
+    run(&["compile", &table, "-o", &output]).refused(&["model.hedge"]);
+    run(&["compile", "no.json", "-o", &output]).refused(&["no.json", "No such file"]);
+    run(&["compile", "/", "-o", &output]).refused(&["a directory"]);
+    assert!(!folder.names().contains(&"o.hedge".to_string()));
+}
+
+#[test]
+fn a_model_comes_from_standard_input_too() {
+    let folder = Folder::new("compile-stdin");
+    let output = folder.path("o.hedge");
+    run_on(&["compile", "-", "-o", &output], MODEL.as_bytes()).done();
+    run(&["verify", &output]).done();
+    run_on(&["compile", "-", "-o", &output], b"").refused(&["-", "an empty file"]);
+}
+
+#[test]
+fn a_fixed_date_gives_the_same_bytes() {
+    let folder = Folder::new("compile-date");
+    let model = folder.file("model", MODEL);
+    let build = |name: &str, date: &str| {
+        let output = folder.path(name);
+        let env = [("SOURCE_DATE_EPOCH", date)];
+        run_with(&["compile", &model, "-o", &output], b"", &env)
+    };
+    for (name, date) in [
+        ("a", "1700000000"),
+        ("b", "1700000000"),
+        ("c", "1700000001"),
+    ] {
+        build(name, date).done();
+    }
+    let bytes = |name: &str| fs::read(folder.path(name)).unwrap();
+    assert_eq!(bytes("a"), bytes("b"));
+    assert_ne!(bytes("a"), bytes("c"));
+    let json = run(&["inspect", &folder.path("a"), "--json"]).json();
+    assert_eq!(json["created_at"], 1_700_000_000);
+    build("d", "yesterday").usage(&["SOURCE_DATE_EPOCH", "yesterday"]);
+}
+
+#[test]
+fn a_positive_bot_mirrors_margins_and_scores() {
+    let folder = Folder::new("compile-positive");
+    let (rows, _) = expected();
+    let rows = folder.file("rows.npy", npy(&rows));
+    for model in [MODEL, LIGHTGBM] {
+        compile(&folder, model, "human.hedge", &[]).done();
+        compile(&folder, model, "bot.hedge", &["--positive", "bot"]).done();
+        let score = |name| scores(&run(&["score", &folder.path(name), &rows]).done());
+        for ((human, at_human), (bot, at_bot)) in
+            score("human.hedge").iter().zip(score("bot.hedge"))
+        {
+            assert_eq!(*human, -bot);
+            assert_eq!(i32::from(*at_human), 100 - i32::from(at_bot));
+        }
+    }
+}
+
+#[test]
+fn golden_rows_are_kept_and_checked() {
+    let folder = Folder::new("compile-golden");
+    let kept = |more: &[&str]| {
+        compile(&folder, MODEL, "o.hedge", more).done();
+        run(&["inspect", &folder.path("o.hedge"), "--json"]).json()["golden_rows"].clone()
+    };
+    let rows = |count: usize| "1,2,,nan\n".repeat(count);
+    let file = |name: &str, count| folder.file(name, format!("f3,f1,f2,f0\n{}", rows(count)));
+    assert_eq!(kept(&[]), 64);
+    assert_eq!(kept(&["--golden", &file("one.csv", 1)]), 1);
+    assert_eq!(kept(&["--golden", &file("full.csv", 256)]), 256);
+    assert_eq!(kept(&["--golden", &file("more.csv", 257)]), 129);
+    assert_eq!(
+        kept(&[
+            "--golden",
+            &folder.file("x.npy", npy(&[vec![1.0, 2.0, 3.0, 4.0]]))
+        ]),
+        1
+    );
+    let none = file("none.csv", 0);
+    compile(&folder, MODEL, "p.hedge", &["--golden", &none]).refused(&["none.csv", "one row"]);
+    let other = folder.file("other.csv", "a,b\n1,2\n");
+    compile(&folder, MODEL, "p.hedge", &["--golden", &other]).refused(&["other.csv:1", "\"f0\""]);
+    assert!(!folder.names().contains(&"p.hedge".to_string()));
+}
+
+#[test]
+fn a_score_map_has_98_ascending_numbers() {
+    let folder = Folder::new("compile-map");
+    let map = |edit: &dyn Fn(&mut Vec<Value>)| {
+        let mut list: Vec<Value> = (0..98)
+            .map(|index| json!(f64::from(index) * 0.01))
+            .collect();
+        edit(&mut list);
+        Value::from(list).to_string()
+    };
+    let good = folder.file("map", map(&|_| ()));
+    compile(&folder, MODEL, "o.hedge", &["--score-map", &good]).done();
+    let flat = folder.file("map", map(&|list| list.fill(json!(0.5))));
+    compile(&folder, MODEL, "o.hedge", &["--score-map", &flat]).done();
+    fs::remove_file(folder.path("o.hedge")).unwrap();
+    for (text, part) in [
+        (map(&|list| drop(list.pop())), "97 margins"),
+        (map(&|list| list.push(json!(9.0))), "99 margins"),
+        (map(&|list| list.swap(3, 4)), "entry 4 descends"),
+        (map(&|list| list[7] = Value::Null), "null"),
+        (map(&|list| list[7] = json!("1")), "string"),
+        (map(&|list| list[97] = json!(1e300)), "score"),
+        (map(&|_| ()).replace("0.5,", "NaN,"), "map"),
+        (map(&|_| ()).replace("0.5,", "1e999,"), "map"),
+        ("{}".into(), "map"),
+        (String::new(), "EOF"),
+    ] {
+        let map = folder.file("map", text);
+        compile(&folder, MODEL, "o.hedge", &["--score-map", &map]).refused(&[part]);
+        assert_eq!(folder.names(), ["map", "model"]);
+    }
+}
+
+#[test]
+fn provenance_is_json_of_a_bounded_length() {
+    let folder = Folder::new("compile-provenance");
+    let file = folder.file("p", r#"{"rows": 7}"#);
+    compile(
+        &folder,
+        MODEL,
+        "o.hedge",
+        &["--provenance", &file, "--generation", "12"],
+    )
+    .done();
+    let json = run(&["inspect", &folder.path("o.hedge"), "--json"]).json();
+    assert_eq!(json["provenance"]["training"]["rows"], 7);
+    assert_eq!(json["generation"], 12);
+    let file = folder.file("p", "rows: 7");
+    compile(&folder, MODEL, "q.hedge", &["--provenance", &file]).refused(&["JSON"]);
+    let file = folder.file("p", format!("\"{}\"", "x".repeat(70_000)));
+    compile(&folder, MODEL, "q.hedge", &["--provenance", &file]).refused(&["65536", "provenance"]);
+}

@@ -1,0 +1,256 @@
+//! What holds for every command, and the way of a model from compile to diff.
+
+use super::common::*;
+use hedgerow::KERNELS;
+
+const COMMANDS: &[&str] = &[
+    "replay", "compile", "inspect", "diff", "verify", "score", "extract", "bench", "limits",
+];
+
+#[test]
+fn every_command_has_help_with_an_example_and_takes_json() {
+    let all = run(&["--help"]).done();
+    for command in COMMANDS {
+        assert!(all.contains(command), "{command}: {all}");
+        let help = run(&[command, "--help"]).done();
+        assert!(
+            help.contains(&format!("Example: hedgerow {command}"))
+                || help.contains("| hedgerow score"),
+            "{help}"
+        );
+        assert!(help.contains("--json"), "{help}");
+        run(&[command, "--help", "--json"]).done();
+        run(&[command, "-h"]).done();
+    }
+    assert!(run(&["--version"]).done().starts_with("hedgerow "));
+}
+
+#[test]
+fn what_makes_no_sense_is_usage_in_words_and_in_json() {
+    for args in [
+        &["frobnicate"][..],
+        &["verify"],
+        &["verify", "default", "--frobnicate"],
+        &["compile", "model.json"],
+        &["compile", "model.json", "-o", "-"],
+        &[
+            "compile",
+            "model.json",
+            "-o",
+            "x.hedge",
+            "--positive",
+            "cat",
+        ],
+        &[
+            "compile",
+            "model.json",
+            "-o",
+            "x.hedge",
+            "--generation",
+            "-1",
+        ],
+        &["diff", "default"],
+        &["bench", "default", "--seconds", "nan"],
+        &["bench", "default", "--seconds", "-1"],
+        &["bench", "default", "--seconds", "0"],
+        &["bench", "default", "--seconds", "inf"],
+        &["bench", "default", "--seconds", "soon"],
+        &["replay", "--seconds", "nan"],
+        &["replay", "--seconds", "-1"],
+        &["replay", "--seconds", "0"],
+        &["replay", "--seconds", "1e300"],
+        &["replay", "--every", "-1"],
+        &["replay", "--every", "nan"],
+        &["replay", "--cores", "x"],
+        &["replay", "--cores", "-1"],
+        &["replay", "--cores", ""],
+        &["replay", "--cores", "99999"],
+        &["replay", "--cores", "0,0"],
+        &["limits", "more"],
+    ] {
+        run(args).usage(&[]);
+        let json = run(&[args, &["--json"]].concat());
+        assert_eq!(json.status, 2, "{json:?}");
+        let value = json.json();
+        assert_eq!(value["ok"], false, "{value}");
+        assert_eq!(value["name"], "usage", "{value}");
+    }
+    // Without a word: what there is, and that something was missing.
+    assert_eq!(run(&[]).status, 2);
+}
+
+#[test]
+fn the_default_table_serves_wherever_a_table_is_asked_for() {
+    assert!(run(&["inspect", "default"]).done().contains("features"));
+    assert!(
+        run(&["verify", "default"])
+            .done()
+            .contains("every check passed")
+    );
+    assert!(
+        run(&["verify", "default", "--schema", "http"])
+            .done()
+            .contains("every check passed")
+    );
+    let diff = run(&["diff", "default", "default", "--json"]).json();
+    assert_eq!(diff["identical"], true);
+    assert_eq!(diff["scores"]["largest_move"], 0);
+    run(&["bench", "default", "--seconds", "0.01"]).done();
+    let request = br#"{"headers":[["User-Agent","curl/8.5.0"]]}"#;
+    let rows = run_on(&["extract", "-"], request).done();
+    let scored = scores(&run_on(&["score", "default", "-"], rows.as_bytes()).done());
+    assert!(scored.len() == 1 && (1..=99).contains(&scored[0].1));
+}
+
+#[test]
+fn verify_says_in_json_and_by_its_status_what_is_wrong() {
+    let folder = Folder::new("verify");
+    let table = folder.table();
+    let good = run(&["verify", &table, "--json"]).json();
+    assert_eq!(good["ok"], true);
+    for field in ["code", "expected", "got"] {
+        assert!(good[field].is_null(), "{good}");
+    }
+    assert!(good["message"].is_string());
+
+    let bytes = std::fs::read(&table).unwrap();
+    let mut flipped = bytes.clone();
+    flipped[bytes.len() / 2] ^= 1;
+    for (bad, code) in [
+        (&b""[..], 102),
+        (b"hello", 202),
+        (b"<html></html>", 202),
+        (&bytes[..bytes.len() - 1], 201),
+        (&[&bytes[..], b"x"].concat(), 205),
+        (&flipped, 206),
+        (MODEL.as_bytes(), 202),
+    ] {
+        let bad = folder.file("bad.hedge", bad);
+        let refused = run(&["verify", &bad, "--json"]);
+        assert_eq!(refused.status, 1);
+        let refused = refused.json();
+        assert_eq!(refused["ok"], false);
+        assert_eq!(refused["code"], code, "{refused}");
+        for field in ["message", "expected", "got"] {
+            assert!(!refused[field].as_str().unwrap().is_empty(), "{refused}");
+        }
+        for command in ["verify", "inspect", "bench"] {
+            run(&[command, &bad]).refused(&["bad.hedge"]);
+        }
+        run(&["score", &bad, "rows.csv"]).refused(&["bad.hedge"]);
+        run(&["diff", "default", &bad]).refused(&["bad.hedge"]);
+    }
+    let unknown = run(&["verify", &table, "--schema", "http", "--json"]);
+    assert_eq!((unknown.status, &unknown.json()["code"]), (1, &401.into()));
+    for missing in ["nothing.hedge", "/", "/dev/null", ""] {
+        let refused = run(&["verify", missing, "--json"]);
+        assert_eq!(
+            (refused.status, &refused.json()["code"]),
+            (1, &101.into()),
+            "{missing}"
+        );
+    }
+}
+
+#[test]
+fn an_unknown_kernel_is_refused_by_name() {
+    let rows = "f0,f1,f2,f3\n";
+    let folder = Folder::new("kernel");
+    let (table, rows) = (folder.table(), folder.file("rows.csv", rows));
+    for args in [
+        &["verify", &table][..],
+        &["bench", &table],
+        &["score", &table, &rows],
+    ] {
+        run(&[args, &["--kernel", "abacus"]].concat()).refused(&["portable", "abacus"]);
+        run(&[args, &["--kernel", "portable"]].concat());
+    }
+}
+
+#[test]
+fn a_model_goes_from_compile_through_every_command_and_scores_as_in_its_library() {
+    let folder = Folder::new("roundtrip");
+    let table = folder.table();
+    let inspected = run(&["inspect", &table, "--json"]).json();
+    let names = inspected["features"].as_array().unwrap();
+    assert_eq!(names.len(), 4);
+    assert_eq!(names[3]["name"], "f3");
+    assert_eq!(inspected["trees"]["oblivious"], 4);
+
+    let (rows, margins) = expected();
+    let csv = folder.file("rows.csv", csv("f0,f1,f2,f3", &rows));
+    let npy = folder.file("rows.npy", npy(&rows));
+    let first = run(&["score", &table, &csv]).done();
+    let scored = scores(&first);
+    assert_eq!(scored.len(), rows.len());
+    for ((got, score), want) in scored.iter().zip(&margins) {
+        assert!((got - want).abs() < 1e-6, "{got} {want}");
+        let p = 100.0 / (1.0 + (-want).exp());
+        assert!((f64::from(*score) - p).abs() < 0.51, "{score} {p}");
+    }
+    assert_eq!(run(&["score", &table, &npy]).done(), first);
+    for kernel in KERNELS.iter().filter(|kernel| kernel.available()) {
+        let forced = run(&["score", &table, &csv, "--kernel", kernel.name]);
+        if forced.status == 0 {
+            assert_eq!(forced.out, first, "{}", kernel.name);
+        }
+    }
+    let json = run(&["score", &table, &csv, "--json"]).json();
+    for (row, (margin, score)) in json["rows"].as_array().unwrap().iter().zip(&scored) {
+        assert_eq!(row["margin"].as_f64(), Some(*margin));
+        assert_eq!(row["score"], *score);
+    }
+    let bench = run(&["bench", &table, &csv, "--seconds", "0.01", "--json"]).json();
+    assert_eq!(bench["rows"], rows.len());
+
+    let other = folder.path("other.hedge");
+    let lightgbm = folder.file("model.txt", LIGHTGBM);
+    run(&["compile", &lightgbm, "-o", &other]).done();
+    let diff = run(&["diff", &table, &other, "--json"]).json();
+    assert_eq!(diff["identical"], false);
+    assert_eq!(diff["features_added"][0], "Column_0");
+    assert_eq!(diff["features_removed"][0], "f0");
+    let diff = run(&["diff", &table, &table, "--rows", &csv, "--json"]).json();
+    assert_eq!(diff["scores"]["rows"], rows.len());
+    run(&["diff", &table, &table, "--rows", &npy]).refused(&["rows.npy", "CSV", "NPY"]);
+    run(&["diff", "default", "default", "--rows", &csv]).refused(&["rows.csv:1", "without it"]);
+}
+
+#[test]
+fn margins_have_seventeen_significant_digits() {
+    let folder = Folder::new("digits");
+    let (rows, _) = expected();
+    let csv = folder.file("rows.csv", csv("f0,f1,f2,f3", &rows));
+    for line in run(&["score", &folder.table(), &csv])
+        .done()
+        .lines()
+        .skip(1)
+    {
+        let (margin, _) = line.split_once(',').unwrap();
+        let digits: String = margin.chars().filter(char::is_ascii_digit).collect();
+        assert_eq!(digits.trim_start_matches('0').len(), 17, "{margin}");
+    }
+}
+
+#[test]
+fn limits_are_listed() {
+    assert!(run(&["limits"]).done().contains("features"));
+    let json = run(&["limits", "--json"]).json();
+    let limits = json["limits"].as_array().unwrap();
+    let features = limits
+        .iter()
+        .find(|limit| limit["name"] == "features")
+        .unwrap();
+    assert_eq!(features["max"], 256);
+}
+
+#[test]
+fn a_message_is_one_line_and_holds_no_terminal_commands() {
+    let folder = Folder::new("terminal");
+    let name = folder.path("no\u{1b}[2Jsuch\nfile");
+    let message = run(&["score", "default", &name]).refused(&["such"]);
+    assert!(
+        !message.trim_end().contains(['\u{1b}', '\n']),
+        "{message:?}"
+    );
+}

@@ -1,0 +1,11 @@
+//! Black-box tests of the command line: the real binary, as a user and as a script meets it.
+
+mod bench;
+mod common;
+mod compile;
+mod contract;
+mod output;
+mod replay;
+mod requests;
+mod rows;
+mod schemas;

@@ -1,0 +1,178 @@
+//! Output files are whole or not there; pipes may close; devices are written to.
+
+use super::common::*;
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::{Command, Stdio};
+
+const REQUEST: &str = "{\"headers\":[[\"User-Agent\",\"curl/8.5.0\"]]}\n";
+
+/// Each command that writes a file, with all but the output's name.
+fn writers(folder: &Folder) -> Vec<Vec<String>> {
+    let table = folder.table();
+    let model = folder.file("model.json", MODEL);
+    let rows = folder.file("rows.csv", "f0,f1,f2,f3\n1,2,3,4\n");
+    let requests = folder.file("r.ndjson", REQUEST);
+    let own = |args: &[&str]| args.iter().map(ToString::to_string).collect();
+    vec![
+        own(&["compile", &model, "-o"]),
+        own(&["score", &table, &rows, "-o"]),
+        own(&["extract", &requests, "-o"]),
+    ]
+}
+
+fn write(writer: &[String], output: &str) -> Outcome {
+    let mut args: Vec<&str> = writer.iter().map(String::as_str).collect();
+    args.push(output);
+    run(&args)
+}
+
+#[test]
+fn outputs_go_to_files_devices_and_links() {
+    let folder = Folder::new("output-good");
+    for writer in writers(&folder) {
+        let output = folder.path("out");
+        write(&writer, &output).done();
+        let whole = fs::read(&output).unwrap();
+        // Over an old file, whose permissions stay.
+        fs::write(&output, "old").unwrap();
+        fs::set_permissions(&output, fs::Permissions::from_mode(0o600)).unwrap();
+        write(&writer, &output).done();
+        assert_eq!(fs::read(&output).unwrap().len(), whole.len());
+        let mode = fs::metadata(&output).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        // Through a link, which stays one.
+        let link = folder.path("link");
+        symlink(&output, &link).unwrap();
+        write(&writer, &link).done();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        // The longest name that a file can have.
+        write(&writer, &folder.path(&"n".repeat(255))).done();
+        write(&writer, "/dev/null").done();
+        for name in ["link", "out"] {
+            fs::remove_file(folder.path(name)).unwrap();
+        }
+        assert!(!folder.names().iter().any(|name| name.contains("partial")));
+    }
+}
+
+#[test]
+fn outputs_that_cannot_be_written_are_refused() {
+    let folder = Folder::new("output-bad");
+    for writer in writers(&folder) {
+        let before = folder.names();
+        write(&writer, &folder.path("")).refused(&["directory"]);
+        write(&writer, &folder.path("no/such/folder/out")).refused(&["No such file"]);
+        write(&writer, "/proc/out").refused(&["/proc/out"]);
+        write(&writer, "").usage(&["--output"]);
+        write(&writer, &folder.path(&"n".repeat(256))).refused(&["too long"]);
+        write(&writer, &folder.path("r.ndjson/out")).refused(&["Not a directory"]);
+        write(&writer, "/dev/full").refused(&["/dev/full", "No space left"]);
+        assert_eq!(folder.names(), before);
+    }
+}
+
+#[test]
+fn a_name_left_by_a_killed_process_is_no_obstacle() {
+    let folder = Folder::new("output-left");
+    let writer = &writers(&folder)[0];
+    // Whatever number the process gets: a script tells it, and becomes the command.
+    let script = format!(
+        "cd {} && echo left > .hedgerow-$$-0.partial && exec {} {} out.hedge",
+        folder.path(""),
+        env!("CARGO_BIN_EXE_hedgerow"),
+        writer.join(" ")
+    );
+    let status = Command::new("sh")
+        .args(["-c", &script])
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success());
+    run(&["verify", &folder.path("out.hedge")]).done();
+}
+
+#[test]
+fn an_input_can_be_its_own_output() {
+    let folder = Folder::new("output-same");
+    let file = folder.file("x", REQUEST.repeat(5_000));
+    run(&["extract", &file, "-o", &file]).done();
+    assert_eq!(fs::read_to_string(&file).unwrap().lines().count(), 5_001);
+}
+
+/// Reads a little, closes the pipe, and returns the exit status and the complaints.
+fn head(args: &[&str]) -> (i32, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hedgerow"))
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    let _ = stdout.read(&mut [0; 10]);
+    drop(stdout);
+    let mut err = String::new();
+    child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut err)
+        .unwrap();
+    (child.wait().unwrap().code().expect("no signal"), err)
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let folder = Folder::new("output-pipe");
+    let requests = folder.file("r.ndjson", REQUEST.repeat(20_000));
+    let rows = folder.file(
+        "rows.csv",
+        format!("f0,f1,f2,f3\n{}", "1,2,3,4\n".repeat(50_000)),
+    );
+    let table = folder.table();
+    for args in [
+        &["extract", &requests][..],
+        &["extract", &requests, "--json"],
+        &["score", &table, &rows],
+        &["score", &table, &rows, "--json"],
+        &["inspect", "default"],
+        &["limits"],
+        &["--help"],
+    ] {
+        assert_eq!(head(args), (0, String::new()), "{args:?}");
+    }
+    // What failed still fails where nobody reads it.
+    let bad = folder.file("bad.hedge", "bad");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hedgerow"))
+        .args(["verify", &bad, "--json"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+}
+
+#[test]
+fn a_full_disk_behind_standard_output_is_a_failure() {
+    let folder = Folder::new("output-full");
+    let requests = folder.file("r.ndjson", REQUEST);
+    for args in [
+        &["limits"][..],
+        &["limits", "--json"],
+        &["extract", &requests],
+    ] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_hedgerow"))
+            .args(args)
+            .stdout(full)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        assert!(
+            String::from_utf8_lossy(&output.stderr).contains("No space left"),
+            "{args:?}"
+        );
+    }
+}

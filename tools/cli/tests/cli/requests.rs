@@ -1,0 +1,156 @@
+//! Requests: what is taken, and what is refused with its line.
+
+use super::common::*;
+use hedgerow::http::FEATURES;
+
+const REQUEST: &str = r#"{"method":"GET","scheme":"https","http":"1.1","path":"/","headers":[["Host","example.org"],["User-Agent","curl/8.5.0"],["Accept","*/*"]],"complete":true}"#;
+
+fn extract(input: impl AsRef<[u8]>) -> Outcome {
+    run_on(&["extract", "-"], input.as_ref())
+}
+
+#[test]
+fn extract_writes_one_row_a_request_in_order() {
+    let folder = Folder::new("extract");
+    let browser = REQUEST.replace("curl/8.5.0", "Mozilla/5.0 (X11; Linux x86_64)");
+    let file = folder.file("r.ndjson", format!("{REQUEST}\n{browser}\n{REQUEST}\n"));
+    let csv = extract(format!("{REQUEST}\n{browser}\n{REQUEST}\n")).done();
+    let lines: Vec<&str> = csv.lines().collect();
+    assert_eq!(lines.len(), 4);
+    let names: Vec<&str> = FEATURES.iter().map(|feature| feature.name).collect();
+    assert_eq!(lines[0], names.join(","));
+    assert_eq!(lines[1], lines[3]);
+    assert_ne!(lines[1], lines[2]);
+    let output = folder.path("rows.csv");
+    let said = run(&["extract", &file, "-o", &output]).done();
+    assert!(said.contains("3 rows"), "{said}");
+    assert_eq!(std::fs::read_to_string(&output).unwrap(), csv);
+    assert_eq!(run(&["extract", &file, "-o", "-"]).done(), csv);
+    let json = run(&["extract", &file, "-o", &output, "--json"]).json();
+    assert_eq!(json["rows"], 3);
+
+    let json = run(&["extract", &file, "--json"]).json();
+    assert_eq!(json["features"].as_array().unwrap().len(), names.len());
+    for (row, line) in json["rows"].as_array().unwrap().iter().zip(&lines[1..]) {
+        for (value, text) in row.as_array().unwrap().iter().zip(line.split(',')) {
+            assert_eq!(value.is_null(), text.is_empty());
+            assert!(value.is_null() || value.as_f64() == text.parse().ok());
+        }
+    }
+    let scored = scores(&run_on(&["score", "default", "-"], csv.as_bytes()).done());
+    assert_eq!(scored.len(), 3);
+    assert_eq!(scored[0], scored[2]);
+}
+
+#[test]
+fn what_is_null_or_absent_is_not_known() {
+    let nulls = r#"{"id":"x","label":null,"ts":null,"ip":null,"session":null,"method":null,"scheme":null,"http":null,"host":null,"path":null,"status":null,"bytes":null,"headers":[],"complete":null,"slice":null}"#;
+    assert_eq!(extract(nulls).done(), extract(r#"{"headers":[]}"#).done());
+    let log = r#"{"headers":[["User-Agent","x"]],"slice":"log","complete":false}"#;
+    let unsaid = [
+        log.replace("false", "null"),
+        log.replace(r#","complete":false"#, ""),
+    ];
+    for unsaid in unsaid {
+        assert_eq!(extract(unsaid).done(), extract(log).done());
+    }
+    assert_ne!(
+        extract(log).done(),
+        extract(log.replace("false", "true")).done()
+    );
+    for ip in ["", "999.1.1.1", "::1", "not an address"] {
+        extract(format!(r#"{{"headers":[],"ip":"{ip}"}}"#)).done();
+    }
+}
+
+#[test]
+fn requests_are_taken_in_every_honest_spelling() {
+    let want = extract(format!("{REQUEST}\n{REQUEST}\n")).done();
+    for input in [
+        format!("{REQUEST}\n{REQUEST}"),
+        format!("{REQUEST}\r\n{REQUEST}\r\n"),
+        format!("\u{feff}{REQUEST}\n{REQUEST}\n"),
+        format!("\n\n  {REQUEST}  \n\t\n{REQUEST}\n\n"),
+        format!(
+            "{REQUEST}\n{}\n",
+            REQUEST.replacen('{', r#"{"extra":{"a":[1,2,{}]},"#, 1)
+        ),
+    ] {
+        assert_eq!(extract(&input).done(), want, "{input}");
+    }
+    // What is not asked for is not looked at, however deep.
+    let (open, close) = ("[".repeat(100_000), "]".repeat(100_000));
+    extract(format!(r#"{{"headers":[],"x":{open}1{close}}}"#)).done();
+    // A header of a megabyte, and names and values that are strange and yet text.
+    let long = REQUEST.replace("*/*", &"a".repeat(1_000_000));
+    assert_eq!(extract(long).done().lines().count(), 2);
+    extract(r#"{"headers":[["",""],["\u0000","\ud83d\ude00"],["A","é"],["a","b"]]}"#).done();
+    let many = r#"["a","b"],"#.repeat(50_000);
+    extract(format!(r#"{{"headers":[{}["a","b"]]}}"#, many)).done();
+}
+
+#[test]
+fn malformed_requests_are_refused_with_their_line() {
+    let deep = format!("{{\"headers\":{}", "[".repeat(100_000));
+    for (bad, parts) in [
+        ("{}", &["missing field `headers`"][..]),
+        (r#"{"headers":null}"#, &["headers", "null"]),
+        (r#"{"headers":{}}"#, &["headers", "map"]),
+        (r#"{"headers":"a"}"#, &["headers", "string"]),
+        (r#"{"headers":[["a"]]}"#, &["headers[0]"]),
+        (r#"{"headers":[["a","b"],["a","b","c"]]}"#, &["headers[1]"]),
+        (r#"{"headers":[["a",null]]}"#, &["headers[0][1]", "null"]),
+        (r#"{"headers":[["a",1]]}"#, &["headers[0][1]"]),
+        (
+            r#"{"headers":[["a","\ud800"]]}"#,
+            &["headers[0][1]", "hex escape"],
+        ),
+        (r#"{"headers":[],"headers":[]}"#, &["duplicate field"]),
+        (r#"{"headers":[],"method":1}"#, &["method", "integer"]),
+        (
+            r#"{"headers":[],"complete":"yes"}"#,
+            &["complete", "boolean"],
+        ),
+        (r#"{"headers":[]"#, &["EOF"]),
+        (r#"{"headers":[]} {"headers":[]}"#, &["trailing"]),
+        (r#"{'headers':[]}"#, &["key must be a string"]),
+        ("[]", &["a JSON array"]),
+        (
+            r#"["GET","http","1.1","h","/",[["a","b"]],true,null,null,null]"#,
+            &["a JSON array"],
+        ),
+        ("null", &["JSON object"]),
+        ("host,path", &["JSON object"]),
+        (deep.as_str(), &["headers[0]"]),
+    ] {
+        let all = [parts, &["-:3"]].concat();
+        let folder = Folder::new("requests-bad");
+        let output = folder.file("rows.csv", "before");
+        let input = format!("{REQUEST}\n\n{bad}\n{REQUEST}\n");
+        run_on(&["extract", "-", "-o", &output], input.as_bytes()).refused(&all);
+        assert_eq!(folder.names(), ["rows.csv"]);
+        assert_eq!(std::fs::read_to_string(&output).unwrap(), "before");
+        let streamed = extract(&input);
+        assert_eq!(streamed.status, 1);
+        assert!(streamed.err.contains("-:3"), "{streamed:?}");
+        // One whole value in JSON, whatever was extracted before.
+        let json = run_on(&["extract", "-", "--json"], input.as_bytes());
+        assert_eq!((json.status, &json.json()["ok"]), (1, &false.into()));
+    }
+    for empty in ["", "\n", " \r\n\n", "\u{feff}"] {
+        extract(empty).refused(&["at least one request", "none"]);
+    }
+    let not_text = b"{\"headers\":[[\"a\",\"\xff\"]]}";
+    extract(not_text).refused(&["-:1"]);
+    extract(b"\xff\xfe{\x00").refused(&["-:1", "no JSON"]);
+    extract(b"\x1f\x8b\x08\x00").refused(&["-:1", "no JSON"]);
+    run(&["extract", "/dev/null"]).refused(&["/dev/null", "none"]);
+    run(&["extract", "no.ndjson"]).refused(&["no.ndjson", "No such file"]);
+    run(&["extract", "/"]).refused(&["a directory"]);
+}
+
+#[test]
+fn a_line_without_end_is_refused_at_the_bound() {
+    let endless = vec![b'{'; (16 << 20) + 10];
+    extract(&endless).refused(&["-:1", "at most 16777216 bytes"]);
+}
