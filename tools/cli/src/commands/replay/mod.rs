@@ -20,7 +20,7 @@ use signal_hook::flag;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 use worker::{Counters, How, Job, Outcome};
 
@@ -108,37 +108,25 @@ pub fn run(args: &Args, json: bool) -> Result<Report, Failure> {
         expected: publisher.expected(&views)?,
     };
 
-    let stop = AtomicBool::new(false);
-    let counters: Vec<Counters> = cores.iter().map(|_| Counters::default()).collect();
-    let started = Instant::now();
     let pool = match args.mode {
         Mode::Inline => None,
         Mode::Pool => Some(start_pool(&engine, &cores)?),
     };
+    let hows: Vec<How> = cores
+        .iter()
+        .map(|core| how(&engine, pool.as_ref(), *core))
+        .collect::<Result<_, _>>()?;
+    let stop = AtomicBool::new(false);
+    let counters: Vec<Counters> = cores.iter().map(|_| Counters::default()).collect();
+    let started = Instant::now();
     let outcomes = thread::scope(|scope| {
-        let mut workers = Vec::new();
-        for (core, counters) in cores.iter().zip(&counters) {
-            // Where one cannot start, the others must not work on: the scope waits for them.
-            let how = how(&engine, pool.as_ref(), *core);
-            let how = how.inspect_err(|_| stop.store(true, Ordering::Relaxed))?;
-            let (job, stop) = (&job, &stop);
-            let work = move || worker::run(job, how, counters, stop);
-            let name = format!("score-{}", core.id);
-            let spawned = thread::Builder::new().name(name).spawn_scoped(scope, work);
-            workers.push(spawned.map_err(|error| {
-                stop.store(true, Ordering::Relaxed);
-                Failure::new("replay", "worker", "a thread a core", error)
-            })?);
-        }
-        control(
-            args,
-            &engine,
-            &mut publisher,
-            &counters,
+        let workers = start_workers(scope, &job, hows, &counters, &stop)?;
+        let show = Show {
+            counters: &counters,
             started,
-            &interrupted,
             json,
-        );
+        };
+        control(args, &engine, &mut publisher, &show, &interrupted);
         // Relaxed: the threads are joined.
         stop.store(true, Ordering::Relaxed);
         let ended = workers.into_iter().map(|worker| worker.join().ok());
@@ -159,6 +147,27 @@ pub fn run(args: &Args, json: bool) -> Result<Report, Failure> {
         },
     };
     Ok(run.report())
+}
+
+/// Starts a thread for each way to get verdicts. Where one cannot start, none works on.
+fn start_workers<'scope, 'env>(
+    scope: &'scope Scope<'scope, 'env>,
+    job: &'env Job<'_>,
+    hows: Vec<How>,
+    counters: &'env [Counters],
+    stop: &'env AtomicBool,
+) -> Result<Vec<ScopedJoinHandle<'scope, Option<Outcome>>>, Failure> {
+    let start = |(how, counters): (How, &'env Counters)| {
+        let work = move || worker::run(job, how, counters, stop);
+        let spawned = thread::Builder::new()
+            .name("replay".into())
+            .spawn_scoped(scope, work);
+        spawned.map_err(|error| {
+            stop.store(true, Ordering::Relaxed);
+            Failure::new("replay", "worker", "a thread a core", error)
+        })
+    };
+    hows.into_iter().zip(counters).map(start).collect()
 }
 
 fn start_pool(engine: &Engine, cores: &[CoreId]) -> Result<Pool, Failure> {
@@ -198,16 +207,26 @@ fn interruption() -> Result<Arc<AtomicBool>, Failure> {
     Ok(raised)
 }
 
+/// What the live view needs.
+struct Show<'a> {
+    counters: &'a [Counters],
+    started: Instant,
+    json: bool,
+}
+
 /// Publishes a table every so often, and shows how it goes, until the time is over.
 fn control(
     args: &Args,
     engine: &Engine,
     publisher: &mut Publisher,
-    counters: &[Counters],
-    started: Instant,
+    show: &Show<'_>,
     interrupted: &AtomicBool,
-    json: bool,
 ) {
+    let Show {
+        counters,
+        started,
+        json,
+    } = *show;
     let time = Duration::from_secs_f64(args.seconds);
     let pause = Duration::from_secs_f64(args.every / 1000.0);
     // Not for a moment only.
