@@ -2,13 +2,16 @@
 
 use crate::epoch::{NoSlot, Reader, RetiredFull, Swap};
 use crate::error::OpenError;
-use crate::limits::READERS_MAX;
+use crate::limits::{BATCH_ROWS_MAX, READERS_MAX};
 use crate::row::Row;
 use crate::schema::Schema;
 use crate::score::{Bound, NotScored, Reason, Scored, Verdict};
-use crate::sync::Arc;
-use crate::table::Table;
+use crate::stats::{ScorerSnapshot, ScorerStats};
+use crate::table::{Table, Usage};
+use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// A table and the generation it was published as.
 #[derive(Debug)]
@@ -20,8 +23,47 @@ struct Live {
 /// Publishes tables to any number of [`Scorer`]s. Cheap to clone and to share.
 #[derive(Debug, Clone)]
 pub struct Engine {
-    schema: Arc<Schema>,
-    swap: Arc<Swap<Live>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    schema: Schema,
+    swap: crate::sync::Arc<Swap<Live>>,
+    /// Between control threads, and those that make or drop a scorer.
+    control: Mutex<Control>,
+}
+
+/// What the control plane remembers.
+#[derive(Debug, Default)]
+struct Control {
+    generation: u64,
+    content_id: String,
+    usage: Vec<Usage>,
+    refusals: BTreeMap<u16, (&'static str, u64)>,
+    scorers: Vec<Arc<ScorerStats>>,
+    /// What scorers counted that are gone.
+    gone: ScorerSnapshot,
+}
+
+/// The state of an engine at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineStats {
+    /// The generation that is live; 0 where none was published.
+    pub generation: u64,
+    /// The content hash of the live table, in hexadecimal.
+    pub content_id: String,
+    /// How much of each capacity the live table uses.
+    pub headroom: Vec<Usage>,
+    /// Refused tables: by code, its name and how many.
+    pub refusals: BTreeMap<u16, (&'static str, u64)>,
+    /// Scorers that are alive, of [`READERS_MAX`].
+    pub scorers: usize,
+    /// Replaced tables that were not reclaimed yet, of
+    /// [`RETIRED_MAX`](crate::limits::RETIRED_MAX): above 1 for long, a reader stays inside.
+    pub retired: usize,
+    /// What all scorers counted, those that are gone included.
+    pub rows: ScorerSnapshot,
 }
 
 /// Why a table was not published. The running table stays.
@@ -40,8 +82,7 @@ impl fmt::Display for PublishError {
             PublishError::Refused(refused) => refused.fmt(f),
             PublishError::RetiredFull(full) => write!(
                 f,
-                "expected at most {} retired tables to wait for readers, got more: a reader stays \
-                 inside a guard",
+                "expected fewer than {} retired tables to wait for readers: a reader stays inside",
                 full.max
             ),
         }
@@ -60,15 +101,28 @@ impl Engine {
     /// An engine without a table, for a host that fills this schema. Verdicts are
     /// `NotScored(NoTable)` until one is published.
     pub fn new(schema: Schema) -> Engine {
+        let (swap, control) = (Swap::new(READERS_MAX), Mutex::default());
         Engine {
-            schema: Arc::new(schema),
-            swap: Swap::new(READERS_MAX),
+            shared: Arc::new(Shared {
+                schema,
+                swap,
+                control,
+            }),
         }
     }
 
     /// The schema that tables are bound to.
     pub fn schema(&self) -> &Schema {
-        &self.schema
+        &self.shared.schema
+    }
+
+    /// Opens a table file and publishes it. Returns its generation.
+    ///
+    /// # Errors
+    /// As [`Table::open`] and [`publish`](Engine::publish). The running table stays.
+    pub fn publish_file(&self, path: impl AsRef<Path>) -> Result<u64, PublishError> {
+        let opened = Table::open(path).map_err(PublishError::Refused);
+        self.counted(opened.and_then(|table| self.try_publish(table, None)))
     }
 
     /// Binds a table, has the kernel reproduce its golden rows, and makes it live. Returns its
@@ -78,7 +132,7 @@ impl Engine {
     /// Where the table does not fit the schema, fails a golden row, or where the list of retired
     /// tables is full. The running table stays.
     pub fn publish(&self, table: Table) -> Result<u64, PublishError> {
-        self.publish_on(table, None)
+        self.counted(self.try_publish(table, None))
     }
 
     /// As [`publish`](Engine::publish), on the kernel of a name: for tests, measurements and
@@ -86,15 +140,41 @@ impl Engine {
     ///
     /// # Errors
     /// As `publish`, and where the kernel does not exist, cannot run here, or not on this table.
-    pub fn publish_on(&self, table: Table, kernel: Option<&str>) -> Result<u64, PublishError> {
-        let bound = Bound::new(table, &self.schema, kernel)?;
+    pub fn publish_on(&self, table: Table, kernel: &str) -> Result<u64, PublishError> {
+        self.counted(self.try_publish(table, Some(kernel)))
+    }
+
+    fn try_publish(&self, table: Table, kernel: Option<&str>) -> Result<u64, PublishError> {
+        let bound = Bound::new(table, self.schema(), kernel)?;
+        let (usage, content_id) = (bound.table().usage(), bound.table().content_id());
+        // Held over the publish, so that two publishers' notes come in the order of generations.
+        let mut control = self.control();
         let live = |generation| Box::new(Live { bound, generation });
-        self.swap.publish(live).map_err(PublishError::RetiredFull)
+        let generation = self
+            .shared
+            .swap
+            .publish(live)
+            .map_err(PublishError::RetiredFull)?;
+        (control.generation, control.usage) = (generation, usage);
+        control.content_id = content_id;
+        Ok(generation)
+    }
+
+    fn counted(&self, published: Result<u64, PublishError>) -> Result<u64, PublishError> {
+        if let Err(PublishError::Refused(refused)) = &published {
+            let mut control = self.control();
+            let entry = control
+                .refusals
+                .entry(refused.code())
+                .or_insert((refused.name(), 0));
+            entry.1 = entry.1.saturating_add(1);
+        }
+        published
     }
 
     /// Drops the retired tables that no scorer can see; returns how many still wait.
     pub fn reclaim(&self) -> usize {
-        self.swap.reclaim()
+        self.shared.swap.reclaim()
     }
 
     /// A scorer for one thread.
@@ -102,34 +182,135 @@ impl Engine {
     /// # Errors
     /// Where all slots are taken.
     pub fn scorer(&self) -> Result<Scorer, NoSlot> {
+        let reader = self.shared.swap.reader()?;
+        let stats = Arc::new(ScorerStats::default());
+        self.control().scorers.push(stats.clone());
         Ok(Scorer {
-            reader: self.swap.reader()?,
+            reader,
+            stats,
+            shared: self.shared.clone(),
         })
+    }
+
+    /// The state of the engine now. Scoring threads do not notice.
+    pub fn stats(&self) -> EngineStats {
+        let control = self.control();
+        let mut rows = control.gone.clone();
+        for scorer in &control.scorers {
+            scorer.add_to(&mut rows);
+        }
+        EngineStats {
+            generation: control.generation,
+            content_id: control.content_id.clone(),
+            headroom: control.usage.clone(),
+            refusals: control.refusals.clone(),
+            scorers: control.scorers.len(),
+            retired: self.shared.swap.retired(),
+            rows,
+        }
+    }
+
+    fn control(&self) -> MutexGuard<'_, Control> {
+        self.shared.control()
+    }
+}
+
+impl Shared {
+    fn control(&self) -> MutexGuard<'_, Control> {
+        // Every change is a single assignment or push: a thread that panicked left it whole.
+        self.control
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
 /// Scores rows on one thread against whatever table is live.
+///
+/// It may move to another thread; two threads cannot share it:
+///
+/// ```compile_fail,E0277
+/// fn shared<T: Sync>() {}
+/// shared::<hedgerow::Scorer>();
+/// ```
 #[derive(Debug)]
 pub struct Scorer {
     reader: Reader<Live>,
+    stats: Arc<ScorerStats>,
+    shared: Arc<Shared>,
 }
 
 impl Scorer {
     /// The verdict on a row, laid out by the engine's schema.
     #[inline]
     pub fn score(&mut self, row: &Row) -> Verdict {
-        let Some(live) = self.reader.enter() else {
-            let reason = Reason::NoTable;
-            return Verdict::NotScored(NotScored {
-                reason,
-                generation: 0,
-            });
+        let verdict = match self.reader.enter() {
+            Some(live) => live.verdict(live.bound.margin(row)),
+            None => NO_TABLE,
         };
-        let margin = live.bound.margin(row);
+        self.stats.count(&verdict);
+        verdict
+    }
+
+    /// The verdicts on rows, in their order; as many as the shorter of the two. Each 64 rows see
+    /// one generation. Returns how many verdicts were given.
+    #[inline]
+    pub fn score_batch(&mut self, rows: &[Row], verdicts: &mut [Verdict]) -> usize {
+        let count = rows.len().min(verdicts.len());
+        let verdicts = verdicts.get_mut(..count).unwrap_or_default();
+        let batches = rows
+            .chunks(BATCH_ROWS_MAX)
+            .zip(verdicts.chunks_mut(BATCH_ROWS_MAX));
+        for (rows, verdicts) in batches {
+            match self.reader.enter() {
+                Some(live) => live.verdicts(rows, verdicts),
+                None => verdicts.fill(NO_TABLE),
+            }
+            verdicts
+                .iter()
+                .for_each(|verdict| self.stats.count(verdict));
+        }
+        count
+    }
+
+    /// What this scorer counts. The host may record latencies here: the clock is not read by
+    /// [`score`](Scorer::score).
+    #[inline]
+    pub fn stats(&self) -> &ScorerStats {
+        &self.stats
+    }
+}
+
+const NO_TABLE: Verdict = Verdict::NotScored(NotScored {
+    reason: Reason::NoTable,
+    generation: 0,
+});
+
+impl Live {
+    #[inline]
+    fn verdict(&self, margin: i64) -> Verdict {
         Verdict::Scored(Scored {
-            score: live.bound.score(margin),
-            margin: live.bound.table().margin_f64(margin),
-            generation: live.generation,
+            score: self.bound.score(margin),
+            margin: self.bound.table().margin_f64(margin),
+            generation: self.generation,
         })
+    }
+
+    /// At most [`BATCH_ROWS_MAX`] rows.
+    fn verdicts(&self, rows: &[Row], verdicts: &mut [Verdict]) {
+        let mut margins = [0; BATCH_ROWS_MAX];
+        self.bound.margins(rows, &mut margins);
+        for (verdict, margin) in verdicts.iter_mut().zip(margins) {
+            *verdict = self.verdict(margin);
+        }
+    }
+}
+
+impl Drop for Scorer {
+    fn drop(&mut self) {
+        let mut control = self.shared.control();
+        self.stats.add_to(&mut control.gone);
+        control
+            .scorers
+            .retain(|stats| !Arc::ptr_eq(stats, &self.stats));
     }
 }

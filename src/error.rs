@@ -25,7 +25,10 @@ impl Detail {
 }
 
 macro_rules! refusals {
-    ($($(#[doc = $doc:literal])+ $variant:ident = $code:literal, $name:literal, $message:literal;)+) => {
+    ($(
+        $(#[doc = $doc:literal])+
+        $variant:ident = $code:literal, $name:literal, $message:literal;
+    )+) => {
         /// Why a table was refused.
         ///
         /// The code's hundreds tell the step of admission: 1 size and seal, 2 format and hash,
@@ -132,8 +135,8 @@ refusals! {
     TooDeep = 319, "too-deep", "a tree is too deep";
     /// A padding record is not as prescribed.
     Padding = 320, "padding", "a padding record is malformed";
-    /// The trees' places in the source are not each place once.
-    TreeOrder = 321, "tree-order", "the trees' source positions are malformed";
+    /// The trees do not stand deepest first, or do not take each place of the source once.
+    TreeOrder = 321, "tree-order", "the trees' order or source positions are malformed";
     /// The margin's binary point is out of range.
     MarginShift = 322, "margin-shift", "the binary point of margins is out of range";
     /// An attainable margin is out of range, or is not what the header says.

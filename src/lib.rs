@@ -18,13 +18,16 @@ pub mod epoch;
 pub mod error;
 pub mod http;
 pub mod limits;
+pub mod manual;
 pub mod row;
 pub mod schema;
 pub mod score;
+pub mod stats;
 mod sync;
 pub mod table;
+pub mod worker;
 
-pub use engine::{Engine, PublishError, Scorer};
+pub use engine::{Engine, EngineStats, PublishError, Scorer};
 pub use error::OpenError;
 pub use row::Row;
 pub use schema::{Feature, FeatureKind, Schema, SchemaError};

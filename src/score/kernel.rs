@@ -25,6 +25,26 @@ impl Kernel {
     pub fn supports(&self, table: &Table) -> bool {
         (self.supports)(table)
     }
+
+    /// A row's margin on this kernel, whatever kernel the table is bound to; none where this one
+    /// cannot run. For the proofs, which need each kernel by itself.
+    #[doc(hidden)]
+    #[inline]
+    pub fn margin(&self, bound: &Bound, row: &Row) -> Option<i64> {
+        let runs = self.available() && self.supports(bound.table());
+        runs.then(|| (self.margin)(bound, row))
+    }
+
+    /// As [`margin`](Kernel::margin), of rows; false where this kernel cannot run.
+    #[doc(hidden)]
+    #[inline]
+    pub fn margins(&self, bound: &Bound, rows: &[Row], margins: &mut [i64]) -> bool {
+        let runs = self.available() && self.supports(bound.table());
+        if runs {
+            (self.margins)(bound, rows, margins);
+        }
+        runs
+    }
 }
 
 impl std::fmt::Debug for Kernel {

@@ -64,17 +64,23 @@ pub struct NotScored {
 #[non_exhaustive]
 pub enum Reason {
     /// No table has been published yet.
-    NoTable,
+    NoTable = 0,
+    /// The worker's ring is full, or the call is still busy with a request that was given up.
+    Overloaded = 1,
+    /// The worker is shutting down or gone.
+    Closed = 2,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: &'static [Reason] = &[Reason::NoTable];
+    pub const ALL: &'static [Reason] = &[Reason::NoTable, Reason::Overloaded, Reason::Closed];
 
     /// The reason's name in reports and metrics.
     pub fn name(self) -> &'static str {
         match self {
             Reason::NoTable => "no-table",
+            Reason::Overloaded => "overloaded",
+            Reason::Closed => "closed",
         }
     }
 }

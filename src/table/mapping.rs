@@ -6,6 +6,7 @@ use memmap2::Mmap;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// Bytes that cannot change any more, aligned to a page, and present in memory.
@@ -28,14 +29,18 @@ impl Sealed {
         let io = |error: io::Error| OpenError::Io(Detail::new(&at, "a readable file", error));
         // Asked before opening: to open a pipe would wait for its writer.
         if !std::fs::metadata(path).map_err(io)?.is_file() {
-            return Err(OpenError::Io(Detail::new(
-                &at,
-                "a regular file",
-                "something else",
-            )));
+            return Err(not_a_file(&at));
         }
-        let file = File::open(path).map_err(io)?;
+        // Asked again after opening, and opened without waiting: between the two questions the
+        // path may have become a pipe.
+        let nonblock = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+        let mut options = File::options();
+        let file = options.read(true).custom_flags(nonblock).open(path);
+        let file = file.map_err(io)?;
         let meta = file.metadata().map_err(io)?;
+        if !meta.is_file() {
+            return Err(not_a_file(&at));
+        }
         check_bytes(&at, meta.len())?;
         // One byte more than expected, so that a file which grows meanwhile is noticed.
         Sealed::copy(&at, file.take(meta.len().saturating_add(1)), meta.len())
@@ -70,7 +75,7 @@ impl Sealed {
             .map_err(io::Error::from)
             .map_err(seal)?
             .into();
-        let copied = copy_all(&mut from, &mut memory).map_err(|failed| match failed {
+        let copied = copy_all(&mut from, &mut memory, len).map_err(|failed| match failed {
             CopyError::Read(error) => OpenError::Io(Detail::new(at, "a readable file", error)),
             CopyError::Write(error) => seal(error),
         })?;
@@ -97,13 +102,20 @@ impl Sealed {
     }
 }
 
+fn not_a_file(at: &str) -> OpenError {
+    OpenError::Io(Detail::new(at, "a regular file", "something else"))
+}
+
 enum CopyError {
     Read(io::Error),
     Write(io::Error),
 }
 
-fn copy_all(from: &mut impl Read, to: &mut impl Write) -> Result<u64, CopyError> {
-    let mut chunk = vec![0u8; 256 * 1024];
+/// Bytes that are copied at a time, at most.
+const CHUNK_BYTES_MAX: u64 = 256 * 1024;
+
+fn copy_all(from: &mut impl Read, to: &mut impl Write, len: u64) -> Result<u64, CopyError> {
+    let mut chunk = vec![0u8; len.clamp(1, CHUNK_BYTES_MAX) as usize];
     let mut copied = 0u64;
     loop {
         let read = match from.read(&mut chunk) {

@@ -117,8 +117,6 @@ def agent_says_human(request):
 
 def quality(human, scores):
     """AUC, and the share of bots below the score that costs 1 % of the humans."""
-    if human.all() or not human.any():
-        return None
     threshold = np.quantile(scores[human], 0.01, method="lower")
     return {
         "auc": round(float(roc_auc_score(human, scores)), 4),
@@ -126,6 +124,15 @@ def quality(human, scores):
         "humans": int(human.sum()),
         "bots": int((~human).sum()),
     }
+
+
+def judge(model, requests, rows):
+    """How well a model tells these requests apart, and how well the agent pattern does."""
+    human = np.array([r["label"] == "human" for r in requests])
+    result = quality(human, margins(model, rows))
+    says_human = np.array([agent_says_human(r) for r in requests])
+    result["agent_pattern"] = against_pattern(human, says_human)
+    return result
 
 
 def leave_one_source_out(rows, requests):
@@ -147,14 +154,8 @@ def leave_one_source_out(rows, requests):
         for kind in ("full", "ua"):
             judged = held & original & np.array([r["slice"] == kind for r in requests])
             chosen = [r for r, j in zip(requests, judged) if j]
-            if not chosen:
-                continue
-            human = np.array([r["label"] == "human" for r in chosen])
-            ours = quality(human, margins(model, rows[judged]))
-            if ours:
-                agents = np.array([agent_says_human(r) for r in chosen])
-                ours["agent_pattern"] = against_pattern(human, agents)
-                results[f"{source} ({kind})"] = ours
+            if {r["label"] for r in chosen} == {"bot", "human"}:
+                results[f"{source} ({kind})"] = judge(model, chosen, rows[judged])
     return results
 
 
@@ -187,10 +188,10 @@ def main():
 
     judged = read(args.judge)
     _, judged_rows = extract(args.hedgerow, judged)
-    human = np.array([r["label"] == "human" for r in judged])
-    own = quality(human, margins(model, judged_rows))
-    own["agent_pattern"] = against_pattern(human, np.array([agent_says_human(r) for r in judged]))
-    report["own_recordings"] = own
+    plain = np.array([not r["hard"] for r in judged])
+    report["own_recordings"] = judge(model, judged, judged_rows)
+    without_hard = [r for r in judged if not r["hard"]]
+    report["own_recordings_without_hard"] = judge(model, without_hard, judged_rows[plain])
 
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)

@@ -30,7 +30,8 @@ type Check<T> = Result<T, OpenError>;
 /// - **T6** the largest leaf index that an oblivious tree's levels can form, added to its first
 ///   leaf, lies within the leaf section;
 /// - **T7** every node's child, and the node next to it, lie within its tree; a leaf's child is
-///   itself; every tree's nodes lie within the node section;
+///   itself; every tree's nodes lie within the node section; no tree is deeper than it says, or
+///   than the one before it;
 /// - **T8** no sum of bias and one leaf a tree exceeds `MARGIN_MAX` in magnitude.
 #[derive(Debug, Clone)]
 pub struct Validated {

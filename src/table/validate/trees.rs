@@ -108,31 +108,19 @@ pub(super) fn check_oblivious(
     let places: &[u32] = parts.records(Section::Sources)?;
     let trees = parts.header.oblivious_trees as usize;
     let (mut level_start, mut leaf_start) = (0usize, 0usize);
+    let mut before = OBLIVIOUS_DEPTH_MAX;
     let slots = starts.chunks(BLOCK_TREES).zip(places.chunks(BLOCK_TREES));
     for (index, (block, (starts, places))) in blocks.iter().zip(slots).enumerate() {
-        exactly(
-            &format!("blocks[{index}].start"),
-            level_start,
-            block.start as usize,
-        )?;
-        at_most(
-            &format!("blocks[{index}].levels"),
-            OBLIVIOUS_DEPTH_MAX,
-            block.levels as usize,
-        )?;
-        let level_end = level_start.saturating_add(block.levels as usize);
-        let Some(levels) = levels.get(level_start..level_end) else {
-            return Err(OpenError::CountMismatch(Detail::new(
-                "levels",
-                level_end,
-                levels.len(),
-            )));
-        };
-        level_start = level_end;
+        let levels = block_levels(index, block, levels, &mut level_start)?;
         for (slot, (start, source)) in starts.iter().zip(places).enumerate() {
             let tree = index.saturating_mul(BLOCK_TREES).saturating_add(slot);
             let depth = check_tree_levels(levels, slot, tree, lanes)?;
             let at = |field: &str| format!("{field}[{tree}]");
+            if slot == 0 {
+                exactly(&format!("blocks[{index}].levels"), depth, levels.len())?;
+            }
+            check_order(|| format!("depth of oblivious tree {tree}"), before, depth)?;
+            before = depth;
             if *start as usize != leaf_start {
                 return Err(OpenError::LeafIndex(Detail::new(
                     at("leaf_starts"),
@@ -166,6 +154,41 @@ pub(super) fn check_oblivious(
     exactly("leaves", leaf_start.saturating_add(padded), leaves.len())
 }
 
+/// Returns the levels of one block, and moves `start` behind them.
+fn block_levels<'a>(
+    index: usize,
+    block: &BlockRecord,
+    levels: &'a [LevelRecord],
+    start: &mut usize,
+) -> Check<&'a [LevelRecord]> {
+    let (own, count) = (block.start as usize, block.levels as usize);
+    exactly(&format!("blocks[{index}].start"), *start, own)?;
+    at_most(
+        &format!("blocks[{index}].levels"),
+        OBLIVIOUS_DEPTH_MAX,
+        count,
+    )?;
+    let end = start.saturating_add(count);
+    let Some(own) = levels.get(*start..end) else {
+        return Err(OpenError::CountMismatch(Detail::new(
+            "levels",
+            end,
+            levels.len(),
+        )));
+    };
+    *start = end;
+    Ok(own)
+}
+
+/// Trees of one form stand deepest first: kernels walk neighbours as deep as the first of them.
+fn check_order(at: impl Fn() -> String, before: usize, depth: usize) -> Check<()> {
+    if depth > before {
+        let most = format!("at most {before}, as the tree before it");
+        return Err(OpenError::TreeOrder(Detail::new(at(), most, depth)));
+    }
+    Ok(())
+}
+
 /// Returns the depth of an oblivious tree: levels in use come first, padding after them.
 fn check_tree_levels(
     levels: &[LevelRecord],
@@ -196,8 +219,9 @@ pub(super) fn check_trees(
 ) -> Check<()> {
     let trees: &[TreeRecord] = parts.records(Section::Trees)?;
     let nodes: &[NodeRecord] = parts.records(Section::Nodes)?;
-    let mut depths = Vec::with_capacity(TREE_NODES_MAX);
+    let mut depths = Vec::with_capacity(nodes.len().min(TREE_NODES_MAX));
     let mut start = 0usize;
+    let mut before = TREE_DEPTH_MAX;
     for (index, tree) in trees.iter().enumerate() {
         let at = |field: &str| format!("trees[{index}].{field}");
         exactly(&at("start"), start, tree.start as usize)?;
@@ -220,6 +244,8 @@ pub(super) fn check_trees(
                 tree.depth,
             )));
         }
+        check_order(|| at("depth"), before, depth)?;
+        before = depth;
         margins.add(
             own.iter()
                 .filter(|node| node.threshold == NEVER)

@@ -95,8 +95,8 @@ fn constructs_that_are_not_carried_over() {
 }
 
 #[test]
-fn numbers_out_of_range() {
-    use Problem::{Capacity, Malformed, Shape, Value};
+fn split_numbers_out_of_range() {
+    use Problem::{Shape, Value};
     let border = format!("{SPLIT}/border");
     let border_at = format!("{SPLIT_AT}.border");
     for (number, got) in [
@@ -138,6 +138,11 @@ fn numbers_out_of_range() {
         json!(18446744073709551616.0),
         (Shape, &at, "u64", "floating"),
     );
+}
+
+#[test]
+fn numbers_out_of_range() {
+    use Problem::{Capacity, Malformed, Value};
     let listed = format!("{FLOAT}/borders/0");
     let at = "features_info.float_features[0].borders[0]";
     check(

@@ -131,7 +131,7 @@ fn row_ns(args: &Args, kernel: &str, rows: &[Row]) -> Result<(f64, u64), Failure
         .map_err(|error| crate::failure::schema(&args.table, &error))?;
     let engine = Engine::new(schema);
     engine
-        .publish_on(table, Some(kernel))
+        .publish_on(table, kernel)
         .map_err(|error| crate::failure::unpublished(&args.table, error))?;
     let mut scorer = engine
         .scorer()

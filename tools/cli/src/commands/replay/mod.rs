@@ -10,6 +10,8 @@ use crate::Report;
 use crate::failure::Failure;
 use crate::{requests, tables};
 use core_affinity::CoreId;
+use hedgerow::limits::BATCH_ROWS_MAX;
+use hedgerow::worker::{Pool, PoolOptions};
 use hedgerow::{Engine, Schema};
 use indicatif::{ProgressBar, ProgressStyle};
 use publisher::{Published, Publisher};
@@ -20,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
-use worker::{Counters, Job, Outcome};
+use worker::{Counters, How, Job, Outcome};
 
 /// The bundled recordings.
 const REQUESTS: &[u8] = include_bytes!("../../../../../data/requests.ndjson");
@@ -52,6 +54,10 @@ pub struct Args {
     /// Cores to work on, by number, as in 0,2; else all
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     cores: Vec<usize>,
+    /// Who scores: `inline` the threads that extract, as in a proxy with a thread a core, or `pool`
+    /// a pool of workers behind rings, fed by as many threads
+    #[arg(long, value_enum, default_value = "inline")]
+    mode: Mode,
     /// Time between two tables, good or bad, in milliseconds
     #[arg(
         long,
@@ -60,6 +66,12 @@ pub struct Args {
         allow_negative_numbers = true
     )]
     every: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Mode {
+    Inline,
+    Pool,
 }
 
 /// Replays.
@@ -99,21 +111,18 @@ pub fn run(args: &Args, json: bool) -> Result<Report, Failure> {
     let stop = AtomicBool::new(false);
     let counters: Vec<Counters> = cores.iter().map(|_| Counters::default()).collect();
     let started = Instant::now();
+    let pool = match args.mode {
+        Mode::Inline => None,
+        Mode::Pool => Some(start_pool(&engine, &cores)?),
+    };
     let outcomes = thread::scope(|scope| {
         let mut workers = Vec::new();
         for (core, counters) in cores.iter().zip(&counters) {
-            let scorer = engine.scorer().map_err(|full| {
-                // Else the scope would wait forever for the workers that have started.
-                stop.store(true, Ordering::Relaxed);
-                Failure::new(
-                    "replay",
-                    "scorers",
-                    "a free slot a core",
-                    format!("{} slots", full.max),
-                )
-            })?;
+            // Where one cannot start, the others must not work on: the scope waits for them.
+            let how = how(&engine, pool.as_ref(), *core);
+            let how = how.inspect_err(|_| stop.store(true, Ordering::Relaxed))?;
             let (job, stop) = (&job, &stop);
-            let work = move || worker::run(job, scorer, *core, counters, stop);
+            let work = move || worker::run(job, how, counters, stop);
             let name = format!("score-{}", core.id);
             let spawned = thread::Builder::new().name(name).spawn_scoped(scope, work);
             workers.push(spawned.map_err(|error| {
@@ -132,12 +141,8 @@ pub fn run(args: &Args, json: bool) -> Result<Report, Failure> {
         );
         // Relaxed: the threads are joined.
         stop.store(true, Ordering::Relaxed);
-        Ok::<_, Failure>(
-            workers
-                .into_iter()
-                .map(|worker| worker.join().ok())
-                .collect::<Vec<_>>(),
-        )
+        let ended = workers.into_iter().map(|worker| worker.join().ok());
+        Ok::<Vec<_>, Failure>(ended.collect())
     })?;
     let elapsed = started.elapsed();
     let outcomes: Vec<Outcome> = outcomes.into_iter().flatten().flatten().collect();
@@ -148,9 +153,35 @@ pub fn run(args: &Args, json: bool) -> Result<Report, Failure> {
         counters: &counters,
         outcomes: &outcomes,
         published: &publisher.published,
-        retired: engine.reclaim(),
+        stats: {
+            engine.reclaim();
+            engine.stats()
+        },
     };
     Ok(run.report())
+}
+
+fn start_pool(engine: &Engine, cores: &[CoreId]) -> Result<Pool, Failure> {
+    let cores = cores.iter().map(|core| core.id).collect();
+    let options = PoolOptions {
+        cores,
+        ..PoolOptions::default()
+    };
+    let refused = |error| Failure::new("replay", "pool", "a worker a core", error);
+    Pool::start(engine, &options).map_err(refused)
+}
+
+/// How one thread gets its verdicts.
+fn how(engine: &Engine, pool: Option<&Pool>, core: CoreId) -> Result<How, Failure> {
+    let Some(pool) = pool else {
+        let scorer = engine.scorer().map_err(|full| {
+            let got = format!("{} slots", full.max);
+            Failure::new("replay", "scorers", "a free slot a core", got)
+        })?;
+        return Ok(How::Inline(scorer, core));
+    };
+    let calls = std::iter::repeat_with(|| pool.call()).take(BATCH_ROWS_MAX);
+    Ok(How::Calls(calls.flatten().collect()))
 }
 
 /// How soon an interruption is seen.
@@ -218,8 +249,7 @@ fn progress(counters: &[Counters], published: &Published, elapsed: Duration) -> 
     let rate = done as f64 / elapsed.as_secs_f64().max(1e-9) / 1e3;
     format!(
         "{done} requests, {rate:.0}k/s, generation {}, {} tables refused",
-        published.generation,
-        published.refused()
+        published.generation, published.refused
     )
 }
 

@@ -25,8 +25,8 @@ pub struct Publisher {
 pub struct Published {
     /// The generation that is live.
     pub generation: u64,
-    /// How often each kind of refusal came: by code, its name and count.
-    pub refusals: BTreeMap<u16, (&'static str, u64)>,
+    /// Tables that were refused.
+    pub refused: u64,
     /// How often each fault was tried.
     pub tried: BTreeMap<&'static str, u64>,
     /// Good tables that had to wait, because as many retired ones as there may be were still seen
@@ -40,11 +40,6 @@ pub struct Published {
 const SURPRISES_MAX: usize = 20;
 
 impl Published {
-    /// Refused tables.
-    pub fn refused(&self) -> u64 {
-        self.refusals.values().map(|(_, count)| count).sum()
-    }
-
     fn surprise(&mut self, surprise: String) {
         if self.surprises.len() < SURPRISES_MAX {
             self.surprises.push(surprise);
@@ -102,7 +97,7 @@ impl Publisher {
         }
         let (fault, path) = &self.bad[self.turn / 2 % self.bad.len()];
         *self.published.tried.entry(fault.name).or_default() += 1;
-        let refused = match open_and_publish(engine, path) {
+        let refused = match engine.publish_file(path) {
             Err(PublishError::Refused(refused)) => refused,
             Err(other) => return self.published.surprise(other.to_string()),
             Ok(generation) => {
@@ -115,18 +110,13 @@ impl Publisher {
             let surprise = format!("{} was refused as {refused}", fault.name);
             self.published.surprise(surprise);
         }
-        let entry = self
-            .published
-            .refusals
-            .entry(refused.code())
-            .or_insert((refused.name(), 0));
-        entry.1 += 1;
+        self.published.refused += 1;
     }
 
     fn publish_good(&mut self, engine: &Engine) -> Result<(), PublishError> {
         let next = self.published.generation + 1;
         let path = &self.good[(next % 2) as usize];
-        self.published.generation = open_and_publish(engine, path)?;
+        self.published.generation = engine.publish_file(path)?;
         Ok(())
     }
 
@@ -171,10 +161,6 @@ fn new_folder() -> Result<PathBuf, Failure> {
             Err(error) => return Err(Failure::io(&folder, "a folder for tables", error)),
         }
     }
-}
-
-fn open_and_publish(engine: &Engine, path: &Path) -> Result<u64, PublishError> {
-    engine.publish(Table::open(path)?)
 }
 
 fn remove(folder: &Path) {

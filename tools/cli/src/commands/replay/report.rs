@@ -5,7 +5,7 @@ use super::worker::{Counters, Outcome};
 use crate::Report;
 use core_affinity::CoreId;
 use hdrhistogram::Histogram;
-use hedgerow::Reason;
+use hedgerow::{EngineStats, Reason};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -26,8 +26,8 @@ pub struct Run<'a> {
     pub outcomes: &'a [Outcome],
     /// What the control side did.
     pub published: &'a Published,
-    /// Retired tables that were not reclaimed at the end.
-    pub retired: usize,
+    /// The engine at the end.
+    pub stats: EngineStats,
 }
 
 /// The shares of a histogram that are shown.
@@ -142,8 +142,8 @@ impl Run<'_> {
                 format!("{} times", self.published.held_back),
             );
         }
-        line("tables refused", self.published.refused().to_string());
-        for (code, (name, count)) in &self.published.refusals {
+        line("tables refused", self.published.refused.to_string());
+        for (code, (name, count)) in &self.stats.refusals {
             line("", format!("{count:>6}  {code} {name}"));
         }
         let missed: Vec<_> = totals
@@ -154,7 +154,7 @@ impl Run<'_> {
         line("verdicts not scored", missed.join(", "));
         line("wrong verdicts", totals.wrong.to_string());
         line("requests lost", totals.lost.to_string());
-        line("tables not reclaimed", self.retired.to_string());
+        line("tables not reclaimed", self.stats.retired.to_string());
         for surprise in &self.published.surprises {
             line("UNEXPECTED", surprise.clone());
         }
@@ -174,10 +174,11 @@ impl Run<'_> {
                 .collect::<serde_json::Map<_, _>>()
         });
         let refusals = self
-            .published
+            .stats
             .refusals
             .iter()
             .map(|(code, (name, count))| json!({ "code": code, "name": name, "count": count }));
+        let not_scored: BTreeMap<_, _> = totals.not_scored.iter().cloned().collect();
         let [humans, bots] = self.scores();
         json!({
             "ok": ok,
@@ -190,13 +191,13 @@ impl Run<'_> {
             "latency_ns": percentiles,
             "generations_published": self.published.generation,
             "publishes_held_back": self.published.held_back,
-            "tables_refused": self.published.refused(),
+            "tables_refused": self.published.refused,
             "refusals": refusals.collect::<Vec<_>>(),
             "faults_tried": self.published.tried,
-            "not_scored": totals.not_scored.iter().cloned().collect::<BTreeMap<_, _>>(),
+            "not_scored": not_scored,
             "wrong_verdicts": totals.wrong,
             "requests_lost": totals.lost,
-            "tables_not_reclaimed": self.retired,
+            "tables_not_reclaimed": self.stats.retired,
             "unexpected": self.published.surprises,
             "scores": { "humans": humans.to_vec(), "bots": bots.to_vec() },
         })

@@ -3,6 +3,7 @@
 use core_affinity::CoreId;
 use hdrhistogram::Histogram;
 use hedgerow::http::{Request, extract};
+use hedgerow::worker::Call;
 use hedgerow::{Reason, Row, Scorer, Verdict};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
@@ -46,47 +47,103 @@ pub struct Outcome {
 /// Longest latency that is told apart: ten seconds.
 const LATENCY_MAX: u64 = 10_000_000_000;
 
-/// Extracts and scores until it is told to stop.
-pub fn run(
-    job: &Job<'_>,
-    mut scorer: Scorer,
-    core: CoreId,
-    counters: &Counters,
-    stop: &AtomicBool,
-) -> Option<Outcome> {
-    let bound = core_affinity::set_for_current(core);
+/// How a thread gets its verdicts.
+pub enum How {
+    /// It scores itself, bound to a core.
+    Inline(Scorer, CoreId),
+    /// It hands rows to a pool's workers, as many at once as there are calls.
+    Calls(Vec<Call>),
+}
+
+/// Extracts, and scores or has scored, until it is told to stop.
+pub fn run(job: &Job<'_>, how: How, counters: &Counters, stop: &AtomicBool) -> Option<Outcome> {
     let mut outcome = Outcome {
-        bound,
+        bound: true,
         latency: Histogram::new_with_bounds(1, LATENCY_MAX, 3).ok()?,
         scored: 0,
         not_scored: [0; Reason::ALL.len()],
         wrong: 0,
         scores: [[0; 100]; 2],
     };
+    match how {
+        How::Inline(scorer, core) => {
+            outcome.bound = core_affinity::set_for_current(core);
+            score(job, scorer, counters, stop, &mut outcome);
+        }
+        How::Calls(calls) => feed(job, calls, counters, stop, &mut outcome),
+    }
+    Some(outcome)
+}
+
+// Relaxed, in both: counters are read for show, or after the thread was joined.
+
+fn score(
+    job: &Job<'_>,
+    mut scorer: Scorer,
+    counters: &Counters,
+    stop: &AtomicBool,
+    outcome: &mut Outcome,
+) {
     let mut row = Row::MISSING;
     let mut count = 0;
-    // Relaxed, here and below: counters are read for show, or after the thread was joined.
     loop {
         for (index, request) in job.requests.iter().enumerate() {
             // At each request: a pass over many takes longer than a short replay.
             if stop.load(Ordering::Relaxed) {
-                return Some(outcome);
+                return;
             }
             count += 1;
             counters.started.store(count, Ordering::Relaxed);
             let start = Instant::now();
             extract(request, &mut row);
             let verdict = scorer.score(&row);
-            outcome
-                .latency
-                .saturating_record(start.elapsed().as_nanos() as u64);
+            outcome.record(start);
             outcome.count(job, index, &verdict);
             counters.finished.store(count, Ordering::Relaxed);
         }
     }
 }
 
+fn feed(
+    job: &Job<'_>,
+    mut calls: Vec<Call>,
+    counters: &Counters,
+    stop: &AtomicBool,
+    outcome: &mut Outcome,
+) {
+    let mut row = Row::MISSING;
+    let (mut started, mut finished) = (0, 0);
+    let indexes: Vec<usize> = (0..job.requests.len()).collect();
+    loop {
+        for indexes in indexes.chunks(calls.len().max(1)) {
+            if stop.load(Ordering::Relaxed) {
+                return;
+            }
+            started += indexes.len() as u64;
+            counters.started.store(started, Ordering::Relaxed);
+            let mut pending = Vec::with_capacity(indexes.len());
+            for (call, index) in calls.iter_mut().zip(indexes) {
+                let start = Instant::now();
+                extract(&job.requests[*index], &mut row);
+                pending.push((call.submit(&row), start, *index));
+            }
+            for (pending, start, index) in pending {
+                let verdict = pending.wait();
+                outcome.record(start);
+                outcome.count(job, index, &verdict);
+                finished += 1;
+                counters.finished.store(finished, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
 impl Outcome {
+    fn record(&mut self, start: Instant) {
+        let nanos = start.elapsed().as_nanos() as u64;
+        self.latency.saturating_record(nanos);
+    }
+
     fn count(&mut self, job: &Job<'_>, index: usize, verdict: &Verdict) {
         match verdict {
             Verdict::Scored(scored) => {

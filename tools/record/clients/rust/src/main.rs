@@ -9,7 +9,9 @@ fn read(path: &str) -> Vec<Request> {
         let p: Vec<&str> = line.split('\t').collect();
         match p[0] {
             "REQ" => plan.push((p[1].into(), p[2].into(), p[3].into(), p[4].into(), Vec::new())),
-            "HDR" if p[1] != "Connection" => plan.last_mut().unwrap().4.push((p[1].into(), p[2].into())),
+            "HDR" if p[1] != "Connection" => {
+                plan.last_mut().unwrap().4.push((p[1].into(), p[2].into()));
+            }
             _ => {}
         }
     }
@@ -21,7 +23,8 @@ fn main() {
     let plan = read(&args[2]);
     let limit = Duration::from_secs(8);
     if args[1] == "reqwest" {
-        let client = reqwest::blocking::Client::builder().timeout(limit).cookie_store(true).build().unwrap();
+        let client = reqwest::blocking::Client::builder().timeout(limit).cookie_store(true);
+        let client = client.build().unwrap();
         for (method, url, ctype, body, headers) in plan {
             let mut r = client.request(method.parse().unwrap(), url);
             for (name, value) in headers {
@@ -45,6 +48,9 @@ fn main() {
         for (name, value) in headers {
             r = r.set(&name, &value);
         }
-        let _ = if ctype.is_empty() { r.call() } else { r.set("Content-Type", &ctype).send_string(&body) };
+        let _ = match ctype.as_str() {
+            "" => r.call(),
+            _ => r.set("Content-Type", &ctype).send_string(&body),
+        };
     }
 }

@@ -1,0 +1,9 @@
+//! The manual: what to know beyond the reference of single items.
+
+/// Promises, where each is made true, and the command that proves it.
+#[doc = include_str!("proofs.md")]
+pub mod proofs {}
+
+/// What past outages ask of a scoring engine, and what answers it here.
+#[doc = include_str!("outages.md")]
+pub mod outages {}

@@ -1,0 +1,126 @@
+//! The tables that the gate's tests start from.
+#![allow(dead_code, reason = "each test takes what it needs")]
+
+use crate::common::{Random, any_ensemble, oblivious_ensemble, random_row};
+use hedgerow::table::build::{BuildOptions, build};
+use hedgerow::table::ensemble::{Ensemble, Missing, Node, Split, Tree};
+use hedgerow::{Feature, FeatureKind, Schema};
+
+pub fn split(feature: u16, border: f32) -> Split {
+    Split {
+        feature,
+        border,
+        missing: Missing::Left,
+        zero_is_missing: false,
+    }
+}
+
+pub fn leaf(value: f64) -> Node {
+    Node::Leaf { value }
+}
+
+pub fn fork(split: Split, left: u32, right: u32) -> Node {
+    Node::Split { split, left, right }
+}
+
+/// Three features of the three kinds; two oblivious trees of depth 2 and 1, two trees of any
+/// shape of depth 2 and 1. Small enough that every figure in a refusal can be told by hand: lane 0
+/// is `f0` with two borders, lanes 1 and 2 are `f1` and `f2` with one; the binary point is 30.
+pub fn plain() -> Ensemble {
+    let feature = |name: &str, kind| Feature {
+        name: name.into(),
+        kind,
+    };
+    let features = vec![
+        feature("f0", FeatureKind::Number),
+        feature("f1", FeatureKind::Flag),
+        feature("f2", FeatureKind::Category),
+    ];
+    let trees = vec![
+        Tree::Oblivious {
+            splits: vec![split(0, 1.0), split(1, 0.5)],
+            leaves: vec![0.5, -0.5, 0.25, -0.25],
+        },
+        Tree::Any {
+            nodes: vec![
+                fork(split(0, 3.0), 1, 2),
+                leaf(0.125),
+                fork(split(2, 2.0), 3, 4),
+                leaf(-0.125),
+                leaf(0.75),
+            ],
+        },
+        Tree::Oblivious {
+            splits: vec![split(0, 3.0)],
+            leaves: vec![1.0, -1.0],
+        },
+        Tree::Any {
+            nodes: vec![fork(split(1, 0.5), 1, 2), leaf(0.5), leaf(-0.25)],
+        },
+    ];
+    Ensemble {
+        features,
+        trees,
+        bias: 0.25,
+    }
+}
+
+/// Golden rows for an ensemble, and a provenance.
+pub fn with_golden(ensemble: &Ensemble, rows: usize) -> BuildOptions {
+    let mut random = Random::new(7);
+    BuildOptions {
+        generation: 3,
+        created_at: 1_763_463_900,
+        golden: (0..rows)
+            .map(|_| random_row(ensemble, &mut random))
+            .collect(),
+        provenance: String::from(r#"{"source":"hand-made","rows":5}"#),
+        ..BuildOptions::default()
+    }
+}
+
+/// The plain ensemble's table, with two golden rows and a provenance.
+pub fn plain_table() -> Vec<u8> {
+    let ensemble = plain();
+    table(&ensemble, &with_golden(&ensemble, 2))
+}
+
+pub fn table(ensemble: &Ensemble, options: &BuildOptions) -> Vec<u8> {
+    build(ensemble, options).expect("a table").bytes
+}
+
+pub fn schema(ensemble: &Ensemble) -> Schema {
+    Schema::new(ensemble.features.clone()).expect("a schema")
+}
+
+/// Trees of both forms, over so many features.
+pub fn mixed(features: usize, trees: usize) -> Ensemble {
+    let mut mixed = oblivious_ensemble(features, trees, 3, 11);
+    mixed
+        .trees
+        .extend(oblivious_ensemble(features, trees / 2, 1, 12).trees);
+    mixed
+        .trees
+        .extend(any_ensemble(features, trees, 6, 13).trees);
+    mixed.trees.extend(any_ensemble(features, 2, 0, 14).trees);
+    mixed
+}
+
+/// Small tables of every form, by name.
+pub fn small_tables() -> Vec<(&'static str, Ensemble, Vec<u8>)> {
+    let bare = BuildOptions::default();
+    let oblivious = oblivious_ensemble(4, 6, 3, 1);
+    let any = any_ensemble(5, 7, 5, 2);
+    let (both, golden) = (mixed(6, 5), plain());
+    let full = oblivious_ensemble(3, 64, 2, 3);
+    let stump = any_ensemble(1, 1, 0, 4);
+    let with = |ensemble: &Ensemble, rows| table(ensemble, &with_golden(ensemble, rows));
+    vec![
+        ("oblivious", oblivious.clone(), table(&oblivious, &bare)),
+        ("any", any.clone(), table(&any, &bare)),
+        ("mixed", both.clone(), with(&both, 3)),
+        ("golden", golden.clone(), with(&golden, 2)),
+        ("full block", full.clone(), table(&full, &bare)),
+        ("one leaf", stump.clone(), table(&stump, &bare)),
+    ]
+}

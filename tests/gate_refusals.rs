@@ -1,0 +1,571 @@
+//! Every refusal is produced by a table that is wrong in one thing alone, and says what it is.
+
+#[path = "gate/build.rs"]
+mod build;
+mod common;
+#[path = "gate/edit.rs"]
+mod edit;
+#[path = "gate/tables.rs"]
+mod tables;
+
+use bytemuck::Zeroable;
+use edit::Edit;
+use hedgerow::table::format::*;
+use hedgerow::{Bound, Feature, FeatureKind, OpenError, Schema, Table};
+use tables::{plain, plain_table, schema};
+
+/// One thing that is wrong: what it is called, and what the refusal must say.
+struct Case {
+    make: fn() -> OpenError,
+    name: &'static str,
+    at: &'static str,
+    expected: &'static str,
+    got: &'static str,
+}
+
+impl Case {
+    fn check(&self) {
+        let refused = (self.make)();
+        let detail = refused.detail();
+        let said = (refused.name(), &*detail.at, &*detail.expected, &*detail.got);
+        assert_eq!(said, (self.name, self.at, self.expected, self.got));
+        assert!(OpenError::ALL.contains(&(refused.code(), refused.name())));
+        assert!(refused.to_string().ends_with(&format!(
+            "{}: expected {}, got {}",
+            detail.at, detail.expected, detail.got
+        )));
+    }
+}
+
+macro_rules! cases {
+    ($($test:ident: $make:expr => $name:literal, $at:expr, $expected:expr, $got:expr;)+) => {
+        mod case {
+            #![allow(non_upper_case_globals, reason = "a case and its test share a name")]
+            use super::*;
+            $(pub const $test: Case = Case {
+                make: || $make,
+                name: $name,
+                at: $at,
+                expected: $expected,
+                got: $got,
+            };)+
+        }
+        $(#[test]
+        fn $test() {
+            case::$test.check();
+        })+
+        const CASES: &[Case] = &[$(case::$test),+];
+    };
+}
+
+fn open(bytes: &[u8]) -> OpenError {
+    Table::from_bytes(bytes).expect_err("a refusal")
+}
+
+/// The plain table, edited, with the hash of what it became.
+fn edited(edit: impl FnOnce(&mut Edit)) -> OpenError {
+    let mut table = Edit::new(&plain_table());
+    edit(&mut table);
+    open(&table.finish())
+}
+
+fn header(edit: impl FnOnce(&mut Header)) -> OpenError {
+    edited(|table| table.header(edit))
+}
+
+fn feature(index: usize, edit: impl FnOnce(&mut FeatureRecord)) -> OpenError {
+    edited(|table| table.record(Section::Features, index, edit))
+}
+
+fn lane(index: usize, edit: impl FnOnce(&mut LaneRecord)) -> OpenError {
+    edited(|table| table.record(Section::Lanes, index, edit))
+}
+
+/// One border: the lane's place in the first group, and the rank.
+fn border(lane: usize, rank: usize, border: f32) -> OpenError {
+    edited(|table| {
+        let edit = |record: &mut [f32; 16]| record[lane] = border;
+        table.record(Section::Borders, rank, edit);
+    })
+}
+
+fn group(edit: impl FnOnce(&mut GroupRecord)) -> OpenError {
+    edited(|table| table.record(Section::Groups, 0, edit))
+}
+
+fn block(edit: impl FnOnce(&mut BlockRecord)) -> OpenError {
+    edited(|table| table.record(Section::Blocks, 0, edit))
+}
+
+fn leaf_start(tree: usize, start: u32) -> OpenError {
+    edited(|table| table.record(Section::LeafStarts, tree, |place: &mut u32| *place = start))
+}
+
+fn level(index: usize, edit: impl FnOnce(&mut LevelRecord)) -> OpenError {
+    edited(|table| table.record(Section::Levels, index, edit))
+}
+
+/// The nodes of the first tree of any shape are 0 to 4, of the second 5 to 7.
+fn node(index: usize, edit: impl FnOnce(&mut NodeRecord)) -> OpenError {
+    edited(|table| table.record(Section::Nodes, index, edit))
+}
+
+fn tree(index: usize, edit: impl FnOnce(&mut TreeRecord)) -> OpenError {
+    edited(|table| table.record(Section::Trees, index, edit))
+}
+
+/// What is expected of a bias and of sums.
+const MAGNITUDE: &str = "a magnitude of at most 9007199254740992";
+
+/// Another tree of any depth, a chain, with everything else in order.
+fn chain_of(depth: u16) -> OpenError {
+    edited(|table| {
+        table.section(Section::Nodes, |nodes| {
+            for at in 0..depth {
+                // Breadth first: the split of level k is node 2k, its leaf stands before it.
+                let (split, leaf) = (2 * at, 2 * at + 1);
+                let fork = NodeRecord {
+                    child: leaf,
+                    ..NodeRecord::zeroed()
+                };
+                let end = NodeRecord {
+                    threshold: NEVER,
+                    child: leaf,
+                    ..NodeRecord::zeroed()
+                };
+                assert_eq!(split + 1, leaf);
+                nodes.extend_from_slice(bytemuck::bytes_of(&fork));
+                nodes.extend_from_slice(bytemuck::bytes_of(&end));
+            }
+            let last = NodeRecord {
+                threshold: NEVER,
+                child: 2 * depth,
+                ..NodeRecord::zeroed()
+            };
+            nodes.extend_from_slice(bytemuck::bytes_of(&last));
+        });
+        table.section(Section::Trees, |trees| {
+            let deep = TreeRecord {
+                start: 8,
+                nodes: u32::from(2 * depth + 1),
+                depth: u32::from(depth),
+                source: 4,
+            };
+            trees.extend_from_slice(bytemuck::bytes_of(&deep));
+        });
+    })
+}
+
+fn bind(features: &[(&str, FeatureKind)]) -> OpenError {
+    let feature = |(name, kind): &(&str, FeatureKind)| Feature {
+        name: name.to_string(),
+        kind: *kind,
+    };
+    let schema = Schema::new(features.iter().map(feature).collect()).expect("a schema");
+    let table = Table::from_bytes(&plain_table()).expect("a table");
+    Bound::new(table, &schema, None).expect_err("a refusal")
+}
+
+fn golden_margin_of_a_wrong_walk() -> OpenError {
+    let mut table = Edit::new(&plain_table());
+    table.record(Section::Golden, 0, |margin: &mut i64| *margin = 1);
+    let table = Table::from_bytes(&table.finish()).expect("a well-formed table");
+    let mut refused = Bound::new(table, &schema(&plain()), None).expect_err("a refusal");
+    if let OpenError::Golden(detail) = &mut refused {
+        // Whichever kernel is the best here.
+        let kernel = detail
+            .at
+            .rsplit(' ')
+            .next()
+            .map(str::len)
+            .unwrap_or_default();
+        detail.at.truncate(detail.at.len() - kernel);
+    }
+    refused
+}
+
+cases! {
+    // 1 size and seal
+    no_file: Table::open("/nonexistent/x.hedge").expect_err("a refusal")
+        => "io", "/nonexistent/x.hedge", "a readable file",
+        "No such file or directory (os error 2)";
+    a_directory: Table::open("/").expect_err("a refusal")
+        => "io", "/", "a regular file", "something else";
+    empty: open(&[]) => "empty", "bytes", "a table", "0 bytes";
+    one_byte_over_capacity: open(&vec![0; hedgerow::limits::TABLE_BYTES_MAX + 1])
+        => "too-large", "bytes", "at most 134217728 bytes", "134217729 bytes";
+
+    // 2 format and hash
+    shorter_than_a_header: open(&plain_table()[..511])
+        => "truncated", "header", "512 bytes", "511 bytes";
+    the_last_byte_is_missing: { let table = plain_table(); open(&table[..table.len() - 1]) }
+        => "truncated", "file", "2944 bytes", "2943 bytes";
+    wrong_magic: header(|h| h.magic[1] = b'h')
+        => "magic", "header.magic", r"\x89HEDGE\r\n", r"\x89hEDGE\r\n";
+    wrong_endianness: header(|h| h.byte_order = h.byte_order.swap_bytes())
+        => "endianness", "header.byte_order", "0x01020304", "0x04030201";
+    wrong_version: header(|h| h.format_version = 2)
+        => "format-version", "header.format_version", "1", "2";
+    trailing_byte: open(&[plain_table(), vec![0]].concat())
+        => "trailing-bytes", "file", "2944 bytes", "2945 bytes";
+    trailing_bytes_that_the_header_knows: edited(|t| {
+        t.bytes.extend([0; 64]);
+        t.header(|h| h.file_bytes += 64);
+    }) => "trailing-bytes", "end of the last section", "2944 bytes", "3008 bytes";
+    bad_hash: { let mut table = plain_table(); table[24..40].fill(0xab); open(&table) }
+        => "content-hash", "header.content_hash", "abababababababababababababababab",
+        "4518a288ebda1f783b5b31055eadf222";
+    reserved_word: header(|h| h.zero_word = 1) => "reserved", "header", "zero", "another value";
+    reserved_bytes: header(|h| h.zero[143] = 1) => "reserved", "header", "zero", "another value";
+    reserved_gap: edited(|t| { let end = t.range(Section::Groups).end; t.bytes[end] = 1; })
+        => "reserved", "gap after groups", "zero", "another value";
+    reserved_behind_a_name: feature(1, |f| f.name[55] = 1)
+        => "reserved", "features[1]", "zero", "another value";
+    reserved_in_a_split: node(0, |n| n.value = -1)
+        => "reserved", "node 0 of tree 0", "value 0 in a split", "-1";
+    reserved_behind_a_golden_row: edited(|t| {
+        let end = t.range(Section::Golden).end;
+        t.bytes[end - 1] = 1;
+    })
+        => "reserved", "golden[1]", "zero padding", "another value";
+    a_signature: header(|h| h.signature[95] = 1)
+        => "signature", "header.signature", "no signature",
+        "a signature of a kind that this build does not know";
+
+    // 3 structure and limits: offsets and lengths
+    offset_overlaps: header(|h| h.offsets[2] = h.offsets[1])
+        => "section-offset", "header.offsets[2] (groups)", "768", "704";
+    offset_beyond_the_file: header(|h| h.offsets[5] = u64::MAX)
+        => "section-offset", "header.offsets[5] (levels)", "1024", "18446744073709551615";
+    offset_unaligned: header(|h| h.offsets[0] = 513)
+        => "section-offset", "header.offsets[0] (features)", "512", "513";
+    length_beyond_the_file: header(|h| h.counts[Section::Provenance as usize] = 65_536)
+        => "section-length", "provenance", "an end within 2944 bytes", "68416";
+    length_that_would_overflow: header(|h| h.counts[Section::Nodes as usize] = 16_777_216)
+        => "section-length", "nodes", "an end within 2944 bytes", "134219648";
+
+    // 3 structure and limits: counts
+    more_than_capacity: header(|h| h.counts[0] = 257)
+        => "over-capacity", "features", "at most 256", "257";
+    count_of_all_ones: header(|h| h.counts[0] = u32::MAX)
+        => "over-capacity", "features", "at most 256", "4294967295";
+    more_lanes_than_capacity: header(|h| { h.counts[1] = 272; h.lanes_used = 272; })
+        => "over-capacity", "lanes", "at most 256", "272";
+    more_borders_than_capacity: header(|h| h.counts[3] = 4_081)
+        => "over-capacity", "borders", "at most 4080", "4081";
+    more_oblivious_trees_than_capacity: header(|h| h.oblivious_trees = 8_193)
+        => "over-capacity", "oblivious trees", "at most 8192", "8193";
+    more_trees_than_capacity: header(|h| h.counts[9] = 8_191)
+        => "over-capacity", "trees", "at most 8192", "8193";
+    more_levels_than_capacity: header(|h| h.counts[5] = 17)
+        => "over-capacity", "levels", "at most 16", "17";
+    more_leaves_than_capacity: header(|h| h.counts[8] = 16_777_217)
+        => "over-capacity", "leaves", "at most 16777216", "16777217";
+    more_nodes_than_capacity: header(|h| h.counts[10] = 16_777_217)
+        => "over-capacity", "nodes", "at most 16777216", "16777217";
+    more_golden_rows_than_capacity: header(|h| h.counts[12] = 257)
+        => "over-capacity", "golden", "at most 256", "257";
+    more_provenance_than_capacity: header(|h| h.counts[13] = 65_537)
+        => "over-capacity", "provenance", "at most 65536", "65537";
+    more_nodes_in_a_tree_than_capacity: tree(0, |t| t.nodes = 65_536)
+        => "over-capacity", "trees[0].nodes", "at most 65535", "65536";
+    more_levels_in_a_block_than_capacity: block(|b| b.levels = 17)
+        => "over-capacity", "blocks[0].levels", "at most 16", "17";
+    lanes_used_disagree: header(|h| h.lanes_used = 17)
+        => "count-mismatch", "lanes", "32", "16";
+    lanes_used_of_all_ones: header(|h| h.lanes_used = u32::MAX)
+        => "count-mismatch", "lanes", "4294967296", "16";
+    groups_disagree: header(|h| h.counts[2] = 2) => "count-mismatch", "groups", "1", "2";
+    blocks_disagree: header(|h| h.counts[4] = 0) => "count-mismatch", "blocks", "1", "0";
+    leaf_starts_disagree: header(|h| h.counts[6] = 63)
+        => "count-mismatch", "leaf_starts", "64", "63";
+    sources_disagree: header(|h| h.counts[7] = 65) => "count-mismatch", "sources", "64", "65";
+    score_map_of_another_length: header(|h| h.counts[11] = 97)
+        => "count-mismatch", "score_map", "98", "97";
+    groups_overlap: group(|g| g.start = 1)
+        => "count-mismatch", "groups[0].start", "0", "1";
+    ranks_disagree: group(|g| g.ranks = 3)
+        => "count-mismatch", "groups[0].ranks", "2", "3";
+    ranks_beyond_the_borders: edited(|t| t.section(Section::Borders, |b| b.truncate(64)))
+        => "count-mismatch", "borders", "2", "1";
+    a_rank_too_many: edited(|t| t.section(Section::Borders, |b| b.extend([0; 64])))
+        => "count-mismatch", "borders", "2", "3";
+    blocks_overlap: block(|b| b.start = 1)
+        => "count-mismatch", "blocks[0].start", "0", "1";
+    levels_beyond_the_section: block(|b| b.levels = 3)
+        => "count-mismatch", "levels", "3", "2";
+    a_level_too_many: edited(|t| t.section(Section::Levels, |l| l.extend([0; 128])))
+        => "count-mismatch", "levels", "2", "3";
+    a_level_that_no_tree_has: edited(|t| {
+        t.section(Section::Levels, |l| { l.extend([0; 64]); l.extend([NEVER; 64]); });
+        t.record(Section::Blocks, 0, |b: &mut BlockRecord| b.levels = 3);
+    }) => "count-mismatch", "blocks[0].levels", "2", "3";
+    a_leaf_too_many: edited(|t| t.section(Section::Leaves, |l| l.extend([0; 4])))
+        => "count-mismatch", "leaves", "7", "8";
+    a_node_too_many: edited(|t| t.section(Section::Nodes, |n| n.extend([0; 8])))
+        => "count-mismatch", "nodes", "8", "9";
+    trees_overlap: tree(1, |t| t.start = 4) => "count-mismatch", "trees[1].start", "5", "4";
+    a_tree_beyond_the_nodes: tree(1, |t| t.nodes = 4)
+        => "count-mismatch", "trees[1].nodes", "1 to 3 nodes", "4";
+    a_tree_without_nodes: tree(1, |t| t.nodes = 0)
+        => "count-mismatch", "trees[1].nodes", "1 to 3 nodes", "0";
+    no_trees: header(|h| { h.oblivious_trees = 0; h.counts[9] = 0; })
+        => "no-trees", "trees", "at least 1", "0";
+
+    // 3 structure and limits: features
+    no_features: header(|h| h.counts[0] = 0) => "no-features", "features", "at least 1", "0";
+    duplicate_name: edited(|t| {
+        t.record(Section::Features, 2, |f: &mut FeatureRecord| f.name[1] = b'0');
+        t.fingerprint();
+    }) => "feature-duplicate", "features[2]", "a name of its own", "\"f0\" also at features[0]";
+    name_without_letters: feature(1, |f| f.name_bytes = 0)
+        => "feature-name", "features[1]", "a well-formed name", "a name that is empty";
+    name_longer_than_its_field: feature(1, |f| f.name_bytes = 57)
+        => "feature-name", "features[1]", "a name of at most 56 bytes", "57";
+    name_that_is_not_text: feature(1, |f| f.name[0] = 0xff)
+        => "feature-name", "features[1]", "a well-formed name", "a name that is not UTF-8";
+    unknown_kind: feature(1, |f| f.kind = 3)
+        => "feature-kind", "features[1]", "0, 1 or 2", "3";
+    fingerprint_of_another_feature_list: feature(1, |f| f.name[1] = b'9')
+        => "fingerprint", "header.fingerprint", "2436b8b5c11f2146", "ce1c03202f3726e4";
+    fingerprint_of_another_kind: feature(1, |f| f.kind = 2)
+        => "fingerprint", "header.fingerprint", "2436b8b5c11f2146", "d7ff8081007beeb4";
+
+    // 3 structure and limits: lanes, borders, splits
+    feature_index_out_of_range: lane(1, |l| l.feature = 3)
+        => "feature-index", "lanes[1].feature", "below 3", "3";
+    lane_without_borders: lane(2, |l| l.borders = 0)
+        => "lane", "lanes[2].borders", "at least 1", "0";
+    missing_bin_out_of_range: lane(0, |l| l.missing_bin = 3)
+        => "lane", "lanes[0].missing_bin", "at most 2", "3";
+    zero_flag_out_of_range: lane(0, |l| l.zero_is_missing = 2)
+        => "lane", "lanes[0].zero_is_missing", "0 or 1", "2";
+    nan_border: border(0, 1, f32::NAN)
+        => "border-not-finite", "borders[1] of lane 0", "a finite border", "NaN";
+    infinite_border: border(1, 0, f32::INFINITY)
+        => "border-not-finite", "borders[0] of lane 1", "a finite border", "inf";
+    border_at_minus_infinity: border(0, 0, f32::NEG_INFINITY)
+        => "border-not-finite", "borders[0] of lane 0", "a finite border", "-inf";
+    borders_that_descend: border(0, 1, 0.5)
+        => "border-order", "borders[1] of lane 0", "more than 1", "0.5";
+    borders_that_are_equal: border(0, 1, 1.0)
+        => "border-order", "borders[1] of lane 0", "more than 1", "1";
+    lane_index_out_of_range: level(0, |l| l.lanes[0] = 3)
+        => "lane-index", "level 0 of oblivious tree 0", "a lane below 3", "3";
+    lane_index_out_of_range_in_a_node: node(0, |n| n.lane = 255)
+        => "lane-index", "node 0 of tree 0", "a lane below 3", "255";
+    threshold_out_of_range: level(0, |l| l.thresholds[1] = 2)
+        => "threshold", "level 0 of oblivious tree 1", "a threshold below 2", "2";
+    threshold_out_of_range_in_a_node: node(5, |n| n.threshold = 1)
+        => "threshold", "node 0 of tree 1", "a threshold below 1", "1";
+    padding_lane: lane(15, |l| l.feature = 1)
+        => "padding", "lanes[15]", "zero",
+        "LaneRecord { feature: 1, borders: 0, missing_bin: 0, zero_is_missing: 0 }";
+    padding_border: border(1, 1, 5.0)
+        => "padding", "borders[1] of lane 1", "infinity", "5";
+    padding_border_of_no_lane: border(15, 0, f32::NAN)
+        => "padding", "borders[0] of lane 15", "infinity", "NaN";
+    padding_level_lane: level(1, |l| l.lanes[63] = 1)
+        => "padding", "level 1 of oblivious tree 63", "lane 0", "1";
+    padding_above_a_level: level(0, |l| l.thresholds[0] = NEVER)
+        => "padding", "level 1 of oblivious tree 0", "no split", "a split";
+    padding_source: edited(|t| t.record(Section::Sources, 63, |s: &mut u32| *s = 2))
+        => "padding", "sources[63]", "source 4294967295, leaves [0]", "source 2, leaves [0]";
+    padding_leaf: edited(|t| t.record(Section::Leaves, 6, |l: &mut i32| *l = 7))
+        => "padding", "sources[2]", "source 4294967295, leaves [0]",
+        "source 4294967295, leaves [7]";
+
+    // 3 structure and limits: leaves and trees
+    leaf_index_out_of_range: leaf_start(1, 7)
+        => "leaf-index", "leaf_starts[1]", "4", "7";
+    leaf_index_shared: leaf_start(1, 0)
+        => "leaf-index", "leaf_starts[1]", "4", "0";
+    leaf_index_of_all_ones: leaf_start(63, u32::MAX)
+        => "leaf-index", "leaf_starts[63]", "6", "4294967295";
+    leaves_beyond_the_section: edited(|t| t.section(Section::Leaves, |l| l.truncate(20)))
+        => "leaf-index", "leaf_starts[1]", "leaves within 5", "6";
+    child_index_out_of_range: node(0, |n| n.child = 4)
+        => "child-index", "node 0 of tree 0", "children below 5", "4";
+    child_index_of_all_ones: node(2, |n| n.child = u16::MAX)
+        => "child-index", "node 2 of tree 0", "children below 5", "65535";
+    leaf_that_is_not_its_own_child: node(1, |n| n.child = 0)
+        => "child-index", "node 1 of tree 0", "itself, as a leaf", "0";
+    cycle: node(2, |n| n.child = 0) => "cycle", "node 2 of tree 0", "the children 3", "0";
+    cycle_of_one: node(2, |n| n.child = 2) => "cycle", "node 2 of tree 0", "the children 3", "2";
+    two_parents: node(2, |n| n.child = 1) => "cycle", "node 2 of tree 0", "the children 3", "1";
+    no_parent: node(2, |n| *n = NodeRecord { threshold: NEVER, child: 2, ..NodeRecord::zeroed() })
+        => "cycle", "node 3 of tree 0", "a parent before it", "none";
+    too_deep: chain_of(256) => "too-deep", "trees[2].depth", "256, at most 255", "256";
+    deeper_than_it_says: tree(0, |t| t.depth = 1)
+        => "too-deep", "trees[0].depth", "2, at most 255", "1";
+    deeper_than_allowed: tree(0, |t| t.depth = u32::MAX)
+        => "too-deep", "trees[0].depth", "2, at most 255", "4294967295";
+    deeper_than_the_tree_before: chain_of(3)
+        => "tree-order", "trees[2].depth", "at most 1, as the tree before it", "3";
+    deeper_than_the_oblivious_tree_before: level(0, |l| {
+        l.thresholds[1] = NEVER;
+        l.lanes[1] = 0;
+        l.thresholds[2] = 0;
+    }) => "tree-order", "depth of oblivious tree 2", "at most 0, as the tree before it", "1";
+    source_out_of_range: tree(0, |t| t.source = 4)
+        => "tree-order", "trees[0].source", "a position below 4 of its own", "4";
+    source_taken: tree(1, |t| t.source = 0)
+        => "tree-order", "trees[1].source", "a position below 4 of its own", "0";
+    source_of_padding_in_use: edited(|t| t.record(Section::Sources, 1, |s: &mut u32| *s = u32::MAX))
+        => "tree-order", "sources[1]", "a position below 4 of its own", "4294967295";
+
+    // 3 structure and limits: margins, scores, golden rows, provenance
+    binary_point_out_of_range: header(|h| h.margin_shift = 63)
+        => "margin-shift", "header.margin_shift", "at most 62", "63";
+    bias_that_would_overflow: header(|h| h.bias = i64::MAX)
+        => "margin-range", "header.bias", MAGNITUDE, "9223372036854775807";
+    bias_at_the_other_end: header(|h| h.bias = i64::MIN)
+        => "margin-range", "header.bias", MAGNITUDE, "-9223372036854775808";
+    sum_out_of_range: header(|h| h.bias = 1 << 53)
+        => "margin-range", "attainable margins", MAGNITUDE, "9007202207531008";
+    smallest_margin_wrong: header(|h| h.margin_min -= 1)
+        => "margin-range", "header.margin_min", "-1744830464", "-1744830465";
+    largest_margin_wrong: header(|h| h.margin_max += 1)
+        => "margin-range", "header.margin_max", "3221225472", "3221225473";
+    leaf_above_the_largest_margin: node(4, |n| n.value = i32::MAX)
+        => "margin-range", "header.margin_max", "4563402751", "3221225472";
+    score_map_descends: edited(|t| t.swap::<i64>(Section::ScoreMap, 48, 49))
+        => "score-map", "score_map[49]", "21475552 to 9007199254740992", "-21475552";
+    score_map_out_of_range: edited(|t| t.record(Section::ScoreMap, 97, |m: &mut i64| *m = i64::MAX))
+        => "score-map", "score_map[97]", "3933719364 to 9007199254740992", "9223372036854775807";
+    golden_margin_out_of_range: edited(|t| {
+        t.record(Section::Golden, 0, |m: &mut i64| *m = i64::MIN);
+    })
+        => "golden-margin", "golden[0]", "a margin of -1744830464 to 3221225472",
+        "-9223372036854775808";
+    provenance_that_is_not_text: edited(|t| {
+        t.record(Section::Provenance, 2, |b: &mut u8| *b = 0xff);
+    })
+        => "provenance", "provenance", "UTF-8 text",
+        "invalid utf-8 sequence of 1 bytes from index 2";
+
+    // 4 schema
+    unknown_name: bind(&[("f0", FeatureKind::Number), ("f2", FeatureKind::Category)])
+        => "feature-unknown", "features[1] \"f1\"", "a feature of the host's schema", "another";
+    other_kind: bind(&[
+        ("f2", FeatureKind::Category),
+        ("f1", FeatureKind::Number),
+        ("f0", FeatureKind::Number),
+    ])
+        => "feature-kind-mismatch", "features[1] \"f1\"", "number", "flag";
+
+    // 5 golden rows and kernel
+    golden_row_of_another_margin: golden_margin_of_a_wrong_walk()
+        => "golden", "golden[0] alone on ", "1", "2550136832";
+}
+
+#[test]
+fn unknown_kernel() {
+    let table = Table::from_bytes(&plain_table()).expect("a table");
+    let refused = Bound::new(table, &schema(&plain()), Some("abacus")).expect_err("a refusal");
+    assert_eq!(refused.name(), "kernel");
+    let detail = refused.detail();
+    assert_eq!(
+        (detail.at.as_str(), detail.got.as_str()),
+        ("kernel", "abacus")
+    );
+    assert!(detail.expected.starts_with("one of "), "{detail:?}");
+    assert!(detail.expected.contains("portable"), "{detail:?}");
+}
+
+/// The gate holds the length against the capacity too: it may be asked without a seal.
+#[test]
+fn over_capacity_without_a_seal() {
+    let mut table = Edit::new(&plain_table());
+    let len = hedgerow::limits::TABLE_BYTES_MAX + 64;
+    table.bytes.resize(len, 0);
+    table.header(|header| header.file_bytes = len as u64);
+    let refused = hedgerow::table::validate::validate(&table.bytes).expect_err("a refusal");
+    assert_eq!(refused.name(), "too-large");
+    let detail = refused.detail();
+    let said = (&*detail.at, &*detail.expected, &*detail.got);
+    assert_eq!(said, ("file", "at most 134217728 bytes", "134217792 bytes"));
+}
+
+/// A file of the system says 4,096 bytes and holds fewer: it changes while it is read, so to speak.
+#[test]
+fn file_that_changes_its_length() {
+    let path = "/sys/devices/system/cpu/online";
+    if !std::path::Path::new(path).is_file() {
+        eprintln!("{path} is not here: skipped");
+        return;
+    }
+    let refused = Table::open(path).expect_err("a refusal");
+    assert_eq!(refused.name(), "changing");
+    let detail = refused.detail();
+    assert_eq!(
+        (detail.at.as_str(), detail.expected.as_str()),
+        (path, "4096 bytes")
+    );
+    assert!(
+        detail.got.parse::<usize>().is_ok_and(|got| got < 4096),
+        "{detail:?}"
+    );
+}
+
+/// Where the process has no descriptor left, there is no memory file to seal. Runs in a process of
+/// its own, because it takes them all.
+#[test]
+fn no_descriptor_left_to_seal_with() {
+    const CHILD: &str = "HEDGEROW_TEST_NO_DESCRIPTOR";
+    if std::env::var_os(CHILD).is_none() {
+        let name = "no_descriptor_left_to_seal_with";
+        let exe = std::env::current_exe().expect("this test");
+        let status = std::process::Command::new("sh")
+            .args(["-c", r#"ulimit -n 64 && exec "$0" --exact "$1""#])
+            .arg(exe)
+            .arg(name)
+            .env(CHILD, "1")
+            .status();
+        assert!(status.expect("a shell").success());
+        return;
+    }
+    let mut held = Vec::new();
+    while let Ok(file) = std::fs::File::open("/dev/null") {
+        held.push(file);
+    }
+    let refused = open(&plain_table());
+    drop(held);
+    assert_eq!(refused.name(), "seal");
+    let detail = refused.detail();
+    assert_eq!(detail.at, "bytes");
+    assert_eq!(detail.expected, "memory that can be sealed and mapped");
+    assert!(detail.got.contains("os error 24"), "{detail:?}");
+}
+
+/// Refusals that have a test of their own above, because what they say is this machine's.
+const OWN_TESTS: [&str; 3] = ["changing", "kernel", "seal"];
+
+#[test]
+fn every_refusal_is_covered() {
+    let covered: Vec<_> = CASES
+        .iter()
+        .map(|case| case.name)
+        .chain(OWN_TESTS)
+        .collect();
+    for (code, name) in OpenError::ALL {
+        assert!(
+            covered.contains(name),
+            "nothing is refused with {code} {name}"
+        );
+    }
+    for name in covered {
+        assert!(
+            OpenError::ALL.iter().any(|(_, known)| *known == name),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn the_table_that_all_this_is_made_from_is_a_good_one() {
+    let bytes = Edit::new(&plain_table()).finish();
+    assert_eq!(bytes, plain_table());
+    let table = Table::from_bytes(&bytes).expect("a table");
+    Bound::new(table, &schema(&plain()), None).expect("a bound table");
+}

@@ -1,0 +1,89 @@
+//! Invariant H: from a request to a verdict nothing is allocated and nothing is freed, while
+//! tables are published as fast as possible.
+
+#[path = "common/hot.rs"]
+mod hot;
+
+use hot::{Hot, PUBLISHES, SCORES};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::hint::black_box;
+
+thread_local! {
+    /// Whether this thread's calls count. Constant and without a destructor: reading it
+    /// allocates nothing.
+    static ARMED: Cell<bool> = const { Cell::new(false) };
+    static CALLS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The system's allocator, which counts the calls of armed threads.
+struct Counting;
+
+fn count() {
+    if ARMED.get() {
+        CALLS.set(CALLS.get() + 1);
+    }
+}
+
+// SAFETY: the system's allocator; counting touches two cells of the calling thread.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise is handed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise is handed on.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise is handed on.
+        unsafe { System.realloc(at, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        count();
+        // SAFETY: the caller's promise is handed on.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// How often `work` called the allocator.
+fn calls<R>(work: impl FnOnce() -> R) -> (u64, R) {
+    CALLS.set(0);
+    ARMED.set(true);
+    let result = work();
+    ARMED.set(false);
+    (CALLS.get(), result)
+}
+
+#[test]
+fn a_million_scores_under_a_storm_of_publishes_call_no_allocator() {
+    let hot = Hot::new();
+    let mut scorer = hot.engine.scorer().expect("a slot");
+    hot.warm_up(&mut scorer);
+    std::thread::scope(|scope| {
+        scope.spawn(|| hot.storm());
+        let (calls, outcome) = calls(|| hot.score(&mut scorer));
+        hot.stop();
+        println!("{outcome:?}, {calls} calls of the allocator");
+        assert!(outcome.scores >= SCORES && outcome.last > PUBLISHES);
+        assert_eq!(outcome.wrong, 0, "wrong margins");
+        assert_eq!(calls, 0, "calls of the allocator");
+    });
+}
+
+#[test]
+fn a_planted_allocation_is_counted() {
+    let (calls, ()) = calls(|| drop(black_box(Box::new(black_box(7)))));
+    assert_eq!(calls, 2, "one allocation and one free");
+    let (calls, text) = self::calls(|| black_box(String::from("planted")));
+    assert_eq!(calls, 1, "{text}");
+}

@@ -1,0 +1,61 @@
+//! Pins the capacities: a change of one is a decision, not an accident.
+
+use hedgerow::limits::LIMITS;
+
+const SNAPSHOT: &str = "\
+features 256 features a table
+feature_name_bytes 56 bytes a name
+lane_borders 255 borders a lane
+borders 65280 borders a table
+trees 8192 trees a table
+oblivious_depth 16 levels a tree
+tree_nodes 65535 nodes a tree
+tree_depth 255 levels a tree
+leaves 16777216 leaves a table
+table_bytes 134217728 bytes a file
+score_map 98 margins a table
+golden_rows 256 rows a table
+provenance_bytes 65536 bytes a table
+margin_shift 62 bits
+margin 9007199254740992 fixed-point units
+readers 1024 slots an engine
+retired 64 tables an engine
+batch_rows 64 rows a batch
+";
+
+#[test]
+fn capacities_are_the_pinned_ones() {
+    let line =
+        |limit: &hedgerow::limits::Limit| format!("{} {} {}\n", limit.name, limit.max, limit.unit);
+    let now: String = LIMITS.iter().map(line).collect();
+    assert_eq!(
+        now, SNAPSHOT,
+        "a capacity changed: say why in limits.rs, then pin it here"
+    );
+}
+
+/// The layout of a table is pinned with them: format version 1 stays what it is.
+#[test]
+fn record_sizes_are_the_pinned_ones() {
+    let sizes: String = hedgerow::table::format::SECTIONS
+        .iter()
+        .map(|section| format!("{} {}\n", section.name, section.record_bytes))
+        .collect();
+    let pinned = "\
+features 64
+lanes 4
+groups 8
+borders 64
+blocks 8
+levels 128
+leaf_starts 4
+sources 4
+leaves 4
+trees 16
+nodes 8
+score_map 8
+golden 8
+provenance 1
+";
+    assert_eq!(sizes, pinned);
+}

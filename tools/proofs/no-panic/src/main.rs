@@ -1,0 +1,143 @@
+//! Two proofs that the hot path cannot panic, about its optimised machine code.
+//!
+//! 1. Functions marked `#[no_panic]` link only if the optimiser has found that nothing in them
+//!    unwinds: else a call to a function that does not exist is left over.
+//! 2. Functions named `hot_…` are what `tests/hot_path_no_panic.rs` looks for in the assembly: it
+//!    follows their calls and finds none of a panic. This one covers [`Scorer::score`] as a
+//!    whole, where the kernel is called by a pointer, which the first proof cannot look behind.
+
+use hedgerow::epoch::{Barrier, Reader, Swap};
+use hedgerow::http::{Header, HeadersKnown, Request, extract};
+use hedgerow::{Bound, DEFAULT_TABLE, Engine, KERNELS, Row, Schema, Scorer, Table, Verdict};
+use no_panic::no_panic;
+use std::hint::black_box;
+
+#[no_panic]
+#[inline(never)]
+fn enter_and_leave(reader: &mut Reader<u64>) -> u64 {
+    reader.enter().map_or(0, |value| *value)
+}
+
+#[no_panic]
+#[inline(never)]
+fn score_of_margin(bound: &Bound, margin: i64) -> u8 {
+    bound.score(margin).get()
+}
+
+#[no_panic]
+#[inline(never)]
+fn extract_row(request: &Request<'_>, row: &mut Row) {
+    extract(request, row);
+}
+
+#[no_panic]
+#[inline(never)]
+fn margin<const KERNEL: usize>(bound: &Bound, row: &Row) -> Option<i64> {
+    KERNELS.get(KERNEL)?.margin(bound, row)
+}
+
+#[no_panic]
+#[inline(never)]
+fn margins<const KERNEL: usize>(bound: &Bound, rows: &[Row], margins: &mut [i64]) -> bool {
+    KERNELS
+        .get(KERNEL)
+        .is_some_and(|kernel| kernel.margins(bound, rows, margins))
+}
+
+/// An index that may be out of range.
+#[cfg(feature = "plant")]
+#[no_panic]
+#[inline(never)]
+fn planted(row: &Row, index: usize) -> f32 {
+    row.values()[index]
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+fn hot_score(scorer: &mut Scorer, row: &Row) -> Verdict {
+    #[cfg(feature = "plant-symbol")]
+    black_box(row.values()[black_box(7)]);
+    scorer.score(row)
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+fn hot_extract(request: &Request<'_>, row: &mut Row) {
+    extract(request, row);
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+fn hot_enter_and_leave(reader: &mut Reader<u64>) -> u64 {
+    reader.enter().map_or(0, |value| *value)
+}
+
+/// Both ways of every kernel: what [`Scorer::score`] calls by a pointer.
+#[unsafe(no_mangle)]
+#[inline(never)]
+fn hot_kernels(bound: &Bound, rows: &[Row], to: &mut [i64]) -> i64 {
+    fn one<const KERNEL: usize>(bound: &Bound, rows: &[Row], to: &mut [i64]) -> i64 {
+        let Some(kernel) = KERNELS.get(KERNEL) else {
+            return 0;
+        };
+        kernel.margins(bound, rows, to);
+        let margin = rows.first().and_then(|row| kernel.margin(bound, row));
+        margin.unwrap_or_default()
+    }
+    one::<0>(bound, rows, to)
+        ^ one::<1>(bound, rows, to)
+        ^ one::<2>(bound, rows, to)
+        ^ one::<3>(bound, rows, to)
+}
+
+/// Kernels that are proven; the registry has no more.
+const KERNELS_PROVEN: usize = 4;
+
+fn main() {
+    assert!(KERNELS.len() <= KERNELS_PROVEN, "prove the new kernel, too");
+    let headers = [Header::new(b"User-Agent", b"curl/8.5.0")];
+    let request = Request::new(b"GET", b"/", &headers, HeadersKnown::Complete);
+    let mut rows = [Row::MISSING, Row::MISSING];
+    extract_row(black_box(&request), &mut rows[0]);
+    hot_extract(black_box(&request), &mut rows[1]);
+
+    let table = || Table::from_bytes(DEFAULT_TABLE).expect("the default table");
+    let bound = Bound::new(table(), &Schema::http(), None).expect("a bound table");
+    let rows = black_box(&rows);
+    let expected = bound.margin(&rows[0]);
+    let mut to = [0; 2];
+    let alone = [
+        margin::<0>(&bound, &rows[0]),
+        margin::<1>(&bound, &rows[0]),
+        margin::<2>(&bound, &rows[0]),
+        margin::<3>(&bound, &rows[0]),
+    ];
+    let batched = [
+        margins::<0>(&bound, rows, &mut to),
+        margins::<1>(&bound, rows, &mut to),
+        margins::<2>(&bound, rows, &mut to),
+        margins::<3>(&bound, rows, &mut to),
+    ];
+    assert!(alone.iter().flatten().all(|got| *got == expected));
+    assert!(batched.contains(&true) && to == [expected; 2]);
+    black_box(hot_kernels(&bound, rows, &mut to));
+
+    let swap = Swap::with_barrier(1, black_box(Barrier::Membarrier));
+    swap.publish(|generation| Box::new(generation))
+        .expect("room");
+    let mut reader = swap.reader().expect("a slot");
+    assert_eq!(
+        enter_and_leave(&mut reader),
+        hot_enter_and_leave(&mut reader)
+    );
+
+    let engine = Engine::new(Schema::http());
+    engine.publish(table()).expect("the default table");
+    let mut scorer = engine.scorer().expect("a slot");
+    let verdict = hot_score(&mut scorer, &rows[0]);
+    let score = score_of_margin(&bound, black_box(expected));
+    assert_eq!(verdict.score().map(|score| score.get()), Some(score));
+    #[cfg(feature = "plant")]
+    black_box(planted(&rows[0], black_box(7)));
+    println!("{} kernels, score {score}", KERNELS.len());
+}
