@@ -130,7 +130,7 @@ def finite(text):
     return lgb.Booster(model_str=text).model_to_string()
 
 
-def make(name, model, x, root, rng, ordinary=3_000):
+def make(name, model, x, root, rng, ordinary=1_500):
     folder = fresh(root / name)
     path = folder / "model.txt"
     text = model.model_to_string()

@@ -4,8 +4,8 @@ use super::common::*;
 use hedgerow::http::FEATURES;
 
 const REQUEST: &str = concat!(
-    r#"{"method":"GET","scheme":"https","http":"1.1","path":"/","headers":[["Host","example.org"],"#,
-    r#"["User-Agent","curl/8.5.0"],["Accept","*/*"]],"complete":true}"#
+    r#"{"method":"GET","scheme":"https","http":"1.1","path":"/","#,
+    r#""headers":[["Host","example.org"],["User-Agent","curl/8.5.0"],["Accept","*/*"]],"complete":true}"#
 );
 
 fn extract(input: impl AsRef<[u8]>) -> Outcome {
