@@ -12,17 +12,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A page that is made of its generation, so that a torn one shows.
+/// 64 KB that is made of its generation, so that a torn one shows.
 #[derive(Archive, Serialize)]
 #[archive_attr(derive(bytecheck::CheckBytes))]
 struct Value {
     words: [u64; WORDS],
 }
 
-const WORDS: usize = 512;
+const WORDS: usize = 8_192;
+
+/// One word of so many is checked: a short visit, so that many begin while a write is under way.
+const STRIDE: usize = 256;
 
 /// Readers of a storm.
-const READERS: usize = 2;
+const READERS: usize = 4;
 
 /// mmap-sync with writers that wait a microsecond at a time for readers, not a second.
 type MmapSync = Synchronizer<wyhash::WyHash, LockDisabled, 1024, 1_000>;
@@ -44,13 +47,13 @@ fn word(generation: u64, index: usize) -> u64 {
     (generation ^ index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
-/// Whether every word belongs to the first one's generation. Volatile: the compiler may not
+/// Whether every word that is looked at belongs to the first one's generation. Volatile: the compiler may not
 /// assume that the words stay as they are.
 fn whole(words: &[u64; WORDS]) -> bool {
     // SAFETY: references to words are valid for reads.
     let read = |at: &u64| unsafe { std::ptr::read_volatile(at) };
     let generation = read(&words[0]);
-    let mut rest = words.iter().enumerate().skip(1);
+    let mut rest = words.iter().enumerate().step_by(STRIDE).skip(1);
     rest.all(|(index, at)| read(at) == word(generation, index))
 }
 

@@ -62,6 +62,12 @@ fn hot_score(scorer: &mut Scorer, row: &Row) -> Verdict {
 
 #[unsafe(no_mangle)]
 #[inline(never)]
+fn hot_score_batch(scorer: &mut Scorer, rows: &[Row], verdicts: &mut [Verdict]) -> usize {
+    scorer.score_batch(rows, verdicts)
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
 fn hot_extract(request: &Request<'_>, row: &mut Row) {
     extract(request, row);
 }
@@ -135,6 +141,9 @@ fn main() {
     engine.publish(table()).expect("the default table");
     let mut scorer = engine.scorer().expect("a slot");
     let verdict = hot_score(&mut scorer, &rows[0]);
+    let mut verdicts = [verdict; 2];
+    assert_eq!(hot_score_batch(&mut scorer, rows, &mut verdicts), 2);
+    assert_eq!(verdicts[0], verdict);
     let score = score_of_margin(&bound, black_box(expected));
     assert_eq!(verdict.score().map(|score| score.get()), Some(score));
     #[cfg(feature = "plant")]
