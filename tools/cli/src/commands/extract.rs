@@ -46,7 +46,12 @@ pub fn run(args: &Args, json: bool) -> Result<Report, Failure> {
     })?;
     let width = FEATURES.len();
     let text = format!("{}: {count} rows of {width} features\n", path.display());
-    let json = json!({ "ok": true, "output": path.display().to_string(), "rows": count, "features": names() });
+    let json = json!({
+        "ok": true,
+        "output": path.display().to_string(),
+        "rows": count,
+        "features": names(),
+    });
     Ok(Report::done(text, json))
 }
 

@@ -5,7 +5,8 @@ use hedgerow::http::FEATURES;
 
 const REQUEST: &str = concat!(
     r#"{"method":"GET","scheme":"https","http":"1.1","path":"/","#,
-    r#""headers":[["Host","example.org"],["User-Agent","curl/8.5.0"],["Accept","*/*"]],"complete":true}"#
+    r#""headers":[["Host","example.org"],["User-Agent","curl/8.5.0"],["Accept","*/*"]],"#,
+    r#""complete":true}"#
 );
 
 fn extract(input: impl AsRef<[u8]>) -> Outcome {

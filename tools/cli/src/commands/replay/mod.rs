@@ -8,7 +8,8 @@ mod worker;
 
 use crate::Report;
 use crate::failure::Failure;
-use crate::{requests, tables};
+use crate::requests::{self, Recorded};
+use crate::tables;
 use core_affinity::CoreId;
 use hedgerow::limits::BATCH_ROWS_MAX;
 use hedgerow::worker::{Pool, PoolOptions};
@@ -96,12 +97,9 @@ pub fn run(args: &Args, json: bool) -> Result<Report, Failure> {
     let views: Vec<_> = recorded
         .iter()
         .zip(&headers)
-        .map(|(r, h)| r.view(h))
+        .map(|(request, headers)| request.view(headers))
         .collect();
-    let bots: Vec<_> = recorded
-        .iter()
-        .map(|r| r.label.as_deref().map(|l| l == "bot"))
-        .collect();
+    let bots: Vec<_> = recorded.iter().map(is_bot).collect();
     let job = Job {
         requests: &views,
         bots: &bots,
@@ -147,6 +145,10 @@ pub fn run(args: &Args, json: bool) -> Result<Report, Failure> {
         },
     };
     Ok(run.report())
+}
+
+fn is_bot(recorded: &Recorded) -> Option<bool> {
+    recorded.label.as_deref().map(|label| label == "bot")
 }
 
 /// Starts a thread for each way to get verdicts. Where one cannot start, none works on.
