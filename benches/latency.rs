@@ -20,8 +20,8 @@ enum Swaps {
     None,
     TenASecond,
     AllThatCanBe,
-    /// No table is made: the same bound table is published again and again, which shows what the
-    /// swap itself costs without the making of tables beside it.
+    /// No table is made: a number is published beside a table that stays, which shows what the
+    /// swap itself costs, without the making and unmapping of tables beside it.
     BareOnFence,
     BareOnMembarrier,
 }
@@ -102,7 +102,6 @@ fn run(hot: &Hot, rows: &[Row], swaps: Swaps, slice: Duration, measured: &mut Me
 fn run_bare(hot: &Hot, rows: &[Row], barrier: Barrier, slice: Duration, measured: &mut Measured) {
     let bound = Bound::new(hot::table(), hot.engine.schema(), None).expect("a bound table");
     let bound = &bound;
-    // The swap wants values that outlive it: which of two equal tables is live.
     let swap = Swap::with_barrier(1, barrier);
     let publish = || swap.publish(Box::new).is_ok();
     assert!(publish());
