@@ -18,7 +18,7 @@ const SIZES: [(&str, usize, u64); 4] = [
 ];
 
 fn file(trees: usize, depth: u64) -> (std::path::PathBuf, hedgerow::Schema, usize) {
-    let ensemble = common::oblivious_ensemble(60, trees, depth, 7);
+    let ensemble = common::oblivious_ensemble(12, trees, depth, 7);
     let random = &mut common::Random::new(8);
     let golden = (0..64).map(|_| common::random_row(&ensemble, random));
     let options = BuildOptions {
