@@ -9,10 +9,10 @@
 #[cfg(not(loom))]
 #[test]
 fn skipped_without_cfg_loom() {
-    println!(
-        "\n*** SKIPPED: the model of the swap did not run. Run it with ***\n\
-         ***   RUSTFLAGS=\"--cfg loom\" cargo test --release --test swap_loom   ***\n"
-    );
+    // Straight to the terminal: what tests print is shown only where they fail.
+    let text = "\n*** SKIPPED: the model of the swap did not run. Run it with ***\n\
+                ***   RUSTFLAGS=\"--cfg loom\" cargo test --release --test swap_loom   ***\n\n";
+    std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes()).expect("a terminal");
 }
 
 /// The source text of the swap, on the weakened atomics of [`sync`].
