@@ -31,21 +31,20 @@ impl Bound {
     pub fn new(table: Table, schema: &Schema, kernel: Option<&str>) -> Result<Bound, OpenError> {
         let mut positions = [0; FEATURES_MAX];
         for (index, (feature, to)) in table.features().iter().zip(&mut positions).enumerate() {
-            let at = || format!("features[{index}] \"{}\"", feature.name);
+            let at = || format!("features[{index}]");
             let Some(position) = schema.index_of(&feature.name) else {
-                let expected = "a feature of the host's schema";
-                return Err(OpenError::FeatureUnknown(Detail::new(
-                    at(),
-                    expected,
-                    "another",
-                )));
+                let known = schema.features().len();
+                let expected = format!("one of the host's {known} features");
+                let got = format!("\"{}\"", feature.name);
+                return Err(OpenError::FeatureUnknown(Detail::new(at(), expected, got)));
             };
             let kind = schema
                 .features()
                 .get(usize::from(position))
                 .map(|feature| feature.kind);
             if let Some(kind) = kind.filter(|kind| *kind != feature.kind) {
-                let detail = Detail::new(at(), kind.name(), feature.kind.name());
+                let got = format!("\"{}\" as {}", feature.name, feature.kind.name());
+                let detail = Detail::new(at(), kind.name(), got);
                 return Err(OpenError::FeatureKindMismatch(detail));
             }
             *to = position;

@@ -77,7 +77,10 @@ impl Failure {
         Failure {
             code: refused.code(),
             name: refused.name(),
-            message: format!("{file}: {refused}"),
+            message: match detail.at.starts_with(file) {
+                true => refused.to_string(),
+                false => format!("{file}: {refused}"),
+            },
             at: detail.at.clone(),
             expected: detail.expected.clone(),
             got: detail.got.clone(),
