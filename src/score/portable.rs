@@ -107,7 +107,7 @@ fn oblivious(view: &View<'_>, bins: &Bins) -> i64 {
 
 /// The sum of the leaves of trees of any shape. Trees stand deepest first, so that eight
 /// neighbours are about equally deep; a walk that has arrived at its leaf stays there.
-fn any(view: &View<'_>, bins: &Bins) -> i64 {
+pub(super) fn any(view: &View<'_>, bins: &Bins) -> i64 {
     let mut sum = 0i64;
     for trees in view.trees.chunks(WALKS) {
         let mut at = [0u16; WALKS];

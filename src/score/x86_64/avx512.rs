@@ -1,0 +1,232 @@
+//! AVX-512 with VBMI: lookups of 64 bins at a time in registers.
+
+use crate::limits::FEATURES_MAX;
+use crate::row::Row;
+use crate::score::bound::Bound;
+use crate::score::portable::Bins;
+use crate::table::View;
+use crate::table::ensemble::ZERO_MAX;
+use crate::table::format::{BLOCK_TREES, GROUP_LANES, LevelRecord};
+use std::arch::x86_64::*;
+
+/// Whether this machine has the instructions.
+pub(in crate::score) fn available() -> bool {
+    is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("avx512vbmi")
+}
+
+/// A row's margin, fixed point.
+pub(in crate::score) fn margin(bound: &Bound, row: &Row) -> i64 {
+    // SAFETY: only a kernel that is `available` is ever bound to a table (`kernel::choose`).
+    unsafe { margin_avx512(bound, row) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi")]
+fn margin_avx512(bound: &Bound, row: &Row) -> i64 {
+    let view = bound.view();
+    let bins = binarise(view, bound.lane_positions(), row);
+    view.bias
+        .wrapping_add(oblivious(view, &bins))
+        .wrapping_add(any(view, &bins))
+}
+
+/// The margins of rows, fixed point.
+pub(in crate::score) fn margins(bound: &Bound, rows: &[Row], margins: &mut [i64]) {
+    for (row, to) in rows.iter().zip(margins) {
+        *to = margin(bound, row);
+    }
+}
+
+/// Counts, for each lane, the borders below its value.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi")]
+fn binarise(view: &View<'_>, positions: &[u8; FEATURES_MAX], row: &Row) -> Bins {
+    let mut bins = [0; FEATURES_MAX];
+    let lanes = view.lanes.as_chunks::<GROUP_LANES>().0;
+    let positions = positions.as_chunks::<GROUP_LANES>().0;
+    let places = bins.as_chunks_mut::<GROUP_LANES>().0;
+    let places = positions.iter().zip(places);
+    for ((group, lanes), (positions, bins)) in view.groups.iter().zip(lanes).zip(places) {
+        let positions = _mm512_cvtepu8_epi32(load128(positions));
+        // SAFETY: a position is a byte, and a row has 256 values.
+        let values = unsafe { _mm512_i32gather_ps::<4>(positions, row.values().as_ptr()) };
+        // T4 holds the range within the section; an empty slice never comes.
+        let end = group.start.wrapping_add(group.ranks) as usize;
+        let ranks = view
+            .borders
+            .get(group.start as usize..end)
+            .unwrap_or_default();
+        let one = _mm512_set1_epi32(1);
+        let mut counts = [_mm512_setzero_si512(); 2];
+        let (pairs, last) = ranks.as_chunks::<2>();
+        for pair in pairs {
+            for (count, rank) in counts.iter_mut().zip(pair) {
+                let above = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(values, load_ps(rank));
+                *count = _mm512_mask_add_epi32(*count, above, *count, one);
+            }
+        }
+        let [mut count, other] = counts;
+        for rank in last {
+            let above = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(values, load_ps(rank));
+            count = _mm512_mask_add_epi32(count, above, count, one);
+        }
+        count = _mm512_add_epi32(count, other);
+        // A lane's record is four bytes: feature, borders, missing_bin, zero_is_missing.
+        let lanes = load(lanes);
+        let zeros =
+            _mm512_cmp_ps_mask::<_CMP_LE_OQ>(_mm512_abs_ps(values), _mm512_set1_ps(ZERO_MAX));
+        let zeros = _mm512_mask_test_epi32_mask(zeros, lanes, _mm512_set1_epi32(0x0100_0000));
+        let missing = zeros | _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(values, values);
+        let missing_bin = _mm512_srli_epi32::<16>(lanes);
+        count = _mm512_mask_mov_epi32(count, missing, missing_bin);
+        store128(bins, _mm512_cvtepi32_epi8(count));
+    }
+    bins
+}
+
+/// The sum of the oblivious trees' leaves.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi")]
+fn oblivious(view: &View<'_>, bins: &Bins) -> i64 {
+    match view.lanes.len() {
+        0..=64 => oblivious_in::<1>(view, bins),
+        65..=128 => oblivious_in::<2>(view, bins),
+        _ => oblivious_in::<4>(view, bins),
+    }
+}
+
+/// The same, with every lane in the first `REGISTERS` registers of the row.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi")]
+fn oblivious_in<const REGISTERS: usize>(view: &View<'_>, bins: &Bins) -> i64 {
+    let row = row_registers(bins);
+    let mut sums = _mm512_setzero_si512();
+    let starts = view.leaf_starts.as_chunks::<BLOCK_TREES>().0;
+    for (block, starts) in view.blocks.iter().zip(starts) {
+        let end = block.start.wrapping_add(block.levels) as usize;
+        // T5 holds the range within the section.
+        let levels = view
+            .levels
+            .get(block.start as usize..end)
+            .unwrap_or_default();
+        let (low, high) = levels.split_at_checked(8).unwrap_or((levels, &[]));
+        let low = index_byte::<REGISTERS>(&row, low);
+        let high = index_byte::<REGISTERS>(&row, high);
+        let quarters = quarters(low).into_iter().zip(quarters(high));
+        for (starts, (low, high)) in starts.as_chunks::<16>().0.iter().zip(quarters) {
+            let high = _mm512_slli_epi32::<8>(_mm512_cvtepu8_epi32(high));
+            let index = _mm512_or_si512(_mm512_cvtepu8_epi32(low), high);
+            let at = _mm512_add_epi32(index, load(starts));
+            // SAFETY: T6 (the largest index that a tree's levels can form, added to its first
+            // leaf, lies within the section), made true by validate::trees.
+            let leaves = unsafe { _mm512_i32gather_epi32::<4>(at, view.leaves.as_ptr()) };
+            sums = add_wide(sums, leaves);
+        }
+    }
+    _mm512_reduce_add_epi64(sums)
+}
+
+/// Adds 16 leaves to eight sums.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn add_wide(sums: __m512i, leaves: __m512i) -> __m512i {
+    let low = _mm512_cvtepi32_epi64(_mm512_castsi512_si256(leaves));
+    let high = _mm512_cvtepi32_epi64(_mm512_extracti64x4_epi64::<1>(leaves));
+    _mm512_add_epi64(sums, _mm512_add_epi64(low, high))
+}
+
+/// Eight bits of the leaf indices of 64 trees.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi")]
+fn index_byte<const REGISTERS: usize>(row: &[__m512i; 4], levels: &[LevelRecord]) -> __m512i {
+    let mut index = _mm512_setzero_si512();
+    let mut bit = _mm512_set1_epi8(1);
+    for level in levels {
+        let found = lookup::<REGISTERS>(row, load(&level.lanes));
+        let right = _mm512_cmpgt_epu8_mask(found, load(&level.thresholds));
+        index = _mm512_mask_add_epi8(index, right, index, bit);
+        bit = _mm512_add_epi8(bit, bit);
+    }
+    index
+}
+
+/// The bins of 64 lanes.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi")]
+fn lookup<const REGISTERS: usize>(row: &[__m512i; 4], lanes: __m512i) -> __m512i {
+    let [a, b, c, d] = *row;
+    if REGISTERS == 1 {
+        return _mm512_permutexvar_epi8(lanes, a);
+    }
+    let low = _mm512_permutex2var_epi8(a, lanes, b);
+    if REGISTERS == 2 {
+        return low;
+    }
+    let high = _mm512_permutex2var_epi8(c, lanes, d);
+    _mm512_mask_blend_epi8(_mm512_movepi8_mask(lanes), low, high)
+}
+
+/// The sum of the leaves of trees of any shape.
+fn any(view: &View<'_>, bins: &Bins) -> i64 {
+    crate::score::portable::any(view, bins)
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn row_registers(bins: &Bins) -> [__m512i; 4] {
+    let mut registers = [_mm512_setzero_si512(); 4];
+    for (register, bytes) in registers.iter_mut().zip(bins.as_chunks::<64>().0) {
+        *register = load(bytes);
+    }
+    registers
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn quarters(bytes: __m512i) -> [__m128i; 4] {
+    [
+        _mm512_extracti32x4_epi32::<0>(bytes),
+        _mm512_extracti32x4_epi32::<1>(bytes),
+        _mm512_extracti32x4_epi32::<2>(bytes),
+        _mm512_extracti32x4_epi32::<3>(bytes),
+    ]
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load<T: bytemuck::Pod>(from: &T) -> __m512i {
+    const { assert!(size_of::<T>() == 64) };
+    // SAFETY: a reference to 64 plain bytes.
+    unsafe { _mm512_loadu_si512(std::ptr::from_ref(from).cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load_ps(from: &[f32; 16]) -> __m512 {
+    // SAFETY: a reference to 16 floats.
+    unsafe { _mm512_loadu_ps(from.as_ptr()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load128(from: &[u8; 16]) -> __m128i {
+    // SAFETY: a reference to 16 bytes.
+    unsafe { _mm_loadu_si128(from.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn store<T: bytemuck::Pod>(to: &mut T, value: __m512i) {
+    const { assert!(size_of::<T>() == 64) };
+    // SAFETY: an exclusive reference to 64 plain bytes.
+    unsafe { _mm512_storeu_si512(std::ptr::from_mut(to).cast(), value) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn store128(to: &mut [u8; 16], value: __m128i) {
+    // SAFETY: an exclusive reference to 16 bytes.
+    unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), value) }
+}

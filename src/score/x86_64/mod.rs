@@ -1,0 +1,4 @@
+//! Kernels for x86-64, one file an instruction set, with the same functions in the same order as
+//! `portable`.
+
+pub(super) mod avx512;
