@@ -2,6 +2,7 @@
 
 use super::kernel::{KERNELS, Kernel, choose};
 use super::verdict::Score;
+use super::words::Words;
 use crate::error::{Detail, OpenError};
 use crate::limits::FEATURES_MAX;
 use crate::row::Row;
@@ -18,6 +19,8 @@ pub struct Bound {
     positions: [u8; FEATURES_MAX],
     /// Row position of each lane's value.
     lane_positions: [u8; FEATURES_MAX],
+    /// Trees of any shape, as kernels with wide registers want them.
+    words: Words,
 }
 
 impl Bound {
@@ -55,7 +58,9 @@ impl Bound {
                 .copied()
                 .unwrap_or_default();
         }
+        let words = Words::of(table.view());
         let bound = Bound {
+            words,
             table,
             kernel,
             positions,
@@ -118,6 +123,12 @@ impl Bound {
     #[inline]
     pub(super) fn lane_positions(&self) -> &[u8; FEATURES_MAX] {
         &self.lane_positions
+    }
+
+    /// Trees of any shape, laid out for predicate words.
+    #[inline]
+    pub(super) fn words(&self) -> &Words {
+        &self.words
     }
 
     /// A row's margin, fixed point.

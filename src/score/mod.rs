@@ -5,6 +5,7 @@ mod explain;
 mod kernel;
 mod portable;
 mod verdict;
+mod words;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 

@@ -5,7 +5,7 @@ use crate::limits::{FEATURES_MAX, TREE_DEPTH_MAX};
 use crate::row::Row;
 use crate::table::View;
 use crate::table::ensemble::ZERO_MAX;
-use crate::table::format::{BLOCK_TREES, GROUP_LANES, LaneRecord, NEVER, NodeRecord};
+use crate::table::format::{BLOCK_TREES, GROUP_LANES, LaneRecord, NEVER, NodeRecord, TreeRecord};
 
 /// A binarised row: one bin a lane.
 pub(super) type Bins = [u8; FEATURES_MAX];
@@ -105,11 +105,16 @@ fn oblivious(view: &View<'_>, bins: &Bins) -> i64 {
     sum
 }
 
-/// The sum of the leaves of trees of any shape. Trees stand deepest first, so that eight
+/// The sum of the leaves of trees of any shape.
+fn any(view: &View<'_>, bins: &Bins) -> i64 {
+    walk(view, view.trees, bins)
+}
+
+/// The sum of the leaves of some of them. Trees stand deepest first, so that eight
 /// neighbours are about equally deep; a walk that has arrived at its leaf stays there.
-pub(super) fn any(view: &View<'_>, bins: &Bins) -> i64 {
+pub(super) fn walk(view: &View<'_>, trees: &[TreeRecord], bins: &Bins) -> i64 {
     let mut sum = 0i64;
-    for trees in view.trees.chunks(WALKS) {
+    for trees in trees.chunks(WALKS) {
         let mut at = [0u16; WALKS];
         let depth = trees.first().map_or(0, |tree| tree.depth);
         for _ in 0..depth {

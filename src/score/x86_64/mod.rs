@@ -2,3 +2,4 @@
 //! `portable`.
 
 pub(super) mod avx512;
+mod avx512_batch;
