@@ -3,7 +3,7 @@
 use super::bound::Bound;
 use super::portable;
 #[cfg(target_arch = "x86_64")]
-use super::x86_64::avx512;
+use super::x86_64::{avx2, avx512};
 use crate::row::Row;
 use crate::table::Table;
 
@@ -45,6 +45,14 @@ pub static KERNELS: &[Kernel] = &[
         supports: |_| true,
         margin: avx512::margin,
         margins: avx512::margins,
+    },
+    #[cfg(target_arch = "x86_64")]
+    Kernel {
+        name: "avx2",
+        available: avx2::available,
+        supports: |_| true,
+        margin: avx2::margin,
+        margins: avx2::margins,
     },
     Kernel {
         name: "portable",

@@ -215,7 +215,9 @@ impl Planes {
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
     fn carry(&self, sums: &mut [i64; BATCH_ROWS_MAX]) {
-        let planes = [0, 8, 16, 24].into_iter().zip(self.pairs.iter().zip(&self.odd));
+        let planes = [0, 8, 16, 24]
+            .into_iter()
+            .zip(self.pairs.iter().zip(&self.odd));
         for (shift, (pairs, odd)) in planes {
             let even = _mm512_sub_epi16(*pairs, _mm512_slli_epi16::<8>(*odd));
             let mut columns = [[0u16; 32]; 2];
