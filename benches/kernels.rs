@@ -7,17 +7,23 @@
 //!
 //! | | avx512 | in batches of 64 | avx2 | portable | the library |
 //! |---|---|---|---|---|---|
-//! | CatBoost 1.2.10, 1,000 oblivious trees of depth 6 | 690 | 240 | 1,640 | 2,700 | 4,080 as exported C++; 2,040 in a batch of 20,000 |
-//! | LightGBM 4.7.0, 500 trees of 31 leaves | 1,480 | as one row | 5,290 | 6,700 | |
-//! | LightGBM 4.7.0, 500 trees of 64 leaves and depth 6 | 1,520 | as one row | 3,980 | 6,900 | |
+//! | CatBoost 1.2.10, 1,000 trees of depth 6 | 688 | 251 | 1,588 | 2,749 | 4,105 (C++ export, g++ -O3) |
+//! | LightGBM 4.7.0, 500 trees of 31 leaves, 63 bins | 1,531 | as one row | 5,083 | 5,481 | |
+//! | LightGBM 4.7.0, 500 trees of 64 leaves and depth 6 | 1,468 | as one row | 3,938 | 4,479 | |
+//!
+//! CatBoost's own batch of 20,000 rows, one thread, took 2,040 a row, an hour earlier. Before the
+//! vectors, portable took 2,930, 6,740 and 6,900.
 //!
 //! Tried, and lost (same day and machine, on the first of these unless it says otherwise):
 //! - AVX-512, scalar leaf loads instead of gathers: 850 to 880 ns against 700.
+//! - AVX-512, copying a group's values one by one instead of a gather: 695 ns against 639, and
+//!   267 against 231 in batches.
 //! - AVX-512 batches, thresholds from a table of 256 splats: 264 ns against 236 with a broadcast.
 //! - AVX-512, walking complete trees one by one with the predicate word: 2,700 ns on the third
 //!   against 1,520 with eight trees in a register; walking nodes 3,850.
 //! - Portable: leaf addresses in an array first, 3,180 ns against 2,660; with `get_unchecked`
-//!   3,040; sixteen or thirty-two walks side by side, 10 to 80 % slower than eight on the second.
+//!   3,040; sixteen walks side by side, 7,730 ns on the second
+//!   against 6,680 with eight; thirty-two, 12,310.
 
 #![allow(missing_docs, reason = "criterion's macros write functions without")]
 
