@@ -137,6 +137,7 @@ fn oblivious(view: &View<'_>, bins: &Bins) -> i64 {
     match view.lanes.len() {
         0..=64 => oblivious_in::<1>(view, bins),
         65..=128 => oblivious_in::<2>(view, bins),
+        129..=192 => oblivious_in::<3>(view, bins),
         _ => oblivious_in::<4>(view, bins),
     }
 }
@@ -157,12 +158,17 @@ fn oblivious_in<const REGISTERS: usize>(view: &View<'_>, bins: &Bins) -> i64 {
             .unwrap_or_default();
         let (low, high) = levels.split_at_checked(8).unwrap_or((levels, &[]));
         let low = index_byte::<REGISTERS>(&row, low);
-        let high = index_byte::<REGISTERS>(&row, high);
-        let quarters = quarters(low).into_iter().zip(quarters(high));
-        for (starts, (low, high)) in starts.as_chunks::<16>().0.iter().zip(quarters) {
-            let high = _mm512_slli_epi32::<8>(_mm512_cvtepu8_epi32(high));
-            let index = _mm512_or_si512(_mm512_cvtepu8_epi32(low), high);
+        let mut index = quarters(low).map(|low| _mm512_cvtepu8_epi32(low));
+        if !high.is_empty() {
+            let high = quarters(index_byte::<REGISTERS>(&row, high));
+            for (index, high) in index.iter_mut().zip(high) {
+                let high = _mm512_slli_epi32::<8>(_mm512_cvtepu8_epi32(high));
+                *index = _mm512_or_si512(*index, high);
+            }
+        }
+        for (starts, index) in starts.as_chunks::<16>().0.iter().zip(index) {
             let at = _mm512_add_epi32(index, load(starts));
+            // Scalar loads take a fifth longer, all in: see benches/kernels.rs.
             // SAFETY: T6 (the largest index that a tree's levels can form, added to its first
             // leaf, lies within the section), made true by validate::trees.
             let leaves = unsafe { _mm512_i32gather_epi32::<4>(at, view.leaves.as_ptr()) };
@@ -208,7 +214,10 @@ fn lookup<const REGISTERS: usize>(row: &[__m512i; 4], lanes: __m512i) -> __m512i
     if REGISTERS == 2 {
         return low;
     }
-    let high = _mm512_permutex2var_epi8(c, lanes, d);
+    let high = match REGISTERS {
+        3 => _mm512_permutexvar_epi8(lanes, c),
+        _ => _mm512_permutex2var_epi8(c, lanes, d),
+    };
     _mm512_mask_blend_epi8(_mm512_movepi8_mask(lanes), low, high)
 }
 
@@ -219,6 +228,7 @@ fn any(bound: &Bound, bins: &Bins) -> i64 {
     match bound.view().lanes.len() {
         0..=64 => any_in::<1>(bound, bins),
         65..=128 => any_in::<2>(bound, bins),
+        129..=192 => any_in::<3>(bound, bins),
         _ => any_in::<4>(bound, bins),
     }
 }
