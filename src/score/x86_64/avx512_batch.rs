@@ -162,10 +162,12 @@ fn first_planes(leaves: &[i32]) -> [__m512i; 4] {
     leaf_planes(&padded)
 }
 
-/// Byte `b` of 64 leaves plus [`OFFSET`] in register `b`; leaf bits 2 and 3 change places with 4 and 5.
+/// Byte `b` of 64 leaves plus [`OFFSET`] in register `b`; bits 2 and 3 of the leaf indices change
+/// places with bits 4 and 5.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,bmi1,bmi2")]
 fn leaf_planes(leaves: &[i32; 64]) -> [__m512i; 4] {
+    // Within each four leaves: their lowest bytes, then the next.
     let by_byte = _mm512_set4_epi32(0x0f0b_0703, 0x0e0a_0602, 0x0d09_0501, 0x0c08_0400);
     let mut quarters = [_mm512_setzero_si512(); 4];
     for (quarter, leaves) in quarters.iter_mut().zip(leaves.as_chunks::<16>().0) {
