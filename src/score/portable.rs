@@ -75,7 +75,7 @@ fn bin(bins: &Bins, lane: u8) -> u8 {
 }
 
 #[inline]
-pub(super) fn is_missing(lane: &LaneRecord, value: f32) -> bool {
+fn is_missing(lane: &LaneRecord, value: f32) -> bool {
     value.is_nan() | ((lane.zero_is_missing != 0) & (value.abs() <= ZERO_MAX))
 }
 
