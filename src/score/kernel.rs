@@ -1,4 +1,11 @@
 //! The registry of kernels: ways to compute margins, best first, all with the same bits.
+//!
+//! What `SAFETY` comments of kernels rely on besides what validation proves:
+//! - **K1** a kernel's functions run only where [`Kernel::available`] says that the machine has
+//!   its instructions: they are reached through a [`Bound`], whose kernel comes from [`choose`], or
+//!   through [`Kernel::margin`] and [`Kernel::margins`], which ask;
+//! - **K2** a vector load or store stays within the array that a reference proves, and a gather's
+//!   indexes are bounded by their width in bits.
 
 use super::bound::Bound;
 use super::portable;

@@ -18,7 +18,8 @@ pub(in crate::score) fn available() -> bool {
 
 /// A row's margin, fixed point.
 pub(in crate::score) fn margin(bound: &Bound, row: &Row) -> i64 {
-    // SAFETY: only a kernel that is `available` is ever bound to a table (`kernel::choose`).
+    // SAFETY: K1 (a kernel runs only where it is `available`), made true by kernel::choose and
+    // Kernel::margin.
     unsafe { margin_avx2(bound, row) }
 }
 
@@ -245,7 +246,7 @@ fn any(view: &View<'_>, bins: &Bins) -> i64 {
 #[inline]
 #[target_feature(enable = "avx2")]
 fn halves_of(floats: &[f32; GROUP_LANES]) -> [__m256; 2] {
-    // SAFETY: a reference to 16 floats; the second load starts at the eighth.
+    // SAFETY: K2: a reference to 16 floats; the second load starts at the eighth.
     unsafe {
         [
             _mm256_loadu_ps(floats.as_ptr()),
@@ -258,7 +259,7 @@ fn halves_of(floats: &[f32; GROUP_LANES]) -> [__m256; 2] {
 #[target_feature(enable = "avx2")]
 fn load<T: bytemuck::Pod>(from: &T) -> __m256i {
     const { assert!(size_of::<T>() == 32) };
-    // SAFETY: a reference to 32 plain bytes.
+    // SAFETY: K2: a reference to 32 plain bytes.
     unsafe { _mm256_loadu_si256(std::ptr::from_ref(from).cast()) }
 }
 
@@ -272,13 +273,13 @@ fn load64(from: &[u8; 8]) -> __m128i {
 #[target_feature(enable = "avx2")]
 fn store<T: bytemuck::Pod>(to: &mut T, value: __m256i) {
     const { assert!(size_of::<T>() == 32) };
-    // SAFETY: an exclusive reference to 32 plain bytes.
+    // SAFETY: K2: an exclusive reference to 32 plain bytes.
     unsafe { _mm256_storeu_si256(std::ptr::from_mut(to).cast(), value) }
 }
 
 #[inline]
 #[target_feature(enable = "avx2")]
 fn store128(to: &mut [u8; 16], value: __m128i) {
-    // SAFETY: an exclusive reference to 16 bytes.
+    // SAFETY: K2: an exclusive reference to 16 bytes.
     unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), value) }
 }

@@ -23,7 +23,8 @@ pub(in crate::score) fn available() -> bool {
 
 /// A row's margin, fixed point.
 pub(in crate::score) fn margin(bound: &Bound, row: &Row) -> i64 {
-    // SAFETY: only a kernel that is `available` is ever bound to a table (`kernel::choose`).
+    // SAFETY: K1 (a kernel runs only where it is `available`), made true by kernel::choose and
+    // Kernel::margin.
     unsafe { margin_avx512(bound, row) }
 }
 
@@ -48,7 +49,7 @@ pub(in crate::score) fn margins(bound: &Bound, rows: &[Row], margins: &mut [i64]
                 *to = margin(bound, row);
             }
         } else {
-            // SAFETY: as in `margin`.
+            // SAFETY: K1, as in `margin`.
             unsafe { batch::margins(bound, rows, margins) };
         }
     }
@@ -102,7 +103,7 @@ impl<'a> Group<'a> {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,bmi1,bmi2")]
     pub(super) fn bins(&self, row: &Row) -> __m128i {
         let positions = _mm512_cvtepu8_epi32(load128(self.positions));
-        // SAFETY: a position is a byte, and a row has 256 values.
+        // SAFETY: K2: a position is a byte, and a row has 256 values.
         let values = unsafe { _mm512_i32gather_ps::<4>(positions, row.values().as_ptr()) };
         let one = _mm512_set1_epi32(1);
         let mut counts = [_mm512_setzero_si512(); 2];
@@ -323,7 +324,7 @@ fn complete<const REGISTERS: usize>(row: &[__m512i; 4], trees: &[Complete; COMPL
             at = _mm512_add_epi64(_mm512_add_epi64(at, at), right);
         }
         let offsets = _mm512_add_epi64(_mm512_slli_epi64::<2>(at), first);
-        // SAFETY: six steps from 1 end at 64 to 127, whatever the words: element `i` reads one
+        // SAFETY: K2: six steps from 1 end at 64 to 127, whatever the words: element `i` reads one
         // of the 64 values of `trees[i]`.
         let leaves = unsafe { _mm512_i64gather_epi32::<1>(offsets, trees.as_ptr().cast()) };
         sums = _mm512_add_epi64(sums, _mm512_cvtepi32_epi64(leaves));
@@ -356,21 +357,21 @@ fn quarters(bytes: __m512i) -> [__m128i; 4] {
 #[target_feature(enable = "avx512f")]
 pub(super) fn load<T: bytemuck::Pod>(from: &T) -> __m512i {
     const { assert!(size_of::<T>() == 64) };
-    // SAFETY: a reference to 64 plain bytes.
+    // SAFETY: K2: a reference to 64 plain bytes.
     unsafe { _mm512_loadu_si512(std::ptr::from_ref(from).cast()) }
 }
 
 #[inline]
 #[target_feature(enable = "avx512f")]
 pub(super) fn load_ps(from: &[f32; 16]) -> __m512 {
-    // SAFETY: a reference to 16 floats.
+    // SAFETY: K2: a reference to 16 floats.
     unsafe { _mm512_loadu_ps(from.as_ptr()) }
 }
 
 #[inline]
 #[target_feature(enable = "avx512f")]
 pub(super) fn load128(from: &[u8; 16]) -> __m128i {
-    // SAFETY: a reference to 16 bytes.
+    // SAFETY: K2: a reference to 16 bytes.
     unsafe { _mm_loadu_si128(from.as_ptr().cast()) }
 }
 
@@ -378,13 +379,13 @@ pub(super) fn load128(from: &[u8; 16]) -> __m128i {
 #[target_feature(enable = "avx512f")]
 pub(super) fn store<T: bytemuck::Pod>(to: &mut T, value: __m512i) {
     const { assert!(size_of::<T>() == 64) };
-    // SAFETY: an exclusive reference to 64 plain bytes.
+    // SAFETY: K2: an exclusive reference to 64 plain bytes.
     unsafe { _mm512_storeu_si512(std::ptr::from_mut(to).cast(), value) }
 }
 
 #[inline]
 #[target_feature(enable = "avx512f")]
 pub(super) fn store128(to: &mut [u8; 16], value: __m128i) {
-    // SAFETY: an exclusive reference to 16 bytes.
+    // SAFETY: K2: an exclusive reference to 16 bytes.
     unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), value) }
 }
