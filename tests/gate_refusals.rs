@@ -446,13 +446,13 @@ cases! {
 
     // 4 schema
     unknown_name: bind(&[("f0", FeatureKind::Number), ("f2", FeatureKind::Category)])
-        => "feature-unknown", "features[1] \"f1\"", "a feature of the host's schema", "another";
+        => "feature-unknown", "features[1]", "one of the host's 2 features", "\"f1\"";
     other_kind: bind(&[
         ("f2", FeatureKind::Category),
         ("f1", FeatureKind::Number),
         ("f0", FeatureKind::Number),
     ])
-        => "feature-kind-mismatch", "features[1] \"f1\"", "number", "flag";
+        => "feature-kind-mismatch", "features[1]", "number", "\"f1\" as flag";
 
     // 5 golden rows and kernel
     golden_row_of_another_margin: golden_margin_of_a_wrong_walk()

@@ -2,6 +2,7 @@
 
 use super::kernel::{KERNELS, Kernel, choose};
 use super::verdict::Score;
+use super::words::Words;
 use crate::error::{Detail, OpenError};
 use crate::limits::FEATURES_MAX;
 use crate::row::Row;
@@ -18,6 +19,8 @@ pub struct Bound {
     positions: [u8; FEATURES_MAX],
     /// Row position of each lane's value.
     lane_positions: [u8; FEATURES_MAX],
+    /// Trees of any shape, as kernels with wide registers want them.
+    words: Words,
 }
 
 impl Bound {
@@ -28,21 +31,20 @@ impl Bound {
     pub fn new(table: Table, schema: &Schema, kernel: Option<&str>) -> Result<Bound, OpenError> {
         let mut positions = [0; FEATURES_MAX];
         for (index, (feature, to)) in table.features().iter().zip(&mut positions).enumerate() {
-            let at = || format!("features[{index}] \"{}\"", feature.name);
+            let at = || format!("features[{index}]");
             let Some(position) = schema.index_of(&feature.name) else {
-                let expected = "a feature of the host's schema";
-                return Err(OpenError::FeatureUnknown(Detail::new(
-                    at(),
-                    expected,
-                    "another",
-                )));
+                let known = schema.features().len();
+                let expected = format!("one of the host's {known} features");
+                let got = format!("\"{}\"", feature.name);
+                return Err(OpenError::FeatureUnknown(Detail::new(at(), expected, got)));
             };
             let kind = schema
                 .features()
                 .get(usize::from(position))
                 .map(|feature| feature.kind);
             if let Some(kind) = kind.filter(|kind| *kind != feature.kind) {
-                let detail = Detail::new(at(), kind.name(), feature.kind.name());
+                let got = format!("\"{}\" as {}", feature.name, feature.kind.name());
+                let detail = Detail::new(at(), kind.name(), got);
                 return Err(OpenError::FeatureKindMismatch(detail));
             }
             *to = position;
@@ -55,7 +57,9 @@ impl Bound {
                 .copied()
                 .unwrap_or_default();
         }
+        let words = Words::of(table.view());
         let bound = Bound {
+            words,
             table,
             kernel,
             positions,
@@ -118,6 +122,12 @@ impl Bound {
     #[inline]
     pub(super) fn lane_positions(&self) -> &[u8; FEATURES_MAX] {
         &self.lane_positions
+    }
+
+    /// Trees of any shape, laid out for predicate words.
+    #[inline]
+    pub(super) fn words(&self) -> &Words {
+        &self.words
     }
 
     /// A row's margin, fixed point.

@@ -2,6 +2,8 @@
 
 use super::bound::Bound;
 use super::portable;
+#[cfg(target_arch = "x86_64")]
+use super::x86_64::{avx2, avx512};
 use crate::row::Row;
 use crate::table::Table;
 
@@ -55,13 +57,31 @@ impl std::fmt::Debug for Kernel {
 
 /// All kernels, best first. `portable` fits every machine and table, and is the reference that
 /// the others equal bit for bit.
-pub static KERNELS: &[Kernel] = &[Kernel {
-    name: "portable",
-    available: || true,
-    supports: |_| true,
-    margin: portable::margin,
-    margins: portable::margins,
-}];
+pub static KERNELS: &[Kernel] = &[
+    #[cfg(target_arch = "x86_64")]
+    Kernel {
+        name: "avx512",
+        available: avx512::available,
+        supports: |_| true,
+        margin: avx512::margin,
+        margins: avx512::margins,
+    },
+    #[cfg(target_arch = "x86_64")]
+    Kernel {
+        name: "avx2",
+        available: avx2::available,
+        supports: |_| true,
+        margin: avx2::margin,
+        margins: avx2::margins,
+    },
+    Kernel {
+        name: "portable",
+        available: || true,
+        supports: |_| true,
+        margin: portable::margin,
+        margins: portable::margins,
+    },
+];
 
 /// The kernel of a name, or the first that fits.
 pub(super) fn choose(table: &Table, name: Option<&str>) -> Option<&'static Kernel> {

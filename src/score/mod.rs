@@ -5,6 +5,9 @@ mod explain;
 mod kernel;
 mod portable;
 mod verdict;
+mod words;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
 
 pub use bound::Bound;
 pub use kernel::{KERNELS, Kernel};

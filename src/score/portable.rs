@@ -5,7 +5,9 @@ use crate::limits::{FEATURES_MAX, TREE_DEPTH_MAX};
 use crate::row::Row;
 use crate::table::View;
 use crate::table::ensemble::ZERO_MAX;
-use crate::table::format::{BLOCK_TREES, GROUP_LANES, LaneRecord, NEVER, NodeRecord};
+use crate::table::format::{
+    BLOCK_TREES, GROUP_LANES, LaneRecord, LevelRecord, NEVER, NodeRecord, TreeRecord,
+};
 
 /// A binarised row: one bin a lane.
 pub(super) type Bins = [u8; FEATURES_MAX];
@@ -47,10 +49,12 @@ pub(super) fn binarise(view: &View<'_>, positions: &[u8; FEATURES_MAX], row: &Ro
             .borders
             .get(group.start as usize..end)
             .unwrap_or_default();
-        let mut counts = [0u32; GROUP_LANES];
+        // Counted in f32: the compiler narrows integer counts to bytes, and then no vector
+        // holds both them and the comparison.
+        let mut counts = [0f32; GROUP_LANES];
         for rank in ranks {
             for ((count, value), border) in counts.iter_mut().zip(&values).zip(rank) {
-                *count = count.wrapping_add(u32::from(value > border));
+                *count += if value > border { 1.0 } else { 0.0 };
             }
         }
         for (((bin, lane), value), count) in bins.iter_mut().zip(lanes).zip(values).zip(counts) {
@@ -86,18 +90,11 @@ fn oblivious(view: &View<'_>, bins: &Bins) -> i64 {
             .levels
             .get(block.start as usize..end)
             .unwrap_or_default();
-        let mut indexes = [0u16; BLOCK_TREES];
-        for (bit, level) in levels.iter().enumerate() {
-            let mut found = [0u8; BLOCK_TREES];
-            for (found, lane) in found.iter_mut().zip(&level.lanes) {
-                *found = bin(bins, *lane);
-            }
-            for ((index, bin), threshold) in indexes.iter_mut().zip(found).zip(&level.thresholds) {
-                *index |= u16::from(bin > *threshold) << (bit & 15);
-            }
-        }
-        for (start, index) in starts.iter().zip(indexes) {
-            let at = start.wrapping_add(u32::from(index)) as usize;
+        let (low, high) = levels.split_at_checked(8).unwrap_or((levels, &[]));
+        let (low, high) = (index_bytes(low, bins), index_bytes(high, bins));
+        for (start, (low, high)) in starts.iter().zip(low.into_iter().zip(high)) {
+            let index = u32::from(u16::from_le_bytes([low, high]));
+            let at = start.wrapping_add(index) as usize;
             // T6 holds the index within the section.
             sum = sum.wrapping_add(i64::from(view.leaves.get(at).copied().unwrap_or_default()));
         }
@@ -105,11 +102,35 @@ fn oblivious(view: &View<'_>, bins: &Bins) -> i64 {
     sum
 }
 
-/// The sum of the leaves of trees of any shape. Trees stand deepest first, so that eight
-/// neighbours are about equally deep; a walk that has arrived at its leaf stays there.
+/// Eight bits of the leaf indices of 64 trees.
+#[inline]
+fn index_bytes(levels: &[LevelRecord], bins: &Bins) -> [u8; BLOCK_TREES] {
+    let mut indexes = [0u8; BLOCK_TREES];
+    let mut bit = 1u8;
+    for level in levels {
+        let mut found = [0u8; BLOCK_TREES];
+        for (found, lane) in found.iter_mut().zip(&level.lanes) {
+            *found = bin(bins, *lane);
+        }
+        for ((index, bin), threshold) in indexes.iter_mut().zip(found).zip(&level.thresholds) {
+            *index |= if bin > *threshold { bit } else { 0 };
+        }
+        bit <<= 1;
+    }
+    indexes
+}
+
+/// The sum of the leaves of trees of any shape.
 fn any(view: &View<'_>, bins: &Bins) -> i64 {
+    walk(view, view.trees, bins)
+}
+
+/// The sum of the leaves of some of them. Trees stand deepest first, so that eight
+/// neighbours are about equally deep; a walk that has arrived at its leaf stays there.
+#[inline]
+pub(super) fn walk(view: &View<'_>, trees: &[TreeRecord], bins: &Bins) -> i64 {
     let mut sum = 0i64;
-    for trees in view.trees.chunks(WALKS) {
+    for trees in trees.chunks(WALKS) {
         let mut at = [0u16; WALKS];
         let depth = trees.first().map_or(0, |tree| tree.depth);
         for _ in 0..depth {

@@ -2,7 +2,7 @@
 
 use crate::error::{Detail, OpenError};
 use crate::limits::TABLE_BYTES_MAX;
-use memmap2::Mmap;
+use memmap2::{Advice, Mmap, MmapMut};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -12,12 +12,25 @@ use std::path::Path;
 /// Bytes that cannot change any more, aligned to a page, and present in memory.
 ///
 /// The bytes are copied into an anonymous memory file that is then sealed against writing,
-/// growing and shrinking, mapped read-only and prefaulted. What happens to the original file
-/// afterwards reaches no reader: neither a changed byte nor a SIGBUS (invariant T1).
+/// growing and shrinking, mapped read-only and prefaulted. Copies of [`HUGE_FROM`] bytes and more
+/// go into anonymous memory of huge pages instead, which is then made read-only: there is no file
+/// behind it at all. What happens to the original file afterwards reaches no reader: neither a
+/// changed byte nor a SIGBUS (invariant T1).
 #[derive(Debug)]
 pub struct Sealed {
     map: Mmap,
+    /// Bytes of the copy; the mapping may be longer.
+    len: usize,
 }
+
+/// Bytes from which on huge pages help, 4 MiB. A row on the AVX-512 kernel, huge pages against
+/// 4 KiB pages (Xeon, 2 MiB L2, 2 cores, KVM; 2026-11-23; minima of three alternating runs): no
+/// difference at 0.4 MB, 2 to 3 % less time at 4 MB, 17 to 53 % less at 15 MB. Memory files do not
+/// get huge pages where `shmem_enabled` is never, as it is by default.
+const HUGE_FROM: u64 = 4 * 1024 * 1024;
+
+/// Bytes of a huge page.
+const HUGE_PAGE: usize = 2 * 1024 * 1024;
 
 impl Sealed {
     /// Seals a copy of a file.
@@ -59,7 +72,7 @@ impl Sealed {
     /// The sealed bytes.
     #[inline]
     pub fn bytes(&self) -> &[u8] {
-        &self.map
+        self.map.get(..self.len).unwrap_or_default()
     }
 
     fn copy(at: &str, mut from: impl Read, len: u64) -> Result<Sealed, OpenError> {
@@ -70,22 +83,15 @@ impl Sealed {
                 error,
             ))
         };
+        if len >= HUGE_FROM {
+            return Sealed::copy_huge(at, from, len);
+        }
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
         let mut memory: File = memfd_create("hedgerow-table", flags)
             .map_err(io::Error::from)
             .map_err(seal)?
             .into();
-        let copied = copy_all(&mut from, &mut memory, len).map_err(|failed| match failed {
-            CopyError::Read(error) => OpenError::Io(Detail::new(at, "a readable file", error)),
-            CopyError::Write(error) => seal(error),
-        })?;
-        if copied != len {
-            return Err(OpenError::Changing(Detail::new(
-                at,
-                format!("{len} bytes"),
-                copied,
-            )));
-        }
+        copy_all(at, &mut from, &mut memory, len)?;
         let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
         fcntl_add_seals(&memory, seals)
             .map_err(io::Error::from)
@@ -98,7 +104,26 @@ impl Sealed {
         // holds its only descriptor, and the seals set above refuse every later write, truncation
         // and extension.
         let map = unsafe { options.map_copy_read_only(&memory) }.map_err(seal)?;
-        Ok(Sealed { map })
+        Ok(Sealed {
+            len: map.len(),
+            map,
+        })
+    }
+
+    fn copy_huge(at: &str, mut from: impl Read, len: u64) -> Result<Sealed, OpenError> {
+        let seal = |error: io::Error| {
+            OpenError::Seal(Detail::new(at, "anonymous memory of its size", error))
+        };
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        let padded = len.saturating_add(HUGE_PAGE);
+        let mut memory = MmapMut::map_anon(padded).map_err(seal)?;
+        // Advice: where there are no huge pages, small ones do.
+        let _ = memory.advise(Advice::HugePage);
+        let mut left = memory.get_mut(..len).unwrap_or_default();
+        // Written from end to end, the pages are all there: the hot path takes no page fault.
+        copy_all(at, &mut from, &mut left, len as u64)?;
+        let map = memory.make_read_only().map_err(seal)?;
+        Ok(Sealed { map, len })
     }
 }
 
@@ -106,27 +131,35 @@ fn not_a_file(at: &str) -> OpenError {
     OpenError::Io(Detail::new(at, "a regular file", "something else"))
 }
 
-enum CopyError {
-    Read(io::Error),
-    Write(io::Error),
-}
-
 /// Bytes that are copied at a time, at most.
 const CHUNK_BYTES_MAX: u64 = 256 * 1024;
 
-fn copy_all(from: &mut impl Read, to: &mut impl Write, len: u64) -> Result<u64, CopyError> {
+/// Copies exactly this many bytes; what has more or fewer has changed meanwhile.
+fn copy_all(
+    at: &str,
+    from: &mut impl Read,
+    to: &mut impl Write,
+    len: u64,
+) -> Result<(), OpenError> {
+    let io = |error: io::Error| OpenError::Io(Detail::new(at, "a readable file", error));
+    let seal = |error: io::Error| OpenError::Seal(Detail::new(at, "memory to copy into", error));
+    let changing = |got| OpenError::Changing(Detail::new(at, format!("{len} bytes"), got));
     let mut chunk = vec![0u8; len.clamp(1, CHUNK_BYTES_MAX) as usize];
     let mut copied = 0u64;
     loop {
         let read = match from.read(&mut chunk) {
-            Ok(0) => return Ok(copied),
+            Ok(0) if copied == len => return Ok(()),
+            Ok(0) => return Err(changing(copied)),
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(CopyError::Read(error)),
+            Err(error) => return Err(io(error)),
         };
-        to.write_all(chunk.get(..read).unwrap_or_default())
-            .map_err(CopyError::Write)?;
         copied = copied.saturating_add(read as u64);
+        if copied > len {
+            return Err(changing(copied));
+        }
+        to.write_all(chunk.get(..read).unwrap_or_default())
+            .map_err(seal)?;
     }
 }
 

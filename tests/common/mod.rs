@@ -159,3 +159,85 @@ pub fn random_row(ensemble: &Ensemble, random: &mut Random) -> Vec<f32> {
 pub fn schema_of(ensemble: &Ensemble) -> Schema {
     Schema::new(ensemble.features.clone()).expect("a schema")
 }
+
+/// Chains: every split has a leaf on one side, at random which.
+pub fn chain_ensemble(features: usize, trees: usize, depth: usize, seed: u64) -> Ensemble {
+    let random = &mut Random::new(seed);
+    let chain = |random: &mut Random| {
+        let mut nodes = Vec::new();
+        for level in 0..depth as u32 {
+            let mut ends = [2 * level + 1, 2 * level + 2];
+            if random.below(2) == 0 {
+                ends.swap(0, 1);
+            }
+            let split = split(features as u64, random);
+            let (left, right) = (ends[0], ends[1]);
+            nodes.push(Node::Split { split, left, right });
+            let value = random.unit() - 0.5;
+            nodes.push(Node::Leaf { value });
+        }
+        nodes.push(Node::Leaf { value: 1.0 });
+        Tree::Any { nodes }
+    };
+    let trees = (0..trees).map(|_| chain(random)).collect();
+    Ensemble {
+        features: named(features),
+        trees,
+        bias: 0.0,
+    }
+}
+
+/// Trees of both forms over exactly this many lanes, each used.
+pub fn lanes_ensemble(lanes: usize, seed: u64) -> Ensemble {
+    let random = &mut Random::new(seed);
+    let on = |feature: usize, random: &mut Random| Split {
+        feature: feature as u16,
+        border: border(random),
+        missing: Missing::Left,
+        zero_is_missing: false,
+    };
+    let mut trees = Vec::new();
+    for feature in 0..lanes {
+        let depth = 1 + random.below(7) as usize;
+        let splits = (0..depth).map(|step| on((feature + step * 37) % lanes, random));
+        let splits: Vec<_> = splits.collect();
+        let leaves = (0..1 << depth).map(|_| random.unit() - 0.5).collect();
+        trees.push(Tree::Oblivious { splits, leaves });
+        let split = on(lanes - 1 - feature, random);
+        let leaf = |value| Node::Leaf { value };
+        let (left, right) = (1, 2);
+        let nodes = vec![
+            Node::Split { split, left, right },
+            leaf(random.unit()),
+            leaf(-0.5),
+        ];
+        trees.push(Tree::Any { nodes });
+    }
+    Ensemble {
+        features: named(lanes),
+        trees,
+        bias: 0.5,
+    }
+}
+
+/// Lanes of up to 255 borders, some features with several, all missing directions.
+pub fn long_lanes_ensemble(features: usize, seed: u64) -> Ensemble {
+    let random = &mut Random::new(seed);
+    let trees = (0..300).map(|_| {
+        let wide = |random: &mut Random| Split {
+            border: (random.below(4_000) as f32 - 2_000.0) / 80.0,
+            missing: Missing::Left,
+            zero_is_missing: false,
+            ..split(features as u64, random)
+        };
+        let splits = (0..6).map(|_| wide(random)).collect();
+        let leaves = (0..64).map(|_| random.unit() - 0.5).collect();
+        Tree::Oblivious { splits, leaves }
+    });
+    let trees = trees.collect();
+    Ensemble {
+        features: named(features),
+        trees,
+        bias: 0.0,
+    }
+}

@@ -16,7 +16,7 @@ pub struct Failure {
     /// The stable number of a refused table; 0 for other failures.
     pub code: u16,
     /// The refusal's name in kebab case, or the failure's area.
-    pub name: String,
+    pub name: &'static str,
     /// One sentence.
     pub message: String,
     /// Where: file, line, field.
@@ -30,7 +30,7 @@ pub struct Failure {
 impl Failure {
     /// A failure that is no refusal of a table.
     pub fn new(
-        name: &str,
+        name: &'static str,
         at: impl ToString,
         expected: impl ToString,
         got: impl ToString,
@@ -39,7 +39,7 @@ impl Failure {
         let message = format!("{at}: expected {expected}, got {got}");
         Failure {
             code: 0,
-            name: name.into(),
+            name,
             message,
             at,
             expected,
@@ -76,8 +76,11 @@ impl Failure {
         let detail = refused.detail();
         Failure {
             code: refused.code(),
-            name: refused.name().into(),
-            message: format!("{file}: {refused}"),
+            name: refused.name(),
+            message: match detail.at.starts_with(file) {
+                true => refused.to_string(),
+                false => format!("{file}: {refused}"),
+            },
             at: detail.at.clone(),
             expected: detail.expected.clone(),
             got: detail.got.clone(),
@@ -108,14 +111,7 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Messages quote what files hold; a terminal must not take it for commands.
-        for c in self.message.chars() {
-            match c.is_control() {
-                true => write!(f, "{}", c.escape_default())?,
-                false => write!(f, "{c}")?,
-            }
-        }
-        Ok(())
+        f.write_str(&harmless(&self.message))
     }
 }
 
@@ -127,7 +123,7 @@ impl From<ImportError> for Failure {
         } = error;
         Failure {
             code: 0,
-            name: "import".into(),
+            name: "import",
             message,
             at,
             expected,
@@ -150,6 +146,18 @@ pub fn unpublished(file: &str, error: PublishError) -> Failure {
         PublishError::Refused(refused) => Failure::refused(file, &refused),
         other => Failure::new("publish", file, "a table to be published", other),
     }
+}
+
+/// What a file says, for a terminal, which must not take any of it for commands.
+pub fn harmless(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_control() {
+            true => shown.extend(c.escape_default()),
+            false => shown.push(c),
+        }
+    }
+    shown
 }
 
 /// A list of features that is no schema.

@@ -16,7 +16,7 @@ pub const TEXT_BYTES_MAX: u64 = 16 << 20;
 /// read at all.
 pub fn open(path: &Path, max: u64) -> Result<Box<dyn BufRead>, Failure> {
     let failed = |error| Failure::io(path, "a readable file", error);
-    if is_stream(path) {
+    if path == Path::new("-") {
         return Ok(Box::new(io::stdin().lock()));
     }
     let meta = fs::metadata(path).map_err(failed)?;
@@ -43,7 +43,7 @@ pub fn read(path: &Path, max: u64) -> Result<Vec<u8>, Failure> {
 }
 
 /// Reads a whole text file, without the byte order mark that some editors put first.
-pub fn read_text(path: &Path, area: &str, expected: &str) -> Result<String, Failure> {
+pub fn read_text(path: &Path, area: &'static str, expected: &str) -> Result<String, Failure> {
     let bytes = read(path, TEXT_BYTES_MAX)?;
     let text = std::str::from_utf8(without_mark(&bytes))
         .map_err(|error| Failure::new(area, path.display(), expected, error))?;
@@ -61,7 +61,9 @@ fn too_long(path: &Path, max: u64, got: String) -> Failure {
 
 /// Whether a path stands for standard input or output.
 pub fn is_stream(path: &Path) -> bool {
-    path == Path::new("-")
+    // The system's name for it leads to a file or a pipe, which must be neither replaced nor mixed
+    // with the report.
+    [Path::new("-"), Path::new("/dev/stdout")].contains(&path)
 }
 
 /// Writes to standard output. A reader that has seen enough (`| head`) is no failure.

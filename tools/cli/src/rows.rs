@@ -103,13 +103,8 @@ fn csv(bytes: &[u8], at: &str, wanted: &[String], absent: Absent) -> Result<Rows
             return Err(wrong(line, &expected, "more".into()));
         }
         for (column, name) in columns.iter().zip(wanted) {
-            let text = column
-                .and_then(|column| record.get(column))
-                .unwrap_or_default();
-            values.push(parse(text).map_err(|expected| {
-                let at = format!("{at}:{line}: column \"{name}\"");
-                Failure::new("rows", at, expected, format!("{:?}", shown(text)))
-            })?);
+            let text = column.and_then(|column| record.get(column));
+            values.push(value(text.unwrap_or_default(), at, line, name)?);
         }
     }
     // With several columns a blank line at the end is no row; with one it might be.
@@ -127,6 +122,13 @@ fn csv(bytes: &[u8], at: &str, wanted: &[String], absent: Absent) -> Result<Rows
     Ok(Rows {
         width: wanted.len(),
         values,
+    })
+}
+
+fn value(text: &[u8], at: &str, line: u64, name: &str) -> Result<f32, Failure> {
+    parse(text).map_err(|expected| {
+        let at = format!("{at}:{line}: column \"{name}\"");
+        Failure::new("rows", at, expected, format!("{:?}", shown(text)))
     })
 }
 

@@ -125,7 +125,7 @@ def expected(model, loaded, rows):
     return margins, leaves
 
 
-def make(name, model, x, root, rng, ordinary=3_000):
+def make(name, model, x, root, rng, ordinary=1_500):
     folder = fresh(root / name)
     path = folder / "model.json"
     model.save_model(str(path), format="json")

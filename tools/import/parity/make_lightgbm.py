@@ -77,7 +77,7 @@ def models(rng):
     # Values and thresholds at, and around, the bound below which LightGBM takes them as zero.
     yield "tiny", *trained(rng, 60, scale=1e-35)
     yield "tiny-zero", *trained(rng, 60, nans=True, scale=1e-35, zero_as_missing=True)
-    # Each feature's missing values go left here and right there: 256 lanes, as many as there may be.
+    # Each feature's missing values go left here and right there: 256 lanes, the capacity.
     yield "wide-128x1000", *trained(rng, 1_000, rows=8_000, columns=128, nans=True, max_bin=63)
 
 
@@ -130,7 +130,7 @@ def finite(text):
     return lgb.Booster(model_str=text).model_to_string()
 
 
-def make(name, model, x, root, rng, ordinary=3_000):
+def make(name, model, x, root, rng, ordinary=1_500):
     folder = fresh(root / name)
     path = folder / "model.txt"
     text = model.model_to_string()

@@ -46,7 +46,12 @@ pub fn run(args: &Args, json: bool) -> Result<Report, Failure> {
     })?;
     let width = FEATURES.len();
     let text = format!("{}: {count} rows of {width} features\n", path.display());
-    let json = json!({ "ok": true, "output": path, "rows": count, "features": names() });
+    let json = json!({
+        "ok": true,
+        "output": path.display().to_string(),
+        "rows": count,
+        "features": names(),
+    });
     Ok(Report::done(text, json))
 }
 
@@ -76,15 +81,12 @@ fn write(args: &Args, style: Style, to: &Path, out: &mut dyn Write) -> Result<us
     let count = requests::each(from, &at, |recorded| {
         let headers = recorded.headers();
         extract(&recorded.view(&headers), &mut row);
-        match style {
-            Style::Csv => line(&mut held, &row, ("", "\n"), ""),
-            Style::Json => line(
-                &mut held,
-                &row,
-                (if first { "[" } else { ",[" }, "]"),
-                "null",
-            ),
-        }
+        let (brackets, missing) = match (style, first) {
+            (Style::Csv, _) => (("", "\n"), ""),
+            (Style::Json, true) => (("[", "]"), "null"),
+            (Style::Json, false) => ((",[", "]"), "null"),
+        };
+        line(&mut held, &row, brackets, missing);
         first = false;
         if style == Style::Csv {
             out.write_all(held.as_bytes()).map_err(failed)?;

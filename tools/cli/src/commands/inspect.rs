@@ -1,6 +1,6 @@
 //! `inspect`: what is in a table.
 
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 use crate::{Report, tables};
 use hedgerow::Table;
 use serde_json::{Value, json};
@@ -33,10 +33,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     line("id", table.content_id());
     line("format", format!("version {}", header.format_version));
     line("generation", header.generation.to_string());
-    line(
-        "created",
-        format!("{} seconds since 1970", header.created_at),
-    );
+    line("created", date(header.created_at));
     line("fingerprint", format!("{:016x}", header.fingerprint));
     line("trees", trees(&table));
     line(
@@ -47,7 +44,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         ),
     );
     line("golden rows", table.golden_rows().count().to_string());
-    line("provenance", provenance.to_string());
+    line("provenance", failure::harmless(&provenance.to_string()));
     text.push_str("\nheadroom\n");
     text.push_str(&headroom(&table));
     let _ = writeln!(text, "\nfeatures");
@@ -81,6 +78,27 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     Ok(Report::done(text, json))
 }
 
+/// A moment as people write it, in UTC; the years of a calendar are 400 years of 146,097 days, over
+/// and over.
+fn date(seconds: u64) -> String {
+    let (day, second) = (seconds / 86_400, seconds % 86_400);
+    // Days since 1 March of the year 0, so that a leap day ends a year.
+    let day = day + 719_468;
+    let (cycle, day) = (day / 146_097, day % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, next) = if month < 10 {
+        (month + 3, 0)
+    } else {
+        (month - 9, 1)
+    };
+    let year = 400 * cycle + year + next;
+    let (hour, minute) = (second / 3_600, second / 60 % 60);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02} UTC ({seconds})")
+}
+
 fn any_trees(table: &Table) -> usize {
     table.tree_count() - table.header().oblivious_trees as usize
 }
@@ -112,4 +130,24 @@ pub fn headroom_json(table: &Table) -> Value {
     let rows = table.usage().into_iter();
     rows.map(|u| json!({ "name": u.name, "used": u.used, "max": u.max }))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::date;
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        for (seconds, want) in [
+            (0, "1970-01-01 00:00"),
+            (951_782_400, "2000-02-29 00:00"),
+            (951_868_799, "2000-02-29 23:59"),
+            (4_107_542_400, "2100-03-01 00:00"),
+            (1_700_000_000, "2023-11-14 22:13"),
+        ] {
+            assert!(date(seconds).starts_with(want), "{}", date(seconds));
+        }
+        // Whatever a file says.
+        date(u64::MAX);
+    }
 }

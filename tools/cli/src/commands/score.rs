@@ -51,7 +51,7 @@ pub fn run(args: &Args, json: bool) -> Result<Report, Failure> {
     })?;
     let count = rows.count();
     let text = format!("{}: {count} rows scored\n", path.display());
-    let json = json!({ "ok": true, "output": path, "rows": count });
+    let json = json!({ "ok": true, "output": path.display().to_string(), "rows": count });
     Ok(Report::done(text, json))
 }
 

@@ -94,6 +94,34 @@ fn a_name_left_by_a_killed_process_is_no_obstacle() {
 }
 
 #[test]
+fn the_systems_name_for_standard_output_means_it() {
+    let folder = Folder::new("output-stdout");
+    let [_, score, extract] = &writers(&folder)[..] else {
+        panic!("three writers");
+    };
+    for writer in [score, extract] {
+        let text = write(writer, "/dev/stdout").done();
+        assert_eq!(text, write(writer, "-").done());
+        assert_eq!(text.lines().count(), 2, "{text}");
+    }
+}
+
+#[test]
+fn names_that_are_no_text_are_taken() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = Folder::new("output-bytes");
+    let requests = folder.file("r.ndjson", REQUEST);
+    let output = std::ffi::OsStr::from_bytes(b"\xff.csv");
+    let run = Command::new(env!("CARGO_BIN_EXE_hedgerow"))
+        .args(["extract", &requests, "--json", "-o"])
+        .arg(output)
+        .current_dir(folder.path(""))
+        .output()
+        .unwrap();
+    assert!(run.status.success(), "{run:?}");
+}
+
+#[test]
 fn an_input_can_be_its_own_output() {
     let folder = Folder::new("output-same");
     let file = folder.file("x", REQUEST.repeat(5_000));

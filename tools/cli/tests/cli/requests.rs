@@ -3,7 +3,11 @@
 use super::common::*;
 use hedgerow::http::FEATURES;
 
-const REQUEST: &str = r#"{"method":"GET","scheme":"https","http":"1.1","path":"/","headers":[["Host","example.org"],["User-Agent","curl/8.5.0"],["Accept","*/*"]],"complete":true}"#;
+const REQUEST: &str = concat!(
+    r#"{"method":"GET","scheme":"https","http":"1.1","path":"/","#,
+    r#""headers":[["Host","example.org"],["User-Agent","curl/8.5.0"],["Accept","*/*"]],"#,
+    r#""complete":true}"#
+);
 
 fn extract(input: impl AsRef<[u8]>) -> Outcome {
     run_on(&["extract", "-"], input.as_ref())
@@ -44,7 +48,11 @@ fn extract_writes_one_row_a_request_in_order() {
 
 #[test]
 fn what_is_null_or_absent_is_not_known() {
-    let nulls = r#"{"id":"x","label":null,"ts":null,"ip":null,"session":null,"method":null,"scheme":null,"http":null,"host":null,"path":null,"status":null,"bytes":null,"headers":[],"complete":null,"slice":null}"#;
+    let nulls = concat!(
+        r#"{"id":"x","label":null,"ts":null,"ip":null,"session":null,"method":null,"scheme":null,"#,
+        r#""http":null,"host":null,"path":null,"status":null,"bytes":null,"headers":[],"#,
+        r#""complete":null,"slice":null}"#
+    );
     assert_eq!(extract(nulls).done(), extract(r#"{"headers":[]}"#).done());
     let log = r#"{"headers":[["User-Agent","x"]],"slice":"log","complete":false}"#;
     let unsaid = [

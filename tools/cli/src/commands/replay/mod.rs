@@ -8,16 +8,20 @@ mod worker;
 
 use crate::Report;
 use crate::failure::Failure;
-use crate::{requests, tables};
+use crate::requests::{self, Recorded};
+use crate::tables;
 use core_affinity::CoreId;
 use hedgerow::limits::BATCH_ROWS_MAX;
 use hedgerow::worker::{Pool, PoolOptions};
 use hedgerow::{Engine, Schema};
 use indicatif::{ProgressBar, ProgressStyle};
 use publisher::{Published, Publisher};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 use worker::{Counters, How, Job, Outcome};
 
@@ -30,7 +34,7 @@ const REQUESTS: &[u8] = include_bytes!("../../../../../data/requests.ndjson");
 ///
 /// Each worker extracts features and scores, over and over, the recorded requests; a control
 /// thread publishes good tables, and every kind of bad one in turn. Exit status 1 where a request
-/// was lost or a verdict was wrong.
+/// was lost or a verdict was wrong. Ctrl-C ends the run early, with its report.
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
@@ -87,46 +91,40 @@ pub fn run(args: &Args, json: bool) -> Result<Report, Failure> {
     };
     let engine = Engine::new(Schema::http());
     let table = tables::open(&args.table)?;
+    let interrupted = interruption()?;
     let mut publisher = Publisher::start(&engine, &table, &args.table)?;
     let headers: Vec<_> = recorded.iter().map(|request| request.headers()).collect();
     let views: Vec<_> = recorded
         .iter()
         .zip(&headers)
-        .map(|(r, h)| r.view(h))
+        .map(|(request, headers)| request.view(headers))
         .collect();
-    let bots: Vec<_> = recorded
-        .iter()
-        .map(|r| r.label.as_deref().map(|l| l == "bot"))
-        .collect();
+    let bots: Vec<_> = recorded.iter().map(is_bot).collect();
     let job = Job {
         requests: &views,
         bots: &bots,
         expected: publisher.expected(&views)?,
     };
 
-    let stop = AtomicBool::new(false);
-    let counters: Vec<Counters> = cores.iter().map(|_| Counters::default()).collect();
-    let started = Instant::now();
     let pool = match args.mode {
         Mode::Inline => None,
         Mode::Pool => Some(start_pool(&engine, &cores)?),
     };
+    let hows: Vec<How> = cores
+        .iter()
+        .map(|core| how(&engine, pool.as_ref(), *core))
+        .collect::<Result<_, _>>()?;
+    let stop = AtomicBool::new(false);
+    let counters: Vec<Counters> = cores.iter().map(|_| Counters::default()).collect();
+    let started = Instant::now();
     let outcomes = thread::scope(|scope| {
-        let mut workers = Vec::new();
-        for (core, counters) in cores.iter().zip(&counters) {
-            // Where one cannot start, the others must not work on: the scope waits for them.
-            let how = how(&engine, pool.as_ref(), *core);
-            let how = how.inspect_err(|_| stop.store(true, Ordering::Relaxed))?;
-            let (job, stop) = (&job, &stop);
-            let work = move || worker::run(job, how, counters, stop);
-            let name = format!("score-{}", core.id);
-            let spawned = thread::Builder::new().name(name).spawn_scoped(scope, work);
-            workers.push(spawned.map_err(|error| {
-                stop.store(true, Ordering::Relaxed);
-                Failure::new("replay", "worker", "a thread a core", error)
-            })?);
-        }
-        control(args, &engine, &mut publisher, &counters, started, json);
+        let workers = start_workers(scope, &job, hows, &counters, &stop)?;
+        let show = Show {
+            counters: &counters,
+            started,
+            json,
+        };
+        control(args, &engine, &mut publisher, &show, &interrupted);
         // Relaxed: the threads are joined.
         stop.store(true, Ordering::Relaxed);
         let ended = workers.into_iter().map(|worker| worker.join().ok());
@@ -147,6 +145,31 @@ pub fn run(args: &Args, json: bool) -> Result<Report, Failure> {
         },
     };
     Ok(run.report())
+}
+
+fn is_bot(recorded: &Recorded) -> Option<bool> {
+    recorded.label.as_deref().map(|label| label == "bot")
+}
+
+/// Starts a thread for each way to get verdicts. Where one cannot start, none works on.
+fn start_workers<'scope, 'env>(
+    scope: &'scope Scope<'scope, 'env>,
+    job: &'env Job<'_>,
+    hows: Vec<How>,
+    counters: &'env [Counters],
+    stop: &'env AtomicBool,
+) -> Result<Vec<ScopedJoinHandle<'scope, Option<Outcome>>>, Failure> {
+    let start = |(how, counters): (How, &'env Counters)| {
+        let work = move || worker::run(job, how, counters, stop);
+        let spawned = thread::Builder::new()
+            .name("replay".into())
+            .spawn_scoped(scope, work);
+        spawned.map_err(|error| {
+            stop.store(true, Ordering::Relaxed);
+            Failure::new("replay", "worker", "a thread a core", error)
+        })
+    };
+    hows.into_iter().zip(counters).map(start).collect()
 }
 
 fn start_pool(engine: &Engine, cores: &[CoreId]) -> Result<Pool, Failure> {
@@ -172,15 +195,40 @@ fn how(engine: &Engine, pool: Option<&Pool>, core: CoreId) -> Result<How, Failur
     Ok(How::Calls(calls.flatten().collect()))
 }
 
+/// How soon an interruption is seen.
+const INTERRUPTION: Duration = Duration::from_millis(50);
+
+/// A flag that is raised where the user wants to end the run; the second time the process ends.
+fn interruption() -> Result<Arc<AtomicBool>, Failure> {
+    let raised = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        flag::register_conditional_shutdown(signal, 1, Arc::clone(&raised))
+            .and_then(|_| flag::register(signal, Arc::clone(&raised)))
+            .map_err(|error| Failure::new("replay", "signals", "a handler", error))?;
+    }
+    Ok(raised)
+}
+
+/// What the live view needs.
+struct Show<'a> {
+    counters: &'a [Counters],
+    started: Instant,
+    json: bool,
+}
+
 /// Publishes a table every so often, and shows how it goes, until the time is over.
 fn control(
     args: &Args,
     engine: &Engine,
     publisher: &mut Publisher,
-    counters: &[Counters],
-    started: Instant,
-    json: bool,
+    show: &Show<'_>,
+    interrupted: &AtomicBool,
 ) {
+    let Show {
+        counters,
+        started,
+        json,
+    } = *show;
     let time = Duration::from_secs_f64(args.seconds);
     let pause = Duration::from_secs_f64(args.every / 1000.0);
     // Not for a moment only.
@@ -193,14 +241,23 @@ fn control(
         bar.set_style(style);
     }
     let mut shown = Instant::now();
-    while started.elapsed() < time {
+    let mut next = started;
+    // Relaxed: a flag, which nothing else hangs on.
+    while started.elapsed() < time && !interrupted.load(Ordering::Relaxed) {
+        // However long the pause, an interruption is seen soon.
+        let wait = next.saturating_duration_since(Instant::now());
+        if !wait.is_zero() {
+            let left = time.saturating_sub(started.elapsed());
+            thread::sleep(wait.min(left).min(INTERRUPTION));
+            continue;
+        }
         publisher.next(engine);
         if shown.elapsed() > Duration::from_millis(100) {
             shown = Instant::now();
             bar.set_position(started.elapsed().as_millis() as u64);
             bar.set_message(progress(counters, &publisher.published, started.elapsed()));
         }
-        thread::sleep(pause.min(time.saturating_sub(started.elapsed())));
+        next = Instant::now() + pause;
     }
     bar.finish_and_clear();
 }

@@ -86,8 +86,12 @@ fn score(
 ) {
     let mut row = Row::MISSING;
     let mut count = 0;
-    while !stop.load(Ordering::Relaxed) {
+    loop {
         for (index, request) in job.requests.iter().enumerate() {
+            // At each request: a pass over many takes longer than a short replay.
+            if stop.load(Ordering::Relaxed) {
+                return;
+            }
             count += 1;
             counters.started.store(count, Ordering::Relaxed);
             let start = Instant::now();
@@ -110,8 +114,11 @@ fn feed(
     let mut row = Row::MISSING;
     let (mut started, mut finished) = (0, 0);
     let indexes: Vec<usize> = (0..job.requests.len()).collect();
-    while !stop.load(Ordering::Relaxed) {
+    loop {
         for indexes in indexes.chunks(calls.len().max(1)) {
+            if stop.load(Ordering::Relaxed) {
+                return;
+            }
             started += indexes.len() as u64;
             counters.started.store(started, Ordering::Relaxed);
             let mut pending = Vec::with_capacity(indexes.len());

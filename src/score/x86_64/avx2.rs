@@ -1,0 +1,284 @@
+//! AVX2: eight floats at a time, and lookups in tables of 16 bins.
+
+use crate::limits::FEATURES_MAX;
+use crate::row::Row;
+use crate::score::bound::Bound;
+use crate::score::portable::{self, Bins};
+use crate::table::View;
+use crate::table::ensemble::ZERO_MAX;
+use crate::table::format::{BLOCK_TREES, GROUP_LANES, LaneRecord, LevelRecord};
+use std::arch::x86_64::*;
+
+/// Whether this machine has the instructions.
+pub(in crate::score) fn available() -> bool {
+    is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("bmi1")
+        && is_x86_feature_detected!("bmi2")
+}
+
+/// A row's margin, fixed point.
+pub(in crate::score) fn margin(bound: &Bound, row: &Row) -> i64 {
+    // SAFETY: only a kernel that is `available` is ever bound to a table (`kernel::choose`).
+    unsafe { margin_avx2(bound, row) }
+}
+
+/// The margins of rows, fixed point.
+pub(in crate::score) fn margins(bound: &Bound, rows: &[Row], margins: &mut [i64]) {
+    for (row, to) in rows.iter().zip(margins) {
+        *to = margin(bound, row);
+    }
+}
+
+#[target_feature(enable = "avx2,bmi1,bmi2")]
+fn margin_avx2(bound: &Bound, row: &Row) -> i64 {
+    let view = bound.view();
+    let bins = binarise(view, bound.lane_positions(), row);
+    view.bias
+        .wrapping_add(oblivious(view, &bins))
+        .wrapping_add(any(view, &bins))
+}
+
+/// Counts, for each lane, the borders below its value.
+#[inline]
+#[target_feature(enable = "avx2,bmi1,bmi2")]
+fn binarise(view: &View<'_>, positions: &[u8; FEATURES_MAX], row: &Row) -> Bins {
+    let mut bins = [0; FEATURES_MAX];
+    let lanes = view.lanes.as_chunks::<GROUP_LANES>().0.iter();
+    let positions = positions.as_chunks::<GROUP_LANES>().0.iter();
+    let places = positions.zip(bins.as_chunks_mut::<GROUP_LANES>().0);
+    for ((group, lanes), (positions, bins)) in view.groups.iter().zip(lanes).zip(places) {
+        // T4 holds the range within the section; an empty slice never comes.
+        let end = group.start.wrapping_add(group.ranks) as usize;
+        let ranks = view
+            .borders
+            .get(group.start as usize..end)
+            .unwrap_or_default();
+        let mut values = [0.0f32; GROUP_LANES];
+        for (value, position) in values.iter_mut().zip(positions) {
+            *value = row.get(*position);
+        }
+        let [first, second] = halves_of(&values);
+        let mut counts = [_mm256_setzero_si256(); 2];
+        for rank in ranks {
+            let [low, high] = halves_of(rank);
+            // A comparison that holds is -1.
+            let low = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_GT_OQ>(first, low));
+            let high = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_GT_OQ>(second, high));
+            counts = [
+                _mm256_sub_epi32(counts[0], low),
+                _mm256_sub_epi32(counts[1], high),
+            ];
+        }
+        let low = with_missing(counts[0], first, lanes.first_chunk());
+        let high = with_missing(counts[1], second, lanes.last_chunk());
+        // Packing works within 128 bits; the quarters' order is restored once.
+        let words = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packus_epi32(low, high));
+        let words = (
+            _mm256_castsi256_si128(words),
+            _mm256_extracti128_si256::<1>(words),
+        );
+        store128(bins, _mm_packus_epi16(words.0, words.1));
+    }
+    bins
+}
+
+/// Puts the bin of a missing value where the value is missing.
+#[inline]
+#[target_feature(enable = "avx2,bmi1,bmi2")]
+fn with_missing(counts: __m256i, values: __m256, lanes: Option<&[LaneRecord; 8]>) -> __m256i {
+    // A lane's record is four bytes: feature, borders, missing_bin, zero_is_missing.
+    let lanes = lanes.map_or(_mm256_setzero_si256(), |lanes| load(lanes));
+    let magnitudes = _mm256_andnot_ps(_mm256_set1_ps(-0.0), values);
+    let tiny = _mm256_cmp_ps::<_CMP_LE_OQ>(magnitudes, _mm256_set1_ps(ZERO_MAX));
+    let zeros = _mm256_cmpgt_epi32(_mm256_srli_epi32::<24>(lanes), _mm256_setzero_si256());
+    let zeros = _mm256_and_si256(_mm256_castps_si256(tiny), zeros);
+    let nan = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_UNORD_Q>(values, values));
+    let missing = _mm256_or_si256(nan, zeros);
+    let bins = _mm256_and_si256(_mm256_srli_epi32::<16>(lanes), _mm256_set1_epi32(0xff));
+    _mm256_blendv_epi8(counts, bins, missing)
+}
+
+/// The sum of the oblivious trees' leaves.
+#[inline]
+#[target_feature(enable = "avx2,bmi1,bmi2")]
+fn oblivious(view: &View<'_>, bins: &Bins) -> i64 {
+    let steps = Steps::of(bins, view.lanes.len());
+    let mut sum = 0i64;
+    let starts = view.leaf_starts.as_chunks::<BLOCK_TREES>().0;
+    for (block, starts) in view.blocks.iter().zip(starts) {
+        let end = block.start.wrapping_add(block.levels) as usize;
+        // T5 holds the range within the section.
+        let levels = view
+            .levels
+            .get(block.start as usize..end)
+            .unwrap_or_default();
+        let (low, high) = levels.split_at_checked(8).unwrap_or((levels, &[]));
+        let low = index_byte(&steps, low);
+        let high = index_byte(&steps, high);
+        let mut at = [0u32; BLOCK_TREES];
+        let indexes = low.as_chunks::<8>().0.iter().zip(high.as_chunks::<8>().0);
+        let eights = at
+            .as_chunks_mut::<8>()
+            .0
+            .iter_mut()
+            .zip(starts.as_chunks::<8>().0);
+        for ((at, starts), (low, high)) in eights.zip(indexes) {
+            let (low, high) = (load64(low), load64(high));
+            let high = _mm256_slli_epi32::<8>(_mm256_cvtepu8_epi32(high));
+            let index = _mm256_or_si256(_mm256_cvtepu8_epi32(low), high);
+            store(at, _mm256_add_epi32(index, load(starts)));
+        }
+        // Through memory: else the compiler extracts each index from its register, or gathers.
+        sum = sum.wrapping_add(leaves(view, std::hint::black_box(&at)));
+    }
+    sum
+}
+
+/// The sum of 64 leaves.
+#[inline]
+fn leaves(view: &View<'_>, at: &[u32; BLOCK_TREES]) -> i64 {
+    let mut sums = [0i64; 4];
+    for four in at.as_chunks::<4>().0 {
+        for (sum, at) in sums.iter_mut().zip(four) {
+            // SAFETY: T6 (the largest index that a tree's levels can form, added to its first
+            // leaf, lies within the section), made true by validate::trees.
+            let leaf = unsafe { *view.leaves.get_unchecked(*at as usize) };
+            *sum = sum.wrapping_add(i64::from(leaf));
+        }
+    }
+    sums.iter().fold(0, |sum, part| sum.wrapping_add(*part))
+}
+
+/// Eight bits of the leaf indices of 64 trees.
+#[inline]
+#[target_feature(enable = "avx2,bmi1,bmi2")]
+fn index_byte(steps: &Steps, levels: &[LevelRecord]) -> [u8; BLOCK_TREES] {
+    let mut index = [_mm256_setzero_si256(); 2];
+    let mut bit = _mm256_set1_epi8(1);
+    for level in levels {
+        let lanes = level.lanes.as_chunks::<32>().0.iter();
+        let thresholds = level.thresholds.as_chunks::<32>().0.iter();
+        for ((index, lanes), thresholds) in index.iter_mut().zip(lanes).zip(thresholds) {
+            let found = lookup(steps, load(lanes));
+            let thresholds = load(thresholds);
+            let left = _mm256_cmpeq_epi8(_mm256_max_epu8(found, thresholds), thresholds);
+            *index = _mm256_or_si256(*index, _mm256_andnot_si256(left, bit));
+        }
+        bit = _mm256_add_epi8(bit, bit);
+    }
+    let mut bytes = [0; BLOCK_TREES];
+    for (bytes, index) in bytes.as_chunks_mut::<32>().0.iter_mut().zip(index) {
+        store(bytes, index);
+    }
+    bytes
+}
+
+/// The bins of 32 lanes. A byte shuffle looks up 16 bins by the low half of a byte, and gives 0
+/// where the byte is negative. Each table holds what differs from the table before it: so the
+/// lookups of a lane in all tables up to its own, joined by xor, are its bin.
+#[inline]
+#[target_feature(enable = "avx2,bmi1,bmi2")]
+fn lookup(steps: &Steps, lanes: __m256i) -> __m256i {
+    let [low, high] = steps.halves();
+    let sixteen = _mm256_set1_epi8(16);
+    let mut found = _mm256_setzero_si256();
+    let mut at = lanes;
+    for table in low {
+        found = _mm256_xor_si256(found, _mm256_shuffle_epi8(load(table), at));
+        at = _mm256_subs_epi8(at, sixteen);
+    }
+    let mut at = _mm256_xor_si256(lanes, _mm256_set1_epi8(i8::MIN));
+    for table in high {
+        found = _mm256_xor_si256(found, _mm256_shuffle_epi8(load(table), at));
+        at = _mm256_subs_epi8(at, sixteen);
+    }
+    found
+}
+
+/// A binarised row in tables of 16 bins, each twice: see [`lookup`].
+struct Steps {
+    tables: [[u8; 32]; TABLES],
+    used: usize,
+}
+
+/// Tables of a whole row.
+const TABLES: usize = FEATURES_MAX / 16;
+
+impl Steps {
+    #[inline]
+    fn of(bins: &Bins, lanes: usize) -> Steps {
+        let mut tables = [[0; 32]; TABLES];
+        let mut before = [0; 16];
+        for (at, (table, bins)) in tables.iter_mut().zip(bins.as_chunks::<16>().0).enumerate() {
+            if at == TABLES / 2 {
+                before = [0; 16];
+            }
+            for half in table.as_chunks_mut::<16>().0 {
+                for ((to, bin), before) in half.iter_mut().zip(bins).zip(before) {
+                    *to = bin ^ before;
+                }
+            }
+            before = *bins;
+        }
+        let used = lanes.div_ceil(16).min(TABLES);
+        Steps { tables, used }
+    }
+
+    /// The tables in use of lanes below 128, and of the others.
+    #[inline]
+    fn halves(&self) -> [&[[u8; 32]]; 2] {
+        let (low, high) = self.tables.split_at(TABLES / 2);
+        let used = self.used.saturating_sub(TABLES / 2);
+        [
+            low.get(..self.used).unwrap_or(low),
+            high.get(..used).unwrap_or(high),
+        ]
+    }
+}
+
+/// The sum of the leaves of trees of any shape.
+#[inline]
+fn any(view: &View<'_>, bins: &Bins) -> i64 {
+    portable::walk(view, view.trees, bins)
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn halves_of(floats: &[f32; GROUP_LANES]) -> [__m256; 2] {
+    // SAFETY: a reference to 16 floats; the second load starts at the eighth.
+    unsafe {
+        [
+            _mm256_loadu_ps(floats.as_ptr()),
+            _mm256_loadu_ps(floats.as_ptr().add(8)),
+        ]
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load<T: bytemuck::Pod>(from: &T) -> __m256i {
+    const { assert!(size_of::<T>() == 32) };
+    // SAFETY: a reference to 32 plain bytes.
+    unsafe { _mm256_loadu_si256(std::ptr::from_ref(from).cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load64(from: &[u8; 8]) -> __m128i {
+    _mm_cvtsi64_si128(i64::from_le_bytes(*from))
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn store<T: bytemuck::Pod>(to: &mut T, value: __m256i) {
+    const { assert!(size_of::<T>() == 32) };
+    // SAFETY: an exclusive reference to 32 plain bytes.
+    unsafe { _mm256_storeu_si256(std::ptr::from_mut(to).cast(), value) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn store128(to: &mut [u8; 16], value: __m128i) {
+    // SAFETY: an exclusive reference to 16 bytes.
+    unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), value) }
+}

@@ -1,0 +1,6 @@
+//! Kernels for x86-64, one file an instruction set, with the same functions in the same order as
+//! `portable`.
+
+pub(super) mod avx2;
+pub(super) mod avx512;
+mod avx512_batch;

@@ -1,0 +1,150 @@
+//! Every kernel gives every row the same bits, alone and in batches of any size.
+
+mod common;
+
+use common::*;
+use hedgerow::table::build::{BuildOptions, build};
+use hedgerow::table::ensemble::Ensemble;
+use hedgerow::{Bound, KERNELS, Row, Table};
+
+/// Batch sizes around every boundary of a kernel.
+const BATCHES: [usize; 15] = [1, 2, 3, 5, 8, 15, 16, 17, 31, 33, 63, 64, 65, 127, 130];
+
+/// The margins of rows by a plain walk of each tree, every leaf rounded to the table's scale.
+fn walked(ensemble: &Ensemble, table: &Table, rows: &[Vec<f32>]) -> Vec<i64> {
+    let scale = f64::from(table.header().margin_shift).exp2();
+    let fixed = |value: f64| (value * scale).round_ties_even() as i64;
+    let leaves = |row: &Vec<f32>| -> i64 {
+        let trees = ensemble.trees.iter();
+        trees.map(|tree| fixed(tree.value(row))).sum()
+    };
+    let sum = |row| leaves(row) + fixed(ensemble.bias);
+    rows.iter().map(sum).collect()
+}
+
+/// Compares every kernel with the plain walk; `name` says which ensemble failed.
+fn check(name: &str, ensemble: &Ensemble, seed: u64) {
+    let mut random = Random::new(seed);
+    let bytes = build(ensemble, &BuildOptions::default())
+        .expect("a table")
+        .bytes;
+    let schema = schema_of(ensemble);
+    let values: Vec<_> = (0..130)
+        .map(|_| random_row(ensemble, &mut random))
+        .collect();
+    let table = Table::from_bytes(&bytes).expect("a valid table");
+    let expected = walked(ensemble, &table, &values);
+    for kernel in KERNELS {
+        if !kernel.available() {
+            println!(
+                "SKIPPED: kernel {} is not available on this machine",
+                kernel.name
+            );
+            continue;
+        }
+        let table = Table::from_bytes(&bytes).expect("a valid table");
+        if !kernel.supports(&table) {
+            continue;
+        }
+        let bound = Bound::new(table, &schema, Some(kernel.name)).expect("a bound table");
+        let rows: Vec<Row> = values.iter().map(|values| bound.row(values)).collect();
+        let alone: Vec<i64> = rows.iter().map(|row| bound.margin(row)).collect();
+        assert_eq!(alone, expected, "{name}: {} alone", kernel.name);
+        for size in BATCHES {
+            let mut margins = vec![i64::MIN; size];
+            bound.margins(&rows[..size], &mut margins);
+            assert_eq!(
+                margins,
+                expected[..size],
+                "{name}: {} of {size}",
+                kernel.name
+            );
+        }
+    }
+}
+
+#[test]
+fn kernels_agree_on_random_ensembles() {
+    let mut random = Random::new(2);
+    for round in 0..60 {
+        let ensemble = random_ensemble(&mut random);
+        check(&format!("random {round}"), &ensemble, round);
+    }
+}
+
+#[test]
+fn kernels_agree_on_oblivious_trees_of_every_depth() {
+    for depth in 0..=16 {
+        let trees = if depth > 10 { 5 } else { 70 };
+        check(
+            &format!("depth {depth}"),
+            &oblivious_ensemble(30, trees, depth, depth),
+            depth,
+        );
+    }
+}
+
+#[test]
+fn kernels_agree_around_the_size_of_a_block() {
+    for trees in [1, 2, 7, 8, 9, 15, 16, 17, 63, 64, 65, 127, 128, 129] {
+        check(
+            &format!("{trees} oblivious"),
+            &oblivious_ensemble(9, trees, 6, 3),
+            3,
+        );
+        check(
+            &format!("{trees} of any shape"),
+            &any_ensemble(9, trees, 20, 4),
+            4,
+        );
+    }
+}
+
+#[test]
+fn kernels_agree_on_any_number_of_splits() {
+    for splits in [
+        0, 1, 2, 15, 16, 30, 31, 32, 33, 62, 63, 64, 65, 66, 127, 255, 256, 600,
+    ] {
+        check(
+            &format!("{splits} splits"),
+            &any_ensemble(20, 37, splits, splits),
+            splits,
+        );
+    }
+}
+
+#[test]
+fn kernels_agree_on_chains() {
+    for depth in [1, 7, 19, 62, 63, 64, 65, 66, 128, 254, 255] {
+        check(
+            &format!("chains of {depth}"),
+            &chain_ensemble(12, 11, depth, depth as u64),
+            5,
+        );
+    }
+}
+
+#[test]
+fn kernels_agree_on_any_number_of_lanes() {
+    for lanes in [
+        1, 2, 15, 16, 17, 63, 64, 65, 127, 128, 129, 191, 192, 193, 255, 256,
+    ] {
+        check(
+            &format!("{lanes} lanes"),
+            &lanes_ensemble(lanes, lanes as u64),
+            6,
+        );
+    }
+}
+
+#[test]
+fn kernels_agree_on_constant_trees() {
+    check("constant oblivious", &oblivious_ensemble(3, 70, 0, 7), 7);
+    check("constant of any shape", &any_ensemble(3, 70, 0, 8), 8);
+}
+
+#[test]
+fn kernels_agree_on_long_lanes() {
+    check("long oblivious lanes", &long_lanes_ensemble(40, 9), 9);
+    check("one long lane", &long_lanes_ensemble(1, 10), 10);
+}
