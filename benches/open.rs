@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 /// Name, trees and depth. An oblivious tree of depth 10 has 1,024 leaves of four bytes.
 const SIZES: [(&str, usize, u64); 4] = [
-    ("100KB", 200, 6),
+    ("100KB", 360, 6),
     ("1MB", 240, 10),
     ("10MB", 2_400, 10),
     ("50MB", 3_000, 12),
