@@ -2,7 +2,9 @@
 
 #![allow(dead_code, reason = "each test crate uses a part")]
 
+use hedgerow::table::build::{BuildOptions, build};
 use hedgerow::table::ensemble::Ensemble;
+use hedgerow::{Bound, KERNELS, Row, Schema, Table};
 use hedgerow_import::Imported;
 use hedgerow_import::reference::Reference;
 use std::path::{Path, PathBuf};
@@ -12,29 +14,92 @@ use std::process::Command;
 pub const MARGIN_ERROR_MAX: f64 = 1e-6;
 
 /// Something that scores rows with an imported ensemble. A further oracle implements this and is
-/// added to the test's list.
+/// added to [`oracles`].
 pub trait Oracle {
     /// What failures call it.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> String;
 
-    /// The margin of a row and, where the oracle knows them, the leaf in each tree.
-    fn score(&self, row: &[f32]) -> (f64, Option<Vec<u32>>);
+    /// The margin of each row.
+    fn margins(&self, rows: &[Vec<f32>]) -> Vec<f64>;
+
+    /// The leaf that a row reaches in each tree, where the oracle knows them.
+    fn leaves(&self, row: &[f32]) -> Option<Vec<u32>>;
 }
 
 impl Oracle for Reference<'_> {
-    fn name(&self) -> &'static str {
-        "reference"
+    fn name(&self) -> String {
+        "reference".into()
     }
 
-    fn score(&self, row: &[f32]) -> (f64, Option<Vec<u32>>) {
-        let (margin, leaves) = self.evaluate(row);
-        (margin, Some(leaves))
+    fn margins(&self, rows: &[Vec<f32>]) -> Vec<f64> {
+        rows.iter().map(|row| self.evaluate(row).0).collect()
+    }
+
+    fn leaves(&self, row: &[f32]) -> Option<Vec<u32>> {
+        Some(self.evaluate(row).1)
     }
 }
 
-/// The oracles that every ensemble is tried with: the compiled table's kernels go here too.
-pub fn oracles(ensemble: &Ensemble) -> Vec<Box<dyn Oracle + '_>> {
-    vec![Box::new(Reference::new(ensemble))]
+/// The compiled table on one kernel, row by row or in batches.
+struct Compiled {
+    bound: Bound,
+    batched: bool,
+    /// Leaves do not depend on the kernel: they are asked for once.
+    has_leaves: bool,
+}
+
+impl Oracle for Compiled {
+    fn name(&self) -> String {
+        let how = if self.batched { "in batches" } else { "alone" };
+        format!("{} {how}", self.bound.kernel().name)
+    }
+
+    fn margins(&self, rows: &[Vec<f32>]) -> Vec<f64> {
+        let rows: Vec<Row> = rows.iter().map(|row| self.bound.row(row)).collect();
+        let mut margins = vec![0; rows.len()];
+        if self.batched {
+            // Whole batches, and a rest that fills none.
+            self.bound.margins(&rows, &mut margins);
+        } else {
+            for (row, margin) in rows.iter().zip(&mut margins) {
+                *margin = self.bound.margin(row);
+            }
+        }
+        let table = self.bound.table();
+        margins.iter().map(|m| table.margin_f64(*m)).collect()
+    }
+
+    fn leaves(&self, row: &[f32]) -> Option<Vec<u32>> {
+        let row = self.bound.row(row);
+        self.has_leaves.then(|| self.bound.leaf_indexes(&row))
+    }
+}
+
+/// The oracles that every ensemble is tried with: the plain walk, and the compiled table on every
+/// kernel that runs here.
+pub fn oracles<'a>(model: &str, ensemble: &'a Ensemble) -> Vec<Box<dyn Oracle + 'a>> {
+    let built = build(ensemble, &BuildOptions::default());
+    let built = built.unwrap_or_else(|error| panic!("{model} becomes no table: {error}"));
+    let schema = Schema::new(ensemble.features.clone()).expect("a model's features are a schema");
+    let mut all: Vec<Box<dyn Oracle + 'a>> = vec![Box::new(Reference::new(ensemble))];
+    for kernel in KERNELS {
+        for batched in [false, true] {
+            let table = Table::from_bytes(&built.bytes);
+            let table = table.unwrap_or_else(|refused| panic!("{model}: {refused}"));
+            if !kernel.available() || !kernel.supports(&table) {
+                println!("{model}: {} does not run here", kernel.name);
+                continue;
+            }
+            let bound = Bound::new(table, &schema, Some(kernel.name));
+            all.push(Box::new(Compiled {
+                bound: bound.unwrap_or_else(|refused| panic!("{model}: {refused}")),
+                batched,
+                has_leaves: all.len() == 1,
+            }));
+        }
+    }
+    assert!(all.len() >= 3, "{model}: no kernel runs");
+    all
 }
 
 /// A library's own results for some rows.
@@ -44,37 +109,55 @@ pub struct Expected {
     pub leaves: Vec<Vec<u32>>,
 }
 
-/// Compares every oracle with the library: leaves equal, margins within [`MARGIN_ERROR_MAX`].
-/// Returns the largest margin error.
-pub fn compare(model: &str, imported: &Imported, expected: &Expected) -> f64 {
-    let mut error_max = 0.0_f64;
+/// Compares every oracle with the library: leaves equal, margins within [`MARGIN_ERROR_MAX`]. Says
+/// the largest margin error of each, and that all kernels agree bit for bit.
+pub fn compare(model: &str, imported: &Imported, expected: &Expected) {
     assert!(!expected.rows.is_empty(), "{model}: no rows");
     assert_eq!(expected.rows.len(), expected.margins.len(), "{model}");
     assert_eq!(expected.rows.len(), expected.leaves.len(), "{model}");
-    for oracle in oracles(&imported.ensemble) {
+    let mut said = Vec::new();
+    let mut kernels: Vec<Vec<f64>> = Vec::new();
+    for oracle in oracles(model, &imported.ensemble) {
         let name = oracle.name();
-        for (index, row) in expected.rows.iter().enumerate() {
-            let (margin, leaves) = oracle.score(row);
-            if let Some(leaves) = leaves {
-                assert_eq!(leaves.len(), expected.leaves[index].len(), "{model}: trees");
-                for (tree, (got, want)) in leaves.iter().zip(&expected.leaves[index]).enumerate() {
-                    assert_eq!(
-                        imported.library_leaf(tree, *got),
-                        *want,
-                        "{model}, {name}: leaf of row {index} in tree {tree}; row: {row:?}"
-                    );
-                }
-            }
-            let error = (margin - expected.margins[index]).abs();
+        let margins = oracle.margins(&expected.rows);
+        assert_eq!(margins.len(), expected.rows.len(), "{model}, {name}");
+        let mut error_max = 0.0_f64;
+        for (index, (got, want)) in margins.iter().zip(&expected.margins).enumerate() {
+            let error = (got - want).abs();
             assert!(
                 error <= MARGIN_ERROR_MAX,
-                "{model}, {name}: margin of row {index} is {margin}, the library's is {}",
-                expected.margins[index]
+                "{model}, {name}: margin of row {index} is {got}, the library's is {want}"
             );
             error_max = error_max.max(error);
         }
+        for (index, row) in expected.rows.iter().enumerate() {
+            let Some(leaves) = oracle.leaves(row) else {
+                break;
+            };
+            assert_eq!(leaves.len(), expected.leaves[index].len(), "{model}: trees");
+            for (tree, (got, want)) in leaves.iter().zip(&expected.leaves[index]).enumerate() {
+                assert_eq!(
+                    imported.library_leaf(tree, *got),
+                    *want,
+                    "{model}, {name}: leaf of row {index} in tree {tree}; row: {row:?}"
+                );
+            }
+        }
+        said.push(format!("{name} {error_max:.1e}"));
+        if name != "reference" {
+            assert!(
+                kernels.iter().all(|other| *other == margins),
+                "{model}, {name}"
+            );
+            kernels.push(margins);
+        }
     }
-    error_max
+    println!(
+        "{model}: {} rows, {} trees, largest margin errors: {}",
+        expected.rows.len(),
+        imported.ensemble.trees.len(),
+        said.join(", ")
+    );
 }
 
 /// The folder of a library's reference models, made now if the library is installed.
