@@ -268,11 +268,8 @@ mod tests {
                 0.0,
                 -0.0,
             ] {
-                assert_eq!(
-                    value > border,
-                    !(value < threshold),
-                    "{value} at {threshold}"
-                );
+                let goes_left = value < threshold;
+                assert_eq!(value > border, !goes_left, "{value} at {threshold}");
             }
         }
     }
