@@ -9,7 +9,7 @@
 //! |---|---|---|
 //! | CatBoost | `save_model("model.json", format="json")` | imported |
 //! | LightGBM | `save_model("model.txt")`, versions v3 and v4 | imported |
-//! | XGBoost | `save_model("model.json")` or `save_model("model.ubj")`, versions 1 to 3 | imported |
+//! | XGBoost | `save_model("model.json")` or `"model.ubj"`, versions 1 to 3 | imported |
 //! | all others that are recognised | see [`Format`] | refused, with a hint how to export |
 
 #![forbid(unsafe_code)]

@@ -56,7 +56,8 @@ fn a_refusal_is_one_clear_sentence() {
     assert_eq!(
         error.to_string(),
         "bots.cbm: the whole file: expected a CatBoost model in JSON, a LightGBM model in \
-         text form, or an XGBoost model in JSON or UBJSON, got a CatBoost model in binary form (.cbm) (load it in Python and export it: \
+         text form, or an XGBoost model in JSON or UBJSON, got a CatBoost model in binary form \
+         (.cbm) (load it in Python and export it: \
          CatBoost().load_model(\"model.cbm\").save_model(\"model.json\", format=\"json\"))"
     );
     let error = import(b"{\"oblivious_trees\": [1,", "cut.json").expect_err("a refusal");

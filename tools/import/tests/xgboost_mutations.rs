@@ -1,4 +1,5 @@
-//! XGBoost models in JSON that are damaged: cut off, with values of other types, or nested deeply.
+//! XGBoost models in JSON that are damaged: cut off, with values of other types, nested deeply, or
+//! with trees that are none.
 
 use hedgerow_import::{ImportError, Imported, Problem, import};
 use serde_json::{Value, json};
@@ -131,4 +132,72 @@ fn nesting_is_bounded() {
             refused(bomb.replace("]", "").as_bytes());
         }
     }
+}
+
+/// A tree of `count` nodes, of which the splits are the first.
+fn tree(lefts: &[i32], rights: &[i32]) -> Value {
+    let count = lefts.len();
+    json!({
+        "tree_param": { "num_nodes": count.to_string() },
+        "left_children": lefts,
+        "right_children": rights,
+        "split_indices": vec![0; count],
+        "split_conditions": vec![0.5; count],
+        "default_left": vec![0; count],
+    })
+}
+
+fn with_tree(tree: Value) -> String {
+    let mut model = parsed(NEW);
+    model["learner"]["gradient_booster"]["model"]["trees"][0] = tree;
+    model.to_string()
+}
+
+#[test]
+fn trees_that_are_none() {
+    use Problem::{Capacity, Shape};
+    for (lefts, rights) in [
+        // The root below itself, a child twice, and a cycle further down.
+        (vec![0, -1, -1], vec![1, -1, -1]),
+        (vec![1, 1, -1], vec![2, 2, -1]),
+        (vec![1, 2, 0, -1], vec![2, 3, 1, -1]),
+    ] {
+        let error = refused(with_tree(tree(&lefts, &rights)).as_bytes());
+        assert_eq!(error.problem, Shape, "{error}");
+        assert!(error.got.ends_with("twice"), "{error}");
+    }
+    // A chain to the right of as many splits as there may be levels, and of one more.
+    let chain = |splits: i32| {
+        let child = |node: i32, side: i32| match node % 2 == 0 && node < 2 * splits {
+            true => node + 1 + side,
+            false => -1,
+        };
+        let nodes = || 0..=2 * splits;
+        let lefts: Vec<i32> = nodes().map(|node| child(node, 0)).collect();
+        let rights: Vec<i32> = nodes().map(|node| child(node, 1)).collect();
+        with_tree(tree(&lefts, &rights))
+    };
+    let deep = imported(&chain(255));
+    assert_eq!(deep.ensemble.trees[0].depth(), 255);
+    assert_eq!(deep.ensemble.trees[0].check(), Ok(()));
+    assert_eq!(refused(chain(256).as_bytes()).problem, Capacity);
+    // A full tree of 65,535 nodes, as many as there may be, and one split more.
+    let full = |splits: i32| {
+        let child = |node: i32, side: i32| match node < splits {
+            true => 2 * node + 1 + side,
+            false => -1,
+        };
+        let nodes = || 0..=2 * splits;
+        let lefts: Vec<i32> = nodes().map(|node| child(node, 0)).collect();
+        let rights: Vec<i32> = nodes().map(|node| child(node, 1)).collect();
+        with_tree(tree(&lefts, &rights))
+    };
+    let large = imported(&full(32_767));
+    assert_eq!(large.ensemble.trees[0].check(), Ok(()));
+    let error = refused(full(32_768).as_bytes());
+    assert_eq!(error.problem, Capacity);
+    assert_eq!(error.expected, "at most 65535 nodes in a tree (capacity)");
+    // Any number of pruned nodes may stand beside them.
+    let pruned = imported(&with_tree(tree(&vec![-1; 100_000], &vec![-1; 100_000])));
+    assert_eq!(pruned.leaf_order[0], [0]);
 }
