@@ -174,7 +174,7 @@ def results(model, text, rows):
     return margins, leaves, exact
 
 
-def make(name, model, x, root, rng, ordinary=3_000):
+def make(name, model, x, root, rng, ordinary=1_500):
     folder = fresh(root / name)
     path = folder / "model.json"
     model.save_model(path)
