@@ -6,6 +6,6 @@ set -eu
 cd "$(dirname "$0")/../../.."
 python3 -m venv target/peers
 target/peers/bin/pip install --quiet --disable-pip-version-check \
-    catboost==1.2.10 lightgbm==4.7.0 numpy==2.4.6 pandas==3.1.1 scipy==1.17.1
+    catboost==1.2.10 lightgbm==4.7.0 xgboost==3.2.0 numpy==2.4.6 pandas==3.1.1 scipy==1.17.1
 target/peers/bin/python -c 'import catboost, lightgbm; print(
     f"target/peers: catboost {catboost.__version__}, lightgbm {lightgbm.__version__}")'

@@ -18,11 +18,11 @@ pub enum Format {
     LightGbmText,
     /// A LightGBM model as JSON (`dump_model`).
     LightGbmJson,
-    /// An XGBoost model as JSON.
+    /// An XGBoost model as JSON: imported.
     XgBoostJson,
-    /// An XGBoost model as UBJSON.
+    /// An XGBoost model as UBJSON: imported.
     XgBoostUbj,
-    /// An XGBoost model in the binary form before 2.0.
+    /// An XGBoost model in the binary form before JSON (`.model`), or a booster's memory.
     XgBoostBinary,
     /// An ONNX model.
     Onnx,
@@ -56,6 +56,9 @@ pub(crate) fn recognise(bytes: &[u8]) -> Result<Format, ImportError> {
     if let Some(&(_, format)) = MAGICS.iter().find(|(magic, _)| bytes.starts_with(magic)) {
         return Ok(format);
     }
+    if is_old_xgboost(bytes) {
+        return Ok(Format::XgBoostBinary);
+    }
     let start = bytes.trim_ascii_start();
     match start {
         [] => Ok(Format::Empty),
@@ -85,6 +88,17 @@ fn json_format(bytes: &[u8]) -> Result<Format, ImportError> {
     } else {
         Format::OtherJson
     })
+}
+
+/// Whether this is XGBoost's old binary form: 136 bytes of parameters, then the objective's name
+/// with its length before it.
+fn is_old_xgboost(bytes: &[u8]) -> bool {
+    let name = || {
+        let (length, rest) = bytes.get(136..)?.split_first_chunk::<8>()?;
+        let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+        rest.get(..length).filter(|_| length <= 64)
+    };
+    name().is_some_and(|name| name.contains(&b':') && name.iter().all(u8::is_ascii_graphic))
 }
 
 fn markup(start: &[u8]) -> Format {
@@ -147,7 +161,8 @@ impl Format {
         let error = ImportError::new(
             Problem::Format,
             "the whole file",
-            "a CatBoost model in JSON or a LightGBM model in text form",
+            "a CatBoost model in JSON, a LightGBM model in text form, or an XGBoost model in JSON \
+             or UBJSON",
             self.name(),
         );
         match self.hint() {
@@ -175,6 +190,10 @@ impl Format {
             Format::Npy | Format::Csv => Some("these are rows, not a model"),
             Format::Html => Some("the download may have failed: open the file and read it"),
             Format::Empty => Some("the export or copy may have been cut off"),
+            Format::XgBoostBinary => Some(
+                "load it with the XGBoost that saved it, from 1.0 on, and save it anew: \
+                 booster.save_model(\"model.json\")",
+            ),
             Format::LightGbmJson => Some("export it as text: booster.save_model(\"model.txt\")"),
             _ => None,
         }
@@ -185,6 +204,7 @@ impl Format {
 const MAGICS: &[(&[u8], Format)] = &[
     (b"CBM1", Format::CatBoostBinary),
     (b"binf", Format::XgBoostBinary),
+    (b"CONFIG-offset:", Format::XgBoostBinary),
     (b"PK\x03\x04", Format::Zip),
     (b"\x1f\x8b", Format::Gzip),
     (b"\x93NUMPY", Format::Npy),

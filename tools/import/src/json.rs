@@ -109,7 +109,7 @@ fn refusal(error: &serde_json::Error, path: &str) -> ImportError {
 }
 
 /// A value of the wrong type or length, or a key that is missing or stands twice.
-fn data_refusal(message: &str, path: &str, place: &str) -> ImportError {
+pub(crate) fn data_refusal(message: &str, path: &str, place: &str) -> ImportError {
     let at = match path {
         "." => place.to_owned(),
         path => format!("{path} ({place})"),

@@ -9,6 +9,7 @@
 //! |---|---|---|
 //! | CatBoost | `save_model("model.json", format="json")` | imported |
 //! | LightGBM | `save_model("model.txt")`, versions v3 and v4 | imported |
+//! | XGBoost | `save_model("model.json")` or `"model.ubj"`, versions 1 to 3 | imported |
 //! | all others that are recognised | see [`Format`] | refused, with a hint how to export |
 
 #![forbid(unsafe_code)]
@@ -30,6 +31,8 @@ mod format;
 mod json;
 mod lightgbm;
 pub mod reference;
+mod ubj;
+mod xgboost;
 
 pub use error::{ImportError, Problem};
 pub use format::Format;
@@ -58,7 +61,7 @@ pub struct Imported {
 /// Where a model came from, as far as its file says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Source {
-    /// The library, in lower case: `catboost` or `lightgbm`.
+    /// The library, in lower case: `catboost`, `lightgbm` or `xgboost`.
     pub library: &'static str,
     /// The library's version, where the file has it (LightGBM's does not).
     pub version: Option<String>,
@@ -85,6 +88,8 @@ pub fn import(bytes: &[u8], file: &str) -> Result<Imported, ImportError> {
     let imported = match format::recognise(bytes).map_err(located)? {
         Format::CatBoostJson => catboost::import(bytes),
         Format::LightGbmText => lightgbm::import(bytes),
+        Format::XgBoostJson => xgboost::import_json(bytes),
+        Format::XgBoostUbj => xgboost::import_ubj(bytes),
         other => Err(other.refusal()),
     };
     imported.map_err(located)

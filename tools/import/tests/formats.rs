@@ -16,16 +16,11 @@ fn other_files_are_refused_by_name() {
             b"{\"name\":\"tree\",\"tree_info\":[]}",
             "a LightGBM model in JSON",
         ),
-        (
-            b"{\"learner\":{},\"version\":[3,0,0]}",
-            "an XGBoost model in JSON",
-        ),
-        (
-            b"{L\0\0\0\0\0\0\0\x07learner{",
-            "an XGBoost model in UBJSON",
-        ),
-        (b"{i\x07learner{", "an XGBoost model in UBJSON"),
         (b"binf\0\0\0\0", "an XGBoost model in the old binary form"),
+        (
+            b"CONFIG-offset:\0\0",
+            "an XGBoost model in the old binary form",
+        ),
         (b"\x08\x08\x12\x08skl2onnx", "an ONNX model"),
         (
             b"<?xml version=\"1.0\"?>\n<PMML version=\"4.3\">",
@@ -60,8 +55,9 @@ fn a_refusal_is_one_clear_sentence() {
     let error = import(b"CBM1\x10\0\0\0", "bots.cbm").expect_err("a refusal");
     assert_eq!(
         error.to_string(),
-        "bots.cbm: the whole file: expected a CatBoost model in JSON or a LightGBM model in \
-         text form, got a CatBoost model in binary form (.cbm) (load it in Python and export it: \
+        "bots.cbm: the whole file: expected a CatBoost model in JSON, a LightGBM model in \
+         text form, or an XGBoost model in JSON or UBJSON, got a CatBoost model in binary form \
+         (.cbm) (load it in Python and export it: \
          CatBoost().load_model(\"model.cbm\").save_model(\"model.json\", format=\"json\"))"
     );
     let error = import(b"{\"oblivious_trees\": [1,", "cut.json").expect_err("a refusal");

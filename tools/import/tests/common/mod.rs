@@ -225,7 +225,7 @@ pub fn fixture(name: &str, suffix: &str) -> (Imported, Expected) {
 }
 
 /// The values of a NumPy file in C order, and the length of its last axis.
-fn npy<T, const N: usize>(path: &Path, kind: &str, from: fn([u8; N]) -> T) -> (Vec<T>, usize) {
+pub fn npy<T, const N: usize>(path: &Path, kind: &str, from: fn([u8; N]) -> T) -> (Vec<T>, usize) {
     let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
     assert!(bytes.starts_with(b"\x93NUMPY\x01\x00"), "{path:?}");
     let body = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));

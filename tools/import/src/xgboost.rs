@@ -1,0 +1,315 @@
+//! XGBoost models in JSON and UBJSON, of versions 1 to 3: `gbtree` and `dart` with one output and
+//! numerical splits.
+//!
+//! XGBoost goes left where `x < threshold`, in `f32`; here a row goes right where `x > border`, so
+//! the border is the next `f32` below the threshold. Leaves are the file's `f32`, times the tree's
+//! weight in a `dart` model, in `f32` as XGBoost does it.
+//!
+//! Refused by name: linear boosters, models of several outputs, categorical splits, and objectives
+//! whose `base_score` has no known margin.
+//!
+//! XGBoost adds the margins up in `f32`, and so differs from the real sum by about 1e-6; the sum
+//! here is the nearer one. All trees count: `best_iteration` is applied by XGBoost's scikit-learn
+//! wrapper alone, and stands in the provenance here. A value is missing where it is NaN; a model
+//! that was trained with another `missing` needs rows in which that value is NaN.
+
+mod margin;
+mod raw;
+mod tree;
+
+use crate::error::{ImportError, Problem};
+use crate::{Imported, Source, json, ubj};
+use hedgerow::limits::{FEATURES_MAX, LEAVES_MAX};
+use hedgerow::schema::{Feature, FeatureKind, SchemaError, check_features};
+use hedgerow::table::ensemble::{Ensemble, Tree};
+use serde_json::{Map, Value};
+use std::fmt;
+
+/// Imports a model in JSON.
+pub(crate) fn import_json(bytes: &[u8]) -> Result<Imported, ImportError> {
+    import(json::parse(bytes)?)
+}
+
+/// Imports a model in UBJSON.
+pub(crate) fn import_ubj(bytes: &[u8]) -> Result<Imported, ImportError> {
+    import(ubj::parse(bytes)?)
+}
+
+fn import(model: raw::Model) -> Result<Imported, ImportError> {
+    let version = model.version;
+    if !(1..=3).contains(&version[0]) {
+        let got = format!("{version:?}");
+        return Err(unsupported("version", "version 1, 2 or 3", got));
+    }
+    let learner = model.learner;
+    let source = source(version, &learner);
+    check_outputs(&learner.learner_model_param)?;
+    let features = features(&learner)?;
+    let bias = margin::bias(&learner, version)?;
+    let forest = forest(learner.gradient_booster)?;
+    let mut trees = Vec::with_capacity(forest.trees.len());
+    let mut leaf_order = Vec::with_capacity(forest.trees.len());
+    let mut nodes_total = 0_usize;
+    let weights = forest.weights.iter().copied().map(Some);
+    let weights = weights.chain(std::iter::repeat(None));
+    for ((index, raw), weight) in forest.trees.iter().enumerate().zip(weights) {
+        let at = format!("{}.trees[{index}]", forest.at);
+        let (nodes, order) = tree::read(raw, &at, features.len(), weight)?;
+        nodes_total = nodes_total.saturating_add(nodes.len());
+        if nodes_total > LEAVES_MAX {
+            let expected = format!("at most {LEAVES_MAX} nodes in all trees (capacity)");
+            return Err(capacity(at, expected, nodes_total));
+        }
+        trees.push(Tree::Any { nodes });
+        leaf_order.push(order);
+    }
+    Ok(Imported {
+        ensemble: Ensemble {
+            features,
+            trees,
+            bias,
+        },
+        source,
+        leaf_order,
+    })
+}
+
+fn check_outputs(parameters: &raw::Parameters) -> Result<(), ImportError> {
+    let classes = ("num_class", parameters.num_class, "a multi-class model");
+    let targets = ("num_target", parameters.num_target, "a multi-target model");
+    for (key, count, kind) in [classes, targets] {
+        if let Some(raw::Count(count @ 2..)) = count {
+            let at = format!("{PARAMETERS}.{key}");
+            return Err(several_outputs(at, format!("{count} outputs ({kind})")));
+        }
+    }
+    Ok(())
+}
+
+/// The features: by their names, or `f0`, `f1` and so on where the model was trained without.
+fn features(learner: &raw::Learner) -> Result<Vec<Feature>, ImportError> {
+    let count = learner.learner_model_param.num_feature.0;
+    let names = learner
+        .feature_names
+        .as_ref()
+        .map_or(&[][..], |list| &list.0);
+    let types = learner
+        .feature_types
+        .as_ref()
+        .map_or(&[][..], |list| &list.0);
+    if names.is_empty() && count > FEATURES_MAX as u64 {
+        let expected = format!("at most {FEATURES_MAX} features (capacity)");
+        return Err(capacity(
+            format!("{PARAMETERS}.num_feature"),
+            expected,
+            count,
+        ));
+    }
+    for (list, key) in [(names, "feature_names"), (types, "feature_types")] {
+        if !list.is_empty() && list.len() as u64 != count {
+            let expected = format!("none, or num_feature = {count}");
+            return Err(shape(format!("learner.{key}"), expected, list.len()));
+        }
+    }
+    let count = count as usize;
+    let mut features = Vec::with_capacity(count.min(FEATURES_MAX));
+    for index in 0..count {
+        let name = names.get(index).cloned();
+        let is_category = types.get(index).is_some_and(|kind| kind == "c");
+        features.push(Feature {
+            name: name.unwrap_or_else(|| format!("f{index}")),
+            kind: if is_category {
+                FeatureKind::Category
+            } else {
+                FeatureKind::Number
+            },
+        });
+    }
+    match check_features(&features) {
+        Ok(()) => Ok(features),
+        Err(error) => Err(schema_refusal(error, names)),
+    }
+}
+
+fn schema_refusal(error: SchemaError, names: &[String]) -> ImportError {
+    let place = |index: usize| format!("learner.feature_names[{index}]");
+    match error {
+        SchemaError::Empty => {
+            let at = format!("{PARAMETERS}.num_feature");
+            shape(at, "at least 1 feature", "none")
+        }
+        SchemaError::TooMany { got } => {
+            let expected = format!("at most {FEATURES_MAX} features (capacity)");
+            capacity("learner.feature_names".to_owned(), expected, got)
+        }
+        SchemaError::Duplicate {
+            name,
+            first,
+            second,
+            duplicates,
+        } => ImportError::new(
+            Problem::Duplicate,
+            place(second),
+            "unique feature names",
+            format!(
+                "{name:?} at positions {first} and {second} ({duplicates} names stand more than \
+                 once)"
+            ),
+        ),
+        SchemaError::Name { index, problem } => {
+            let name = names.get(index).map_or("", String::as_str);
+            let got = format!("{}, which {problem}", shown(name));
+            value(place(index), "a feature name", got)
+        }
+    }
+}
+
+/// The trees of a booster, and what they weigh.
+struct Forest {
+    /// The JSON path of the model that holds them.
+    at: &'static str,
+    trees: Vec<raw::Tree>,
+    /// One weight a tree in a `dart` model, and none in others.
+    weights: Vec<f32>,
+}
+
+fn forest(booster: raw::Booster) -> Result<Forest, ImportError> {
+    const BOOSTER: &str = "learner.gradient_booster";
+    let (at, model) = match booster.name.as_str() {
+        "gbtree" => ("learner.gradient_booster.model", booster.model),
+        "dart" => {
+            let inner = booster.gbtree.and_then(|inner| inner.model);
+            ("learner.gradient_booster.gbtree.model", inner)
+        }
+        other => {
+            let at = format!("{BOOSTER}.name");
+            let error = unsupported(at, "gbtree or dart", shown(other));
+            return Err(error.with_hint("train with booster=gbtree"));
+        }
+    };
+    let model = model.ok_or_else(|| missing(at))?;
+    let trees = model
+        .trees
+        .ok_or_else(|| missing(&format!("{at}.trees")))?
+        .0;
+    if let Some(parameters) = &model.gbtree_model_param
+        && parameters.num_trees.0 != trees.len() as u64
+    {
+        let expected = format!("num_trees = {} trees", parameters.num_trees.0);
+        return Err(shape(format!("{at}.trees"), expected, trees.len()));
+    }
+    if trees.is_empty() {
+        return Err(shape(format!("{at}.trees"), "at least 1 tree", "none"));
+    }
+    let groups = model.tree_info;
+    let groups = groups.ok_or_else(|| missing(&format!("{at}.tree_info")))?.0;
+    if groups.len() != trees.len() {
+        let expected = format!("{} entries, one a tree", trees.len());
+        return Err(shape(format!("{at}.tree_info"), expected, groups.len()));
+    }
+    if let Some(index) = groups.iter().position(|group| *group != 0) {
+        let at = format!("{at}.tree_info[{index}]");
+        return Err(several_outputs(at, "a tree of another output".to_owned()));
+    }
+    if let Some(rounds) = model.iteration_indptr
+        && (rounds.first() != Some(&0) || rounds.last().copied() != i32::try_from(trees.len()).ok())
+    {
+        let expected = format!("rounds from tree 0 up to {}", trees.len());
+        return Err(shape(format!("{at}.iteration_indptr"), expected, "others"));
+    }
+    let weights = match booster.weight_drop {
+        Some(weights) if booster.name == "dart" => weights.0.iter().map(|w| w.0).collect(),
+        None if booster.name == "dart" => {
+            return Err(missing("learner.gradient_booster.weight_drop"));
+        }
+        _ => Vec::new(),
+    };
+    if booster.name == "dart" && weights.len() != trees.len() {
+        let expected = format!("{} weights, one a tree", trees.len());
+        return Err(shape(
+            format!("{BOOSTER}.weight_drop"),
+            expected,
+            weights.len(),
+        ));
+    }
+    Ok(Forest { at, trees, weights })
+}
+
+/// The library, and what the file has of the training run, which is little.
+fn source(version: [u32; 3], learner: &raw::Learner) -> Source {
+    let booster = &learner.gradient_booster;
+    let forest = match &booster.gbtree {
+        Some(inner) => inner.model.as_ref(),
+        None => booster.model.as_ref(),
+    };
+    let parallel = forest
+        .and_then(|forest| forest.gbtree_model_param.as_ref())
+        .and_then(|parameters| parameters.num_parallel_tree)
+        .map(|count| Value::from(count.0));
+    let text = |text: &String| Value::from(text.chars().take(80).collect::<String>());
+    let attributes = learner.attributes.as_ref();
+    let mut parameters = Map::new();
+    for (key, value) in [
+        ("objective", Some(text(&learner.objective.name))),
+        ("booster", Some(text(&booster.name))),
+        (
+            "base_score",
+            Some(text(&learner.learner_model_param.base_score)),
+        ),
+        ("num_parallel_tree", parallel),
+        (
+            "best_iteration",
+            attributes.and_then(|a| a.best_iteration.as_ref()).map(text),
+        ),
+        (
+            "best_score",
+            attributes.and_then(|a| a.best_score.as_ref()).map(text),
+        ),
+    ] {
+        if let Some(value) = value {
+            parameters.insert(key.to_owned(), value);
+        }
+    }
+    let [major, minor, patch] = version;
+    Source {
+        library: "xgboost",
+        version: Some(format!("{major}.{minor}.{patch}")),
+        parameters: Value::Object(parameters),
+    }
+}
+
+const PARAMETERS: &str = "learner.learner_model_param";
+
+/// A text of the file, shortened.
+fn shown(text: &str) -> String {
+    let text: String = text.chars().take(80).collect();
+    format!("{text:?}")
+}
+
+fn several_outputs(at: String, got: String) -> ImportError {
+    unsupported(at, "one output", got).with_hint("train a binary classifier or a regressor")
+}
+
+fn missing(key: &str) -> ImportError {
+    shape(key.to_owned(), "this key", "nothing")
+}
+
+fn unsupported(
+    at: impl Into<String>,
+    expected: impl Into<String>,
+    got: impl fmt::Display,
+) -> ImportError {
+    ImportError::new(Problem::Unsupported, at, expected, got.to_string())
+}
+
+fn shape(at: String, expected: impl Into<String>, got: impl fmt::Display) -> ImportError {
+    ImportError::new(Problem::Shape, at, expected, got.to_string())
+}
+
+fn value(at: String, expected: impl Into<String>, got: impl fmt::Display) -> ImportError {
+    ImportError::new(Problem::Value, at, expected, got.to_string())
+}
+
+fn capacity(at: String, expected: impl Into<String>, got: impl fmt::Display) -> ImportError {
+    ImportError::new(Problem::Capacity, at, expected, got.to_string())
+}
