@@ -158,36 +158,36 @@ fn read(swap: &Arc<Swap<Value>>, stop: &AtomicBool, entries_each: u64) -> (u64, 
     (entries, changes)
 }
 
+/// A table whose margin is its number in sixteenths, whatever the row.
+fn numbered_table(number: u64) -> Vec<u8> {
+    use hedgerow::table::build::{BuildOptions, build};
+    use hedgerow::table::ensemble::{Ensemble, Missing, Split, Tree};
+    let split = Split {
+        feature: 0,
+        border: 0.5,
+        missing: Missing::Left,
+        zero_is_missing: false,
+    };
+    let tree = Tree::Oblivious {
+        splits: vec![split],
+        leaves: vec![number as f64 / 1024.0; 2],
+    };
+    let ensemble = Ensemble {
+        features: hedgerow::Schema::http().features().to_vec(),
+        trees: vec![tree; 64],
+        bias: 0.0,
+    };
+    let built = build(&ensemble, &BuildOptions::default()).expect("a table");
+    built.bytes
+}
+
 #[test]
 fn verdicts_name_the_generation_whose_margin_they_carry() {
     use hedgerow::http::extract;
-    use hedgerow::table::build::{BuildOptions, build};
-    use hedgerow::table::ensemble::{Ensemble, Missing, Split, Tree};
     use hedgerow::{Engine, PublishError, Row, Schema, Table, Verdict};
 
-    // The margin of a table is its number, whatever the row.
-    let features = Schema::http().features().to_vec();
-    let bytes = |number: u64| {
-        let split = Split {
-            feature: 0,
-            border: 0.5,
-            missing: Missing::Left,
-            zero_is_missing: false,
-        };
-        let tree = Tree::Oblivious {
-            splits: vec![split],
-            leaves: vec![number as f64 / 1024.0; 2],
-        };
-        let ensemble = Ensemble {
-            features: features.clone(),
-            trees: vec![tree; 64],
-            bias: 0.0,
-        };
-        let built = build(&ensemble, &BuildOptions::default()).expect("a table");
-        built.bytes
-    };
     // Generation g carries table g % 7.
-    let tables: Vec<Vec<u8>> = (0..7).map(bytes).collect();
+    let tables: Vec<Vec<u8>> = (0..7).map(numbered_table).collect();
     let margin = |generation: u64| (generation % 7) as f64 / 16.0;
 
     let engine = Engine::new(Schema::http());

@@ -47,8 +47,8 @@ fn word(generation: u64, index: usize) -> u64 {
     (generation ^ index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
-/// Whether every word that is looked at belongs to the first one's generation. Volatile: the compiler may not
-/// assume that the words stay as they are.
+/// Whether every word that is looked at belongs to the first one's generation. Volatile: the
+/// compiler may not assume that the words stay as they are.
 fn whole(words: &[u64; WORDS]) -> bool {
     // SAFETY: references to words are valid for reads.
     let read = |at: &u64| unsafe { std::ptr::read_volatile(at) };
