@@ -4,56 +4,46 @@ mod common;
 
 use common::{Random, oblivious_ensemble, random_ensemble, random_row, schema_of};
 use hedgerow::table::build::{BuildOptions, build};
+use hedgerow::table::ensemble::Ensemble;
 use hedgerow::{Bound, Table};
+
+/// Builds a table of an ensemble, and holds its margins on so many rows against the plain walk.
+fn hold_to_the_plain_walk(ensemble: &Ensemble, bytes_min: usize, random: &mut Random, rows: usize) {
+    let golden = (0..8).map(|_| random_row(ensemble, random)).collect();
+    let options = BuildOptions {
+        golden,
+        ..BuildOptions::default()
+    };
+    let built = build(ensemble, &options).expect("a table");
+    assert!(built.bytes.len() >= bytes_min);
+    let table = Table::from_bytes(&built.bytes).expect("a valid table");
+    assert!(table.bytes() == built.bytes);
+    let bound = Bound::new(table, &schema_of(ensemble), None).expect("a bound table");
+    for _ in 0..rows {
+        let row = random_row(ensemble, random);
+        let leaves = ensemble.trees.iter().map(|tree| tree.value(&row));
+        let expected = leaves.sum::<f64>() + ensemble.bias;
+        let margin = bound.table().margin_f64(bound.margin(&bound.row(&row)));
+        let allowed = built.margin_error_max + expected.abs() * 1e-12;
+        assert!(
+            (margin - expected).abs() <= allowed,
+            "{margin} is not {expected}"
+        );
+    }
+}
 
 #[test]
 fn margins_equal_the_plain_walk_of_the_ensemble() {
     let mut random = Random::new(1);
-    for round in 0..200 {
+    for _ in 0..200 {
         let ensemble = random_ensemble(&mut random);
-        let golden = (0..8).map(|_| random_row(&ensemble, &mut random)).collect();
-        let options = BuildOptions {
-            golden,
-            ..BuildOptions::default()
-        };
-        let built = build(&ensemble, &options).expect("a table");
-        let table = Table::from_bytes(&built.bytes).expect("a valid table");
-        let bound = Bound::new(table, &schema_of(&ensemble), None).expect("a bound table");
-        for _ in 0..50 {
-            let row = random_row(&ensemble, &mut random);
-            let expected = ensemble
-                .trees
-                .iter()
-                .map(|tree| tree.value(&row))
-                .sum::<f64>()
-                + ensemble.bias;
-            let margin = bound.table().margin_f64(bound.margin(&bound.row(&row)));
-            let error = (margin - expected).abs();
-            let bound = built.margin_error_max + expected.abs() * 1e-12;
-            assert!(error <= bound, "round {round}: {margin} is not {expected}");
-        }
+        hold_to_the_plain_walk(&ensemble, 0, &mut random, 50);
     }
 }
 
-/// Above 4 MiB the bytes lie in other memory.
+/// From 4 MiB on the bytes lie in other memory.
 #[test]
 fn a_large_table_gives_the_same_margins() {
     let ensemble = oblivious_ensemble(30, 300, 12, 9);
-    let built = build(&ensemble, &BuildOptions::default()).expect("a table");
-    assert!(built.bytes.len() > 4 << 20);
-    let table = Table::from_bytes(&built.bytes).expect("a valid table");
-    assert!(table.bytes() == built.bytes);
-    let bound = Bound::new(table, &schema_of(&ensemble), None).expect("a bound table");
-    let mut random = Random::new(10);
-    for _ in 0..100 {
-        let row = random_row(&ensemble, &mut random);
-        let expected = ensemble
-            .trees
-            .iter()
-            .map(|tree| tree.value(&row))
-            .sum::<f64>()
-            + ensemble.bias;
-        let margin = bound.table().margin_f64(bound.margin(&bound.row(&row)));
-        assert!((margin - expected).abs() <= built.margin_error_max + expected.abs() * 1e-12);
-    }
+    hold_to_the_plain_walk(&ensemble, 4 << 20, &mut Random::new(10), 100);
 }

@@ -1,47 +1,15 @@
 //! What is no CatBoost model, or one that is not carried over exactly, is refused by name.
 
+#[path = "common/refusals.rs"]
+mod refusals;
+
 use hedgerow::FeatureKind;
-use hedgerow_import::{ImportError, Imported, Problem, import};
+use hedgerow_import::{Imported, Problem, import};
+use refusals::{changed, check, parsed, refused, walk};
 use serde_json::{Value, json};
 
 const OBLIVIOUS: &str = include_str!("data/catboost-oblivious.json");
 const NONSYMMETRIC: &str = include_str!("data/catboost-nonsymmetric.json");
-
-fn parsed(text: &str) -> Value {
-    serde_json::from_str(text).expect("the fixture is JSON")
-}
-
-fn refused(bytes: &[u8]) -> ImportError {
-    let error = import(bytes, "model.json").expect_err("a refusal");
-    assert_eq!(error.file, "model.json");
-    for part in [&error.at, &error.expected, &error.got] {
-        assert!(!part.is_empty(), "{error:?}");
-    }
-    error
-}
-
-/// The fixture with the value at `pointer` changed.
-fn changed(text: &str, pointer: &str, value: Value) -> String {
-    let mut model = parsed(text);
-    *model.pointer_mut(pointer).expect(pointer) = value;
-    model.to_string()
-}
-
-/// Changes one value and checks problem, place (a prefix, because the parser adds line and
-/// column), and what is expected and got.
-#[track_caller]
-fn check(
-    text: &str,
-    pointer: &str,
-    value: Value,
-    (problem, at, expected, got): (Problem, &str, &str, &str),
-) {
-    let error = refused(changed(text, pointer, value).as_bytes());
-    assert_eq!(error.problem, problem, "{error}");
-    assert!(error.at.starts_with(at), "{error}");
-    assert!(error.expected.contains(expected), "{error}");
-    assert!(error.got.contains(got), "{error}");
-}
 
 const FLOAT: &str = "/features_info/float_features/0";
 const SPLIT: &str = "/oblivious_trees/1/splits/0";
@@ -398,26 +366,6 @@ fn every_swap_is_refused_or_changes_nothing() {
                 }
             }
         }
-    }
-}
-
-/// JSON pointers of all values below this one.
-fn walk(value: &Value, at: &mut String, pointers: &mut Vec<String>) {
-    pointers.push(at.clone());
-    let length = at.len();
-    let children: Vec<(String, &Value)> = match value {
-        Value::Array(list) => (0..).map(|i: usize| i.to_string()).zip(list).collect(),
-        Value::Object(map) => map
-            .iter()
-            .map(|(key, value)| (key.clone(), value))
-            .collect(),
-        _ => return,
-    };
-    for (key, child) in children {
-        at.push('/');
-        at.push_str(&key);
-        walk(child, at, pointers);
-        at.truncate(length);
     }
 }
 

@@ -1,29 +1,16 @@
 //! XGBoost models in JSON that are damaged: cut off, with values of other types, nested deeply, or
 //! with trees that are none.
 
-use hedgerow_import::{ImportError, Imported, Problem, import};
+#[path = "common/refusals.rs"]
+mod refusals;
+
+use hedgerow_import::{Problem, import};
+use refusals::{imported, parsed, refused, walk};
 use serde_json::{Value, json};
 
 const DART: &str = include_str!("data/xgboost.json");
 const NEW: &str = include_str!("data/xgboost-3.1.json");
 const OLD: &str = include_str!("data/xgboost-1.0.json");
-
-fn parsed(text: &str) -> Value {
-    serde_json::from_str(text).expect("the fixture is JSON")
-}
-
-fn imported(text: &str) -> Imported {
-    import(text.as_bytes(), "model.json").unwrap_or_else(|error| panic!("{error}"))
-}
-
-fn refused(bytes: &[u8]) -> ImportError {
-    let error = import(bytes, "model.json").expect_err("a refusal");
-    for part in [&error.at, &error.expected, &error.got] {
-        assert!(!part.is_empty(), "{error:?}");
-        assert!(part.len() < 500, "{error}");
-    }
-    error
-}
 
 #[test]
 fn every_truncation_is_refused() {
@@ -97,26 +84,6 @@ fn every_swap_is_refused_or_harmless() {
                 }
             }
         }
-    }
-}
-
-/// JSON pointers of all values below this one.
-fn walk(value: &Value, at: &mut String, pointers: &mut Vec<String>) {
-    pointers.push(at.clone());
-    let length = at.len();
-    let children: Vec<(String, &Value)> = match value {
-        Value::Array(list) => (0..).map(|i: usize| i.to_string()).zip(list).collect(),
-        Value::Object(map) => map
-            .iter()
-            .map(|(key, value)| (key.clone(), value))
-            .collect(),
-        _ => return,
-    };
-    for (key, child) in children {
-        at.push('/');
-        at.push_str(&key);
-        walk(child, at, pointers);
-        at.truncate(length);
     }
 }
 

@@ -1,8 +1,12 @@
 //! What is no XGBoost model, or one that is not carried over exactly, is refused by name: what the
 //! JSON form shows. `xgboost_ubj.rs` is about the binary form.
 
+#[path = "common/refusals.rs"]
+mod refusals;
+
 use hedgerow::FeatureKind;
-use hedgerow_import::{ImportError, Imported, Problem, import};
+use hedgerow_import::Problem;
+use refusals::{changed, check, imported, parsed, refused};
 use serde_json::{Value, json};
 
 /// A `dart` model that XGBoost trained.
@@ -10,47 +14,6 @@ const DART: &str = include_str!("data/xgboost.json");
 /// Hand-made `gbtree` models with pruned nodes, in the styles of two versions.
 const NEW: &str = include_str!("data/xgboost-3.1.json");
 const OLD: &str = include_str!("data/xgboost-1.0.json");
-
-fn parsed(text: &str) -> Value {
-    serde_json::from_str(text).expect("the fixture is JSON")
-}
-
-fn imported(text: &str) -> Imported {
-    import(text.as_bytes(), "model.json").unwrap_or_else(|error| panic!("{error}"))
-}
-
-fn refused(bytes: &[u8]) -> ImportError {
-    let error = import(bytes, "model.json").expect_err("a refusal");
-    assert_eq!(error.file, "model.json");
-    for part in [&error.at, &error.expected, &error.got] {
-        assert!(!part.is_empty(), "{error:?}");
-        assert!(part.len() < 500, "{error}");
-    }
-    error
-}
-
-/// The fixture with the value at `pointer` changed.
-fn changed(text: &str, pointer: &str, value: Value) -> String {
-    let mut model = parsed(text);
-    *model.pointer_mut(pointer).expect(pointer) = value;
-    model.to_string()
-}
-
-/// Changes one value and checks problem, place (a prefix, because the parser adds line and
-/// column), and what is expected and got.
-#[track_caller]
-fn check(
-    text: &str,
-    pointer: &str,
-    value: Value,
-    (problem, at, expected, got): (Problem, &str, &str, &str),
-) {
-    let error = refused(changed(text, pointer, value).as_bytes());
-    assert_eq!(error.problem, problem, "{error}");
-    assert!(error.at.starts_with(at), "{error}");
-    assert!(error.expected.contains(expected), "{error}");
-    assert!(error.got.contains(got), "{error}");
-}
 
 const FOREST: &str = "/learner/gradient_booster/model";
 const FOREST_AT: &str = "learner.gradient_booster.model";
