@@ -8,9 +8,7 @@ use hedgerow::{DEFAULT_TABLE, Engine, Row, Schema, Table, Verdict};
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let engine = Engine::new(Schema::http());
     engine.publish(Table::from_bytes(DEFAULT_TABLE)?)?;
-    let mut scorer = engine
-        .scorer()
-        .map_err(|full| format!("{} slots are taken", full.max))?;
+    let mut scorer = engine.scorer()?;
 
     let headers = [
         Header::new(b"Host", b"shop.example"),

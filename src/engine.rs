@@ -80,11 +80,7 @@ impl fmt::Display for PublishError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             PublishError::Refused(refused) => refused.fmt(f),
-            PublishError::RetiredFull(full) => write!(
-                f,
-                "expected fewer than {} retired tables to wait for readers: a reader stays inside",
-                full.max
-            ),
+            PublishError::RetiredFull(full) => full.fmt(f),
         }
     }
 }

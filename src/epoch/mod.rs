@@ -112,6 +112,7 @@ use crate::sync::{
     Arc, AtomicBool, AtomicPtr, AtomicU64, Mutex, MutexGuard, Ordering, fence, membarrier,
 };
 use crossbeam_utils::CachePadded;
+use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::ptr;
@@ -168,6 +169,30 @@ pub struct NoSlot {
     /// The number of slots.
     pub max: usize,
 }
+
+impl fmt::Display for RetiredFull {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let max = self.max;
+        write!(
+            f,
+            "expected fewer than {max} retired values, got {max}: a reader stays inside"
+        )
+    }
+}
+
+impl std::error::Error for RetiredFull {}
+
+impl fmt::Display for NoSlot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "expected a free reader slot, got {} taken ones",
+            self.max
+        )
+    }
+}
+
+impl std::error::Error for NoSlot {}
 
 impl<T> Swap<T> {
     /// A swap without a value, with room for this many readers (at most [`READERS_MAX`]), on the

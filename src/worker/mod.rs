@@ -83,13 +83,7 @@ impl fmt::Display for PoolError {
             }
             PoolError::Ring => write!(f, "expected a ring of at least 1 request, got 0"),
             PoolError::Spawn(error) => write!(f, "expected a thread a core, got: {error}"),
-            PoolError::NoSlot(full) => {
-                write!(
-                    f,
-                    "expected a free reader slot a worker, got {} taken ones",
-                    full.max
-                )
-            }
+            PoolError::NoSlot(full) => full.fmt(f),
         }
     }
 }
