@@ -1,6 +1,6 @@
 //! The engine: one live table, swapped under the scorers of a host's threads.
 
-use crate::epoch::{NoSlot, Reader, RetiredFull, Swap};
+use crate::epoch::{Barrier, NoSlot, Reader, RetiredFull, Swap};
 use crate::error::OpenError;
 use crate::limits::{BATCH_ROWS_MAX, READERS_MAX};
 use crate::row::Row;
@@ -21,6 +21,10 @@ struct Live {
 }
 
 /// Publishes tables to any number of [`Scorer`]s. Cheap to clone and to share.
+///
+/// A process that forks makes its engine in the child: a scorer that is scoring during the fork
+/// leaves its slot occupied there for ever. The last owner of an engine, a [`Scorer`] included,
+/// drops its tables.
 #[derive(Debug, Clone)]
 pub struct Engine {
     shared: Arc<Shared>,
@@ -41,6 +45,7 @@ struct Control {
     content_id: String,
     usage: Vec<Usage>,
     refusals: BTreeMap<u16, (&'static str, u64)>,
+    held_back: u64,
     scorers: Vec<Arc<ScorerStats>>,
     /// What scorers counted that are gone.
     gone: ScorerSnapshot,
@@ -57,6 +62,8 @@ pub struct EngineStats {
     pub headroom: Vec<Usage>,
     /// Refused tables: by code, its name and how many.
     pub refusals: BTreeMap<u16, (&'static str, u64)>,
+    /// Good tables that were not published because too many retired ones waited.
+    pub held_back: u64,
     /// Scorers that are alive, of [`READERS_MAX`].
     pub scorers: usize,
     /// Replaced tables that were not reclaimed yet, of
@@ -97,7 +104,14 @@ impl Engine {
     /// An engine without a table, for a host that fills this schema. Verdicts are
     /// `NotScored(NoTable)` until one is published.
     pub fn new(schema: Schema) -> Engine {
-        let (swap, control) = (Swap::new(READERS_MAX), Mutex::default());
+        Engine::with_barrier(schema, Barrier::Membarrier)
+    }
+
+    /// As [`new`](Engine::new), on this barrier: for a host that publishes hundreds of tables a
+    /// second, or enters a sandbox that refuses `membarrier` after the engine is made.
+    pub fn with_barrier(schema: Schema, barrier: Barrier) -> Engine {
+        let swap = Swap::with_barrier(READERS_MAX, barrier);
+        let control = Mutex::default();
         Engine {
             shared: Arc::new(Shared {
                 schema,
@@ -157,13 +171,18 @@ impl Engine {
     }
 
     fn counted(&self, published: Result<u64, PublishError>) -> Result<u64, PublishError> {
-        if let Err(PublishError::Refused(refused)) = &published {
-            let mut control = self.control();
-            let entry = control
-                .refusals
-                .entry(refused.code())
-                .or_insert((refused.name(), 0));
-            entry.1 = entry.1.saturating_add(1);
+        match &published {
+            Err(PublishError::Refused(refused)) => {
+                let mut control = self.control();
+                let name = refused.name();
+                let entry = control.refusals.entry(refused.code()).or_insert((name, 0));
+                entry.1 = entry.1.saturating_add(1);
+            }
+            Err(PublishError::RetiredFull(_)) => {
+                let mut control = self.control();
+                control.held_back = control.held_back.saturating_add(1);
+            }
+            Ok(_) => {}
         }
         published
     }
@@ -200,6 +219,7 @@ impl Engine {
             content_id: control.content_id.clone(),
             headroom: control.usage.clone(),
             refusals: control.refusals.clone(),
+            held_back: control.held_back,
             scorers: control.scorers.len(),
             retired: self.shared.swap.retired(),
             rows,

@@ -33,6 +33,11 @@ pub const TREE_NODES_MAX: usize = 65_535;
 /// chains get deep; a tree of 256 leaves cannot be deeper than this.
 pub const TREE_DEPTH_MAX: usize = 255;
 
+/// Steps of a row through a table: the depths of all trees, added up. It bounds the time that a row
+/// takes, whatever the trees look like: the slowest tables within it, chains of splits, take some
+/// 200 µs. 4,000 trees of depth 8, or 500 of LightGBM's deepest, use an eighth of it.
+pub const STEPS_MAX: usize = 256 * 1024;
+
 /// Leaves (oblivious trees) and nodes (trees of any shape) of a table, each: at 4 and 8 bytes
 /// they stay within [`TABLE_BYTES_MAX`].
 pub const LEAVES_MAX: usize = 16 * 1024 * 1024;
@@ -63,8 +68,12 @@ pub const MARGIN_MAX: i64 = 1 << 53;
 pub const READERS_MAX: usize = 1_024;
 
 /// Retired tables that may wait for a reader that stays inside, at most. At the bound publishing
-/// is refused: memory stays bounded, the running table stays.
+/// is refused: memory stays bounded, by as many tables of [`TABLE_BYTES_MAX`] at worst, and the
+/// running table stays.
 pub const RETIRED_MAX: usize = 64;
+
+/// Requests that a worker's ring holds, at most: 64 MiB of rows.
+pub const RING_MAX: usize = 64 * 1024;
 
 /// Rows of one batch: one bit of a 64-bit word each, and 64 bytes a lane.
 pub const BATCH_ROWS_MAX: usize = 64;
@@ -98,6 +107,7 @@ pub const LIMITS: &[Limit] = &[
     Limit { name: "oblivious_depth", max: OBLIVIOUS_DEPTH_MAX as u64, unit: "levels a tree" },
     Limit { name: "tree_nodes", max: TREE_NODES_MAX as u64, unit: "nodes a tree" },
     Limit { name: "tree_depth", max: TREE_DEPTH_MAX as u64, unit: "levels a tree" },
+    Limit { name: "steps", max: STEPS_MAX as u64, unit: "levels a table" },
     Limit { name: "leaves", max: LEAVES_MAX as u64, unit: "leaves a table" },
     Limit { name: "table_bytes", max: TABLE_BYTES_MAX as u64, unit: "bytes a file" },
     Limit { name: "score_map", max: SCORE_MAP_LEN as u64, unit: "margins a table" },
@@ -107,5 +117,6 @@ pub const LIMITS: &[Limit] = &[
     Limit { name: "margin", max: MARGIN_MAX as u64, unit: "fixed-point units" },
     Limit { name: "readers", max: READERS_MAX as u64, unit: "slots an engine" },
     Limit { name: "retired", max: RETIRED_MAX as u64, unit: "tables an engine" },
+    Limit { name: "ring", max: RING_MAX as u64, unit: "requests a worker" },
     Limit { name: "batch_rows", max: BATCH_ROWS_MAX as u64, unit: "rows a batch" },
 ];

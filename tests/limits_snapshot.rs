@@ -11,6 +11,7 @@ trees 8192 trees a table
 oblivious_depth 16 levels a tree
 tree_nodes 65535 nodes a tree
 tree_depth 255 levels a tree
+steps 262144 levels a table
 leaves 16777216 leaves a table
 table_bytes 134217728 bytes a file
 score_map 98 margins a table
@@ -20,6 +21,7 @@ margin_shift 62 bits
 margin 9007199254740992 fixed-point units
 readers 1024 slots an engine
 retired 64 tables an engine
+ring 65536 requests a worker
 batch_rows 64 rows a batch
 ";
 

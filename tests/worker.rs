@@ -181,17 +181,49 @@ fn a_core_that_is_not_there_is_refused_by_its_number() {
         }) => assert!(!allowed.is_empty()),
         other => panic!("{other:?}"),
     }
-    let options = PoolOptions {
-        ring: 0,
-        ..PoolOptions::default()
-    };
-    assert!(matches!(
-        Pool::start(&engine, &options),
-        Err(PoolError::Ring)
-    ));
+    for ring in [0, 65_537, usize::MAX] {
+        let options = PoolOptions {
+            ring,
+            ..PoolOptions::default()
+        };
+        let refused = Pool::start(&engine, &options);
+        assert!(matches!(refused, Err(PoolError::Ring { got }) if got == ring));
+    }
     assert_eq!(
         engine.stats().scorers,
         0,
         "a pool that failed left a scorer behind"
     );
+}
+
+/// A waker is the host's code, and runs on the worker's thread.
+#[test]
+fn a_waker_that_panics_takes_nothing_down() {
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("a waker of the test");
+        }
+    }
+    let (engine, rows) = engine_and_rows();
+    let allowed = Pool::start(&engine, &PoolOptions::default())
+        .unwrap()
+        .cores();
+    let options = PoolOptions {
+        cores: vec![allowed[0]],
+        spins: 0,
+        ..PoolOptions::default()
+    };
+    let pool = Pool::start(&engine, &options).unwrap();
+    let mut calls: Vec<Call> = (0..64).map(|_| pool.call().unwrap()).collect();
+    let waker = Waker::from(Arc::new(Panics));
+    for _ in 0..20 {
+        let mut pending: Vec<_> = calls.iter_mut().map(|c| c.submit(&rows[0])).collect();
+        for pending in &mut pending {
+            let _ = pin!(pending).poll(&mut Context::from_waker(&waker));
+        }
+        for pending in pending {
+            assert_eq!(reason(pending.wait()), None);
+        }
+    }
 }

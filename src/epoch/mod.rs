@@ -156,7 +156,8 @@ struct Slot {
 }
 
 /// Why a value could not be published: so many retired values wait for readers that stay inside
-/// that the bound is reached. The running value stays.
+/// that the bound is reached. The running value stays. A reader that the system has put off its
+/// core in the middle of a request is inside too: publish again a little later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetiredFull {
     /// The bound, [`RETIRED_MAX`].
@@ -175,7 +176,8 @@ impl fmt::Display for RetiredFull {
         let max = self.max;
         write!(
             f,
-            "expected fewer than {max} retired values, got {max}: a reader stays inside"
+            "expected fewer than {max} retired values, got {max}: a reader stays inside, or the \
+             system refuses the barrier that tells; try again"
         )
     }
 }

@@ -55,7 +55,8 @@ pub struct Scored {
 pub struct NotScored {
     /// Why.
     pub reason: Reason,
-    /// The generation that was live; 0 where there was none.
+    /// The generation that was live; 0 where there was none, or where the row never came to a
+    /// scorer.
     pub generation: u64,
 }
 

@@ -142,10 +142,11 @@ pub fn build(ensemble: &Ensemble, options: &BuildOptions) -> Result<Built, Build
     check_ensemble(ensemble)?;
     check_options(ensemble, options)?;
     let lanes = Lanes::of(ensemble)?;
-    let fixed = FixedPoint::of(ensemble, &options.score_map)?;
+    let fixed = FixedPoint::of(ensemble)?;
 
     let mut parts = Parts::new(ensemble, options, &lanes, &fixed);
     let (oblivious, any) = by_form(ensemble);
+    check_steps(&oblivious, &any)?;
     parts.add_oblivious(&oblivious, &lanes, &fixed)?;
     parts.add_any(&any, &lanes, &fixed)?;
     parts.add_golden(ensemble, options, &fixed);
@@ -265,37 +266,56 @@ fn by_form(ensemble: &Ensemble) -> (Placed<'_>, Placed<'_>) {
     (oblivious, any)
 }
 
+/// Holds the depths of all trees, added up, against the capacity.
+fn check_steps(oblivious: &Placed<'_>, any: &Placed<'_>) -> Result<(), BuildError> {
+    let deepest = |block: &[(u32, &Tree)]| block.first().map_or(0, |(_, tree)| tree.depth());
+    let blocks = oblivious.chunks(BLOCK_TREES).map(deepest);
+    let oblivious = blocks.map(|levels| levels.saturating_mul(BLOCK_TREES));
+    let steps = oblivious.chain(any.iter().map(|(_, tree)| tree.depth()));
+    over("levels of all trees together", STEPS_MAX, steps.sum())
+}
+
 /// The binary point of a table, and the conversion to it.
 struct FixedPoint {
     shift: u32,
+    /// A bound on the magnitude of margins, in the ensemble's units.
+    attainable: f64,
 }
 
+/// By how much rounding may move a margin, at most: a hundredth of the step between two scores.
+const MARGIN_ERROR_MAX: f64 = 1e-3;
+
 impl FixedPoint {
-    fn of(ensemble: &Ensemble, score_map: &[f64; SCORE_MAP_LEN]) -> Result<FixedPoint, BuildError> {
+    /// The finest binary point that leaves and margins fit, if it is fine enough.
+    fn of(ensemble: &Ensemble) -> Result<FixedPoint, BuildError> {
         let largest = |tree: &Tree| tree.leaves().map(f64::abs).fold(0.0, f64::max);
         let leaf = ensemble.trees.iter().map(largest).fold(0.0, f64::max);
         let sum: f64 = ensemble.trees.iter().map(largest).sum::<f64>() + ensemble.bias.abs();
-        let map = score_map
-            .iter()
-            .map(|margin| margin.abs())
-            .fold(0.0, f64::max);
-        // Half of MARGIN_MAX leaves room for what rounding adds.
+        // A quarter of MARGIN_MAX leaves room for what rounding adds, and for the score map.
         let fits = |shift: &u32| {
-            let scale = (*shift as f64).exp2();
-            leaf * scale <= f64::from(i32::MAX)
-                && sum * scale <= (MARGIN_MAX / 2) as f64
-                && map * scale <= (MARGIN_MAX / 2) as f64
+            let scale = f64::from(*shift).exp2();
+            leaf * scale <= f64::from(i32::MAX) && sum * scale <= (MARGIN_MAX / 4) as f64
         };
-        let expected = "leaves, bias and score map that fit 32 and 53 bits";
-        (0..=MARGIN_SHIFT_MAX)
-            .rev()
-            .find(fits)
-            .map(|shift| FixedPoint { shift })
-            .ok_or(BuildError::Number {
-                what: "largest leaf, sum of leaves or score".into(),
-                expected,
-                got: sum.max(map),
-            })
+        let coarse = |got| BuildError::Number {
+            what: "largest leaf, or sum of largest leaves and bias".into(),
+            expected: "numbers of one order, so that rounding moves no margin by 0.001",
+            got,
+        };
+        let shift = (0..=MARGIN_SHIFT_MAX).rev().find(fits);
+        let fixed = FixedPoint {
+            shift: shift.ok_or_else(|| coarse(sum))?,
+            attainable: sum,
+        };
+        if fixed.error_max(ensemble) > MARGIN_ERROR_MAX {
+            return Err(coarse(sum));
+        }
+        Ok(fixed)
+    }
+
+    /// An entry of the score map. One that no row attains stays one, and needs no room.
+    fn entry(&self, margin: f64) -> i64 {
+        let beyond = 2.0 * self.attainable + 1.0 / self.scale();
+        self.margin(margin.clamp(-beyond, beyond))
     }
 
     fn scale(&self) -> f64 {
@@ -369,7 +389,7 @@ impl Parts {
         };
         parts.add_lanes(lanes);
         for margin in &options.score_map {
-            parts.push(Section::ScoreMap, &fixed.margin(*margin));
+            parts.push(Section::ScoreMap, &fixed.entry(*margin));
         }
         parts
     }

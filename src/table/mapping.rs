@@ -4,6 +4,7 @@ use crate::error::{Detail, OpenError};
 use crate::limits::TABLE_BYTES_MAX;
 use memmap2::{Advice, Mmap, MmapMut};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use rustix::process::{Resource, getrlimit};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -83,7 +84,10 @@ impl Sealed {
                 error,
             ))
         };
-        if len >= HUGE_FROM {
+        // A write to a memory file beyond the process's limit on file sizes would end the process
+        // (SIGXFSZ).
+        let limit = getrlimit(Resource::Fsize).current;
+        if len >= HUGE_FROM || limit.is_some_and(|limit| len > limit) {
             return Sealed::copy_huge(at, from, len);
         }
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;

@@ -161,6 +161,14 @@ impl Table {
             })
     }
 
+    /// The depths of all trees, added up; padding of oblivious blocks included.
+    fn steps(&self) -> u64 {
+        let blocks = self.view.blocks.iter();
+        let oblivious = blocks.map(|block| u64::from(block.levels).saturating_mul(64));
+        let any = self.view.trees.iter().map(|tree| u64::from(tree.depth));
+        oblivious.chain(any).sum()
+    }
+
     /// How much of each capacity is used: saturation is to be seen before it bites.
     pub fn usage(&self) -> Vec<Usage> {
         let count = |section: Section| {
@@ -185,6 +193,7 @@ impl Table {
             row("lanes", u64::from(self.header().lanes_used), FEATURES_MAX),
             row("borders", borders, BORDERS_MAX),
             row("trees", self.tree_count() as u64, TREES_MAX),
+            row("steps", self.steps(), STEPS_MAX),
             row("leaves", count(Section::Leaves), LEAVES_MAX),
             row("nodes", count(Section::Nodes), LEAVES_MAX),
             row("golden_rows", count(Section::Golden), GOLDEN_ROWS_MAX),

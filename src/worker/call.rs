@@ -5,6 +5,7 @@ use crate::row::Row;
 use crate::score::{NotScored, Reason, Score, Scored, Verdict};
 use atomic_waker::AtomicWaker;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
@@ -71,7 +72,11 @@ impl Reply {
         self.generation.store(generation, Ordering::Relaxed);
         // Release: pairs with the Acquire in get.
         self.state.store(DONE, Ordering::Release);
-        self.waker.wake();
+        // A host's waker may panic: the worker, and the requests behind this one, go on.
+        let woken = catch_unwind(AssertUnwindSafe(|| self.waker.wake()));
+        if let Err(payload) = woken {
+            std::mem::forget(payload);
+        }
     }
 
     fn get(&self) -> Option<Verdict> {

@@ -10,7 +10,7 @@ pub use call::{Call, Pending};
 
 use crate::engine::{Engine, Scorer};
 use crate::epoch::NoSlot;
-use crate::limits::BATCH_ROWS_MAX;
+use crate::limits::{BATCH_ROWS_MAX, RING_MAX};
 use crate::row::Row;
 use crate::score::{NotScored, Reason, Verdict};
 use call::{Job, Reply};
@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 pub struct PoolOptions {
     /// Cores to work on, by number, one worker each; empty means all that this process may use.
     pub cores: Vec<usize>,
-    /// Requests that a worker's ring holds. A request that finds it full is `Overloaded`.
+    /// Requests that a worker's ring holds, 1 to [`RING_MAX`]. A request that finds it full is `Overloaded`.
     pub ring: usize,
     /// Turns that an idle worker spins before it parks. A parked worker costs the next submit a
     /// system call; one that always spins (`u32::MAX`) costs a core.
@@ -61,8 +61,11 @@ pub enum PoolError {
         /// The core.
         core: usize,
     },
-    /// Rings must hold at least one request.
-    Ring,
+    /// A ring must hold 1 to [`RING_MAX`] requests.
+    Ring {
+        /// What was asked for.
+        got: usize,
+    },
     /// No thread could be made.
     Spawn(std::io::Error),
     /// All reader slots are taken.
@@ -81,7 +84,9 @@ impl fmt::Display for PoolError {
             PoolError::Affinity { core } => {
                 write!(f, "the system refused to bind a thread to core {core}")
             }
-            PoolError::Ring => write!(f, "expected a ring of at least 1 request, got 0"),
+            PoolError::Ring { got } => {
+                write!(f, "expected a ring of 1 to {RING_MAX} requests, got {got}")
+            }
             PoolError::Spawn(error) => write!(f, "expected a thread a core, got: {error}"),
             PoolError::NoSlot(full) => full.fmt(f),
         }
@@ -91,8 +96,14 @@ impl fmt::Display for PoolError {
 impl std::error::Error for PoolError {}
 
 /// Scoring threads, one a core. When it is dropped, it answers what it has accepted, and ends.
+///
+/// Threads do not survive a fork: a process that forks starts its pool afterwards, as it does with
+/// its [`Engine`]. In a child of a pool's process no call is ever answered, and dropping the pool
+/// there ends nothing.
 #[derive(Debug)]
 pub struct Pool {
+    /// The process that the threads are in.
+    process: u32,
     workers: Vec<Worker>,
     next: AtomicUsize,
 }
@@ -137,10 +148,12 @@ impl Pool {
     /// Where a core may not be used, the ring is empty, a thread cannot be made or bound, or no
     /// reader slot is free.
     pub fn start(engine: &Engine, options: &PoolOptions) -> Result<Pool, PoolError> {
-        if options.ring == 0 {
-            return Err(PoolError::Ring);
+        let got = options.ring;
+        if !(1..=RING_MAX).contains(&got) {
+            return Err(PoolError::Ring { got });
         }
         let mut pool = Pool {
+            process: std::process::id(),
             workers: Vec::new(),
             next: AtomicUsize::new(0),
         };
@@ -185,6 +198,10 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
+        if self.process != std::process::id() {
+            // The threads are the parent's, and are not here to be joined.
+            self.workers.drain(..).for_each(std::mem::forget);
+        }
         for worker in &self.workers {
             worker.shared.close();
         }

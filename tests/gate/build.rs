@@ -1,10 +1,10 @@
 //! What the writer refuses: an ensemble with a number that is not finite never becomes a table.
 
-use super::tables::{fork, leaf, plain, split};
-use hedgerow::SchemaError;
+use super::tables::{fork, leaf, mixed, plain, schema, split};
 use hedgerow::limits::*;
 use hedgerow::table::build::{BuildError, BuildOptions, build};
 use hedgerow::table::ensemble::{Ensemble, Node, Tree};
+use hedgerow::{Bound, SchemaError, Table};
 
 fn refused(edit: impl FnOnce(&mut Ensemble, &mut BuildOptions)) -> BuildError {
     let (mut ensemble, mut options) = (plain(), BuildOptions::default());
@@ -177,24 +177,65 @@ fn numbers_that_are_not_finite() {
 #[test]
 fn numbers_too_large_for_fixed_point() {
     let stump = |value| vec![any(vec![leaf(value)])];
-    let limit = (MARGIN_MAX / 2) as f64;
+    let limit = (MARGIN_MAX / 4) as f64;
     for (edit, size) in [
         (
             refused(|e, _| e.trees = stump(f64::from(i32::MAX) + 1.0)),
             f64::from(i32::MAX),
         ),
         (refused(|e, _| e.bias = limit + 2.0), limit),
+        // Each number fits; together they leave no room for the small one.
         (
-            refused(|_, options| options.score_map[97] = limit + 2.0),
-            limit,
+            refused(|e, _| e.trees = [stump(1e9), stump(0.3)].concat()),
+            1e9,
         ),
     ] {
         let BuildError::Number { what, got, .. } = edit else {
             panic!("{edit}");
         };
-        assert_eq!(what, "largest leaf, sum of leaves or score");
+        assert_eq!(what, "largest leaf, or sum of largest leaves and bias");
         assert!(got > size, "{got}");
     }
+}
+
+/// "Never 99" is a common wish; its margin is beyond any row's, and costs the leaves no precision.
+#[test]
+fn a_score_map_entry_that_no_row_attains_costs_nothing() {
+    let ensemble = mixed(3, 5);
+    let mut options = BuildOptions::default();
+    let plain = build(&ensemble, &options).expect("a table");
+    options.score_map[97] = 1e15;
+    let never = build(&ensemble, &options).expect("a table");
+    assert_eq!(never.margin_error_max, plain.margin_error_max);
+    let table = Table::from_bytes(&never.bytes).expect("a good table");
+    let most = table.header().margin_max;
+    let bound = Bound::new(table, &schema(&ensemble), None).expect("a bound table");
+    assert!(bound.score(most).get() < 99);
+}
+
+#[test]
+fn a_row_takes_a_bounded_number_of_steps() {
+    let chain = |depth: u32| {
+        let nodes =
+            (0..depth).flat_map(|at| [fork(split(0, 1.0), 2 * at + 1, 2 * at + 2), leaf(0.0)]);
+        any(nodes.chain([leaf(0.0)]).collect())
+    };
+    let most = STEPS_MAX / 255;
+    let mut ensemble = plain();
+    ensemble.trees = vec![chain(255); most];
+    let built = build(&ensemble, &BuildOptions::default()).expect("a table");
+    let table = Table::from_bytes(&built.bytes).expect("a good table");
+    let steps = table
+        .usage()
+        .into_iter()
+        .find(|usage| usage.name == "steps");
+    assert_eq!(steps.map(|usage| usage.used), Some(most as u64 * 255));
+    ensemble.trees.push(chain(255));
+    let error = build(&ensemble, &BuildOptions::default()).expect_err("a refusal");
+    assert!(
+        matches!(error, BuildError::OverCapacity { max: STEPS_MAX, .. }),
+        "{error}"
+    );
 }
 
 #[test]

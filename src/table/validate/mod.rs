@@ -16,7 +16,7 @@ use bytemuck::Pod;
 use lanes::{check_borders, check_lanes};
 use std::collections::HashMap;
 use std::ops::Range;
-use trees::{Margins, Sources, check_oblivious, check_trees};
+use trees::{Margins, Sources, check_oblivious, check_steps, check_trees};
 
 type Check<T> = Result<T, OpenError>;
 
@@ -75,6 +75,7 @@ pub fn validate(file: &[u8]) -> Check<Validated> {
     let mut sources = Sources::new(&parts)?;
     check_oblivious(&parts, lanes, &mut margins, &mut sources)?;
     check_trees(&parts, lanes, &mut margins, &mut sources)?;
+    check_steps(&parts)?;
     margins.check_against(&header)?;
     check_score_map(&parts)?;
     check_golden(&parts)?;

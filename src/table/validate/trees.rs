@@ -308,3 +308,14 @@ fn check_nodes(
     }
     Ok(deepest)
 }
+
+/// Holds the depths of all trees, added up, against the capacity. Depths were checked before.
+pub(super) fn check_steps(parts: &Parts<'_>) -> Check<()> {
+    let blocks: &[BlockRecord] = parts.records(Section::Blocks)?;
+    let trees: &[TreeRecord] = parts.records(Section::Trees)?;
+    let oblivious = blocks
+        .iter()
+        .map(|block| (block.levels as usize).saturating_mul(BLOCK_TREES));
+    let any = trees.iter().map(|tree| tree.depth as usize);
+    at_most("steps", STEPS_MAX, oblivious.chain(any).sum())
+}
