@@ -24,9 +24,13 @@
 //! - Lanes are ordered by border count, descending, and stand in **groups** of 16. A group's
 //!   borders are stored transposed: **rank** `j` is one record of 16 floats, border `j` of each
 //!   lane, positive infinity where a lane has no border `j`.
+//! - A feature with more than 255 borders has its ascending borders cut into lanes of up to 255;
+//!   lanes that differ in how they treat missing values are lanes of their own.
 //! - Oblivious trees stand in **blocks** of 64, deepest first. A block has as many **levels** as
 //!   its deepest tree; a level is a record of 64 lanes and 64 thresholds. Level `i` decides bit
-//!   `i` of a tree's leaf index. A tree's leaves are consecutive in the leaf section.
+//!   `i` of a tree's leaf index. A tree's leaves are consecutive in the leaf section, in the
+//!   order of trees. What is missing to a whole last block is padding: trees without levels, with
+//!   the source `u32::MAX`, that all start at one extra leaf of value zero at the section's end.
 //! - A tree of any shape is a run of **nodes**, root first. Both children of a node stand side by
 //!   side, `child` and `child + 1`, behind it. A leaf's child is itself, and its threshold is 255:
 //!   a walk that has arrived stays.

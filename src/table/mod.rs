@@ -141,6 +141,11 @@ impl Table {
         )
     }
 
+    /// The smallest margins of the scores 2 to 99, fixed point, ascending.
+    pub fn score_map(&self) -> &[i64; SCORE_MAP_LEN] {
+        self.view.score_map
+    }
+
     /// What people wrote about the table's origin: JSON.
     pub fn provenance(&self) -> &str {
         std::str::from_utf8(self.view.provenance).unwrap_or_default()

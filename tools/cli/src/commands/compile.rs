@@ -16,8 +16,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 ///
 /// Example: hedgerow compile model.json -o bots.hedge --schema http --golden rows.csv
 ///
-/// Models are CatBoost JSON, from model.save_model("model.json", format="json"), or LightGBM text,
-/// from booster.save_model("model.txt"). With `--schema http` the model's features must have the
+/// Models are CatBoost JSON, from model.save_model("model.json", format="json"); LightGBM text, from
+/// booster.save_model("model.txt"); or XGBoost, from booster.save_model("model.json") or
+/// ("model.ubj"). With `--schema http` the model's features must have the
 /// names of the built-in schema, which are the columns that `hedgerow extract` writes. A schema
 /// file of one's own lists names and kinds (number, flag or category):
 ///
@@ -30,7 +31,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// A model file; its kind is told by its content: CatBoost JSON or LightGBM text
+    /// A model file; its kind is told by its content: CatBoost JSON, LightGBM text,
+    /// XGBoost JSON or UBJ
     model: PathBuf,
     /// The table to write
     #[arg(short, long, value_name = "FILE")]

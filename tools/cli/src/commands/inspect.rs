@@ -32,10 +32,14 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     line("table", args.table.clone());
     line("id", table.content_id());
     line("format", format!("version {}", header.format_version));
-    line("generation", header.generation.to_string());
+    line(
+        "number",
+        format!("{} (the publisher's own)", header.generation),
+    );
     line("created", date(header.created_at));
     line("fingerprint", format!("{:016x}", header.fingerprint));
     line("trees", trees(&table));
+    line("scores", scores(&table));
     line(
         "margins",
         format!(
@@ -97,6 +101,20 @@ fn date(seconds: u64) -> String {
     let year = 400 * cycle + year + next;
     let (hour, minute) = (second / 3_600, second / 60 % 60);
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02} UTC ({seconds})")
+}
+
+/// The scores that the attainable margins span, whether a row exists for each or not.
+fn scores(table: &Table) -> String {
+    let map = table.score_map();
+    let score = |margin: i64| 1 + map.iter().filter(|entry| **entry <= margin).count();
+    let header = table.header();
+    let (low, high) = (score(header.margin_min), score(header.margin_max));
+    let warning = if low == high {
+        ": every row gets the same"
+    } else {
+        ""
+    };
+    format!("{low} to {high}{warning}")
 }
 
 fn any_trees(table: &Table) -> usize {
