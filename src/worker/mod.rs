@@ -28,7 +28,8 @@ use std::time::{Duration, Instant};
 pub struct PoolOptions {
     /// Cores to work on, by number, one worker each; empty means all that this process may use.
     pub cores: Vec<usize>,
-    /// Requests that a worker's ring holds, 1 to [`RING_MAX`]. A request that finds it full is `Overloaded`.
+    /// Requests that a worker's ring holds, 1 to [`RING_MAX`]. A request that finds it full is
+    /// `Overloaded`.
     pub ring: usize,
     /// Turns that an idle worker spins before it parks. A parked worker costs the next submit a
     /// system call; one that always spins (`u32::MAX`) costs a core.

@@ -16,11 +16,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 ///
 /// Example: hedgerow compile model.json -o bots.hedge --schema http --golden rows.csv
 ///
-/// Models are CatBoost JSON, from model.save_model("model.json", format="json"); LightGBM text, from
-/// booster.save_model("model.txt"); or XGBoost, from booster.save_model("model.json") or
-/// ("model.ubj"). With `--schema http` the model's features must have the
-/// names of the built-in schema, which are the columns that `hedgerow extract` writes. A schema
-/// file of one's own lists names and kinds (number, flag or category):
+/// Models are CatBoost JSON, from model.save_model("model.json", format="json"); LightGBM text,
+/// from booster.save_model("model.txt"); or XGBoost JSON or UBJ, from
+/// booster.save_model("model.json"). With `--schema http` the model's features must have the names
+/// of the built-in schema, which are the columns that `hedgerow extract` writes. A schema file of
+/// one's own lists names and kinds (number, flag or category):
 ///
 ///   [[features]]
 ///   name = "requests_per_minute"
