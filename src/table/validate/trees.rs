@@ -319,3 +319,30 @@ pub(super) fn check_steps(parts: &Parts<'_>) -> Check<()> {
     let any = trees.iter().map(|tree| tree.depth as usize);
     at_most("steps", STEPS_MAX, oblivious.chain(any).sum())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytemuck::Zeroable;
+
+    #[test]
+    fn depths_of_all_trees_together_are_bounded() {
+        let most = STEPS_MAX / TREE_DEPTH_MAX;
+        for (count, good) in [(most, true), (most + 1, false)] {
+            let tree = TreeRecord {
+                depth: TREE_DEPTH_MAX as u32,
+                ..TreeRecord::zeroed()
+            };
+            let trees = vec![tree; count];
+            let mut ranges: [std::ops::Range<usize>; SECTION_COUNT] = Default::default();
+            ranges[Section::Trees as usize] = 0..count * size_of::<TreeRecord>();
+            let parts = Parts {
+                file: bytemuck::cast_slice(&trees),
+                header: &Header::zeroed(),
+                ranges: &ranges,
+            };
+            let checked = check_steps(&parts).map_err(|refused| refused.name());
+            assert_eq!(checked, if good { Ok(()) } else { Err("over-capacity") });
+        }
+    }
+}

@@ -66,7 +66,9 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     if rows.is_empty() {
         return Err(Failure::new("rows", &args.table, "rows to score", "none"));
     }
+    let open_ns = open_ns(args);
     let mut text = format!("{} rows; {}\n", rows.len(), machine());
+    let _ = writeln!(text, "open, seal and validate: {:.1} µs", open_ns / 1e3);
     let _ = writeln!(
         text,
         "{:<10} {:>11} {:>11}  hash",
@@ -94,7 +96,12 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
             "hash": format!("{hash:016x}"),
         }));
     }
-    let json = json!({ "table": args.table, "rows": rows.len(), "kernels": kernels });
+    let json = json!({
+        "table": args.table,
+        "rows": rows.len(),
+        "open_ns": open_ns,
+        "kernels": kernels,
+    });
     Ok(Report::done(text, json))
 }
 
@@ -122,6 +129,14 @@ fn best(seconds: f64, mut pass: impl FnMut()) -> Duration {
         runs += 1;
     }
     best
+}
+
+/// Nanoseconds from a table's name to a validated table.
+fn open_ns(args: &Args) -> f64 {
+    let best = best(args.seconds, || {
+        let _ = black_box(tables::open(black_box(&args.table)));
+    });
+    best.as_nanos() as f64
 }
 
 /// Nanoseconds a row through a scorer, as a host calls it, and a hash of all margins and scores.
