@@ -57,7 +57,10 @@ impl Bound {
                 .copied()
                 .unwrap_or_default();
         }
-        let words = Words::of(table.view());
+        let words = Words::of(table.view()).ok_or_else(|| {
+            let expected = "memory for the layout of its trees";
+            OpenError::Seal(Detail::new("trees", expected, "none left"))
+        })?;
         let bound = Bound {
             words,
             table,

@@ -72,23 +72,34 @@ pub(super) struct Wide {
 }
 
 impl Words {
-    /// The layout of a table's trees of any shape.
-    pub(super) fn of(view: &View<'_>) -> Words {
+    /// The layout of a table's trees of any shape; none where there is no memory for it. It may
+    /// take several times the memory of the table, so that to abort for want of it would be the
+    /// table's doing.
+    pub(super) fn of(view: &View<'_>) -> Option<Words> {
         let mut words = Words::default();
         let mut small = Vec::new();
         for tree in view.trees {
             let end = tree.start.saturating_add(tree.nodes) as usize;
             let nodes = view.nodes.get(tree.start as usize..end).unwrap_or_default();
             match tree.nodes / 2 {
-                0..=31 => small.push(nodes),
-                32..=63 if tree.depth <= 6 => words.complete.push(Complete::of(nodes)),
-                32..=63 => words.wide.push(Wide::of(nodes, tree.depth)),
-                _ => words.rest.push(*tree),
+                0..=31 => push(&mut small, nodes)?,
+                32..=63 if tree.depth <= 6 => push(&mut words.complete, Complete::of(nodes))?,
+                32..=63 => push(&mut words.wide, Wide::of(nodes, tree.depth))?,
+                _ => push(&mut words.rest, *tree)?,
             }
         }
-        words.pairs = small.chunks(2).map(Pair::of).collect();
-        words
+        for pair in small.chunks(2) {
+            push(&mut words.pairs, Pair::of(pair))?;
+        }
+        Some(words)
     }
+}
+
+/// As `Vec::push`; none where there is no memory.
+fn push<T>(list: &mut Vec<T>, item: T) -> Option<()> {
+    list.try_reserve(1).ok()?;
+    list.push(item);
+    Some(())
 }
 
 impl Splits {
