@@ -114,7 +114,7 @@ fn an_interrupted_replay_reports_and_leaves_nothing() {
 fn a_table_of_other_features_is_refused_by_name() {
     let folder = Folder::new("replay-table");
     let table = folder.table();
-    replay(&["--table", &table]).refused(&["model.hedge", "features[0] \"f0\""]);
+    replay(&["--table", &table]).refused(&["model.hedge", "features[0]", "\"f0\""]);
     replay(&["--table", "no.hedge"]).refused(&["no.hedge"]);
 }
 
