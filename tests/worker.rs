@@ -25,6 +25,14 @@ fn engine_and_rows() -> (Engine, Vec<Row>) {
     (engine, rows)
 }
 
+/// A pool of one worker, with this ring and so many turns before it parks.
+fn one_worker(engine: &Engine, ring: usize, spins: u32) -> Pool {
+    let every = Pool::start(engine, &PoolOptions::default()).unwrap();
+    let cores = vec![every.cores()[0]];
+    every.close();
+    Pool::start(engine, &PoolOptions { cores, ring, spins }).unwrap()
+}
+
 fn reason(verdict: Verdict) -> Option<Reason> {
     match verdict {
         Verdict::Scored(_) => None,
@@ -99,15 +107,7 @@ fn a_batch_gives_the_verdicts_of_single_rows() {
 #[test]
 fn a_full_ring_is_overloaded_and_never_a_wait() {
     let (engine, rows) = engine_and_rows();
-    let allowed = Pool::start(&engine, &PoolOptions::default())
-        .unwrap()
-        .cores();
-    let options = PoolOptions {
-        cores: vec![allowed[0]],
-        ring: 1,
-        ..PoolOptions::default()
-    };
-    let pool = Pool::start(&engine, &options).unwrap();
+    let pool = one_worker(&engine, 1, 2_000);
     let mut calls: Vec<Call> = (0..512).map(|_| pool.call().unwrap()).collect();
     let mut verdicts = Vec::new();
     for _ in 0..50 {
@@ -206,15 +206,7 @@ fn a_waker_that_panics_takes_nothing_down() {
         }
     }
     let (engine, rows) = engine_and_rows();
-    let allowed = Pool::start(&engine, &PoolOptions::default())
-        .unwrap()
-        .cores();
-    let options = PoolOptions {
-        cores: vec![allowed[0]],
-        spins: 0,
-        ..PoolOptions::default()
-    };
-    let pool = Pool::start(&engine, &options).unwrap();
+    let pool = one_worker(&engine, 256, 0);
     let mut calls: Vec<Call> = (0..64).map(|_| pool.call().unwrap()).collect();
     let waker = Waker::from(Arc::new(Panics));
     for _ in 0..20 {
