@@ -34,7 +34,7 @@ mod common;
 use common::{Random, named, schema_of};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use hedgerow::table::build::{BuildOptions, build};
-use hedgerow::table::ensemble::{Ensemble, Missing, Node, Split, Tree};
+use hedgerow::table::ensemble::{Ensemble, Missing, Node, Split, Test, Tree};
 use hedgerow::{Bound, KERNELS, Row, Table};
 use std::hint::black_box;
 use std::time::Duration;
@@ -59,7 +59,7 @@ fn split(features: usize, random: &mut Random) -> Split {
     };
     Split {
         feature: random.below(features as u64) as u16,
-        border: (rank as f32 + 0.5) / BORDERS as f32,
+        test: Test::Above((rank as f32 + 0.5) / BORDERS as f32),
         missing: Missing::Left,
         zero_is_missing: false,
     }
@@ -69,6 +69,7 @@ fn oblivious(features: usize, random: &mut Random) -> Tree {
     Tree::Oblivious {
         splits: (0..6).map(|_| split(features, random)).collect(),
         leaves: (0..64).map(|_| random.unit() - 0.5).collect(),
+        weights: Vec::new(),
     }
 }
 

@@ -161,16 +161,17 @@ fn read(swap: &Arc<Swap<Value>>, stop: &AtomicBool, entries_each: u64) -> (u64, 
 /// A table whose margin is its number in sixteenths, whatever the row.
 fn numbered_table(number: u64) -> Vec<u8> {
     use hedgerow::table::build::{BuildOptions, build};
-    use hedgerow::table::ensemble::{Ensemble, Missing, Split, Tree};
+    use hedgerow::table::ensemble::{Ensemble, Missing, Split, Test, Tree};
     let split = Split {
         feature: 0,
-        border: 0.5,
+        test: Test::Above(0.5),
         missing: Missing::Left,
         zero_is_missing: false,
     };
     let tree = Tree::Oblivious {
         splits: vec![split],
         leaves: vec![number as f64 / 1024.0; 2],
+        weights: Vec::new(),
     };
     let ensemble = Ensemble {
         features: hedgerow::Schema::http().features().to_vec(),

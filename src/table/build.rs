@@ -1,6 +1,6 @@
 //! Writes a table: lanes from splits, leaves in fixed point, everything in execution layout.
 
-use super::ensemble::{Ensemble, Split, Tree};
+use super::ensemble::{Ensemble, Split, Test, Tree};
 use super::format::*;
 use super::lanes::{Lanes, Threshold};
 use crate::limits::*;
@@ -208,12 +208,15 @@ fn check_ensemble(ensemble: &Ensemble) -> Result<(), BuildError> {
                     "expected a feature below {count}, got {got}"
                 )));
             }
-            finite(
-                || format!("border in tree {index}"),
-                f64::from(split.border),
-            )
+            if matches!(split.test, Test::Within(_)) {
+                return Err(problem("expected a border, got a set".into()));
+            }
+            let edges = split.test.edges().iter();
+            edges
+                .copied()
+                .try_for_each(|edge| finite(|| format!("border in tree {index}"), f64::from(edge)))
         };
-        tree.splits().try_for_each(|split| check_split(&split))?;
+        tree.splits().try_for_each(check_split)?;
         tree.leaves()
             .try_for_each(|leaf| finite(|| format!("leaf in tree {index}"), leaf))?;
     }
@@ -533,9 +536,9 @@ impl Parts {
             let start = self.count(Section::Nodes) as u32;
             let nodes = tree.breadth_first();
             for (at, node) in nodes.iter().enumerate() {
-                let record = match node.split {
+                let record = match &node.split {
                     Some(split) => {
-                        let Threshold { lane, threshold } = lanes.find(&split)?;
+                        let Threshold { lane, threshold } = lanes.find(split)?;
                         NodeRecord {
                             lane,
                             threshold,

@@ -2,6 +2,7 @@
 
 use crate::limits::{OBLIVIOUS_DEPTH_MAX, TREE_DEPTH_MAX, TREE_NODES_MAX};
 use crate::schema::Feature;
+use std::sync::Arc;
 
 /// A trained ensemble: features, trees, and the constant that is added to the sum of leaves.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +25,9 @@ pub enum Tree {
         splits: Vec<Split>,
         /// `2^splits.len()` leaves.
         leaves: Vec<f64>,
+        /// How many training rows reached each leaf, or their weight; empty where the source does
+        /// not say. It tunes the layout and changes no margin.
+        weights: Vec<f64>,
     },
     /// A tree of any shape. The root is node 0; every other node has exactly one parent.
     Any {
@@ -33,7 +37,7 @@ pub enum Tree {
 }
 
 /// A node of a tree of any shape.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Node {
     /// Tests a row and goes to one of two nodes.
     Split {
@@ -51,17 +55,46 @@ pub enum Node {
     },
 }
 
-/// A test on one feature: a row goes right where `value > border`.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// A test on one feature: a row goes right where the test holds.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Split {
     /// Index in [`Ensemble::features`].
     pub feature: u16,
-    /// Finite. Compared in `f32`.
-    pub border: f32,
+    /// What the value is held against.
+    pub test: Test,
     /// Where a missing value goes.
     pub missing: Missing,
     /// Whether values within ±1e-35 count as missing (LightGBM's missing type "zero").
     pub zero_is_missing: bool,
+}
+
+/// What a split holds a value against, in `f32`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Test {
+    /// Holds where the value is above a finite border.
+    Above(f32),
+    /// Holds where the value is above an odd number of these edges, which are finite and ascend:
+    /// a set of intervals, such as the categories of a categorical split. With no edges it holds
+    /// for no value, and only a missing one can go right.
+    Within(Arc<[f32]>),
+}
+
+impl Test {
+    /// Whether it holds for a value that is not missing.
+    pub fn holds(&self, value: f32) -> bool {
+        match self {
+            Test::Above(border) => value > *border,
+            Test::Within(edges) => edges.iter().filter(|edge| value > **edge).count() % 2 == 1,
+        }
+    }
+
+    /// The border, or the edges.
+    pub fn edges(&self) -> &[f32] {
+        match self {
+            Test::Above(border) => std::slice::from_ref(border),
+            Test::Within(edges) => edges,
+        }
+    }
 }
 
 /// Where a row goes whose value is missing (NaN).
@@ -86,15 +119,15 @@ impl Split {
             return match self.missing {
                 Missing::Left => false,
                 Missing::Right => true,
-                Missing::AsZero => 0.0 > self.border,
+                Missing::AsZero => self.test.holds(0.0),
             };
         }
-        value > self.border
+        self.test.holds(value)
     }
 }
 
 /// A node of a tree of any shape, in breadth-first order.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct OrderedNode {
     /// The test; none in a leaf.
     pub(super) split: Option<Split>,
@@ -111,7 +144,11 @@ impl Tree {
     /// What is wrong.
     pub fn check(&self) -> Result<(), String> {
         match self {
-            Tree::Oblivious { splits, leaves } => {
+            Tree::Oblivious {
+                splits,
+                leaves,
+                weights,
+            } => {
                 let depth = splits.len();
                 if depth > OBLIVIOUS_DEPTH_MAX {
                     return Err(format!(
@@ -121,6 +158,10 @@ impl Tree {
                 let expected = 1usize << depth;
                 if leaves.len() != expected {
                     return Err(format!("expected {expected} leaves, got {}", leaves.len()));
+                }
+                if !weights.is_empty() && weights.len() != expected {
+                    let got = weights.len();
+                    return Err(format!("expected no weights or {expected}, got {got}"));
                 }
                 Ok(())
             }
@@ -141,16 +182,16 @@ impl Tree {
     }
 
     /// All splits, in no particular order.
-    pub fn splits(&self) -> impl Iterator<Item = Split> + '_ {
+    pub fn splits(&self) -> impl Iterator<Item = &Split> + '_ {
         let (oblivious, any) = match self {
             Tree::Oblivious { splits, .. } => (splits.as_slice(), [].as_slice()),
             Tree::Any { nodes } => ([].as_slice(), nodes.as_slice()),
         };
         let of_nodes = any.iter().filter_map(|node| match node {
-            Node::Split { split, .. } => Some(*split),
+            Node::Split { split, .. } => Some(split),
             Node::Leaf { .. } => None,
         });
-        oblivious.iter().copied().chain(of_nodes)
+        oblivious.iter().chain(of_nodes)
     }
 
     /// All leaves: by leaf index in an oblivious tree, by position in a tree of any shape.
@@ -175,7 +216,7 @@ impl Tree {
             split.goes_right(value.unwrap_or(f32::NAN))
         };
         match self {
-            Tree::Oblivious { splits, leaves } => {
+            Tree::Oblivious { splits, leaves, .. } => {
                 let bits = splits
                     .iter()
                     .enumerate()
@@ -237,7 +278,7 @@ impl Tree {
                 Node::Split { split, left, right } => {
                     queue.extend([*left, *right]);
                     OrderedNode {
-                        split: Some(*split),
+                        split: Some(split.clone()),
                         child: next,
                         value: 0.0,
                     }

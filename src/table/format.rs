@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!      0  header, 512 bytes                                     [`Header`]
-//!    512  section 0 … section 13, in the order of [`SECTIONS`]
+//!    512  section 0 … section 19, in the order of [`SECTIONS`]
 //!         every section starts at the next multiple of 64 after the one before it,
 //!         is `count × record bytes` long, and the gap after it is zero
 //!    end  the file ends at the multiple of 64 after the last section
@@ -74,7 +74,7 @@ pub const NEVER: u8 = u8::MAX;
 pub const HEADER_BYTES: usize = 512;
 
 /// Sections of a table.
-pub const SECTION_COUNT: usize = 14;
+pub const SECTION_COUNT: usize = 20;
 
 /// Position of a section in [`Header::counts`] and in [`SECTIONS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +95,12 @@ pub enum Section {
     ScoreMap = 11,
     Golden = 12,
     Provenance = 13,
+    Sets = 14,
+    Flips = 15,
+    Detections = 16,
+    Conditions = 17,
+    Bots = 18,
+    BotRanges = 19,
 }
 
 /// A section's name, record and largest count.
@@ -141,6 +147,12 @@ pub const SECTIONS: [SectionSpec; SECTION_COUNT] = [
         "a margin (i64), then one f32 a feature, padded to 8 bytes",
     ),
     spec::<u8>("provenance", "UTF-8 text, JSON; for people"),
+    spec::<[u64; 4]>("sets", "not in use yet: empty"),
+    spec::<u16>("flips", "not in use yet: empty"),
+    spec::<[u64; 8]>("detections", "not in use yet: empty"),
+    spec::<[u64; 1]>("conditions", "not in use yet: empty"),
+    spec::<[u64; 8]>("bots", "not in use yet: empty"),
+    spec::<[u64; 5]>("bot_ranges", "not in use yet: empty"),
 ];
 
 /// Bytes of one golden row's record: its margin, then one `f32` a feature, padded to 8 bytes.
@@ -190,7 +202,7 @@ pub struct Header {
     /// First byte of each section.
     pub offsets: [u64; SECTION_COUNT],
     /// Zero.
-    pub zero: [u8; 144],
+    pub zero: [u8; 72],
     /// Room for an ed25519 signature (key id, 32 bytes, then 64) over the rest; zero where there
     /// is none.
     pub signature: [u8; 96],

@@ -58,10 +58,8 @@ impl Lanes {
     pub(super) fn of(ensemble: &Ensemble) -> Result<Lanes, BuildError> {
         let mut by_key: BTreeMap<Key, Vec<f32>> = BTreeMap::new();
         for split in ensemble.trees.iter().flat_map(|tree| tree.splits()) {
-            by_key
-                .entry(key(&split))
-                .or_default()
-                .push(split.border + 0.0);
+            let edges = split.test.edges().iter().map(|edge| edge + 0.0);
+            by_key.entry(key(split)).or_default().extend(edges);
         }
         let mut lanes = Vec::new();
         for (key, mut borders) in by_key {
@@ -105,13 +103,12 @@ impl Lanes {
 
     /// Where a split of the ensemble went.
     pub(super) fn find(&self, split: &Split) -> Result<Threshold, BuildError> {
-        let place = self
-            .places
-            .get(&(key(split), (split.border + 0.0).to_bits()));
+        let border = split.test.edges().first().copied().unwrap_or(f32::NAN);
+        let place = self.places.get(&(key(split), (border + 0.0).to_bits()));
         place.copied().ok_or_else(|| BuildError::Number {
             what: "border of a split that is not the ensemble's".into(),
             expected: "one of the lanes' borders",
-            got: f64::from(split.border),
+            got: f64::from(border),
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Ensembles and rows for tests, made from a seed.
 #![allow(dead_code, reason = "each test takes what it needs")]
 
-use hedgerow::table::ensemble::{Ensemble, Missing, Node, Split, Tree};
+use hedgerow::table::ensemble::{Ensemble, Missing, Node, Split, Test, Tree};
 use hedgerow::{Feature, FeatureKind, Schema};
 
 /// SplitMix64: small, and the same everywhere.
@@ -61,7 +61,7 @@ fn split(features: u64, random: &mut Random) -> Split {
     let missing = [Missing::Left, Missing::Right, Missing::AsZero][random.below(3) as usize];
     Split {
         feature: random.below(features) as u16,
-        border: border(random),
+        test: Test::Above(border(random)),
         missing,
         zero_is_missing: random.below(8) == 0,
     }
@@ -91,6 +91,7 @@ fn oblivious_tree(features: u64, depth: u64, random: &mut Random) -> Tree {
     Tree::Oblivious {
         splits: (0..depth).map(|_| split(features, random)).collect(),
         leaves: (0..1u64 << depth).map(|_| random.unit() - 0.5).collect(),
+        weights: Vec::new(),
     }
 }
 
@@ -192,7 +193,7 @@ pub fn lanes_ensemble(lanes: usize, seed: u64) -> Ensemble {
     let random = &mut Random::new(seed);
     let on = |feature: usize, random: &mut Random| Split {
         feature: feature as u16,
-        border: border(random),
+        test: Test::Above(border(random)),
         missing: Missing::Left,
         zero_is_missing: false,
     };
@@ -202,7 +203,11 @@ pub fn lanes_ensemble(lanes: usize, seed: u64) -> Ensemble {
         let splits = (0..depth).map(|step| on((feature + step * 37) % lanes, random));
         let splits: Vec<_> = splits.collect();
         let leaves = (0..1 << depth).map(|_| random.unit() - 0.5).collect();
-        trees.push(Tree::Oblivious { splits, leaves });
+        trees.push(Tree::Oblivious {
+            splits,
+            leaves,
+            weights: Vec::new(),
+        });
         let split = on(lanes - 1 - feature, random);
         let leaf = |value| Node::Leaf { value };
         let (left, right) = (1, 2);
@@ -225,14 +230,18 @@ pub fn long_lanes_ensemble(features: usize, seed: u64) -> Ensemble {
     let random = &mut Random::new(seed);
     let trees = (0..300).map(|_| {
         let wide = |random: &mut Random| Split {
-            border: (random.below(4_000) as f32 - 2_000.0) / 80.0,
+            test: Test::Above((random.below(4_000) as f32 - 2_000.0) / 80.0),
             missing: Missing::Left,
             zero_is_missing: false,
             ..split(features as u64, random)
         };
         let splits = (0..6).map(|_| wide(random)).collect();
         let leaves = (0..64).map(|_| random.unit() - 0.5).collect();
-        Tree::Oblivious { splits, leaves }
+        Tree::Oblivious {
+            splits,
+            leaves,
+            weights: Vec::new(),
+        }
     });
     let trees = trees.collect();
     Ensemble {

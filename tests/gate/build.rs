@@ -108,6 +108,7 @@ fn over_capacity() {
     let full = Tree::Oblivious {
         splits: vec![split(0, 1.0); 16],
         leaves: vec![0.0; 1 << 16],
+        weights: Vec::new(),
     };
     let error = refused(|ensemble, _| ensemble.trees = vec![full; 256]);
     assert_eq!(
@@ -138,6 +139,7 @@ fn numbers_that_are_not_finite() {
                     ensemble.trees[1] = Tree::Oblivious {
                         splits: vec![split(0, narrow)],
                         leaves: vec![0.0; 2],
+                        weights: Vec::new(),
                     }
                 }),
             ),
@@ -151,6 +153,7 @@ fn numbers_that_are_not_finite() {
                     ensemble.trees[2] = Tree::Oblivious {
                         splits: vec![],
                         leaves: vec![number],
+                        weights: Vec::new(),
                     }
                 }),
             ),
@@ -249,6 +252,7 @@ fn malformed_trees() {
     let oblivious = |depth: usize, leaves: usize| Tree::Oblivious {
         splits: vec![split(0, 1.0); depth],
         leaves: vec![0.0; leaves],
+        weights: Vec::new(),
     };
     let cases = [
         (any(vec![]), "expected at least 1 node, got none"),

@@ -162,6 +162,12 @@ pub const ORDER: [Section; SECTION_COUNT] = [
     Section::ScoreMap,
     Section::Golden,
     Section::Provenance,
+    Section::Sets,
+    Section::Flips,
+    Section::Detections,
+    Section::Conditions,
+    Section::Bots,
+    Section::BotRanges,
 ];
 
 /// Bytes at the alignment that the gate wants, to check without sealing.

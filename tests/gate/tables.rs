@@ -3,13 +3,13 @@
 
 use crate::common::{Random, any_ensemble, oblivious_ensemble, random_row};
 use hedgerow::table::build::{BuildOptions, build};
-use hedgerow::table::ensemble::{Ensemble, Missing, Node, Split, Tree};
+use hedgerow::table::ensemble::{Ensemble, Missing, Node, Split, Test, Tree};
 use hedgerow::{Feature, FeatureKind, Schema};
 
 pub fn split(feature: u16, border: f32) -> Split {
     Split {
         feature,
-        border,
+        test: Test::Above(border),
         missing: Missing::Left,
         zero_is_missing: false,
     }
@@ -40,6 +40,7 @@ pub fn plain() -> Ensemble {
         Tree::Oblivious {
             splits: vec![split(0, 1.0), split(1, 0.5)],
             leaves: vec![0.5, -0.5, 0.25, -0.25],
+            weights: Vec::new(),
         },
         Tree::Any {
             nodes: vec![
@@ -53,6 +54,7 @@ pub fn plain() -> Ensemble {
         Tree::Oblivious {
             splits: vec![split(0, 3.0)],
             leaves: vec![1.0, -1.0],
+            weights: Vec::new(),
         },
         Tree::Any {
             nodes: vec![fork(split(1, 0.5), 1, 2), leaf(0.5), leaf(-0.25)],

@@ -248,7 +248,15 @@ fn check_counts(header: &Header) -> Check<()> {
         "provenance",
         PROVENANCE_BYTES_MAX,
         count(Section::Provenance),
-    )
+    )?;
+    let later = SECTIONS
+        .iter()
+        .zip(&header.counts)
+        .skip(Section::Sets as usize);
+    for (spec, count) in later {
+        exactly(spec.name, 0, *count as usize)?;
+    }
+    Ok(())
 }
 
 fn check_sections(file: &[u8], header: &Header) -> Check<[Range<usize>; SECTION_COUNT]> {

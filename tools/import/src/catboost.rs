@@ -124,7 +124,11 @@ fn oblivious_trees(
             })
         });
         let leaves = values.collect::<Result<_, _>>()?;
-        trees.push(Tree::Oblivious { splits, leaves });
+        trees.push(Tree::Oblivious {
+            splits,
+            leaves,
+            weights: Vec::new(),
+        });
     }
     Ok(trees)
 }

@@ -142,7 +142,7 @@ impl Counts {
         };
         for tree in &ensemble.trees {
             let (splits, leaves) = match tree {
-                Tree::Oblivious { splits, leaves } => (splits.len(), leaves.len()),
+                Tree::Oblivious { splits, leaves, .. } => (splits.len(), leaves.len()),
                 Tree::Any { nodes } => {
                     let is_leaf = |node: &&Node| matches!(node, Node::Leaf { .. });
                     let leaves = nodes.iter().filter(is_leaf).count();

@@ -13,7 +13,7 @@ use crate::error::{ImportError, Problem};
 use crate::{Imported, Source};
 use hedgerow::limits::{FEATURES_MAX, LEAVES_MAX, TREE_DEPTH_MAX, TREE_NODES_MAX};
 use hedgerow::schema::{Feature, FeatureKind, SchemaError, check_features};
-use hedgerow::table::ensemble::{Ensemble, Missing, Node, Split, Tree};
+use hedgerow::table::ensemble::{Ensemble, Missing, Node, Split, Test, Tree};
 use serde_json::{Map, Value};
 use text::{Block, Model};
 
@@ -222,7 +222,7 @@ fn split_nodes(
         nodes.push(Node::Split {
             split: Split {
                 feature,
-                border,
+                test: Test::Above(border),
                 missing,
                 zero_is_missing,
             },

@@ -31,7 +31,7 @@ impl<'a> Reference<'a> {
         let mut leaves = Vec::with_capacity(self.ensemble.trees.len());
         for (tree, ranks) in self.ensemble.trees.iter().zip(&self.ranks) {
             let (value, leaf) = match tree {
-                Tree::Oblivious { splits, leaves } => oblivious(splits, leaves, row),
+                Tree::Oblivious { splits, leaves, .. } => oblivious(splits, leaves, row),
                 Tree::Any { nodes } => any(nodes, ranks, row),
             };
             sum += value;
@@ -55,10 +55,10 @@ pub fn goes_right(split: &Split, row: &[f32]) -> bool {
     // LightGBM's own bound; its literal is a float.
     let missing = value.is_nan() || (split.zero_is_missing && value.abs() <= 1e-35_f32);
     match (missing, split.missing) {
-        (false, _) => value > split.border,
+        (false, _) => split.test.holds(value),
         (true, Missing::Left) => false,
         (true, Missing::Right) => true,
-        (true, Missing::AsZero) => 0.0 > split.border,
+        (true, Missing::AsZero) => split.test.holds(0.0),
     }
 }
 

@@ -5,7 +5,7 @@ use crate::rows::{Absent, Rows};
 use crate::{Report, files, tables};
 use hedgerow::limits::{GOLDEN_ROWS_MAX, SCORE_MAP_LEN};
 use hedgerow::table::build::{BuildOptions, Built, build, logistic_score_map};
-use hedgerow::table::ensemble::{Ensemble, Node, Split, Tree};
+use hedgerow::table::ensemble::{Ensemble, Node, Tree};
 use hedgerow::{Bound, Feature, Schema, Table};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -233,12 +233,9 @@ fn golden_rows(path: &Path, ensemble: &Ensemble) -> Result<Vec<Vec<f32>>, Failur
 /// the same model.
 fn made_up_rows(ensemble: &Ensemble) -> Vec<Vec<f32>> {
     let mut borders: Vec<Vec<f32>> = vec![Vec::new(); ensemble.features.len()];
-    for Split {
-        feature, border, ..
-    } in ensemble.trees.iter().flat_map(Tree::splits)
-    {
-        if let Some(borders) = borders.get_mut(usize::from(feature)) {
-            borders.push(border);
+    for split in ensemble.trees.iter().flat_map(Tree::splits) {
+        if let Some(borders) = borders.get_mut(usize::from(split.feature)) {
+            borders.extend_from_slice(split.test.edges());
         }
     }
     let mut state = 1u64;

@@ -5,7 +5,7 @@ use super::{Place, capacity, hash_features, unsupported, value};
 use crate::error::{ImportError, Problem};
 use hedgerow::limits::FEATURES_MAX;
 use hedgerow::schema::{Feature, FeatureKind, SchemaError, check_features};
-use hedgerow::table::ensemble::{Missing, Split};
+use hedgerow::table::ensemble::{Missing, Split, Test};
 use std::collections::HashMap;
 
 /// The features of the ensemble, in the order of the columns that the model takes.
@@ -72,7 +72,7 @@ impl Columns {
         column.check_numbering(border, raw.split_index, place)?;
         Ok(Split {
             feature: column.feature,
-            border,
+            test: Test::Above(border),
             missing: column.missing,
             zero_is_missing: false,
         })

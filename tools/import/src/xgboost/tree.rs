@@ -3,7 +3,7 @@
 use super::{capacity, raw, several_outputs, shape, unsupported, value};
 use crate::error::ImportError;
 use hedgerow::limits::{TREE_DEPTH_MAX, TREE_NODES_MAX};
-use hedgerow::table::ensemble::{Missing, Node, Split};
+use hedgerow::table::ensemble::{Missing, Node, Split, Test};
 
 /// The nodes of a tree, and its leaves' numbers from left to right.
 ///
@@ -197,7 +197,7 @@ impl Lists<'_> {
             .0;
         Ok(Split {
             feature,
-            border,
+            test: Test::Above(border),
             missing: if default_left {
                 Missing::Left
             } else {
