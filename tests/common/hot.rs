@@ -96,7 +96,7 @@ impl Hot {
                     *last = scored.generation;
                     forward && scored.margin == *margin
                 }
-                Verdict::NotScored(_) => false,
+                Verdict::VerifiedBot(_) | Verdict::NotScored(_) => false,
             };
             wrong += u64::from(!right);
         }

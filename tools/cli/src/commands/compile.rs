@@ -96,6 +96,8 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
             None => made_up_rows(&ensemble),
         },
         provenance,
+        detections: Vec::new(),
+        bots: Vec::new(),
     };
     let built = build(&ensemble, &options)?;
     // What was written must pass what a host will check, before anything is left behind.
