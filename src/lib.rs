@@ -32,8 +32,8 @@ pub use error::OpenError;
 pub use row::Row;
 pub use schema::{Feature, FeatureKind, Schema, SchemaError};
 pub use score::{
-    Bound, Client, KERNELS, Kernel, Matches, NotScored, Reason, Score, Scored, Source, Verdict,
-    VerifiedBot,
+    Bound, Client, ExplainedDetection, Explanation, KERNELS, Kernel, Matches, NotScored, Reason,
+    Score, Scored, Source, Verdict, VerifiedBot,
 };
 pub use table::Table;
 

@@ -126,6 +126,12 @@ impl Bound {
         self.table.view()
     }
 
+    /// Row position of a feature of the table.
+    pub(super) fn position(&self, feature: usize) -> Option<u8> {
+        let used = self.view().features.len();
+        self.positions.iter().take(used).nth(feature).copied()
+    }
+
     /// Row position of each lane's value.
     #[inline]
     pub(super) fn lane_positions(&self) -> &[u8; FEATURES_MAX] {

@@ -13,5 +13,6 @@ mod x86_64;
 
 pub use bound::Bound;
 pub use client::Client;
+pub use explain::{ExplainedDetection, Explanation};
 pub use kernel::{KERNELS, Kernel};
 pub use verdict::{Matches, NotScored, Reason, Score, Scored, Source, Verdict, VerifiedBot};
