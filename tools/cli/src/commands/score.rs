@@ -13,9 +13,10 @@ use std::path::{Path, PathBuf};
 ///
 /// Example: hedgerow extract requests.ndjson | hedgerow score default -
 ///
-/// A score is 1 (certainly automated) to 99 (certainly human); the margin is the sum behind it.
-/// The source is `ensemble`, or `detection:` and the id of the detection that decided. One line a row, in the order of the rows. Columns of a CSV file that the table does not need
-/// are left alone.
+/// A score is 1 (certainly automated) to 99 (certainly human); the margin is the ensemble's sum.
+/// The source is `ensemble`, or `detection:` and the id of the detection that decided. One line a
+/// row, in the order of the rows. Columns of a CSV file that the table does not need are left
+/// alone.
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
