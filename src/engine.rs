@@ -2,13 +2,13 @@
 
 use crate::epoch::{Barrier, NoSlot, Reader, RetiredFull, Swap};
 use crate::error::OpenError;
-use crate::limits::{BATCH_ROWS_MAX, READERS_MAX};
+use crate::limits::{BATCH_ROWS_MAX, CATALOGS_MAX, DETECTION_COUNTERS_MAX, READERS_MAX};
 use crate::row::Row;
 use crate::schema::Schema;
-use crate::score::{Bound, NotScored, Reason, Scored, Verdict};
-use crate::stats::{ScorerSnapshot, ScorerStats};
-use crate::table::{Table, Usage};
-use std::collections::BTreeMap;
+use crate::score::{Bound, Client, NotScored, Reason, Verdict};
+use crate::stats::{Counters, ScorerSnapshot, ScorerStats};
+use crate::table::{Catalog, Table, Usage};
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -18,6 +18,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 struct Live {
     bound: Bound,
     generation: u64,
+    /// Where scorers count each detection.
+    counters: Counters,
 }
 
 /// Publishes tables to any number of [`Scorer`]s. Cheap to clone and to share.
@@ -49,6 +51,60 @@ struct Control {
     scorers: Vec<Arc<ScorerStats>>,
     /// What scorers counted that are gone.
     gone: ScorerSnapshot,
+    /// What each counter of detections counts: id, and whether it decides. It never changes, so
+    /// that counts only grow.
+    counted: Vec<(u32, bool)>,
+    /// The names of the latest generations.
+    catalogs: VecDeque<(u64, Arc<Catalog>)>,
+}
+
+impl Control {
+    /// The counter of each detection of a table; those of new ones are taken.
+    fn counters(&mut self, catalog: &Catalog) -> Counters {
+        let mut counters = [DETECTION_COUNTERS_MAX as u16; _];
+        for (counter, detection) in counters.iter_mut().zip(catalog.detections()) {
+            let key = (detection.id, detection.active);
+            let known = self.counted.iter().position(|counted| *counted == key);
+            let at = known.unwrap_or(self.counted.len());
+            if at < DETECTION_COUNTERS_MAX {
+                *counter = at as u16;
+                if known.is_none() {
+                    self.counted.push(key);
+                }
+            }
+        }
+        counters
+    }
+
+    fn keep(&mut self, generation: u64, catalog: Catalog) {
+        if self.catalogs.len() >= CATALOGS_MAX {
+            self.catalogs.pop_front();
+        }
+        self.catalogs.push_back((generation, Arc::new(catalog)));
+    }
+
+    /// Matches by detection, and those beyond the counters.
+    fn detections(&self, rows: &ScorerSnapshot) -> (Vec<DetectionCount>, u64) {
+        let matched = |at: usize| rows.matched.get(at).copied().unwrap_or_default();
+        let counted = self.counted.iter().enumerate();
+        let counts = counted.map(|(at, (id, active))| DetectionCount {
+            id: *id,
+            active: *active,
+            matched: matched(at),
+        });
+        (counts.collect(), matched(DETECTION_COUNTERS_MAX))
+    }
+}
+
+/// How many rows a detection matched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DetectionCount {
+    /// Its id.
+    pub id: u32,
+    /// Whether it decided then; a shadow that was made active has two counts.
+    pub active: bool,
+    /// Rows that it matched, in whatever generation.
+    pub matched: u64,
 }
 
 /// The state of an engine at one moment.
@@ -71,6 +127,11 @@ pub struct EngineStats {
     pub retired: usize,
     /// What all scorers counted, those that are gone included.
     pub rows: ScorerSnapshot,
+    /// Matches of every detection that was ever live, active or shadow.
+    pub detections: Vec<DetectionCount>,
+    /// Matches of detections beyond
+    /// [`DETECTION_COUNTERS_MAX`](crate::limits::DETECTION_COUNTERS_MAX).
+    pub detections_beyond: u64,
 }
 
 /// Why a table was not published. The running table stays.
@@ -159,7 +220,15 @@ impl Engine {
         let (usage, content_id) = (bound.table().usage(), bound.table().content_id());
         // Held over the publish, so that two publishers' notes come in the order of generations.
         let mut control = self.control();
-        let live = |generation| Box::new(Live { bound, generation });
+        let catalog = Catalog::of(bound.table());
+        let counters = control.counters(&catalog);
+        let live = |generation| {
+            Box::new(Live {
+                bound,
+                generation,
+                counters,
+            })
+        };
         let generation = self
             .shared
             .swap
@@ -167,6 +236,7 @@ impl Engine {
             .map_err(PublishError::RetiredFull)?;
         (control.generation, control.usage) = (generation, usage);
         control.content_id = content_id;
+        control.keep(generation, catalog);
         Ok(generation)
     }
 
@@ -192,6 +262,16 @@ impl Engine {
         self.shared.swap.reclaim()
     }
 
+    /// The names of a generation's detections and bots; none where it is older than the latest
+    /// [`CATALOGS_MAX`]. For logs and metrics: it takes a lock and searches.
+    pub fn catalog(&self, generation: u64) -> Option<Arc<Catalog>> {
+        let control = self.control();
+        let mut known = control.catalogs.iter();
+        known
+            .find(|(of, _)| *of == generation)
+            .map(|(_, catalog)| catalog.clone())
+    }
+
     /// A scorer for one thread.
     ///
     /// # Errors
@@ -214,7 +294,10 @@ impl Engine {
         for scorer in &control.scorers {
             scorer.add_to(&mut rows);
         }
+        let (detections, detections_beyond) = control.detections(&rows);
         EngineStats {
+            detections,
+            detections_beyond,
             generation: control.generation,
             content_id: control.content_id.clone(),
             headroom: control.usage.clone(),
@@ -256,14 +339,31 @@ pub struct Scorer {
 }
 
 impl Scorer {
-    /// The verdict on a row, laid out by the engine's schema.
+    /// The verdict on a row, laid out by the engine's schema. Without an address no bot is
+    /// verified.
     #[inline]
     pub fn score(&mut self, row: &Row) -> Verdict {
-        let verdict = match self.reader.enter() {
-            Some(live) => live.verdict(live.bound.margin(row)),
-            None => NO_TABLE,
+        self.score_known(row, None)
+    }
+
+    /// The verdict on a row of a client whose address is known. A verified bot has no score:
+    /// neither detections nor the ensemble are asked.
+    #[inline]
+    pub fn score_client(&mut self, row: &Row, client: &Client<'_>) -> Verdict {
+        self.score_known(row, Some(client))
+    }
+
+    #[inline(always)]
+    fn score_known(&mut self, row: &Row, client: Option<&Client<'_>>) -> Verdict {
+        let Some(live) = self.reader.enter() else {
+            self.stats.count(&NO_TABLE);
+            return NO_TABLE;
         };
-        self.stats.count(&verdict);
+        let verdict = match client.and_then(|client| live.verified(client)) {
+            Some(verified) => verified,
+            None => live.verdict(row, live.bound.margin(row)),
+        };
+        live.count(&self.stats, &verdict);
         verdict
     }
 
@@ -271,19 +371,55 @@ impl Scorer {
     /// one generation. Returns how many verdicts were given.
     #[inline]
     pub fn score_batch(&mut self, rows: &[Row], verdicts: &mut [Verdict]) -> usize {
+        self.score_batch_known(rows, |_| None, verdicts)
+    }
+
+    /// As [`score_batch`](Scorer::score_batch), of clients whose addresses are known; as many as
+    /// the shortest of the three.
+    #[inline]
+    pub fn score_batch_clients(
+        &mut self,
+        rows: &[Row],
+        clients: &[Client<'_>],
+        verdicts: &mut [Verdict],
+    ) -> usize {
+        let rows = rows.get(..clients.len()).unwrap_or(rows);
+        self.score_batch_known(rows, |at| clients.get(at).copied(), verdicts)
+    }
+
+    /// As [`score_batch`](Scorer::score_batch); `client` knows the senders of some rows, by their
+    /// position.
+    #[inline(always)]
+    pub(crate) fn score_batch_known<'a>(
+        &mut self,
+        rows: &[Row],
+        client: impl Fn(usize) -> Option<Client<'a>>,
+        verdicts: &mut [Verdict],
+    ) -> usize {
         let count = rows.len().min(verdicts.len());
         let verdicts = verdicts.get_mut(..count).unwrap_or_default();
         let batches = rows
             .chunks(BATCH_ROWS_MAX)
             .zip(verdicts.chunks_mut(BATCH_ROWS_MAX));
+        let mut first = 0usize;
         for (rows, verdicts) in batches {
-            match self.reader.enter() {
-                Some(live) => live.verdicts(rows, verdicts),
-                None => verdicts.fill(NO_TABLE),
+            let Some(live) = self.reader.enter() else {
+                verdicts.fill(NO_TABLE);
+                verdicts.iter().for_each(|none| self.stats.count(none));
+                continue;
+            };
+            let mut margins = [0; BATCH_ROWS_MAX];
+            live.bound.margins(rows, &mut margins);
+            let outcomes = verdicts.iter_mut().zip(rows).zip(margins);
+            for (at, ((verdict, row), margin)) in (first..).zip(outcomes) {
+                let verified = client(at).and_then(|client| live.verified(&client));
+                *verdict = match verified {
+                    Some(verified) => verified,
+                    None => live.verdict(row, margin),
+                };
+                live.count(&self.stats, verdict);
             }
-            verdicts
-                .iter()
-                .for_each(|verdict| self.stats.count(verdict));
+            first = first.wrapping_add(BATCH_ROWS_MAX);
         }
         count
     }
@@ -303,20 +439,22 @@ const NO_TABLE: Verdict = Verdict::NotScored(NotScored {
 
 impl Live {
     #[inline]
-    fn verdict(&self, margin: i64) -> Verdict {
-        Verdict::Scored(Scored {
-            score: self.bound.score(margin),
-            margin: self.bound.table().margin_f64(margin),
-            generation: self.generation,
-        })
+    fn verdict(&self, row: &Row, margin: i64) -> Verdict {
+        Verdict::Scored(self.bound.scored(row, margin, self.generation))
     }
 
-    /// At most [`BATCH_ROWS_MAX`] rows.
-    fn verdicts(&self, rows: &[Row], verdicts: &mut [Verdict]) {
-        let mut margins = [0; BATCH_ROWS_MAX];
-        self.bound.margins(rows, &mut margins);
-        for (verdict, margin) in verdicts.iter_mut().zip(margins) {
-            *verdict = self.verdict(margin);
+    #[inline]
+    fn verified(&self, client: &Client<'_>) -> Option<Verdict> {
+        let verified = self.bound.verified(client, self.generation)?;
+        Some(Verdict::VerifiedBot(verified))
+    }
+
+    /// Counts a verdict of this table.
+    #[inline]
+    fn count(&self, stats: &ScorerStats, verdict: &Verdict) {
+        stats.count(verdict);
+        if let Verdict::Scored(scored) = verdict {
+            stats.count_matches(scored.detections, &self.counters);
         }
     }
 }
