@@ -55,7 +55,7 @@ fn detections(count: u32, conditions: usize, rare: bool) -> Vec<Detection> {
         id: at,
         name: at.to_string(),
         score: 1,
-        active: at % 2 == 0,
+        active: at.is_multiple_of(2),
         conditions: (0..conditions).map(|place| condition(at, place)).collect(),
     };
     (0..count).map(detection).collect()

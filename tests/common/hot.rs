@@ -162,7 +162,7 @@ fn full_table() -> Vec<u8> {
         .collect();
     let condition = |at: u32| ConditionRecord {
         feature: (at * 7 % features) as u8,
-        operator: if at % 2 == 0 { 4 } else { 1 },
+        operator: [4, 1][at as usize % 2],
         zero: [0; 2],
         value: 0.0,
     };
