@@ -19,9 +19,14 @@ const CARRY_BLOCKS: usize = 256 / BLOCK_TREES;
 /// Bins of 64 rows, by lane.
 pub(super) type Columns = [[u8; BATCH_ROWS_MAX]; FEATURES_MAX];
 
-/// Whether every leaf index fits a byte.
-pub(super) fn fits(view: &View<'_>) -> bool {
-    view.blocks.first().is_none_or(|block| block.levels <= 8)
+/// Whether every leaf index fits a byte, and not every tree is walked row by row.
+pub(super) fn fits(bound: &Bound) -> bool {
+    let words = bound.words();
+    let stepped = [&words.plain.stepped, &words.special.stepped];
+    match bound.view().blocks.first() {
+        Some(deepest) => deepest.levels <= 8,
+        None => stepped.iter().any(|list| !list.trees.is_empty()),
+    }
 }
 
 /// The margins of up to 64 rows, fixed point.
