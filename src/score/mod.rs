@@ -6,6 +6,8 @@ mod detect;
 mod explain;
 mod kernel;
 mod portable;
+mod portable_batch;
+mod steps;
 mod verdict;
 mod words;
 #[cfg(target_arch = "x86_64")]

@@ -41,9 +41,9 @@
 //!   order of trees. What is missing to a whole last block is padding: trees without levels, with
 //!   the source `u32::MAX`, that all start at one extra leaf of value zero at the section's end.
 //! - Trees of any shape without marks and sets come first, deepest first, then those with some,
-//!   deepest first: the **special** ones. Each is a run of **nodes**, root first. Both children of a node stand side by
-//!   side, `child` and `child + 1`, behind it. A leaf's child is itself, and its threshold is 255:
-//!   a walk that has arrived stays.
+//!   deepest first: the **special** ones. Each is a run of **nodes**, root first. Both children of
+//!   a node stand side by side, `child` and `child + 1`, behind it. A leaf's child is itself, and
+//!   its threshold is 255: a walk that has arrived stays.
 //! - Leaves and margins are **fixed point**: the value times `2^margin_shift`, rounded to
 //!   nearest. The margin of a row is `bias` plus its leaves.
 //! - The **score** of a margin is 1 plus how many of the score map's 98 margins are at most it.

@@ -45,6 +45,7 @@ pub const DATA_PLANE: &[&str] = &[
     "src/score/detect.rs",
     "src/score/kernel.rs",
     "src/score/portable.rs",
+    "src/score/portable_batch.rs",
     "src/score/verdict.rs",
     "src/score/x86_64/",
 ];

@@ -44,7 +44,7 @@ pub(in crate::score) fn margins(bound: &Bound, rows: &[Row], margins: &mut [i64]
         .zip(margins.chunks_mut(BATCH_ROWS_MAX))
     {
         let count = rows.len().min(margins.len());
-        if count < batch::ROWS_MIN || !batch::fits(bound.view()) {
+        if count < batch::ROWS_MIN || !batch::fits(bound) {
             for (row, to) in rows.iter().zip(margins) {
                 *to = margin(bound, row);
             }
