@@ -346,7 +346,7 @@ impl Fill<'_> {
         }
         let agent_accept = headers.before(Name::UserAgent, Name::Accept);
         self.maybe(Id::AgentBeforeAccept, agent_accept);
-        self.maybe(Id::FetchOrder, fetch_order_odd(headers, agent.family));
+        self.maybe(Id::FetchOrder, fetch_order_odd(headers, agent));
         self.flag(Id::Sorted, headers.sorted());
         let encoding = Name::AcceptEncoding;
         let agent_first = headers.before(Name::UserAgent, encoding);
@@ -362,13 +362,13 @@ impl Fill<'_> {
 
 /// Whether the sec-fetch headers stand in another order than a family's. None for families whose
 /// order is not known.
-fn fetch_order_odd(headers: &Headers<'_>, family: Family) -> Option<bool> {
-    let rank: fn(Name) -> u8 = match family {
-        Family::Chromium => |name| match name {
-            Name::FetchSite => 1,
-            Name::FetchMode => 2,
-            Name::FetchUser => 3,
-            Name::FetchDest => 4,
+fn fetch_order_odd(headers: &Headers<'_>, agent: &Agent) -> Option<bool> {
+    let rank: fn(Name) -> u8 = match agent.family {
+        // Before 85 the order changed. Some of its requests have the mode in front of the site.
+        Family::Chromium if agent.chrome.major >= 85 => |name| match name {
+            Name::FetchSite | Name::FetchMode => 1,
+            Name::FetchUser => 2,
+            Name::FetchDest => 3,
             _ => 0,
         },
         Family::Firefox => |name| match name {

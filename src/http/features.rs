@@ -189,7 +189,8 @@ features! {
         "Begins with Host, as browsers do; several libraries put it late, or last.";
     AgentBeforeAccept "order_agent_accept" Flag 1.0, ORDER,
         "User-Agent before Accept, as browsers do; several libraries do not.";
-    FetchOrder "order_fetch_odd" Flag 1.0, "order unknown, or no Chromium or Firefox claimed",
+    FetchOrder "order_fetch_odd" Flag 1.0,
+        "order unknown, or no Firefox or Chromium from 85 on claimed",
         "sec-fetch headers in another order than the claimed family's.";
     Sorted "order_sorted" Flag 1.0, "order unknown, or Safari claimed",
         "Four known headers or more, all in the order of the alphabet: sorted by a library's map.";
@@ -222,7 +223,7 @@ features! {
     LanguageOdd "accept_language_odd" Flag 1.0, "Accept-Language unknown or absent",
         "A wildcard, q=1, spaces, rising qualities: no browser's own list.";
     LanguageUneven "accept_language_uneven" Flag 1.0,
-        "Accept-Language unknown or absent, or no Chromium or Safari claimed",
+        "Accept-Language unknown or absent, or no Safari or Chromium from 90 on claimed",
         "Qualities other than 0.9, 0.8 and so on: typed, or another family's.";
     LanguageLower "accept_language_lower" Flag 1.0,
         "Accept-Language unknown or absent, or no browser claimed",

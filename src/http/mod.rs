@@ -31,6 +31,7 @@ mod consistency;
 mod extract;
 mod features;
 mod headers;
+mod ja4;
 mod negotiation;
 mod peer;
 mod request;
@@ -45,6 +46,7 @@ mod tests;
 
 pub use extract::{extract, extract_from};
 pub use features::{FEATURES, FeatureDoc, position};
+pub use ja4::Ja4;
 pub use request::{Header, HeadersKnown, Request, Scheme, Version};
 pub use tls::{ClientHello, Tls};
 

@@ -11,9 +11,13 @@ impl Parts<'_> {
         matches!(self.request.version, Version::Http2 | Version::Http3)
     }
 
-    /// Qualities in other steps than the tenths of Chromium and Safari.
+    /// Qualities in other steps than the tenths of Chromium and Safari. Old Qt browsers, which say
+    /// Chrome 87 and less, have steps of two tenths.
     pub fn language_uneven(&self, language: &Language) -> Option<bool> {
-        let tenths = matches!(self.agent.family, Family::Chromium | Family::Safari);
+        let tenths = match self.agent.family {
+            Family::Chromium => self.agent.chrome.major >= 90,
+            family => family == Family::Safari,
+        };
         tenths.then_some(language.uneven)
     }
 

@@ -1,5 +1,7 @@
 //! Requests of common clients, hostile ones, and what is promised of rows.
 
+mod claims;
+mod handshake;
 mod hostile;
 
 use super::features::Id;

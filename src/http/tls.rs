@@ -66,7 +66,7 @@ pub struct ClientHello<'a> {
 const SERVER_NAME: u16 = 0;
 
 /// Values of a list that are looked at.
-const LIST_MAX: usize = crate::limits::TLS_LIST_MAX;
+pub(super) const LIST_MAX: usize = crate::limits::TLS_LIST_MAX;
 
 impl<'a> ClientHello<'a> {
     /// The highest version that is offered.
@@ -89,7 +89,7 @@ pub(super) fn real(list: &[u16]) -> impl Iterator<Item = u16> + '_ {
 }
 
 /// 0x0a0a, 0x1a1a and so on to 0xfafa (RFC 8701).
-fn is_grease(value: u16) -> bool {
+pub(super) fn is_grease(value: u16) -> bool {
     value & 0x0f0f == 0x0a0a && value >> 8 == value & 0xff
 }
 

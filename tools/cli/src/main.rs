@@ -10,7 +10,7 @@ mod rows;
 mod tables;
 
 use clap::{Parser, Subcommand};
-use commands::{bench, compile, diff, extract, inspect, limits, replay, score, verify};
+use commands::{bench, compile, diff, extract, features, inspect, limits, replay, score, verify};
 use failure::Failure;
 use std::io::Write;
 use std::path::Path;
@@ -51,6 +51,7 @@ enum Command {
     Verify(verify::Args),
     Score(score::Args),
     Extract(extract::Args),
+    Features(features::Args),
     Bench(bench::Args),
     Limits(limits::Args),
 }
@@ -106,6 +107,7 @@ fn main() -> ExitCode {
         Command::Verify(command) => verify::run(&command),
         Command::Score(command) => score::run(&command, json),
         Command::Extract(command) => extract::run(&command, json),
+        Command::Features(command) => features::run(&command),
         Command::Bench(command) => bench::run(&command),
         Command::Limits(command) => limits::run(&command),
     };

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod compile;
 pub mod diff;
 pub mod extract;
+pub mod features;
 pub mod inspect;
 pub mod limits;
 pub mod replay;
