@@ -7,3 +7,7 @@ pub mod proofs {}
 /// What past outages ask of a scoring engine, and what answers it here.
 #[doc = include_str!("outages.md")]
 pub mod outages {}
+
+/// Every built-in feature, how to read them, and how a host adds its own.
+#[doc = include_str!("features.md")]
+pub mod features {}
