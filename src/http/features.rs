@@ -126,7 +126,7 @@ features! {
     TargetParameters "target_parameters" Number 7.0, NO_TARGET,
         "Parameters of the query: searches and crawls of filters.";
     TargetQueryBits "target_query_bits" Number 6.0, NO_TARGET,
-        "Bits that a byte of the query carries (entropy of order 2), rounded down: tokens, payloads.";
+        "Bits that a byte of the query carries (entropy of order 2), rounded down: payloads.";
     RefererMalformed "referer_malformed" Flag 1.0, NO_REFERER,
         "A Referer that is no absolute URL: made by hand.";
 
@@ -147,7 +147,7 @@ features! {
 
     TlsQuic "tls_quic" Flag 1.0, NO_TLS, "QUIC: browsers, and next to no library.";
     TlsVersion "tls_version" Number 13.0, "TLS handshake or its version unknown",
-        "The highest version offered: 13 is TLS 1.3, 10 is 1.0, 3 is SSL; old stacks are no browsers.";
+        "The highest version offered: 13 is TLS 1.3, 10 is 1.0, 3 is SSL; browsers offer 13.";
     TlsNoName "tls_sni_missing" Flag 1.0, NO_TLS,
         "No server name: addressed by number, or an old stack.";
     TlsCiphers "tls_ciphers" Number 99.0, NO_TLS,
@@ -155,10 +155,12 @@ features! {
     TlsExtensions "tls_extensions" Number 99.0, NO_TLS,
         "Extensions: browsers send 16 to 18, libraries 9 to 13.";
     TlsNoAlpn "tls_alpn_missing" Flag 1.0, NO_TLS, "No ALPN, which every browser sends.";
-    TlsAlpnTwo "tls_alpn_http2" Flag 1.0, NO_TLS, "HTTP/2 or 3 comes first in ALPN, as in browsers.";
+    TlsAlpnTwo "tls_alpn_http2" Flag 1.0, NO_TLS,
+        "HTTP/2 or 3 comes first in ALPN, as in browsers.";
     TlsBrowser "tls_ciphers_browser" Flag 1.0, NO_TLS,
         "The cipher suites of a current browser family, whatever the agent says.";
-    TlsForeign "tls_ciphers_mismatch" Flag 1.0, "TLS handshake unknown, or no current browser claimed",
+    TlsForeign "tls_ciphers_mismatch" Flag 1.0,
+        "TLS handshake unknown, or no current browser claimed",
         "Cipher suites that are not those of the claimed family: the agent lies.";
     TlsAlpnVersion "tls_alpn_mismatch" Flag 1.0, "TLS handshake or version unknown",
         "HTTP/2 without ALPN, or another version than ALPN settled on: something stands between.";
@@ -202,7 +204,7 @@ features! {
     Unknown "headers_unknown" Number 7.0, LIST,
         "Headers that no feature knows: a site's own, a script's, or those of proxies on the way.";
     Library "headers_of_libraries" Number 5.0, LIST,
-        "Expect, From, Accept-Charset, Keep-Alive, Proxy-Connection: no current browser sends them.";
+        "Expect, From, Accept-Charset, Keep-Alive, Proxy-Connection: no browser sends them now.";
     H2c "upgrade_h2c" Flag 1.0, LIST, "HTTP2-Settings: libraries that try HTTP/2 without TLS.";
     ConnectionOdd "connection_odd" Flag 1.0, "headers unknown, or not HTTP/1.1",
         "A Connection other than keep-alive, handshakes of WebSocket aside.";

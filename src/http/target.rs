@@ -181,6 +181,9 @@ fn double_encoded(text: &[u8]) -> bool {
 /// How many bits a byte of a query carries: the entropy of order 2, rounded down, 0 to 6. It is
 /// `-log2` of the chance that two bytes are equal, and needs no logarithm but of a whole number.
 fn bits(query: &[u8]) -> u8 {
+    if query.is_empty() {
+        return 0;
+    }
     let text = first(query, 255);
     let mut counts = [0_u8; 128];
     for byte in text {

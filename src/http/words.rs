@@ -66,7 +66,8 @@ pub(super) fn classify(head: u64, tail: u64) -> Word {
         IosBrowser: "crios" "fxios" "edgios" "opios" "opt" "gsa" "ddg";
         OldEngine: "msie" "trident" "edge" "presto";
         Browser: "mozilla" "khtml" "like" "chromium" "opr" "opera" "samsungbrowser" "yabrowser"
-            "vivaldi" "ucbrowser" "build" "brave" "ubuntu" "electron" "miuibrowser" "huaweibrowser" "duckduckgo" "silk" "coc" "whale"
+            "vivaldi" "ucbrowser" "build" "brave" "ubuntu" "electron" "miuibrowser"
+            "huaweibrowser" "duckduckgo" "silk" "coc" "whale"
             "focus" "klar" "puffin" "maxthon" "seamonkey" "palemoon" "waterfox" "iron"
             "qtwebengine" "epiphany" "konqueror" "falkon" "surf" "qutebrowser" "netsurf";
         Tool: "curl" "libcurl" "wget" "python" "urllib" "aiohttp" "httpx" "okhttp" "java" "axios"
