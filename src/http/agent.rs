@@ -136,7 +136,8 @@ impl Agent {
                 cursor.before = b'a';
                 continue;
             }
-            if !byte.is_ascii_digit() {
+            // Most other bytes are digits and dots.
+            if !is_dull(*byte) {
                 agent.mark(*byte, &mut cursor);
             }
             cursor.before = *byte;
@@ -150,22 +151,19 @@ impl Agent {
 
     /// A run of letters at the beginning of `text`; returns what follows it.
     fn letters<'a>(&mut self, cursor: &mut Cursor, text: &'a [u8]) -> &'a [u8] {
-        let (mut head, mut tail, mut count) = (0, 0_u64, 0_u32);
-        let mut rest = text;
-        while let [byte, after @ ..] = rest {
-            if !byte.is_ascii_alphabetic() {
-                break;
-            }
-            tail = (tail << 8) | u64::from(byte | 0x20);
-            count = count.saturating_add(1);
-            if count <= 8 {
-                head = tail;
-            }
-            rest = after;
+        let (first, mut rest) = leading_letters(text);
+        let (mut tail, mut more) = (first, first >> 56 != 0);
+        while more {
+            let (next, after) = leading_letters(rest);
+            let bits = 64_u32
+                .saturating_sub(next.leading_zeros())
+                .next_multiple_of(8);
+            tail = tail.checked_shl(bits).unwrap_or_default() | next;
+            (more, rest) = (next >> 56 != 0, after);
         }
         self.contact |= cursor.before == b'@';
         let letters = Letters {
-            head,
+            head: first,
             tail,
             product: cursor.before == b' ' && cursor.depth == 0,
             comment: cursor.depth != 0,
@@ -393,6 +391,40 @@ impl Agent {
             _ => None,
         }
     }
+}
+
+/// The letters that a text begins with, eight at most, in lower case as in [`key`], and what
+/// follows them.
+fn leading_letters(text: &[u8]) -> (u64, &[u8]) {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * ONES;
+    let mut bytes = [0; 8];
+    match text.first_chunk::<8>() {
+        Some(chunk) => bytes = *chunk,
+        None => {
+            for (to, byte) in bytes.iter_mut().zip(text) {
+                *to = *byte;
+            }
+        }
+    }
+    let lower = u64::from_be_bytes(bytes) | (0x20 * ONES);
+    // The high bit of a byte: at least `a`, above `z`, or no ASCII.
+    let seven = lower & !HIGH;
+    let from_a = seven.wrapping_add((0x80 - 0x61) * ONES);
+    let above_z = seven.wrapping_add((0x80 - 0x7b) * ONES);
+    let others = !(from_a & !above_z & !lower) & HIGH;
+    let bits = others.leading_zeros() & !7;
+    let letters = lower.checked_shr(64_u32.saturating_sub(bits));
+    let count = usize::try_from(bits / 8).unwrap_or_default();
+    (letters.unwrap_or_default(), from(text, count))
+}
+
+/// Whether a byte, other than a letter, is one of which no feature of an agent tells anything.
+fn is_dull(byte: u8) -> bool {
+    matches!(
+        byte,
+        b'0'..=b'9' | b'.' | b';' | b',' | b'_' | b':' | b'-' | b'+'
+    )
 }
 
 /// Whether `text` begins with a comment of a reduced User-Agent.

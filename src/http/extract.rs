@@ -4,7 +4,7 @@ use super::agent::{Agent, Family};
 use super::bytes::starts;
 use super::consistency::Parts;
 use super::features::{FEATURES, Id};
-use super::headers::{Headers, Name, chromium_rank, firefox_rank};
+use super::headers::{CHROMIUM, CHROMIUM_FETCH, FIREFOX, FIREFOX_FETCH, Headers, Name};
 use super::peer::Peer;
 use super::request::{Header, HeadersKnown, Request, Scheme, Version};
 use super::target::Target;
@@ -332,8 +332,8 @@ impl Fill<'_> {
             || request.method == b"OPTIONS";
         let inversions = match agent.family {
             _ if special => None,
-            Family::Chromium => Some(headers.inversions(chromium_rank)),
-            Family::Firefox => Some(headers.inversions(firefox_rank)),
+            Family::Chromium => Some(headers.inversions(&CHROMIUM)),
+            Family::Firefox => Some(headers.inversions(&FIREFOX)),
             _ => None,
         };
         self.maybe_count(Id::OrderInversions, inversions, 7);
@@ -363,24 +363,13 @@ impl Fill<'_> {
 /// Whether the sec-fetch headers stand in another order than a family's. None for families whose
 /// order is not known.
 fn fetch_order_odd(headers: &Headers<'_>, agent: &Agent) -> Option<bool> {
-    let rank: fn(Name) -> u8 = match agent.family {
-        // Before 85 the order changed. Some of its requests have the mode in front of the site.
-        Family::Chromium if agent.chrome.major >= 85 => |name| match name {
-            Name::FetchSite | Name::FetchMode => 1,
-            Name::FetchUser => 2,
-            Name::FetchDest => 3,
-            _ => 0,
-        },
-        Family::Firefox => |name| match name {
-            Name::FetchDest => 1,
-            Name::FetchMode => 2,
-            Name::FetchSite => 3,
-            Name::FetchUser => 4,
-            _ => 0,
-        },
+    let ranks = match agent.family {
+        // Before 85 the order changed.
+        Family::Chromium if agent.chrome.major >= 85 => &CHROMIUM_FETCH,
+        Family::Firefox => &FIREFOX_FETCH,
         _ => return None,
     };
-    Some(headers.inversions(rank) != 0)
+    Some(headers.inversions(ranks) != 0)
 }
 
 /// Whether a Referer has a form that browsers and their apps send.

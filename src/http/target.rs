@@ -99,7 +99,7 @@ impl Target {
             query_bits: bits(query),
             ..Target::default()
         };
-        let mut suspicious = false;
+        let (mut suspicious, mut dotted) = (false, false);
         let mut percents = 0_u32;
         let mut before = 0;
         let (mut slashes, mut joints) = (0_u8, u8::from(!query.is_empty()));
@@ -114,7 +114,10 @@ impl Target {
                     suspicious = true;
                 }
                 b'\'' | b'(' | b'$' | b'+' | b';' | b'|' => suspicious = true,
-                b'.' if before == b'.' => suspicious = true,
+                b'.' => {
+                    suspicious |= before == b'.';
+                    dotted |= before == b'/';
+                }
                 _ => {}
             }
             before = *byte;
@@ -122,8 +125,9 @@ impl Target {
         found.parameters = if query.is_empty() { 0 } else { joints };
         let below = query.iter().filter(|byte| **byte == b'/').count();
         found.depth = slashes.saturating_sub(u8::try_from(below).unwrap_or(u8::MAX));
-        // Few paths have a dot behind a slash.
-        found.unnormalised |= contains(path, b"/./") || contains(path, b"/../");
+        if dotted {
+            found.unnormalised |= contains(path, b"/./") || contains(path, b"/../");
+        }
         found.double_encoded = percents != 0 && double_encoded(text);
         found.malformed |= percents != 0 && broken_percent(text);
         let length = u16::try_from(text.len().max(1)).unwrap_or(u16::MAX);

@@ -3,7 +3,7 @@
 use super::bytes::{bare, contains, dotted, from, list, starts};
 
 /// What an `Accept` shows.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Accept {
     /// Begins with `text/html`: a page is asked for.
     pub document: bool,
@@ -21,8 +21,33 @@ pub(super) struct Accept {
     pub navigation: bool,
 }
 
+/// What current browsers send for a page: Chromium, then Firefox and Safari.
+const PAGES: [&[u8]; 2] = [
+    b"text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,\
+      */*;q=0.8,application/signed-exchange;v=b3;q=0.7",
+    b"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+];
+
 impl Accept {
+    /// Reads an Accept. What most requests for pages send is known without a look at its parts.
     pub fn parse(value: &[u8]) -> Accept {
+        let [chromium, plain] = PAGES;
+        if value == chromium || value == plain {
+            let images = value == chromium;
+            return Accept {
+                document: true,
+                navigation: true,
+                images,
+                avif: images,
+                exchange: images,
+                exchange_tenths: if images { 7 } else { 0 },
+                any: false,
+            };
+        }
+        Accept::read(value)
+    }
+
+    fn read(value: &[u8]) -> Accept {
         let document = starts(value, b"text/html");
         let mut found = Accept {
             document,
@@ -228,5 +253,17 @@ fn is_brand(entry: &[u8]) -> bool {
             !version.is_empty() && version.iter().all(u8::is_ascii_digit)
         }
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_pages_read_as_their_parts_do() {
+        for page in PAGES {
+            assert_eq!(Accept::parse(page), Accept::read(page));
+        }
     }
 }
