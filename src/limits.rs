@@ -121,6 +121,22 @@ pub const RING_MAX: usize = 64 * 1024;
 /// Rows of one batch: one bit of a 64-bit word each, and 64 bytes a lane.
 pub const BATCH_ROWS_MAX: usize = 64;
 
+/// Headers of a request that are looked at; those beyond are ignored. Browsers send fewer than
+/// 30, and common servers refuse more than 100. With the two below it bounds the time that a
+/// request takes, whatever came: 128 kilobyte-long headers take some tens of µs.
+pub const HEADERS_SCANNED_MAX: usize = 128;
+
+/// Bytes of a header's value that are looked at. The longest value that a feature reads, the
+/// User-Agent of an in-app browser, stays below 600.
+pub const VALUE_SCANNED_MAX: usize = 1_024;
+
+/// Bytes of a request's target that are looked at. What an attack needs stands further in front.
+pub const TARGET_SCANNED_MAX: usize = 1_024;
+
+/// Values of a list in a ClientHello that are looked at. There are not as many cipher suites, and
+/// no client sends half of this.
+pub const TLS_LIST_MAX: usize = 256;
+
 const _: () = assert!(FEATURES_MAX == u8::MAX as usize + 1);
 const _: () = assert!(LANE_BORDERS_MAX == u8::MAX as usize);
 const _: () = assert!(TREE_NODES_MAX <= u16::MAX as usize);
@@ -188,4 +204,8 @@ pub const LIMITS: &[Limit] = &[
     Limit { name: "retired", max: RETIRED_MAX as u64, unit: "tables an engine" },
     Limit { name: "ring", max: RING_MAX as u64, unit: "requests a worker" },
     Limit { name: "batch_rows", max: BATCH_ROWS_MAX as u64, unit: "rows a batch" },
+    Limit { name: "headers_scanned", max: HEADERS_SCANNED_MAX as u64, unit: "headers a request" },
+    Limit { name: "value_scanned", max: VALUE_SCANNED_MAX as u64, unit: "bytes a header's value" },
+    Limit { name: "target_scanned", max: TARGET_SCANNED_MAX as u64, unit: "bytes a target" },
+    Limit { name: "tls_list", max: TLS_LIST_MAX as u64, unit: "values a list of a ClientHello" },
 ];

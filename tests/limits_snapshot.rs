@@ -35,6 +35,10 @@ readers 1024 slots an engine
 retired 64 tables an engine
 ring 65536 requests a worker
 batch_rows 64 rows a batch
+headers_scanned 128 headers a request
+value_scanned 1024 bytes a header's value
+target_scanned 1024 bytes a target
+tls_list 256 values a list of a ClientHello
 ";
 
 #[test]

@@ -39,9 +39,7 @@ impl Bound {
         for (index, (feature, to)) in table.features().iter().zip(&mut positions).enumerate() {
             let at = || format!("features[{index}]");
             let Some(position) = schema.index_of(&feature.name) else {
-                let known = schema.features().len();
-                let expected = format!("one of the host's {known} features");
-                let got = format!("\"{}\"", feature.name);
+                let (expected, got) = unknown(&table, schema, &feature.name);
                 return Err(OpenError::FeatureUnknown(Detail::new(at(), expected, got)));
             };
             let kind = schema
@@ -220,6 +218,28 @@ fn plain_trees(view: &View<'_>) -> usize {
         let nodes = view.nodes.get(tree.start as usize..end);
         !nodes.unwrap_or_default().iter().any(NodeRecord::is_special)
     })
+}
+
+/// Names that a refusal lists at most.
+const NAMES_LISTED_MAX: usize = 8;
+
+/// What the host has, and what the table has that the host does not, for a refusal.
+fn unknown(table: &Table, schema: &Schema, first: &str) -> (String, String) {
+    let known = schema.features().len();
+    let mut expected = format!("one of the host's {known} features");
+    if let Some(near) = schema.nearest(first) {
+        expected.push_str(&format!(", such as \"{near}\""));
+    }
+    let mut missing: Vec<_> = table.features().into_iter().map(|one| one.name).collect();
+    missing.retain(|name| schema.index_of(name).is_none());
+    let listed = missing.iter().take(NAMES_LISTED_MAX);
+    let listed: Vec<_> = listed.map(|name| format!("\"{name}\"")).collect();
+    let mut got = listed.join(", ");
+    let more = missing.len().saturating_sub(NAMES_LISTED_MAX);
+    if more > 0 {
+        got.push_str(&format!(" and {more} more"));
+    }
+    (expected, got)
 }
 
 fn no_kernel(table: &Table, name: Option<&str>) -> OpenError {

@@ -11,7 +11,9 @@ mod rows;
 mod tables;
 
 use clap::{Parser, Subcommand};
-use commands::{bench, compile, diff, explain, extract, inspect, limits, replay, score, verify};
+use commands::{
+    bench, compile, diff, explain, extract, features, inspect, limits, replay, score, verify,
+};
 use failure::Failure;
 use std::io::Write;
 use std::path::Path;
@@ -53,6 +55,7 @@ enum Command {
     Score(score::Args),
     Explain(explain::Args),
     Extract(extract::Args),
+    Features(features::Args),
     Bench(bench::Args),
     Limits(limits::Args),
 }
@@ -109,6 +112,7 @@ fn main() -> ExitCode {
         Command::Score(command) => score::run(&command, json),
         Command::Explain(command) => explain::run(&command),
         Command::Extract(command) => extract::run(&command, json),
+        Command::Features(command) => features::run(&command),
         Command::Bench(command) => bench::run(&command),
         Command::Limits(command) => limits::run(&command),
     };

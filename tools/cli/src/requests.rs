@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::files;
-use hedgerow::http::{Header, HeadersKnown, Request, Scheme, Version};
+use hedgerow::http::{Header, HeadersKnown, Request, Scheme, Tls, Version};
 use serde::Deserialize;
 use std::io::{BufRead, Read};
 use std::path::Path;
@@ -40,9 +40,15 @@ pub struct Recorded {
     /// `full`, `log` (User-Agent and Referer are known) or `ua` (the User-Agent is).
     #[serde(default)]
     pub slice: Option<String>,
-    /// The client's address.
+    /// The client's address; a text that is none is not known.
     #[serde(default)]
     pub ip: Option<String>,
+    /// The JA4 of the TLS client; a text that is none is not known.
+    #[serde(default)]
+    pub ja4: Option<String>,
+    /// The protocol that ALPN settled on, such as `h2`.
+    #[serde(default)]
+    pub alpn: Option<String>,
     /// `bot` or `human`, where labelled.
     #[serde(default)]
     pub label: Option<String>,
@@ -77,6 +83,14 @@ impl Recorded {
         if let Some(host) = &self.host {
             request = request.authority(host.as_bytes());
         }
+        let mut tls = Tls::UNKNOWN;
+        if let Some(ja4) = &self.ja4 {
+            tls = tls.ja4(ja4);
+        }
+        if let Some(alpn) = &self.alpn {
+            tls = tls.alpn(alpn.as_bytes());
+        }
+        request = request.tls(tls);
         match self.ip.as_deref().and_then(|ip| ip.parse().ok()) {
             Some(peer) => request.peer(peer),
             None => request,

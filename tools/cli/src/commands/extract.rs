@@ -20,7 +20,10 @@ use std::path::{Path, PathBuf};
 ///  "headers": [["Host", "example.org"], ["User-Agent", "curl/8.5.0"]], "complete": true}
 ///
 /// (on one line). complete: whether every header is listed; slice: log (only User-Agent and
-/// Referer are known) or ua (only the User-Agent is) where it is not. Other fields are left alone.
+/// Referer are known) or ua (only the User-Agent is) where it is not. Of the connection, where
+/// known: "ip" (the client's address), "ja4" (of the TLS client, as in
+/// t13d1516h2_8daaf6152771_e5627efa2ab1), "alpn" (what it settled on, such as h2). Other fields
+/// are left alone. `hedgerow features` says what the features are.
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
