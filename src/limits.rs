@@ -78,11 +78,20 @@ pub const RING_MAX: usize = 64 * 1024;
 /// Rows of one batch: one bit of a 64-bit word each, and 64 bytes a lane.
 pub const BATCH_ROWS_MAX: usize = 64;
 
+/// Clients of one core's traffic windows: 8.5 MiB. More would leave the caches of any core, and
+/// more clients a minute than that are more than one core serves.
+pub const TRAFFIC_CLIENTS_MAX: usize = 64 * 1024;
+
+/// Seconds for which an established client must be idle before another may take its place: as
+/// long as the longest window.
+pub const TRAFFIC_IDLE_SECONDS: u32 = 60;
+
 const _: () = assert!(FEATURES_MAX == u8::MAX as usize + 1);
 const _: () = assert!(LANE_BORDERS_MAX == u8::MAX as usize);
 const _: () = assert!(TREE_NODES_MAX <= u16::MAX as usize);
 const _: () = assert!(1 << OBLIVIOUS_DEPTH_MAX <= LEAVES_MAX);
 const _: () = assert!(8 * LEAVES_MAX <= TABLE_BYTES_MAX);
+const _: () = assert!(TRAFFIC_CLIENTS_MAX.is_power_of_two());
 const _: () = assert!(TREES_MAX as i64 * (1 << 31) <= MARGIN_MAX);
 
 /// One capacity: its name, its value and its unit.
@@ -119,4 +128,6 @@ pub const LIMITS: &[Limit] = &[
     Limit { name: "retired", max: RETIRED_MAX as u64, unit: "tables an engine" },
     Limit { name: "ring", max: RING_MAX as u64, unit: "requests a worker" },
     Limit { name: "batch_rows", max: BATCH_ROWS_MAX as u64, unit: "rows a batch" },
+    Limit { name: "traffic_clients", max: TRAFFIC_CLIENTS_MAX as u64, unit: "clients a core" },
+    Limit { name: "traffic_idle", max: TRAFFIC_IDLE_SECONDS as u64, unit: "seconds" },
 ];

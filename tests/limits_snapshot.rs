@@ -23,6 +23,8 @@ readers 1024 slots an engine
 retired 64 tables an engine
 ring 65536 requests a worker
 batch_rows 64 rows a batch
+traffic_clients 65536 clients a core
+traffic_idle 60 seconds
 ";
 
 #[test]

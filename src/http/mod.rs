@@ -41,6 +41,7 @@ mod tests;
 pub use extract::extract;
 pub use features::{FEATURES, FeatureDoc, position};
 pub use request::{Header, HeadersKnown, Request, Scheme, Version};
+pub(crate) use target::is_asset;
 
 /// Headers that are looked at; those beyond are ignored. Browsers send fewer than 30, and common
 /// servers refuse more than 100.

@@ -7,3 +7,7 @@ pub mod proofs {}
 /// What past outages ask of a scoring engine, and what answers it here.
 #[doc = include_str!("outages.md")]
 pub mod outages {}
+
+/// The windows of clients: how to use them, how far they err, and what they cannot see.
+#[doc = include_str!("traffic.md")]
+pub mod traffic {}
