@@ -109,12 +109,13 @@ fn a_planted_panic_is_found_in_the_assembly() {
 }
 
 /// The functions of the proof from which every call is followed.
-const ROOTS: [&str; 5] = [
+const ROOTS: [&str; 6] = [
     "hot_enter_and_leave",
     "hot_extract",
     "hot_kernels",
     "hot_score",
     "hot_score_batch",
+    "hot_traffic",
 ];
 
 /// What may be called besides the proof's own code: copies and comparisons of memory, and what
