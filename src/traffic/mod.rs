@@ -37,9 +37,9 @@
 //! - **Means and shares** are exact for the first 64 values; then each new value has a weight of
 //!   1/64, so that the last 64 together weigh 63 %.
 //! - **Different paths and agents** are counted in 64 bits. Never more than
-//!   `64 ln(64 / (64 - n))` for `n` of them; the standard error is 9 % at 8 and at 32, 11 % at 64,
-//!   14 % at 128, 18 % at 192; about 311 is the most. They reach back one minute at least and two
-//!   at most.
+//!   `64 ln(64 / (64 - n))` for `n` of them; the standard error is 9 % at 8, 10 % at 32, 11 % at
+//!   64, 15 % at 128 and 21 % at 192; about 311 is the most. They reach back one minute at least
+//!   and two at most.
 //! - **Two clients are one** where 32 bits of their keyed hashes agree within a set: each new client
 //!   is taken for another with a probability of at most 8 in 2^32, 2e-9.
 //! - **Time**: a clock that goes back by up to a second stands still for the client until it has

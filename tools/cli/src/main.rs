@@ -5,6 +5,7 @@
 mod commands;
 mod failure;
 mod files;
+mod history;
 mod requests;
 mod rows;
 mod tables;

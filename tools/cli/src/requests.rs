@@ -4,6 +4,7 @@ use crate::failure::Failure;
 use crate::files;
 use hedgerow::http::{Header, HeadersKnown, Request, Scheme, Version};
 use serde::Deserialize;
+use serde_json::Value;
 use std::io::{BufRead, Read};
 use std::path::Path;
 
@@ -43,6 +44,15 @@ pub struct Recorded {
     /// The client's address.
     #[serde(default)]
     pub ip: Option<String>,
+    /// When it came: a number of seconds since any point in time; anything else is not known.
+    #[serde(default)]
+    pub ts: Value,
+    /// What its client is known by where the address is not: a text.
+    #[serde(default)]
+    pub session: Value,
+    /// The answer's status: a number.
+    #[serde(default)]
+    pub status: Value,
     /// `bot` or `human`, where labelled.
     #[serde(default)]
     pub label: Option<String>,
