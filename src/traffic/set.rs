@@ -98,7 +98,7 @@ impl Set {
         to
     }
 
-    /// The established way that is free, or else was not seen for longest, and for how many seconds.
+    /// The established way that is free, or was not seen for longest, and for how many seconds.
     fn stalest(&self, seconds: u32) -> Option<(usize, u64)> {
         let ways = self.tags.iter().zip(&self.seen).take(ESTABLISHED_WAYS);
         let idle = ways.map(|(tag, seen)| idle(*tag, *seen, seconds));
