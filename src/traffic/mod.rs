@@ -40,7 +40,7 @@
 //!   `64 ln(64 / (64 - n))` for `n` of them; the standard error is 9 % at 8, 10 % at 32, 11 % at
 //!   64, 15 % at 128 and 21 % at 192; about 311 is the most. They reach back one minute at least
 //!   and two at most.
-//!   `64 ln(64 / (64 - n))` for `n` of them. The standard error is 9 % at 8, 10 % at 32, 11 %
+//! - **Two clients are one** where 32 bits of their keyed hashes agree in a set: each new client
 //!   is taken for another with a probability of at most 8 in 2^32, 2e-9.
 //! - **Time**: a clock that goes back by up to a second stands still for the client until it has
 //!   caught up. One that goes back further starts each client anew at its next request.
