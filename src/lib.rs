@@ -25,6 +25,7 @@ pub mod score;
 pub mod stats;
 mod sync;
 pub mod table;
+pub mod traffic;
 pub mod worker;
 
 pub use engine::{Engine, EngineStats, PublishError, Scorer};

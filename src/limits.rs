@@ -137,11 +137,20 @@ pub const TARGET_SCANNED_MAX: usize = 1_024;
 /// no client sends half of this.
 pub const TLS_LIST_MAX: usize = 256;
 
+/// Clients of one core's traffic windows: 8.5 MiB. More would leave the caches of any core, and
+/// more clients a minute than that are more than one core serves.
+pub const TRAFFIC_CLIENTS_MAX: usize = 64 * 1024;
+
+/// Seconds for which an established client must be idle before another may take its place: as
+/// long as the longest window.
+pub const TRAFFIC_IDLE_SECONDS: u32 = 60;
+
 const _: () = assert!(FEATURES_MAX == u8::MAX as usize + 1);
 const _: () = assert!(LANE_BORDERS_MAX == u8::MAX as usize);
 const _: () = assert!(TREE_NODES_MAX <= u16::MAX as usize);
 const _: () = assert!(1 << OBLIVIOUS_DEPTH_MAX <= LEAVES_MAX);
 const _: () = assert!(8 * LEAVES_MAX <= TABLE_BYTES_MAX);
+const _: () = assert!(TRAFFIC_CLIENTS_MAX.is_power_of_two());
 const _: () = assert!(TREES_MAX as i64 * (1 << 31) <= MARGIN_MAX);
 const _: () = assert!(DETECTIONS_MAX == u64::BITS as usize);
 const _: () = assert!(BOTS_MAX <= u16::MAX as usize);
@@ -208,4 +217,6 @@ pub const LIMITS: &[Limit] = &[
     Limit { name: "value_scanned", max: VALUE_SCANNED_MAX as u64, unit: "bytes a header's value" },
     Limit { name: "target_scanned", max: TARGET_SCANNED_MAX as u64, unit: "bytes a target" },
     Limit { name: "tls_list", max: TLS_LIST_MAX as u64, unit: "values a list of a ClientHello" },
+    Limit { name: "traffic_clients", max: TRAFFIC_CLIENTS_MAX as u64, unit: "clients a core" },
+    Limit { name: "traffic_idle", max: TRAFFIC_IDLE_SECONDS as u64, unit: "seconds" },
 ];

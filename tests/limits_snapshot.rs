@@ -39,6 +39,8 @@ headers_scanned 128 headers a request
 value_scanned 1024 bytes a header's value
 target_scanned 1024 bytes a target
 tls_list 256 values a list of a ClientHello
+traffic_clients 65536 clients a core
+traffic_idle 60 seconds
 ";
 
 #[test]

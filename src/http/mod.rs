@@ -48,6 +48,7 @@ pub use extract::{extract, extract_from};
 pub use features::{FEATURES, FeatureDoc, position};
 pub use ja4::Ja4;
 pub use request::{Header, HeadersKnown, Request, Scheme, Version};
+pub(crate) use target::is_asset;
 pub use tls::{ClientHello, Tls};
 
 pub use crate::limits::{HEADERS_SCANNED_MAX, TARGET_SCANNED_MAX, VALUE_SCANNED_MAX};

@@ -142,6 +142,11 @@ impl Target {
     }
 }
 
+/// Whether a path ends in a suffix of images, styles, scripts, fonts or media.
+pub(crate) fn is_asset(path: &[u8]) -> bool {
+    listed(&ASSET_SUFFIXES, suffix(path))
+}
+
 /// Whether a probe stands at a folder's beginning.
 fn probe_start(path: &[u8]) -> bool {
     let mut rest = path;

@@ -15,3 +15,7 @@ pub mod detections {}
 /// Every built-in feature, how to read them, and how a host adds its own.
 #[doc = include_str!("features.md")]
 pub mod features {}
+
+/// The windows of clients: how to use them, how far they err, and what they cannot see.
+#[doc = include_str!("traffic.md")]
+pub mod traffic {}

@@ -18,8 +18,8 @@ const LAYERS: &[(&str, u8)] = &[
     ("epoch", 2),
     ("score", 3),
     ("http", 3),
-    ("traffic", 3),
     ("stats", 4),
+    ("traffic", 4),
     ("engine", 5),
     ("worker", 6),
     ("watch", 7),
@@ -48,6 +48,14 @@ pub const DATA_PLANE: &[&str] = &[
     "src/score/portable_batch.rs",
     "src/score/verdict.rs",
     "src/score/x86_64/",
+    "src/traffic/client.rs",
+    "src/traffic/facts.rs",
+    "src/traffic/features.rs",
+    "src/traffic/hash.rs",
+    "src/traffic/key.rs",
+    "src/traffic/observe.rs",
+    "src/traffic/set.rs",
+    "src/traffic/sketch.rs",
 ];
 
 /// What allocates, locks, or reads files.

@@ -6,6 +6,7 @@ mod beside;
 mod commands;
 mod failure;
 mod files;
+mod history;
 mod requests;
 mod rows;
 mod tables;

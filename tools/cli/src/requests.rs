@@ -4,6 +4,7 @@ use crate::failure::Failure;
 use crate::files;
 use hedgerow::http::{Header, HeadersKnown, Request, Scheme, Tls, Version};
 use serde::Deserialize;
+use serde_json::Value;
 use std::io::{BufRead, Read};
 use std::path::Path;
 
@@ -49,6 +50,15 @@ pub struct Recorded {
     /// The protocol that ALPN settled on, such as `h2`.
     #[serde(default)]
     pub alpn: Option<String>,
+    /// When it came: a number of seconds since any point in time; anything else is not known.
+    #[serde(default)]
+    pub ts: Value,
+    /// What its client is known by where the address is not: a text.
+    #[serde(default)]
+    pub session: Value,
+    /// The answer's status: a number.
+    #[serde(default)]
+    pub status: Value,
     /// `bot` or `human`, where labelled.
     #[serde(default)]
     pub label: Option<String>,
