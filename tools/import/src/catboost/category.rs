@@ -124,16 +124,14 @@ impl CategoryColumns {
 /// The strings by their hashes.
 fn read_names(raw: Vec<raw::CategoryName>) -> Result<HashMap<u32, String>, ImportError> {
     let mut names = HashMap::with_capacity(raw.len());
+    let mut seen = HashSet::with_capacity(raw.len());
     for (index, raw::CategoryName { hash, value }) in raw.into_iter().enumerate() {
-        if names.insert(hash, value).is_some() {
-            let at = format!("features_info.cat_features_hash[{index}].hash");
-            let got = format!("{hash} twice");
-            return Err(ImportError::new(
-                Problem::Duplicate,
-                at,
-                "each hash once",
-                got,
-            ));
+        let new = seen.insert(value.clone());
+        if names.insert(hash, value).is_some() || !new {
+            let at = format!("features_info.cat_features_hash[{index}]");
+            let expected = "each hash and each category once";
+            let got = format!("hash {hash} or its category twice");
+            return Err(ImportError::new(Problem::Duplicate, at, expected, got));
         }
     }
     Ok(names)
