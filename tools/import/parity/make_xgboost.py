@@ -77,6 +77,14 @@ def with_categories(rng, trees, counts=(6, 50, 200), nans=True, rows=5_000, fram
     return xgb.train(params, d, trees), x
 
 
+def pruned(model, x):
+    """The model without its lesser splits: their nodes stay, as leaves that have categories. The
+    updaters that make categorical splits prune none by themselves."""
+    d = xgb.DMatrix(x, np.zeros(len(x)), feature_types=model.feature_types, enable_categorical=True)
+    params = {"process_type": "update", "updater": "prune", "gamma": 8.0}
+    return xgb.train(COMMON | params, d, model.num_boosted_rounds(), xgb_model=model), x
+
+
 def old_form(model, x, base_score):
     """The model as a version before 3.1 writes it: one number as base_score, and no container."""
     text = as_json(model)
@@ -125,15 +133,15 @@ def models(rng):
     )
     # Thresholds are denormal f32 values here.
     yield "denormal", *trained(rng, 60, nans=True, scale=1e-40, tree_method="exact", rows=1_000)
-    yield "base-score-least", *trained(rng, 20, base_score=1e-6)
-    yield "base-score-most", *trained(rng, 20, base_score=0.999998)
+    yield "base-score-least", *trained(rng, 20, base_score=1e-6, min_child_weight=0, eta=0.01)
+    yield "base-score-most", *trained(rng, 20, base_score=0.999998, min_child_weight=0, eta=0.01)
     yield "base-score-zero", *trained(rng, 20, objective="reg:squarederror", base_score=0.0)
     yield "base-score-tiny", *trained(rng, 20, objective="reg:squarederror", base_score=-1e-38)
     yield "old-form-scalar", *old_form(*trained(rng, 20, nans=True), "3.25E-1")
     yield "old-form-plain", *old_form(*trained(rng, 20, nans=True), "0.75")
     yield "categories", *with_categories(rng, 60)
     yield "categories-one-hot", *with_categories(rng, 60, max_cat_to_onehot=1_000)
-    yield "categories-pruned", *with_categories(rng, 30, gamma=2.0, max_depth=9)
+    yield "categories-pruned", *pruned(*with_categories(rng, 30, max_depth=7))
     yield "categories-dart", *with_categories(
         rng, 30, booster="dart", rate_drop=0.3, one_drop=True
     )
