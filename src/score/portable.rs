@@ -6,7 +6,8 @@ use crate::row::Row;
 use crate::table::View;
 use crate::table::ensemble::ZERO_MAX;
 use crate::table::format::{
-    BLOCK_TREES, GROUP_LANES, LaneRecord, LevelRecord, NEVER, NodeRecord, TreeRecord,
+    BLOCK_TREES, GROUP_LANES, LaneRecord, LevelRecord, MISSING_LEFT, NEVER, NodeRecord, OWN_BIN,
+    TreeRecord,
 };
 
 /// A binarised row: one bin a lane.
@@ -21,7 +22,7 @@ pub(super) fn margin(bound: &Bound, row: &Row) -> i64 {
     let bins = binarise(view, bound.lane_positions(), row);
     view.bias
         .wrapping_add(oblivious(view, &bins))
-        .wrapping_add(any(view, &bins))
+        .wrapping_add(any(bound, &bins))
 }
 
 /// The margins of rows, fixed point.
@@ -121,14 +122,19 @@ fn index_bytes(levels: &[LevelRecord], bins: &Bins) -> [u8; BLOCK_TREES] {
 }
 
 /// The sum of the leaves of trees of any shape.
-fn any(view: &View<'_>, bins: &Bins) -> i64 {
-    walk(view, view.trees, bins)
+#[inline]
+pub(super) fn any(bound: &Bound, bins: &Bins) -> i64 {
+    let view = bound.view();
+    let plain = view.trees.get(..bound.plain_trees()).unwrap_or_default();
+    let special = view.trees.get(bound.plain_trees()..).unwrap_or_default();
+    walk::<false>(view, plain, bins).wrapping_add(walk::<true>(view, special, bins))
 }
 
-/// The sum of the leaves of some of them. Trees stand deepest first, so that eight
-/// neighbours are about equally deep; a walk that has arrived at its leaf stays there.
+/// The sum of the leaves of some of them, special ones or not. Trees of a kind stand deepest
+/// first, so that eight neighbours are about equally deep; a walk that has arrived at its leaf
+/// stays there.
 #[inline]
-pub(super) fn walk(view: &View<'_>, trees: &[TreeRecord], bins: &Bins) -> i64 {
+pub(super) fn walk<const SPECIAL: bool>(view: &View<'_>, trees: &[TreeRecord], bins: &Bins) -> i64 {
     let mut sum = 0i64;
     for trees in trees.chunks(WALKS) {
         let mut at = [0u16; WALKS];
@@ -138,8 +144,8 @@ pub(super) fn walk(view: &View<'_>, trees: &[TreeRecord], bins: &Bins) -> i64 {
                 // T7 holds the index within the section.
                 let node = tree.start.wrapping_add(u32::from(*at)) as usize;
                 if let Some(node) = view.nodes.get(node) {
-                    let right = u16::from(bin(bins, node.lane) > node.threshold);
-                    *at = node.child.wrapping_add(right);
+                    let right = goes_right::<SPECIAL>(view, node, bins);
+                    *at = node.child.wrapping_add(u16::from(right));
                 }
             }
         }
@@ -150,6 +156,29 @@ pub(super) fn walk(view: &View<'_>, trees: &[TreeRecord], bins: &Bins) -> i64 {
         }
     }
     sum
+}
+
+/// Whether a row goes right at a node; never in a leaf.
+#[inline]
+fn goes_right<const SPECIAL: bool>(view: &View<'_>, node: &NodeRecord, bins: &Bins) -> bool {
+    let bin = bin(bins, node.lane);
+    let above = bin > node.threshold;
+    if !SPECIAL {
+        return above;
+    }
+    if node.is_special() & (node.value > 0) {
+        let at = (node.value as usize).wrapping_sub(1);
+        // T7 holds the set within the section.
+        return view.sets.get(at).is_some_and(|set| is_in(set, bin));
+    }
+    above & ((node.value != MISSING_LEFT) | (bin != OWN_BIN))
+}
+
+/// Whether a set has a bin.
+#[inline]
+pub(super) fn is_in(set: &[u64; 4], bin: u8) -> bool {
+    let word = set.get(usize::from(bin >> 6)).copied().unwrap_or_default();
+    (word >> (bin & 63)) & 1 == 1
 }
 
 /// The leaf index of the oblivious tree in one slot of one block.
@@ -180,13 +209,12 @@ pub(super) fn oblivious_index(view: &View<'_>, slot: usize, bins: &Bins) -> u32 
 }
 
 /// The position of the leaf that a row reaches in one tree of any shape.
-pub(super) fn any_node(nodes: &[NodeRecord], bins: &Bins) -> u16 {
+pub(super) fn any_node(view: &View<'_>, nodes: &[NodeRecord], bins: &Bins) -> u16 {
     let mut at = 0u16;
     for _ in 0..TREE_DEPTH_MAX {
         if let Some(node) = nodes.get(usize::from(at)) {
-            at = node
-                .child
-                .wrapping_add(u16::from(bin(bins, node.lane) > node.threshold));
+            let right = goes_right::<true>(view, node, bins);
+            at = node.child.wrapping_add(u16::from(right));
         }
     }
     at

@@ -36,7 +36,7 @@ fn margin_avx2(bound: &Bound, row: &Row) -> i64 {
     let bins = binarise(view, bound.lane_positions(), row);
     view.bias
         .wrapping_add(oblivious(view, &bins))
-        .wrapping_add(any(view, &bins))
+        .wrapping_add(portable::any(bound, &bins))
 }
 
 /// Counts, for each lane, the borders below its value.
@@ -235,12 +235,6 @@ impl Steps {
             high.get(..used).unwrap_or(high),
         ]
     }
-}
-
-/// The sum of the leaves of trees of any shape.
-#[inline]
-fn any(view: &View<'_>, bins: &Bins) -> i64 {
-    portable::walk(view, view.trees, bins)
 }
 
 #[inline]
