@@ -92,8 +92,9 @@ class Categorical:
 
 
 def category(value):
-    """A value as CatBoost takes it."""
-    return int(value) if np.isfinite(value) and value == np.floor(value) else str(value)
+    """A value as CatBoost takes it, which has no integers of more than 64 bits."""
+    whole = np.isfinite(value) and value == np.floor(value)
+    return int(value) if whole and abs(value) < 2**62 else str(value)
 
 
 def with_categories(rng, counts=(4, 30, 100), ids=None, rows=5_000, columns=7, **params):
@@ -203,19 +204,24 @@ def expected(model, loaded, rows):
     return margins, leaves
 
 
+def opened(model, x, path):
+    """The model of a file, and its borders and categories by column."""
+    hot = isinstance(model, Categorical)
+    loaded = Categorical(CatBoost(), model.columns) if hot else CatBoost()
+    loaded.load_model(str(path), format="json")
+    features = json.loads(path.read_text())["features_info"].get("float_features") or []
+    borders = {f["flat_feature_index"]: f["borders"] or [] for f in features}
+    columns = range(model.columns) if hot else []
+    categories = {column: sorted({int(value) for value in x[:, column]}) for column in columns}
+    return loaded, borders, categories
+
+
 def make(name, model, x, root, rng, ordinary=1_500):
     folder = fresh(root / name)
     path = folder / "model.json"
     model.save_model(str(path), format="json")
-    hot = isinstance(model, Categorical)
-    loaded = Categorical(CatBoost(), model.columns) if hot else CatBoost()
-    loaded.load_model(str(path), format="json")
-    text = json.loads(path.read_text())
-    features = text["features_info"].get("float_features") or []
-    borders = {f["flat_feature_index"]: f["borders"] or [] for f in features}
+    loaded, borders, categories = opened(model, x, path)
     columns = x.shape[1]
-    named = range(model.columns) if hot else []
-    categories = {c: sorted({int(value) for value in x[:, c]}) for c in named}
     special = border_rows(borders, columns, rng, categories)
     sample = x[rng.integers(0, len(x), size=ordinary)]
     rows = np.concatenate([sample, special, mixed(sample, special, rng)])
@@ -226,10 +232,8 @@ def make(name, model, x, root, rng, ordinary=1_500):
     print(f"{name}: {trees} trees, {sum(map(len, borders.values()))} borders, {len(rows)} rows")
 
 
-def fixture(name, rng, **params):
+def fixture(name, model, x, rng):
     """A small model for the tests that need no Python."""
-    model, x = trained(rng, rows=800, columns=4, nans=True, iterations=4, border_count=6, **params)
-    model.set_scale_and_bias(0.5, 0.125)
     path = FIXTURES / f"{name}.json"
     model.save_model(str(path), format="json")
     text = json.loads(path.read_text())
@@ -245,13 +249,29 @@ def fixture(name, rng, **params):
         },
     }
     path.write_text(json.dumps(text, indent=1) + "\n")
-    loaded = CatBoost()
-    loaded.load_model(str(path), format="json")
-    features = text["features_info"]["float_features"]
-    borders = {f["flat_feature_index"]: f["borders"] for f in features}
-    special = border_rows(borders, 4, rng)
+    loaded, borders, categories = opened(model, x, path)
+    special = border_rows(borders, x.shape[1], rng, categories)
     rows = np.ascontiguousarray(np.concatenate([special, mixed(x[:40], special, rng)]))
     keep_fixture(name, rows, *expected(model, loaded, rows))
+
+
+def fixtures():
+    small = {"rows": 800, "iterations": 4, "border_count": 6}
+    rng = np.random.default_rng(1)
+    for name, params in [
+        ("catboost-oblivious", {"depth": 3, "nan_mode": "Max"}),
+        ("catboost-nonsymmetric", {"depth": 4, "grow_policy": "Lossguide", "max_leaves": 7}),
+    ]:
+        model, x = trained(rng, columns=4, nans=True, **small, **params)
+        model.set_scale_and_bias(0.5, 0.125)
+        fixture(name, model, x, rng)
+    one_hot_fixture(small)
+
+
+def one_hot_fixture(small):
+    rng = np.random.default_rng(2)
+    model, x = with_categories(rng, counts=(4, 9), columns=4, depth=3, **small)
+    fixture("catboost-one-hot", model, x, rng)
 
 
 def main():
@@ -266,9 +286,7 @@ def main():
     for name, model, x in models(rng, work):
         make(name, model, x, root, rng)
     if "--fixtures" in sys.argv[1:]:
-        rng = np.random.default_rng(1)
-        fixture("catboost-oblivious", rng, depth=3, nan_mode="Max")
-        fixture("catboost-nonsymmetric", rng, depth=4, grow_policy="Lossguide", max_leaves=7)
+        fixtures()
 
 
 if __name__ == "__main__":

@@ -181,17 +181,34 @@ def make(name, model, x, root, rng, ordinary=1_500):
     print(f"{name}: {loaded.num_trees()} trees, {len(rows)} rows")
 
 
-def fixture(name, rng):
-    """A small model with two missing types for the tests that need no Python."""
+def small(rng):
+    """A small model with two missing types, and its training rows."""
     x, signal = data(rng, 800, 4, False)
     x[rng.random(800) < 0.1, 0] = np.nan
     y = (signal > 0).astype(int)
-    model = lgb.train(COMMON | {"num_leaves": 6, "max_bin": 15}, lgb.Dataset(x, y), 3)
+    return lgb.train(COMMON | {"num_leaves": 6, "max_bin": 15}, lgb.Dataset(x, y), 3), x
+
+
+def small_categories(rng):
+    """The same with categories."""
+    return with_categories(rng, 3, counts=(5, 40), rows=800, num_leaves=6, max_bin=15)
+
+
+def fixture(name, model, x, rng):
+    """A small model for the tests that need no Python."""
     path = FIXTURES / f"{name}.txt"
     model.save_model(str(path))
-    special = border_rows(borders_of(model)[0], 4, rng)
+    borders, categories = borders_of(model)
+    special = border_rows(borders, x.shape[1], rng, categories)
     rows = np.ascontiguousarray(np.concatenate([special, mixed(x[:40], special, rng)]))
     keep_fixture(name, rows, *results(lgb.Booster(model_file=str(path)), rows))
+
+
+def fixtures():
+    rng = np.random.default_rng(1)
+    fixture("lightgbm", *small(rng), rng)
+    rng = np.random.default_rng(2)
+    fixture("lightgbm-categories", *small_categories(rng), rng)
 
 
 def main():
@@ -200,7 +217,7 @@ def main():
         root = ROOT / "target" / "parity" / "lightgbm"
         make(name, model, x, root, rng)
     if "--fixtures" in sys.argv[1:]:
-        fixture("lightgbm", np.random.default_rng(1))
+        fixtures()
 
 
 if __name__ == "__main__":

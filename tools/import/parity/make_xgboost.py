@@ -343,7 +343,8 @@ def fixture(name, text, x, rng):
     """What XGBoost makes of a small model, for the tests that need no Python."""
     path = FIXTURES / f"{name}.json"
     model = xgb.Booster(model_file=path)
-    special = border_rows(borders_of(text)[0], x.shape[1], rng)
+    borders, categories = borders_of(text)
+    special = border_rows(borders, x.shape[1], rng, categories)
     rows = np.ascontiguousarray(np.concatenate([special, mixed(x[:40], special, rng)]))
     margins, leaves, _ = results(model, text, rows)
     keep_fixture(name, rows, margins.astype(np.float64), leaves)
@@ -363,6 +364,13 @@ def fixtures(rng):
         fixture(name, by, x[:, :3], rng)
 
 
+def category_fixture(rng):
+    model, x = with_categories(rng, 3, counts=(5, 40), rows=800, max_depth=3, max_bin=8)
+    model.save_model(FIXTURES / "xgboost-categories.json")
+    model.save_model(FIXTURES / "xgboost-categories.ubj")
+    fixture("xgboost-categories", as_json(model), x, rng)
+
+
 def main():
     root = ROOT / "target" / "parity" / "xgboost"
     rng = np.random.default_rng(20_240_603)
@@ -376,6 +384,7 @@ def main():
         make(name, model, x, root, rng)
     if "--fixtures" in sys.argv[1:]:
         fixtures(np.random.default_rng(1))
+        category_fixture(np.random.default_rng(2))
 
 
 if __name__ == "__main__":
