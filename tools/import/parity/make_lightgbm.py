@@ -55,7 +55,7 @@ def trained(rng, trees, rows=6_000, columns=12, nans=False, scale=1.0, names="au
     return lgb.train(COMMON | params, lgb.Dataset(x, y, feature_name=names), trees), x
 
 
-def with_categories(rng, trees, counts=(8, 70, 300), ids=None, nans=True, rows=6_000, **params):
+def with_categories(rng, trees, counts=(8, 70, 240), ids=None, nans=True, rows=6_000, **params):
     """A model with categorical columns before numerical ones, and its training rows. Some values
     of categories are missing, and some negative, which LightGBM takes as missing."""
     x, signal = data(rng, rows, 8, False)
@@ -122,6 +122,8 @@ def models(rng):
     yield "categories-zero", *with_categories(rng, 40, zero_as_missing=True)
     yield "categories-none", *with_categories(rng, 40, use_missing=False, nans=False)
     yield "categories-dart", *with_categories(rng, 40, boosting="dart")
+    # More categories than a table has room for: compared with the plain walk alone.
+    yield "categories-beyond-capacity", *with_categories(rng, 20, counts=(600,))
     # Sets of one category and of nearly all, far from zero.
     far = lambda count, rng: np.sort(rng.choice(200_000, count, replace=False))
     yield "categories-far", *with_categories(

@@ -82,7 +82,11 @@ fn reference_models_score_as_in_catboost() {
 
 #[test]
 fn checked_in_models_score_as_in_catboost() {
-    for name in ["catboost-oblivious", "catboost-nonsymmetric"] {
+    for name in [
+        "catboost-oblivious",
+        "catboost-nonsymmetric",
+        "catboost-one-hot",
+    ] {
         let (imported, expected) = fixture(name, "json");
         compare(name, &imported, &expected);
     }

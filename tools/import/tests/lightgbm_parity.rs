@@ -28,6 +28,7 @@ const MODELS: &[&str] = &[
     "categories-zero",
     "categories-none",
     "categories-dart",
+    "categories-beyond-capacity",
     "categories-far",
     "categories-edited",
     "wide-128x1000",
@@ -76,7 +77,9 @@ fn sets(imported: &Imported) -> Vec<&[f32]> {
 }
 
 #[test]
-fn the_checked_in_model_scores_as_in_lightgbm() {
-    let (imported, expected) = fixture("lightgbm", "txt");
-    compare("lightgbm", &imported, &expected);
+fn checked_in_models_score_as_in_lightgbm() {
+    for name in ["lightgbm", "lightgbm-categories"] {
+        let (imported, expected) = fixture(name, "txt");
+        compare(name, &imported, &expected);
+    }
 }

@@ -158,6 +158,8 @@ fn checked_in_models_score_as_in_xgboost() {
     let ubj = import(&bytes.expect("the model"), "xgboost.ubj").expect("a model");
     assert_eq!(json, ubj);
     compare("xgboost", &json, &expected, None);
+    let (imported, expected) = fixture("xgboost-categories", "json");
+    compare("xgboost-categories", &imported, &expected, None);
     for (name, score) in [("xgboost-3.1", 0.4995_f32), ("xgboost-1.0", 0.25)] {
         let (imported, expected) = fixture(name, "json");
         assert_eq!(

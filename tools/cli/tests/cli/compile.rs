@@ -94,7 +94,7 @@ fn what_is_no_model_is_refused_and_leaves_no_file() {
             &["num_class"],
         ),
         (
-            &LIGHTGBM.replacen("threshold=-0.4", "threshold=inf -0.4", 1),
+            &LIGHTGBM.replacen("threshold=-0.4", "threshold=-inf -0.4", 1),
             &["threshold"],
         ),
     ] {
