@@ -220,3 +220,41 @@ fn kernels_agree_on_splits_without_edges() {
         }
     }
 }
+
+/// An oblivious tree with sets is written in another shape; its leaves keep their numbers.
+#[test]
+fn leaf_indexes_of_oblivious_trees_with_sets_are_the_oblivious_ones() {
+    for seed in 0..40 {
+        let random = &mut Random::new(seed);
+        let mut ensemble = oblivious_ensemble(5, 20, seed % 7, seed);
+        for tree in &mut ensemble.trees {
+            if let Tree::Oblivious { splits, .. } = tree {
+                splits
+                    .iter_mut()
+                    .for_each(|split| *split = any_split(5, random));
+            }
+        }
+        let bytes = build(&ensemble, &BuildOptions::default())
+            .expect("a table")
+            .bytes;
+        let table = Table::from_bytes(&bytes).expect("a valid table");
+        let bound = Bound::new(table, &schema_of(&ensemble), None).expect("a bound table");
+        for _ in 0..30 {
+            let row = random_row(&ensemble, random);
+            let index = |tree: &Tree| -> u32 {
+                let Tree::Oblivious { splits, .. } = tree else {
+                    return 0;
+                };
+                let right = |split: &Split| split.goes_right(row[usize::from(split.feature)]);
+                let bits = splits.iter().enumerate();
+                bits.map(|(at, split)| u32::from(right(split)) << at).sum()
+            };
+            let expected: Vec<u32> = ensemble.trees.iter().map(index).collect();
+            assert_eq!(
+                bound.leaf_indexes(&bound.row(&row)),
+                expected,
+                "seed {seed}"
+            );
+        }
+    }
+}

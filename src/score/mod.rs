@@ -4,6 +4,8 @@ mod bound;
 mod explain;
 mod kernel;
 mod portable;
+mod portable_batch;
+mod steps;
 mod verdict;
 mod words;
 #[cfg(target_arch = "x86_64")]

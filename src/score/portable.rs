@@ -25,13 +25,6 @@ pub(super) fn margin(bound: &Bound, row: &Row) -> i64 {
         .wrapping_add(any(bound, &bins))
 }
 
-/// The margins of rows, fixed point.
-pub(super) fn margins(bound: &Bound, rows: &[Row], margins: &mut [i64]) {
-    for (row, to) in rows.iter().zip(margins) {
-        *to = margin(bound, row);
-    }
-}
-
 /// Counts, for each lane, the borders below its value.
 pub(super) fn binarise(view: &View<'_>, positions: &[u8; FEATURES_MAX], row: &Row) -> Bins {
     let mut bins = [0; FEATURES_MAX];
@@ -81,7 +74,7 @@ fn is_missing(lane: &LaneRecord, value: f32) -> bool {
 }
 
 /// The sum of the oblivious trees' leaves.
-fn oblivious(view: &View<'_>, bins: &Bins) -> i64 {
+pub(super) fn oblivious(view: &View<'_>, bins: &Bins) -> i64 {
     let mut sum = 0i64;
     let starts = view.leaf_starts.chunks_exact(BLOCK_TREES);
     for (block, starts) in view.blocks.iter().zip(starts) {

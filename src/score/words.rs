@@ -4,6 +4,7 @@
 //! without another look at the row. The layout is derived from a validated table when it is
 //! bound, on the control plane; what is in the arrays cannot lead a kernel out of them.
 
+use super::steps::{STEPS, Stepped};
 use crate::table::View;
 use crate::table::format::{MISSING_LEFT, NEVER, NodeRecord, TreeRecord};
 
@@ -36,6 +37,8 @@ pub(super) struct Lists {
     pub(super) wide_marks: Vec<Marks>,
     /// The splits with sets.
     pub(super) sets: Vec<SetSplit>,
+    /// All of these trees but `rest` once more, for batches.
+    pub(super) stepped: Stepped,
 }
 
 /// What up to 64 splits say besides lane and threshold.
@@ -132,6 +135,9 @@ impl Lists {
         for tree in trees {
             let end = tree.start.saturating_add(tree.nodes) as usize;
             let nodes = view.nodes.get(tree.start as usize..end).unwrap_or_default();
+            if tree.nodes as usize / 2 <= STEPS {
+                lists.stepped.add(nodes)?;
+            }
             let mut maker = Maker::new(view, &mut lists.sets)?;
             match tree.nodes / 2 {
                 0..=31 => push(&mut small, nodes)?,
@@ -201,7 +207,7 @@ impl<'a> Maker<'a> {
 }
 
 /// As `Vec::push`; none where there is no memory.
-fn push<T>(list: &mut Vec<T>, item: T) -> Option<()> {
+pub(super) fn push<T>(list: &mut Vec<T>, item: T) -> Option<()> {
     list.try_reserve(1).ok()?;
     list.push(item);
     Some(())

@@ -118,7 +118,7 @@ impl Borders {
         }
         // Without a bin of its own, what is missing is above all borders, as large values are; and
         // these are in the set where the number of its edges is odd.
-        self.own_bin |= split.missing == Missing::Right && edges.len() % 2 == 0;
+        self.own_bin |= split.missing == Missing::Right && edges.len().is_multiple_of(2);
         self.splits = self.splits.saturating_add(1);
         self.oblivious |= oblivious;
     }

@@ -1,9 +1,10 @@
 //! AVX2: eight floats at a time, and lookups in tables of 16 bins.
 
-use crate::limits::FEATURES_MAX;
+use crate::limits::{BATCH_ROWS_MAX, FEATURES_MAX};
 use crate::row::Row;
 use crate::score::bound::Bound;
 use crate::score::portable::{self, Bins};
+use crate::score::portable_batch::{self, Batch};
 use crate::table::View;
 use crate::table::ensemble::ZERO_MAX;
 use crate::table::format::{BLOCK_TREES, GROUP_LANES, LaneRecord, LevelRecord};
@@ -25,8 +26,31 @@ pub(in crate::score) fn margin(bound: &Bound, row: &Row) -> i64 {
 
 /// The margins of rows, fixed point.
 pub(in crate::score) fn margins(bound: &Bound, rows: &[Row], margins: &mut [i64]) {
-    for (row, to) in rows.iter().zip(margins) {
-        *to = margin(bound, row);
+    let chunks = rows.chunks(BATCH_ROWS_MAX);
+    for (rows, margins) in chunks.zip(margins.chunks_mut(BATCH_ROWS_MAX)) {
+        if portable_batch::pays(bound, rows) {
+            // SAFETY: K1, as in `margin`.
+            unsafe { batch(bound, rows, margins) };
+        } else {
+            for (row, to) in rows.iter().zip(margins) {
+                *to = margin(bound, row);
+            }
+        }
+    }
+}
+
+/// The margins of up to 64 rows, where trees of any shape are the most of them.
+#[target_feature(enable = "avx2,bmi1,bmi2")]
+fn batch(bound: &Bound, rows: &[Row], margins: &mut [i64]) {
+    let view = bound.view();
+    let mut batch = Batch::new();
+    for (at, row) in rows.iter().enumerate() {
+        let bins = binarise(view, bound.lane_positions(), row);
+        batch.put(bound, at, &bins, oblivious(view, &bins));
+    }
+    batch.add_stepped(bound);
+    for (to, sum) in margins.iter_mut().zip(batch.sums) {
+        *to = sum;
     }
 }
 
