@@ -1,10 +1,15 @@
 //! Sets of categories as sets of intervals: what a categorical split becomes.
 
+use hedgerow::limits::{LANE_BORDERS_MAX, SETS_MAX};
 use std::sync::Arc;
 
 /// Categories are below this, 2^24: `f32` holds every whole number up to here and skips some
 /// beyond, so that two categories of a model would be one to a host.
 pub(crate) const CATEGORIES_END: u32 = 1 << 24;
+
+/// Edges of all sets of a model: as many as the sets of a table can have between them. It bounds the
+/// memory that a file takes, of which a few bytes can stand for many edges.
+pub(crate) const EDGES_MAX: usize = SETS_MAX * LANE_BORDERS_MAX;
 
 /// The edges of a set of categories, for a value `x` that belongs to category `c` where
 /// `c <= x < c + 1`; only category 0 begins at its own place: where `x > zero_above`.

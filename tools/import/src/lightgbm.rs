@@ -42,8 +42,9 @@ pub(crate) fn import(bytes: &[u8]) -> Result<Imported, ImportError> {
     let mut trees = Vec::with_capacity(count);
     let mut leaf_order = Vec::with_capacity(count);
     let mut nodes_total = 0_usize;
+    let mut edges_total = 0_usize;
     for block in &model.trees {
-        let (nodes, order) = tree(block, &mut features, divisor)?;
+        let (nodes, order) = tree(block, &mut features, &mut edges_total, divisor)?;
         nodes_total = nodes_total.saturating_add(nodes.len());
         if nodes_total > LEAVES_MAX {
             let expected = format!("at most {LEAVES_MAX} nodes in all trees (capacity)");
@@ -108,6 +109,7 @@ fn read_features(header: &Block<'_>) -> Result<Vec<Feature>, ImportError> {
 fn tree(
     block: &Block<'_>,
     features: &mut [Feature],
+    edges_total: &mut usize,
     divisor: f64,
 ) -> Result<(Vec<Node>, Vec<u32>), ImportError> {
     if block.count_or("is_linear", 0)? != 0 {
@@ -131,7 +133,7 @@ fn tree(
     let values: Vec<f64> = block.numbers("leaf_value", leaves)?;
     let mut nodes = Vec::with_capacity(leaves.saturating_add(splits));
     if splits > 0 {
-        split_nodes(block, features, leaves, &mut nodes)?;
+        split_nodes(block, features, edges_total, &mut nodes)?;
     }
     for (leaf, value) in values.into_iter().enumerate() {
         let value = value / divisor;
@@ -150,9 +152,10 @@ fn tree(
 fn split_nodes(
     block: &Block<'_>,
     features: &mut [Feature],
-    leaves: usize,
+    edges_total: &mut usize,
     nodes: &mut Vec<Node>,
 ) -> Result<(), ImportError> {
+    let leaves = block.count("num_leaves")?;
     let splits = leaves.saturating_sub(1);
     let columns: Vec<u32> = block.numbers("split_feature", splits)?;
     let thresholds: Vec<f64> = block.numbers("threshold", splits)?;
@@ -191,7 +194,7 @@ fn split_nodes(
         let (left, right) = (child("left_child", left)?, child("right_child", right)?);
         nodes.push(if decision & 1 == 1 {
             known.kind = FeatureKind::Category;
-            let edges = set(threshold, index, &mut sets, block)?;
+            let edges = set(threshold, index, &mut sets, edges_total, block)?;
             let split = Split {
                 feature,
                 test: Test::Within(edges),
@@ -223,6 +226,7 @@ fn set(
     threshold: f64,
     index: usize,
     sets: &mut Sets,
+    edges_total: &mut usize,
     block: &Block<'_>,
 ) -> Result<Arc<[f32]>, ImportError> {
     // LightGBM takes a tree for one of numerical splits only where it has no sets.
@@ -239,7 +243,7 @@ fn set(
         let expected = format!("the number of one of num_cat={} sets", sets.count());
         return Err(block.refusal(Problem::Value, &key, expected, threshold.to_string()));
     }
-    sets.edges(number, block)
+    sets.edges(number, edges_total, block)
 }
 
 /// The node of a child: a split as it is, or a leaf as its bitwise complement.

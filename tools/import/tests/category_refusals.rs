@@ -131,6 +131,51 @@ fn a_set_that_all_splits_share_is_read_once() {
     assert!(edges.all(|other| std::ptr::eq(other, first)));
 }
 
+/// Sets that hold more edges than any table can are refused before they fill the memory.
+#[test]
+fn sets_of_too_many_edges() {
+    let sets = 40;
+    let ones = |count: usize| vec!["1431655765"; 40_000 * count].join(" ");
+    let numbers = |from: usize, step: usize, count: usize| -> String {
+        let all = (0..count).map(|at| (from + step * at).to_string());
+        all.collect::<Vec<_>>().join(" ")
+    };
+    let lefts = (1..sets)
+        .map(|at| at.to_string())
+        .collect::<Vec<_>>()
+        .join(" ");
+    let rights = (0..sets)
+        .map(|at| format!("-{}", at + 2))
+        .collect::<Vec<_>>()
+        .join(" ");
+    let zeros = vec!["0"; sets + 1].join(" ");
+    let tree = [
+        "Tree=0".to_owned(),
+        format!("num_leaves={}", sets + 1),
+        format!("num_cat={sets}"),
+        format!("split_feature={}", &zeros[2..]),
+        format!("threshold={}", numbers(0, 1, sets)),
+        format!("decision_type={}", vec!["1"; sets].join(" ")),
+        format!("left_child={lefts} -1"),
+        format!("right_child={rights}"),
+        format!("leaf_value={zeros}"),
+        format!("cat_boundaries={}", numbers(0, 40_000, sets + 1)),
+        format!("cat_threshold={}", ones(sets)),
+    ];
+    let head = &LIGHTGBM[..LIGHTGBM.find("tree_sizes=").expect("sizes")];
+    let text = format!(
+        "{head}tree_sizes=1\n\n{}\n\nend of trees\n",
+        tree.join("\n")
+    );
+    let error = refused(text.as_bytes());
+    assert_eq!(error.problem, Problem::Capacity, "{error}");
+    assert!(error.at.ends_with("Tree=0 cat_threshold"), "{error}");
+    assert_eq!(
+        error.expected,
+        "at most 16711680 edges of sets in all trees (capacity)"
+    );
+}
+
 const TREE: &str = "/learner/gradient_booster/model/trees/0";
 const TREE_AT: &str = "learner.gradient_booster.model.trees[0]";
 
@@ -169,7 +214,7 @@ fn xgboost_lists_of_categories() {
         json!(1),
         (Shape, nodes, "an entry for node 4", "none"),
     );
-    for (segment, key) in [(13, 1), (15, 1), (-1, 0), (i64::MAX, 2), (1, 0)] {
+    for (segment, key) in [(13, 1), (15, 1), (-1, 0), (i32::MAX, 2), (1, 0)] {
         let at = format!("categories_segments[{key}]");
         let want = (
             Value,
@@ -183,7 +228,7 @@ fn xgboost_lists_of_categories() {
             want,
         );
     }
-    for size in [0, -1, i64::MIN, i64::MAX, 55] {
+    for size in [0, -1, i32::MIN, i32::MAX, 55] {
         let want = (Value, "categories_sizes[0]", "1 to 54", &*size.to_string());
         check_tree("categories_sizes/0", json!(size), want);
     }
@@ -386,6 +431,9 @@ fn catboost_hashes_and_their_strings() {
         again,
         (Duplicate, listed, "once", "tw"),
     );
+    let mut same = parsed(CATBOOST);
+    same["features_info"]["cat_features_hash"][0]["value"] = names[1]["value"].clone();
+    assert_eq!(refused(same.to_string().as_bytes()).problem, Duplicate);
     let value = |key: &str| format!("{split}/{key}");
     check(
         CATBOOST,

@@ -3,7 +3,7 @@
 use super::{Place, raw, value};
 use crate::error::{ImportError, Problem};
 use hedgerow::table::ensemble::{Missing, Split, Test};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// The categorical features, and the strings of their categories.
 pub(super) struct CategoryColumns {
@@ -124,15 +124,22 @@ impl CategoryColumns {
 /// The strings by their hashes.
 fn read_names(raw: Vec<raw::CategoryName>) -> Result<HashMap<u32, String>, ImportError> {
     let mut names = HashMap::with_capacity(raw.len());
-    let mut seen = HashSet::with_capacity(raw.len());
+    let twice = |at: String, got: String| {
+        let expected = "each hash and each category once";
+        ImportError::new(Problem::Duplicate, at, expected, got)
+    };
+    const LIST: &str = "features_info.cat_features_hash";
     for (index, raw::CategoryName { hash, value }) in raw.into_iter().enumerate() {
-        let new = seen.insert(value.clone());
-        if names.insert(hash, value).is_some() || !new {
-            let at = format!("features_info.cat_features_hash[{index}]");
-            let expected = "each hash and each category once";
-            let got = format!("hash {hash} or its category twice");
-            return Err(ImportError::new(Problem::Duplicate, at, expected, got));
+        if names.insert(hash, value).is_some() {
+            let at = format!("{LIST}[{index}]");
+            return Err(twice(at, format!("hash {hash} twice")));
         }
+    }
+    let mut categories: Vec<&String> = names.values().collect();
+    categories.sort_unstable();
+    let mut pairs = categories.iter().zip(categories.iter().skip(1));
+    if let Some((category, _)) = pairs.find(|(one, other)| one == other) {
+        return Err(twice(LIST.to_owned(), format!("{category:?} twice")));
     }
     Ok(names)
 }

@@ -1,7 +1,7 @@
 //! The sets of categories of one LightGBM tree: bitsets, which its categorical splits number.
 
 use super::text::Block;
-use crate::category::{CATEGORIES_END, edges};
+use crate::category::{CATEGORIES_END, EDGES_MAX, edges};
 use crate::error::{ImportError, Problem};
 use std::sync::Arc;
 
@@ -51,8 +51,14 @@ impl Sets {
         self.edges.len()
     }
 
-    /// The edges of a set, which must be below [`count`](Sets::count).
-    pub fn edges(&mut self, set: usize, block: &Block<'_>) -> Result<Arc<[f32]>, ImportError> {
+    /// The edges of a set, which must be below [`count`](Sets::count). `total` counts those of all
+    /// trees.
+    pub fn edges(
+        &mut self,
+        set: usize,
+        total: &mut usize,
+        block: &Block<'_>,
+    ) -> Result<Arc<[f32]>, ImportError> {
         if let Some(Some(known)) = self.edges.get(set) {
             return Ok(known.clone());
         }
@@ -81,6 +87,12 @@ impl Sets {
         }
         // Values are cut towards zero there: all above -1 are category 0.
         let made = edges(categories, -1.0);
+        *total = total.saturating_add(made.len());
+        if *total > EDGES_MAX {
+            let expected = format!("at most {EDGES_MAX} edges of sets in all trees (capacity)");
+            let got = format!("{total} up to here");
+            return Err(block.refusal(Problem::Capacity, WORDS, expected, got));
+        }
         if let Some(known) = self.edges.get_mut(set) {
             *known = Some(made.clone());
         }

@@ -11,8 +11,8 @@ pub(super) struct Categories<'a> {
     /// The nodes, ascending.
     nodes: &'a [i32],
     /// Where the categories of each node begin, and how many there are.
-    segments: &'a [i64],
-    sizes: &'a [i64],
+    segments: &'a [i32],
+    sizes: &'a [i32],
     categories: &'a [i32],
 }
 
@@ -48,16 +48,17 @@ impl<'a> Categories<'a> {
                 return Err(value(entry("categories_nodes"), expected, node));
             }
             least = i64::from(*node).saturating_add(1);
-            if *segment != begin {
+            if i64::from(*segment) != begin {
                 let expected = format!("{begin}, where the segment before it ends");
                 return Err(value(entry("categories_segments"), expected, segment));
             }
             let left = (own.categories.len() as i64).saturating_sub(begin);
-            if !(1..=left).contains(size) {
+            let size = i64::from(*size);
+            if !(1..=left).contains(&size) {
                 let expected = format!("1 to {left}, the categories that are left");
                 return Err(value(entry("categories_sizes"), expected, size));
             }
-            begin = begin.saturating_add(*size);
+            begin = begin.saturating_add(size);
         }
         if begin != own.categories.len() as i64 {
             let expected = format!("{begin} entries, the sum of categories_sizes");
@@ -77,7 +78,7 @@ impl<'a> Categories<'a> {
             let expected = format!("an entry for node {node}, whose split_type is 1");
             return Err(shape(at, expected, "none"));
         };
-        let entry = |list: &[i64]| list.get(index).and_then(|at| usize::try_from(*at).ok());
+        let entry = |list: &[i32]| list.get(index).and_then(|at| usize::try_from(*at).ok());
         let (first, size) = (
             entry(self.segments).unwrap_or(0),
             entry(self.sizes).unwrap_or(0),

@@ -94,8 +94,8 @@ pub(super) struct Tree {
     pub split_type: Option<Vec<u8>>,
     pub categories: Option<Vec<i32>>,
     pub categories_nodes: Option<Vec<i32>>,
-    pub categories_segments: Option<Vec<i64>>,
-    pub categories_sizes: Option<Vec<i64>>,
+    pub categories_segments: Option<Vec<i32>>,
+    pub categories_sizes: Option<Vec<i32>>,
 }
 
 /// The categories of the columns of a data frame.
