@@ -2,6 +2,7 @@
 
 use super::{Entry, Shape, function, open};
 use crate::Result;
+use crate::agree::{TOLERANCE, TOLERANCE_F32};
 use crate::measure::{Rows, Runs, Subject};
 use crate::results::Measure;
 use ::catboost::CatBoost;
@@ -96,15 +97,26 @@ pub fn entries(folder: &Path, shape: Shape) -> Result<Vec<Entry>> {
         row: vec![0.0; shape.features],
         margin: 0.0,
     };
-    let entry = |name: &str, how, subject| Entry {
+    let entry = |name: &str, tolerance, how, subject| Entry {
         name: name.into(),
         measure: Measure::One,
         kernel: None,
+        tolerance,
         how,
         runs: Runs::Here(subject),
     };
     Ok(vec![
-        entry("CatBoost 1.2.10, exported C++", EXPORT, Box::new(export)),
-        entry("catboost 0.1.3, crate", CRATE, Box::new(rust)),
+        entry(
+            "CatBoost 1.2.10, exported C++",
+            TOLERANCE,
+            EXPORT,
+            Box::new(export),
+        ),
+        entry(
+            "catboost 0.1.3, crate",
+            TOLERANCE_F32,
+            CRATE,
+            Box::new(rust),
+        ),
     ])
 }

@@ -115,6 +115,7 @@ pub fn entries(folder: &Path, features: usize) -> Result<Vec<Entry>> {
             name: name.clone(),
             measure,
             kernel: Some(kernel.name),
+            tolerance: 0.0,
             how,
             runs: Runs::Here(subject),
         }));

@@ -2,6 +2,7 @@
 
 use super::{Entry, Places, Shape, c_path, function, open};
 use crate::Result;
+use crate::agree::TOLERANCE;
 use crate::measure::{Rows, Runs, Subject};
 use crate::results::Measure;
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -161,6 +162,7 @@ pub fn entries(folder: &Path, places: &Places, shape: Shape) -> Result<Vec<Entry
         name: "LightGBM 4.7.0, C API".into(),
         measure,
         kernel: None,
+        tolerance: TOLERANCE,
         how,
         runs: Runs::Here(subject),
     };
@@ -231,6 +233,7 @@ pub fn lleaves(folder: &Path, shape: Shape) -> Result<Vec<Entry>> {
         name: "lleaves 1.3.0".into(),
         measure: Measure::of(rows),
         kernel: None,
+        tolerance: TOLERANCE,
         how: LLEAVES,
         runs: Runs::Here(Box::new(Lleaves {
             root,

@@ -58,6 +58,8 @@ pub struct Entry {
     pub measure: Measure,
     /// The kernel's name; none for a peer.
     pub kernel: Option<&'static str>,
+    /// How far its margins may be from hedgerow's.
+    pub tolerance: f64,
     /// How it is called.
     pub how: &'static str,
     pub runs: Runs,

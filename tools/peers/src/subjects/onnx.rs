@@ -2,6 +2,7 @@
 
 use super::{Entry, Places, Shape, c_path, function, open};
 use crate::Result;
+use crate::agree::TOLERANCE_F32;
 use crate::measure::{Rows, Runs, Subject};
 use crate::results::Measure;
 use ort_sys::*;
@@ -149,6 +150,7 @@ pub fn entries(folder: &Path, places: &Places, shape: Shape) -> Result<Vec<Entry
             name: "ONNX Runtime 1.32.0, C API".into(),
             measure: Measure::of(count),
             kernel: None,
+            tolerance: TOLERANCE_F32,
             how: HOW,
             runs: Runs::Here(Box::new(subject)),
         })

@@ -3,6 +3,7 @@
 
 use super::{Entry, Places, Shape};
 use crate::Result;
+use crate::agree::TOLERANCE;
 use crate::measure::{Remote, Runs};
 use crate::results::Measure;
 use std::cell::RefCell;
@@ -87,6 +88,7 @@ pub fn entries(folder: &Path, places: &Places, shape: Shape) -> Result<Vec<Entry
         name: "CatBoost 1.2.10, Python".into(),
         measure: Measure::of(count),
         kernel: None,
+        tolerance: TOLERANCE,
         how: HOW,
         runs: Runs::There(Box::new(Batch {
             process: Rc::clone(&process),

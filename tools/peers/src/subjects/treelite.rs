@@ -2,6 +2,7 @@
 
 use super::{Entry, Shape, function, open};
 use crate::Result;
+use crate::agree::TOLERANCE;
 use crate::measure::{Rows, Runs, Subject};
 use crate::results::Measure;
 use std::ffi::c_int;
@@ -90,6 +91,7 @@ pub fn entries<T: Value>(folder: &Path, shape: Shape) -> Result<Vec<Entry>> {
         name: "tl2cgen 1.0.0, compiled".into(),
         measure: Measure::One,
         kernel: None,
+        tolerance: TOLERANCE,
         how: HOW,
         runs: Runs::Here(Box::new(Compiled {
             predict,

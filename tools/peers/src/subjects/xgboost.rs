@@ -2,6 +2,7 @@
 
 use super::{Entry, Places, Shape, c_path, function, open};
 use crate::Result;
+use crate::agree::TOLERANCE;
 use crate::measure::{Rows, Runs, Subject};
 use crate::results::Measure;
 use gbdt::decision_tree::{Data, DataVec, VALUE_TYPE_UNKNOWN};
@@ -113,6 +114,7 @@ pub fn entries(folder: &Path, places: &Places, shape: Shape) -> Result<Vec<Entry
             name: "XGBoost 3.2.0, C API in place".into(),
             measure: Measure::of(count),
             kernel: None,
+            tolerance: TOLERANCE,
             how: IN_PLACE,
             runs: Runs::Here(Box::new(subject)),
         })
@@ -170,6 +172,7 @@ pub fn gbdt(folder: &Path, shape: Shape) -> Result<Vec<Entry>> {
             name: "gbdt 0.1.3, crate".into(),
             measure: Measure::of(count),
             kernel: None,
+            tolerance: TOLERANCE,
             how: GBDT_CRATE,
             runs: Runs::Here(Box::new(subject)),
         })
