@@ -62,13 +62,13 @@ fn named(model: &str, entry: &Entry) -> String {
 }
 
 /// Holds every entry's margins against those of the first, which is hedgerow's; its other kernels
-/// must give the same bits. Returns the largest distance of any.
+/// must give the same bits. Returns the largest distance of any, and whose it is.
 ///
 /// # Errors
 /// Which subject, and which row, disagrees.
-pub fn judge(model: &str, entries: &[Entry], margins: &[Vec<f64>]) -> Result<f64> {
+pub fn judge(model: &str, entries: &[Entry], margins: &[Vec<f64>]) -> Result<(f64, String)> {
     let expected = margins.first().ok_or("nothing to compare")?;
-    let mut largest = 0f64;
+    let mut largest = (0.0, String::from("every peer"));
     for (entry, margins) in entries.iter().zip(margins) {
         let tolerance = entry.tolerance;
         if let Some(off) = compare(expected, margins, tolerance) {
@@ -83,7 +83,10 @@ pub fn judge(model: &str, entries: &[Entry], margins: &[Vec<f64>]) -> Result<f64
             )
             .into());
         }
-        largest = largest.max(furthest(expected, margins));
+        let distance = furthest(expected, margins);
+        if distance > largest.0 {
+            largest = (distance, entry.name.clone());
+        }
     }
     Ok(largest)
 }

@@ -54,7 +54,8 @@ pub fn facts(core: usize) -> Facts {
         false => "",
     };
     let revision = said("git", &["rev-parse", "--short", "HEAD"]);
-    let dirty = !said("git", &["status", "--porcelain", "--untracked-files=no"]).is_empty();
+    // No output is told as "unknown".
+    let status = said("git", &["status", "--porcelain", "--untracked-files=no"]);
     let family = format!("family {}", processor(&info, "cpu family"));
     let model = format!("model {}", processor(&info, "model\t"));
     let built = format!(
@@ -62,9 +63,9 @@ pub fn facts(core: usize) -> Facts {
         said("rustc", &["--version"]),
         said("g++", &["--version"])
     );
-    let changed = match dirty && said("git", &["status", "--porcelain"]) != "unknown" {
-        true => ", with changes",
-        false => "",
+    let changed = match status.as_str() {
+        "unknown" => "",
+        _ => ", with changes",
     };
     vec![
         ("date", date()),

@@ -278,9 +278,9 @@ fn run() -> Result<()> {
         }
         let mut entries = subjects::of(model, &places, rows.features, rows.count())?;
         let mut margins = agree::collect(&model.name, &mut entries, &rows)?;
-        let furthest = agree::judge(&model.name, &entries, &margins)?;
+        let (furthest, whose) = agree::judge(&model.name, &entries, &margins)?;
         eprintln!(
-            "{}: {} ways to call agree within {furthest:.1e} on all rows",
+            "{}: {} ways to call agree within {furthest:.1e} on all rows (furthest: {whose})",
             model.name,
             entries.len()
         );
