@@ -73,7 +73,7 @@ pub fn facts(core: usize) -> Facts {
             "machine",
             format!(
                 "{}, {family}, {model}, {cores} cores{virtual_machine}; {}; Linux {}; run on core \
-                 {core}; load {load} at the end",
+                 {core}; load {load} at the start",
                 processor(&info, "model name"),
                 flags.join(" "),
                 kernel.join(".")

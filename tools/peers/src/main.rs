@@ -158,21 +158,21 @@ fn measure_model(
                 continue;
             }
             let taken = warm_round(&mut entry.runs, rows, clock, plan.effort, cursor);
-            let (mean, calls) = taken.map_err(failed)?;
-            warm[at].0.push(mean);
+            let (ns, calls) = taken.map_err(failed)?;
+            warm[at].0.push(ns);
             warm[at].1 += calls;
             if let (Measure::One, Runs::Here(subject)) = (entry.measure, &mut entry.runs) {
                 let calls = plan.effort.cold_calls;
-                let mean = cold_round(&mut **subject, rows, clock, calls, &mut walk, cursor)?;
-                cold[at].0.push(mean);
+                let ns = cold_round(&mut **subject, rows, clock, calls, &mut walk, cursor)?;
+                cold[at].0.push(ns);
                 cold[at].1 += calls;
             }
         }
     }
     let mut figures = Vec::new();
     for (at, entry) in entries.iter().enumerate() {
-        let figure = |measure, (means, calls): &(Vec<f64>, usize)| {
-            Figure::new(&entry.name, entry.kernel, measure, means, *calls)
+        let figure = |measure, (rounds, calls): &(Vec<f64>, usize)| {
+            Figure::new(&entry.name, entry.kernel, measure, rounds, *calls)
         };
         figures.extend(figure(entry.measure, &warm[at]));
         figures.extend(figure(Measure::Cold, &cold[at]));
@@ -258,6 +258,8 @@ fn run() -> Result<()> {
     let args = args()?;
     let start = Instant::now();
     let core = measure::bind(args.core)?;
+    // Now, because the checkout may have moved on at the end.
+    let mut facts = machine::facts(core);
     let clock = Clock::new();
     let listed = std::fs::read_to_string(args.models.join("models.json"))?;
     let known: Known = serde_json::from_str(&listed)?;
@@ -299,7 +301,6 @@ fn run() -> Result<()> {
             Err("self-test: no peer was tested".into())
         };
     }
-    let mut facts = machine::facts(core);
     facts.push(("rows", format!(
         "{} of {} features; rounds: {}, a round at most {} calls or about {:.0} ms of a subject; \
          cold: {} calls a round, each after {} MiB of other memory were walked; the clock's own \

@@ -44,7 +44,7 @@ pub trait Subject {
 /// Something that another process times, at the same place of the round.
 pub trait Remote {
     fn rows(&self) -> usize;
-    /// The mean of some calls, in nanoseconds, and how many they were.
+    /// The median of some calls, in nanoseconds, and how many they were.
     fn time(&mut self, calls: usize) -> Result<(f64, usize)>;
     /// The margins of all rows.
     fn margins(&mut self) -> Result<Vec<f64>>;
@@ -155,6 +155,13 @@ fn timed(subject: &mut dyn Subject, clock: Clock) -> Result<f64> {
     }
 }
 
+/// The middle of some times. Not the mean: on a machine with a load of 22, calls that lost the core
+/// for milliseconds made means ten times and more the minima (2026-11-23, EPYC, 2 cores).
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
 /// Moves on by `count` rows; returns where they start.
 fn advance(cursor: &mut Cursor, rows: &Rows, count: usize) -> usize {
     let first = if cursor.next + count > rows.count() {
@@ -166,7 +173,7 @@ fn advance(cursor: &mut Cursor, rows: &Rows, count: usize) -> usize {
     first
 }
 
-/// One round of one subject, warm: the mean of its calls in nanoseconds a row, and how many.
+/// One round of one subject, warm: the median of its calls in nanoseconds a row, and how many.
 pub fn warm_round(
     runs: &mut Runs,
     rows: &Rows,
@@ -183,13 +190,13 @@ pub fn warm_round(
             Ok((ns / remote.rows() as f64, calls))
         }
         Runs::Here(subject) => {
-            let mut sum = 0.0;
+            let mut times = Vec::with_capacity(calls);
             for _ in 0..calls {
                 let first = advance(cursor, rows, subject.rows());
                 subject.fill(rows, first);
-                sum += timed(&mut **subject, clock)?;
+                times.push(timed(&mut **subject, clock)?);
             }
-            cursor.call_ns = sum / calls as f64;
+            cursor.call_ns = median(times);
             Ok((cursor.call_ns / subject.rows() as f64, calls))
         }
     }
@@ -204,14 +211,14 @@ pub fn cold_round(
     walk: &mut Walk,
     cursor: &mut Cursor,
 ) -> Result<f64> {
-    let mut sum = 0.0;
+    let mut times = Vec::with_capacity(calls);
     for _ in 0..calls {
         walk.go();
         let first = advance(cursor, rows, subject.rows());
         subject.fill(rows, first);
-        sum += timed(subject, clock)?;
+        times.push(timed(subject, clock)?);
     }
-    Ok(sum / calls as f64 / subject.rows() as f64)
+    Ok(median(times) / subject.rows() as f64)
 }
 
 /// The margins of all rows.

@@ -111,9 +111,10 @@ fn targets(outcomes: &[Outcome]) -> Vec<Vec<String>> {
 }
 
 /// How a figure is to be read; the same everywhere.
-pub const LEGEND: &str = "Nanoseconds a row: the smallest round's mean, and the median of the \
-    rounds' means. A × is how many times as long as hedgerow's best kernel takes in the same measure \
-    (in batches of 64 for every batch), by minima or by medians, whichever favours hedgerow less.";
+pub const LEGEND: &str = "Nanoseconds a row. A round's figure is the median of its calls; told are \
+    the smallest round's and the median of the rounds'. A × is how many times as long as \
+    hedgerow's best kernel takes in the same measure (in batches of 64 for every batch), by minima \
+    or by medians, whichever favours hedgerow less.";
 
 impl Report<'_> {
     pub fn terminal(&self) -> String {

@@ -46,9 +46,9 @@ pub struct Figure {
     pub name: String,
     pub kernel: Option<&'static str>,
     pub measure: Measure,
-    /// The smallest round's mean.
+    /// The smallest round's figure: the median of its calls.
     pub min: f64,
-    /// The median of the rounds' means.
+    /// The median of the rounds' figures.
     pub median: f64,
     pub rounds: usize,
     /// Calls in all rounds.
@@ -56,15 +56,15 @@ pub struct Figure {
 }
 
 impl Figure {
-    /// From the means of rounds; none where there was no round.
+    /// From the figures of rounds; none where there was no round.
     pub fn new(
         name: &str,
         kernel: Option<&'static str>,
         measure: Measure,
-        means: &[f64],
+        rounds: &[f64],
         calls: usize,
     ) -> Option<Figure> {
-        let mut sorted = means.to_vec();
+        let mut sorted = rounds.to_vec();
         sorted.sort_by(f64::total_cmp);
         Some(Figure {
             name: name.into(),
@@ -72,7 +72,7 @@ impl Figure {
             measure,
             min: *sorted.first()?,
             median: middle(&sorted)?,
-            rounds: means.len(),
+            rounds: rounds.len(),
             calls,
         })
     }
