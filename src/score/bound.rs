@@ -1,6 +1,7 @@
 //! A table bound to a host's schema and to the kernel that runs it, proven on its golden rows.
 
 use super::kernel::{KERNELS, Kernel, choose};
+use super::predicates::Predicates;
 use super::verdict::Score;
 use super::words::Words;
 use crate::error::{Detail, OpenError};
@@ -21,6 +22,8 @@ pub struct Bound {
     lane_positions: [u8; FEATURES_MAX],
     /// Trees of any shape, as kernels with wide registers want them.
     words: Words,
+    /// Oblivious trees, as kernels with narrow registers want them.
+    predicates: Predicates,
 }
 
 impl Bound {
@@ -57,12 +60,15 @@ impl Bound {
                 .copied()
                 .unwrap_or_default();
         }
-        let words = Words::of(table.view()).ok_or_else(|| {
+        let no_memory = || {
             let expected = "memory for the layout of its trees";
             OpenError::Seal(Detail::new("trees", expected, "none left"))
-        })?;
+        };
+        let words = Words::of(table.view()).ok_or_else(no_memory)?;
+        let predicates = Predicates::of(table.view()).ok_or_else(no_memory)?;
         let bound = Bound {
             words,
+            predicates,
             table,
             kernel,
             positions,
@@ -131,6 +137,12 @@ impl Bound {
     #[inline]
     pub(super) fn words(&self) -> &Words {
         &self.words
+    }
+
+    /// Oblivious trees, laid out for predicates.
+    #[inline]
+    pub(super) fn predicates(&self) -> &Predicates {
+        &self.predicates
     }
 
     /// A row's margin, fixed point.

@@ -1,9 +1,11 @@
 //! From a row to a margin and a score: kernels, and tables bound to them.
 
+mod batch;
 mod bound;
 mod explain;
 mod kernel;
 mod portable;
+mod predicates;
 mod verdict;
 mod words;
 #[cfg(target_arch = "x86_64")]

@@ -1,7 +1,8 @@
 //! AVX2: eight floats at a time, and lookups in tables of 16 bins.
 
-use crate::limits::FEATURES_MAX;
+use crate::limits::{BATCH_ROWS_MAX, FEATURES_MAX};
 use crate::row::Row;
+use crate::score::batch::{Batch, ROWS_MIN};
 use crate::score::bound::Bound;
 use crate::score::portable::{self, Bins};
 use crate::table::View;
@@ -25,8 +26,32 @@ pub(in crate::score) fn margin(bound: &Bound, row: &Row) -> i64 {
 
 /// The margins of rows, fixed point.
 pub(in crate::score) fn margins(bound: &Bound, rows: &[Row], margins: &mut [i64]) {
-    for (row, to) in rows.iter().zip(margins) {
-        *to = margin(bound, row);
+    let batches = rows.chunks(BATCH_ROWS_MAX);
+    for (rows, margins) in batches.zip(margins.chunks_mut(BATCH_ROWS_MAX)) {
+        if rows.len().min(margins.len()) < ROWS_MIN || bound.view().blocks.is_empty() {
+            for (row, to) in rows.iter().zip(margins) {
+                *to = margin(bound, row);
+            }
+        } else {
+            // SAFETY: K1, as in `margin`.
+            unsafe { batch(bound, rows, margins) };
+        }
+    }
+}
+
+/// The margins of up to 64 rows, fixed point.
+#[target_feature(enable = "avx2,bmi1,bmi2")]
+fn batch(bound: &Bound, rows: &[Row], margins: &mut [i64]) {
+    let view = bound.view();
+    let mut batch = Batch::new();
+    for (place, row) in rows.iter().enumerate() {
+        let bins = binarise(view, bound.lane_positions(), row);
+        let sum = view.bias.wrapping_add(any(view, &bins));
+        batch.set(place, &bins, view.lanes.len(), sum);
+    }
+    batch.add_oblivious(view);
+    for (to, sum) in margins.iter_mut().zip(batch.sums) {
+        *to = sum;
     }
 }
 
