@@ -53,6 +53,9 @@ impl Batch {
     /// Adds the oblivious trees' leaves of each row.
     #[inline(always)]
     pub(super) fn add_oblivious(&mut self, view: &View<'_>) {
+        // One copy of a tree's leaves for all rows; what an earlier tree leaves behind is not
+        // reached.
+        let mut own = [0i32; 1 << NARROW_LEVELS];
         let starts = view.leaf_starts.as_chunks::<BLOCK_TREES>().0;
         for (block, starts) in view.blocks.iter().zip(starts) {
             let end = block.start.wrapping_add(block.levels) as usize;
@@ -67,7 +70,7 @@ impl Batch {
                     Some((low, high)) if !high.is_empty() => {
                         self.add_wide(low, high, tree, leaves);
                     }
-                    _ => self.add_narrow(levels, tree, leaves),
+                    _ => self.add_narrow(levels, tree, leaves, &mut own),
                 }
             }
         }
@@ -75,10 +78,13 @@ impl Batch {
 
     /// Adds the leaves of a tree of up to eight levels.
     #[inline(always)]
-    fn add_narrow(&mut self, levels: &[LevelRecord], tree: usize, leaves: &[i32]) {
-        // A byte indexes 256: the check is gone from the machine code. The copy is one for all
-        // rows.
-        let mut own = [0i32; 1 << NARROW_LEVELS];
+    fn add_narrow(
+        &mut self,
+        levels: &[LevelRecord],
+        tree: usize,
+        leaves: &[i32],
+        own: &mut [i32; 1 << NARROW_LEVELS],
+    ) {
         let count = 1usize.wrapping_shl(levels.len() as u32);
         for (to, leaf) in own.iter_mut().zip(leaves).take(count) {
             *to = *leaf;
@@ -86,6 +92,7 @@ impl Batch {
         let indexes = self.indexes(levels, tree);
         // Through memory: else the compiler extracts each index from its register, or gathers.
         for (sum, index) in self.sums.iter_mut().zip(black_box(&indexes)) {
+            // A byte indexes 256: the check is gone from the machine code.
             let leaf = own.get(usize::from(*index)).copied().unwrap_or_default();
             *sum = sum.wrapping_add(i64::from(leaf));
         }

@@ -181,7 +181,9 @@ fn decide<const SIZE: usize>(bound: &Bound, row: &Row, predicates: &mut [u8; SIZ
 
 /// The sum of the leaves of 64 trees without a split.
 fn roots(view: &View<'_>, starts: &[u32; BLOCK_TREES]) -> i64 {
-    let leaves = starts.iter().filter_map(|start| view.leaves.get(*start as usize));
+    let leaves = starts
+        .iter()
+        .filter_map(|start| view.leaves.get(*start as usize));
     leaves.fold(0, |sum, leaf| sum.wrapping_add(i64::from(*leaf)))
 }
 
