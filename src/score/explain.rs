@@ -2,6 +2,7 @@
 
 use super::bound::Bound;
 use super::portable::{any_node, binarise, oblivious_index};
+use crate::limits::OBLIVIOUS_DEPTH_MAX;
 use crate::row::Row;
 use crate::table::format::{NEVER, NodeRecord};
 
@@ -18,7 +19,8 @@ impl Bound {
             }
         };
         for (slot, source) in view.sources.iter().enumerate() {
-            put(*source, oblivious_index(view, slot, &bins));
+            let index = oblivious_index(view, slot, &bins);
+            put(*source, in_source(index, view.orders.get(slot)));
         }
         for tree in view.trees {
             let end = tree.start.saturating_add(tree.nodes) as usize;
@@ -27,6 +29,18 @@ impl Bound {
         }
         found
     }
+}
+
+/// The source's leaf index: each bit goes to the level of the source that it decides.
+fn in_source(index: u32, order: Option<&u64>) -> u32 {
+    let Some(order) = order else { return index };
+    let levels = 0..OBLIVIOUS_DEPTH_MAX as u32;
+    let bits = levels.map(|level| {
+        let bit = index.wrapping_shr(level) & 1;
+        let to = order.wrapping_shr(level.saturating_mul(4)) & 0xf;
+        bit.wrapping_shl(to as u32)
+    });
+    bits.fold(0, |joined, bit| joined | bit)
 }
 
 /// How many leaves stand left of a leaf.

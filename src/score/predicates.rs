@@ -9,7 +9,7 @@
 use crate::limits::FEATURES_MAX;
 use crate::table::View;
 use crate::table::ensemble::ZERO_MAX;
-use crate::table::format::{BLOCK_TREES, GROUP_LANES, NEVER};
+use crate::table::format::{BLOCK_TREES, GROUP_LANES, LevelRecord, NEVER};
 
 /// Predicates of a row, at most, that this layout serves: they lie on the stack, are cleared for
 /// each row, and should stay in the first cache. Tables with more are scored by bins.
@@ -26,10 +26,31 @@ pub(super) struct Predicates {
     /// How many predicates a row has, and one more that never holds; 0 where that is more than
     /// [`PREDICATES_MAX`].
     pub(super) count: usize,
+    /// The groups of lanes that each level of the level section uses.
+    pub(super) spans: Vec<Span>,
     /// The splits of each tree, lowest level first, two a word: the even level's in the lowest
     /// bits, the odd level's in the highest, each in [`id_bits`] bits. Every tree of a block has
     /// as many words as the deepest.
     pub(super) splits: Vec<u32>,
+}
+
+/// Groups of lanes, from the first up to the end, not included.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    pub(super) first: u8,
+    pub(super) end: u8,
+}
+
+impl Span {
+    /// The groups of a level's lanes. Padding always leads left, whatever its lane's bin.
+    fn of(level: &LevelRecord) -> Span {
+        let used = level.lanes.iter().zip(&level.thresholds);
+        let used = used.filter(|(_, threshold)| **threshold != NEVER);
+        let groups = used.map(|(lane, _)| lane / GROUP_LANES as u8);
+        let first = groups.clone().min().unwrap_or_default();
+        let end = groups.max().map_or(first, |last| last.saturating_add(1));
+        Span { first, end }
+    }
 }
 
 impl Predicates {
@@ -39,8 +60,11 @@ impl Predicates {
             zero_max: [-1.0; FEATURES_MAX],
             substitutes: [0.0; FEATURES_MAX],
             count: 0,
+            spans: Vec::new(),
             splits: Vec::new(),
         };
+        predicates.spans.try_reserve_exact(view.levels.len()).ok()?;
+        predicates.spans.extend(view.levels.iter().map(Span::of));
         predicates.set_missing(view);
         let count = view.borders.len().saturating_mul(GROUP_LANES);
         let words = view.blocks.iter().map(|block| words(block.levels));

@@ -235,6 +235,9 @@ fn check_counts(header: &Header) -> Check<()> {
     let slots = blocks.saturating_mul(BLOCK_TREES);
     exactly("leaf_starts", slots, count(Section::LeafStarts))?;
     exactly("sources", slots, count(Section::Sources))?;
+    if count(Section::Orders) > 0 {
+        exactly("orders", slots, count(Section::Orders))?;
+    }
     at_most(
         "levels",
         blocks.saturating_mul(OBLIVIOUS_DEPTH_MAX),
@@ -252,8 +255,10 @@ fn check_counts(header: &Header) -> Check<()> {
     let later = SECTIONS
         .iter()
         .zip(&header.counts)
-        .skip(Section::Sets as usize);
-    for (spec, count) in later {
+        .enumerate()
+        .skip(Section::Sets as usize)
+        .filter(|(at, _)| *at != Section::Orders as usize);
+    for (_, (spec, count)) in later {
         exactly(spec.name, 0, *count as usize)?;
     }
     Ok(())
