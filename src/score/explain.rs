@@ -11,7 +11,7 @@ impl Bound {
     /// an oblivious tree, the leaf's place from left to right in a tree of any shape.
     pub fn leaf_indexes(&self, row: &Row) -> Vec<u32> {
         let view = self.view();
-        let bins = binarise(view, self.lane_positions(), row);
+        let bins = binarise(self, row);
         let mut found = vec![0; self.table().tree_count()];
         let mut put = |source: u32, leaf: u32| {
             if let Some(place) = found.get_mut(source as usize) {

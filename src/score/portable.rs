@@ -6,10 +6,7 @@ use super::predicates::{PREDICATES_MAX, words};
 use crate::limits::{BATCH_ROWS_MAX, FEATURES_MAX, TREE_DEPTH_MAX};
 use crate::row::Row;
 use crate::table::View;
-use crate::table::ensemble::ZERO_MAX;
-use crate::table::format::{
-    BLOCK_TREES, GROUP_LANES, LaneRecord, LevelRecord, NEVER, NodeRecord, TreeRecord,
-};
+use crate::table::format::{BLOCK_TREES, GROUP_LANES, LevelRecord, NEVER, NodeRecord, TreeRecord};
 
 /// A binarised row: one bin a lane.
 pub(super) type Bins = [u8; FEATURES_MAX];
@@ -29,7 +26,7 @@ pub(super) fn margin(bound: &Bound, row: &Row) -> i64 {
     if let (Some(sum), []) = (by_predicates, view.trees) {
         return view.bias.wrapping_add(sum);
     }
-    let bins = binarise(view, bound.lane_positions(), row);
+    let bins = binarise(bound, row);
     let oblivious = by_predicates.unwrap_or_else(|| oblivious(view, &bins));
     view.bias
         .wrapping_add(oblivious)
@@ -55,7 +52,7 @@ fn batch(bound: &Bound, rows: &[Row], margins: &mut [i64]) {
     let view = bound.view();
     let mut batch = Batch::new();
     for (place, row) in rows.iter().enumerate() {
-        let bins = binarise(view, bound.lane_positions(), row);
+        let bins = binarise(bound, row);
         let sum = view.bias.wrapping_add(any(view, &bins));
         batch.set(place, &bins, view.lanes.len(), sum);
     }
@@ -66,23 +63,10 @@ fn batch(bound: &Bound, rows: &[Row], margins: &mut [i64]) {
 }
 
 /// Counts, for each lane, the borders below its value.
-pub(super) fn binarise(view: &View<'_>, positions: &[u8; FEATURES_MAX], row: &Row) -> Bins {
+pub(super) fn binarise(bound: &Bound, row: &Row) -> Bins {
     let mut bins = [0; FEATURES_MAX];
-    let lanes = view.lanes.chunks_exact(GROUP_LANES);
-    let places = positions
-        .chunks_exact(GROUP_LANES)
-        .zip(bins.chunks_exact_mut(GROUP_LANES));
-    for ((group, lanes), (positions, bins)) in view.groups.iter().zip(lanes).zip(places) {
-        let mut values = [0.0; GROUP_LANES];
-        for (value, position) in values.iter_mut().zip(positions) {
-            *value = row.get(*position);
-        }
-        // T4 holds the range within the section; an empty slice never comes.
-        let end = group.start.wrapping_add(group.ranks) as usize;
-        let ranks = view
-            .borders
-            .get(group.start as usize..end)
-            .unwrap_or_default();
+    let groups = bins.as_chunks_mut::<GROUP_LANES>().0.iter_mut();
+    for (bins, (values, ranks)) in groups.zip(groups_of(bound, row)) {
         // Counted in f32: the compiler narrows integer counts to bytes, and then no vector
         // holds both them and the comparison.
         let mut counts = [0f32; GROUP_LANES];
@@ -91,26 +75,49 @@ pub(super) fn binarise(view: &View<'_>, positions: &[u8; FEATURES_MAX], row: &Ro
                 *count += if value > border { 1.0 } else { 0.0 };
             }
         }
-        for (((bin, lane), value), count) in bins.iter_mut().zip(lanes).zip(values).zip(counts) {
-            *bin = if is_missing(lane, value) {
-                lane.missing_bin
-            } else {
-                count as u8
-            };
+        for (bin, count) in bins.iter_mut().zip(counts) {
+            // 2^23 and above, floats are as far apart as integers: the count stands in the lowest
+            // bits. A conversion would be done one by one.
+            *bin = (count + 8_388_608.0).to_bits() as u8;
         }
     }
     bins
+}
+
+/// For each group of lanes: their values, with what stands for a missing one, and their ranks.
+#[inline(always)]
+fn groups_of<'a>(
+    bound: &'a Bound,
+    row: &'a Row,
+) -> impl Iterator<Item = ([f32; GROUP_LANES], &'a [[f32; GROUP_LANES]])> {
+    let (view, layout) = (bound.view(), bound.predicates());
+    let positions = bound.lane_positions().as_chunks::<GROUP_LANES>().0.iter();
+    let zero_max = layout.zero_max.as_chunks::<GROUP_LANES>().0.iter();
+    let substitutes = layout.substitutes.as_chunks::<GROUP_LANES>().0.iter();
+    let places = positions.zip(zero_max.zip(substitutes));
+    let groups = view.groups.iter().zip(places);
+    groups.map(move |(group, (positions, (zero_max, substitutes)))| {
+        let mut values = [0.0; GROUP_LANES];
+        for (value, position) in values.iter_mut().zip(positions) {
+            *value = row.get(*position);
+        }
+        for ((value, zero_max), substitute) in values.iter_mut().zip(zero_max).zip(substitutes) {
+            // NaN is above nothing. In bits: the compiler makes branches of floats.
+            let present = u32::from(value.abs() > *zero_max).wrapping_neg();
+            let bits = (value.to_bits() & present) | (substitute.to_bits() & !present);
+            *value = f32::from_bits(bits);
+        }
+        // T4 holds the range within the section; an empty slice never comes.
+        let end = group.start.wrapping_add(group.ranks) as usize;
+        let ranks = view.borders.get(group.start as usize..end);
+        (values, ranks.unwrap_or_default())
+    })
 }
 
 /// A lane's bin: one byte indexes 256, so that the check is gone from the machine code.
 #[inline]
 fn bin(bins: &Bins, lane: u8) -> u8 {
     bins.get(usize::from(lane)).copied().unwrap_or_default()
-}
-
-#[inline]
-fn is_missing(lane: &LaneRecord, value: f32) -> bool {
-    value.is_nan() | ((lane.zero_is_missing != 0) & (value.abs() <= ZERO_MAX))
 }
 
 /// The sum of the oblivious trees' leaves, split by split a predicate of the row.
@@ -148,29 +155,8 @@ fn oblivious_by_predicates<const SIZE: usize>(bound: &Bound, row: &Row) -> i64 {
 /// Compares the row with every border; the last predicate stays 0.
 #[inline]
 fn decide<const SIZE: usize>(bound: &Bound, row: &Row, predicates: &mut [u8; SIZE]) {
-    let (view, layout) = (bound.view(), bound.predicates());
     let mut to = predicates.as_chunks_mut::<GROUP_LANES>().0.iter_mut();
-    let positions = bound.lane_positions().as_chunks::<GROUP_LANES>().0.iter();
-    let zero_max = layout.zero_max.as_chunks::<GROUP_LANES>().0.iter();
-    let substitutes = layout.substitutes.as_chunks::<GROUP_LANES>().0.iter();
-    let places = positions.zip(zero_max.zip(substitutes));
-    for (group, (positions, (zero_max, substitutes))) in view.groups.iter().zip(places) {
-        let mut values = [0.0; GROUP_LANES];
-        for (value, position) in values.iter_mut().zip(positions) {
-            *value = row.get(*position);
-        }
-        for ((value, zero_max), substitute) in values.iter_mut().zip(zero_max).zip(substitutes) {
-            // NaN is above nothing. In bits: the compiler makes branches of floats.
-            let present = u32::from(value.abs() > *zero_max).wrapping_neg();
-            let bits = (value.to_bits() & present) | (substitute.to_bits() & !present);
-            *value = f32::from_bits(bits);
-        }
-        // T4 holds the range within the section; an empty slice never comes.
-        let end = group.start.wrapping_add(group.ranks) as usize;
-        let ranks = view
-            .borders
-            .get(group.start as usize..end)
-            .unwrap_or_default();
+    for (values, ranks) in groups_of(bound, row) {
         for (rank, to) in ranks.iter().zip(&mut to) {
             for ((to, value), border) in to.iter_mut().zip(&values).zip(rank) {
                 *to = u8::from(value > border);

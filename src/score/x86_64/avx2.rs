@@ -141,7 +141,7 @@ fn oblivious(bound: &Bound, bins: &Bins) -> i64 {
         let spans = bound.predicates().spans.get(own).unwrap_or_default();
         let low = index_byte(&steps, levels, spans);
         let mut high = [0; BLOCK_TREES];
-        if let (Some(levels), Some(spans)) = (levels.get(8..), spans.get(8..)) {
+        if let (Some(levels @ [_, ..]), Some(spans)) = (levels.get(8..), spans.get(8..)) {
             high = index_byte(&steps, levels, spans);
         }
         let mut at = [0u32; BLOCK_TREES];
@@ -209,29 +209,40 @@ fn index_byte(steps: &Steps<'_>, levels: &[LevelRecord], spans: &[Span]) -> [u8;
 #[inline]
 #[target_feature(enable = "avx2,bmi1,bmi2")]
 fn lookup(steps: &Steps<'_>, lanes: &[u8; BLOCK_TREES], span: Span) -> [__m256i; 2] {
+    let lanes = halves(lanes).map(|lanes| load(lanes));
+    let (first, end) = (usize::from(span.first), usize::from(span.end));
+    let found = chain(steps, lanes, first, end.min(first.wrapping_add(CHAIN)));
+    if end <= first.wrapping_add(CHAIN) {
+        return found;
+    }
+    let [low, high] = chain(steps, lanes, first.wrapping_add(CHAIN), end);
+    [
+        _mm256_xor_si256(found[0], low),
+        _mm256_xor_si256(found[1], high),
+    ]
+}
+
+/// Groups of a chain of lookups: those that a byte tells apart, half of it negative.
+const CHAIN: usize = 8;
+
+/// The bins of those of 64 lanes that are in some groups, at most [`CHAIN`]; zero for lanes that
+/// are in the eight groups before or after them.
+#[inline]
+#[target_feature(enable = "avx2,bmi1,bmi2")]
+fn chain(steps: &Steps<'_>, lanes: [__m256i; 2], first: usize, end: usize) -> [__m256i; 2] {
     let sixteen = _mm256_set1_epi8(16);
-    let [low, high] = halves(lanes).map(|lanes| load(lanes));
-    let mut found = [_mm256_setzero_si256(); 2];
-    let mut first = span.first;
-    for _ in 0..2 {
-        let chain = usize::from(first)..usize::from(span.end.min(first.saturating_add(8)));
-        let Some(([bins, ..], [_, steps @ ..])) = steps.get(chain) else {
-            break;
-        };
-        let start = _mm256_set1_epi8((first << 4) as i8);
-        let mut at = [_mm256_sub_epi8(low, start), _mm256_sub_epi8(high, start)];
-        let table = load_twice(bins);
-        for (found, at) in found.iter_mut().zip(at) {
-            *found = _mm256_xor_si256(*found, _mm256_shuffle_epi8(table, at));
+    let start = _mm256_set1_epi8((first << 4) as i8);
+    let mut at = lanes.map(|lanes| _mm256_sub_epi8(lanes, start));
+    // A span's groups are below 16: an empty group never comes.
+    let table = load_twice(steps.bins.get(first).unwrap_or(&[0; 16]));
+    let mut found = at.map(|at| _mm256_shuffle_epi8(table, at));
+    let steps = steps.steps.get(first.wrapping_add(1)..end);
+    for step in steps.unwrap_or_default() {
+        let table = load_twice(step);
+        for (found, at) in found.iter_mut().zip(&mut at) {
+            *at = _mm256_subs_epi8(*at, sixteen);
+            *found = _mm256_xor_si256(*found, _mm256_shuffle_epi8(table, *at));
         }
-        for step in steps {
-            let table = load_twice(step);
-            for (found, at) in found.iter_mut().zip(&mut at) {
-                *at = _mm256_subs_epi8(*at, sixteen);
-                *found = _mm256_xor_si256(*found, _mm256_shuffle_epi8(table, *at));
-            }
-        }
-        first = first.saturating_add(8);
     }
     found
 }
@@ -260,12 +271,6 @@ impl<'a> Steps<'a> {
             }
         }
         Steps { bins, steps }
-    }
-
-    /// The bins and steps of some groups.
-    #[inline]
-    fn get(&self, chain: std::ops::Range<usize>) -> Option<(&[Group], &[Group])> {
-        Some((self.bins.get(chain.clone())?, self.steps.get(chain)?))
     }
 }
 
