@@ -97,6 +97,11 @@ fn block(edit: impl FnOnce(&mut BlockRecord)) -> OpenError {
     edited(|table| table.record(Section::Blocks, 0, edit))
 }
 
+/// The plain table with another order of a tree's levels.
+fn order(tree: usize, order: u64) -> OpenError {
+    edited(|t| t.record(Section::Orders, tree, |o: &mut u64| *o = order))
+}
+
 fn leaf_start(tree: usize, start: u32) -> OpenError {
     edited(|table| table.record(Section::LeafStarts, tree, |place: &mut u32| *place = start))
 }
@@ -411,6 +416,20 @@ cases! {
         => "tree-order", "trees[0].source", "a position below 4 of its own", "4";
     source_taken: tree(1, |t| t.source = 0)
         => "tree-order", "trees[1].source", "a position below 4 of its own", "0";
+    level_twice_in_the_source: order(0, 0x11)
+        => "tree-order", "orders[0]", "the levels below 2, each once, then zeros",
+        "0x0000000000000011";
+    level_not_in_the_source: order(0, 0x20)
+        => "tree-order", "orders[0]", "the levels below 2, each once, then zeros",
+        "0x0000000000000020";
+    order_beyond_the_depth: order(0, 0x110)
+        => "tree-order", "orders[0]", "the levels below 2, each once, then zeros",
+        "0x0000000000000110";
+    order_of_padding: order(63, 1)
+        => "tree-order", "orders[63]", "the levels below 0, each once, then zeros",
+        "0x0000000000000001";
+    too_few_orders: edited(|t| t.section(Section::Orders, |o| o.truncate(63 * 8)))
+        => "count-mismatch", "orders", "64", "63";
     source_of_padding_in_use: edited(|t| t.record(Section::Sources, 1, |s: &mut u32| *s = u32::MAX))
         => "tree-order", "sources[1]", "a position below 4 of its own", "4294967295";
 

@@ -14,7 +14,7 @@ const BIAS: usize = 80;
 const MARGIN_MIN: usize = 88;
 const MARGIN_MAX: usize = 96;
 const COUNTS: usize = 104;
-const OFFSETS: usize = 160;
+const OFFSETS: usize = 184;
 
 const LANES: usize = 1;
 const GROUPS: usize = 2;

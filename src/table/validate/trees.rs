@@ -226,7 +226,7 @@ fn check_level_order(order: u64, depth: usize, at: impl Fn() -> String) -> Check
             false => to == 0,
         };
         if !fits {
-            let expected = format!("the levels 0 to {depth} (exclusive), each once, then zeros");
+            let expected = format!("the levels below {depth}, each once, then zeros");
             let got = format!("{order:#018x}");
             return Err(OpenError::TreeOrder(Detail::new(at(), expected, got)));
         }
