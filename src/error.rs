@@ -150,6 +150,11 @@ refusals! {
     /// The table has no trees.
     NoTrees = 327, "no-trees", "the table has no trees";
 
+    /// A set of bins, or the naming of one, is malformed.
+    Set = 328, "set", "a set of bins is malformed";
+    /// A split sends missing values left by a mark that its lane does not have.
+    MissingMark = 329, "missing-mark", "a split's mark for missing values is malformed";
+
     /// The host's schema has no such feature.
     FeatureUnknown = 401, "feature-unknown", "the host cannot fill a feature";
     /// The host's feature of that name has another kind.

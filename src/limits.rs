@@ -42,6 +42,10 @@ pub const STEPS_MAX: usize = 256 * 1024;
 /// they stay within [`TABLE_BYTES_MAX`].
 pub const LEAVES_MAX: usize = 16 * 1024 * 1024;
 
+/// Different sets of a table's set splits: 2 MiB of them, what a core's second-level cache holds.
+/// A set is a categorical split's; models have some thousands.
+pub const SETS_MAX: usize = 64 * 1024;
+
 /// Bytes of a table file, 128 MiB: the largest ensemble within the other bounds that still makes
 /// sense to copy into memory on every host.
 pub const TABLE_BYTES_MAX: usize = 128 * 1024 * 1024;
@@ -109,6 +113,7 @@ pub const LIMITS: &[Limit] = &[
     Limit { name: "tree_depth", max: TREE_DEPTH_MAX as u64, unit: "levels a tree" },
     Limit { name: "steps", max: STEPS_MAX as u64, unit: "levels a table" },
     Limit { name: "leaves", max: LEAVES_MAX as u64, unit: "leaves a table" },
+    Limit { name: "sets", max: SETS_MAX as u64, unit: "sets a table" },
     Limit { name: "table_bytes", max: TABLE_BYTES_MAX as u64, unit: "bytes a file" },
     Limit { name: "score_map", max: SCORE_MAP_LEN as u64, unit: "margins a table" },
     Limit { name: "golden_rows", max: GOLDEN_ROWS_MAX as u64, unit: "rows a table" },

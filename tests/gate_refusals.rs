@@ -12,7 +12,7 @@ use bytemuck::Zeroable;
 use edit::Edit;
 use hedgerow::table::format::*;
 use hedgerow::{Bound, Feature, FeatureKind, OpenError, Schema, Table};
-use tables::{plain, plain_table, schema};
+use tables::{plain, plain_table, schema, special_table};
 
 /// One thing that is wrong: what it is called, and what the refusal must say.
 struct Case {
@@ -119,6 +119,23 @@ fn tree(index: usize, edit: impl FnOnce(&mut TreeRecord)) -> OpenError {
     edited(|table| table.record(Section::Trees, index, edit))
 }
 
+/// The special table, edited: its plain tree has the nodes 0 to 2, the first special one 3 to 9,
+/// the second one 10 to 14.
+fn special(edit: impl FnOnce(&mut Edit)) -> OpenError {
+    let mut table = Edit::new(&special_table());
+    edit(&mut table);
+    open(&table.finish())
+}
+
+fn special_node(index: usize, edit: impl FnOnce(&mut NodeRecord)) -> OpenError {
+    special(|table| table.record(Section::Nodes, index, edit))
+}
+
+/// The second set, which has the bins 1 and 3.
+fn set(words: [u64; 4]) -> OpenError {
+    special(|table| table.record(Section::Sets, 1, |set: &mut [u64; 4]| *set = words))
+}
+
 /// What is expected of a bias and of sums.
 const MAGNITUDE: &str = "a magnitude of at most 9007199254740992";
 
@@ -219,15 +236,16 @@ cases! {
     }) => "trailing-bytes", "end of the last section", "3456 bytes", "3520 bytes";
     bad_hash: { let mut table = plain_table(); table[24..40].fill(0xab); open(&table) }
         => "content-hash", "header.content_hash", "abababababababababababababababab",
-        "60f670872eb8d39aeeb9131f7dcb27ea";
+        "1797eecb30b77e0f4cfe4819845eeca9";
     reserved_word: header(|h| h.zero_word = 1) => "reserved", "header", "zero", "another value";
     reserved_bytes: header(|h| h.zero[71] = 1) => "reserved", "header", "zero", "another value";
     reserved_gap: edited(|t| { let end = t.range(Section::Groups).end; t.bytes[end] = 1; })
         => "reserved", "gap after groups", "zero", "another value";
     reserved_behind_a_name: feature(1, |f| f.name[55] = 1)
         => "reserved", "features[1]", "zero", "another value";
-    reserved_in_a_split: node(0, |n| n.value = -1)
-        => "reserved", "node 0 of tree 0", "value 0 in a split", "-1";
+    mark_in_a_table_without_any: node(0, |n| n.value = -1)
+        => "missing-mark", "node 0 of tree 0",
+        "no mark in a lane without a bin for missing values", "-1";
     reserved_behind_a_golden_row: edited(|t| {
         let end = t.range(Section::Golden).end;
         t.bytes[end - 1] = 1;
@@ -342,7 +360,7 @@ cases! {
     lane_without_borders: lane(2, |l| l.borders = 0)
         => "lane", "lanes[2].borders", "at least 1", "0";
     missing_bin_out_of_range: lane(0, |l| l.missing_bin = 3)
-        => "lane", "lanes[0].missing_bin", "at most 2", "3";
+        => "lane", "lanes[0].missing_bin", "at most 2, or 255", "3";
     zero_flag_out_of_range: lane(0, |l| l.zero_is_missing = 2)
         => "lane", "lanes[0].zero_is_missing", "0 or 1", "2";
     nan_border: border(0, 1, f32::NAN)
@@ -432,6 +450,48 @@ cases! {
         => "count-mismatch", "orders", "64", "63";
     source_of_padding_in_use: edited(|t| t.record(Section::Sources, 1, |s: &mut u32| *s = u32::MAX))
         => "tree-order", "sources[1]", "a position below 4 of its own", "4294967295";
+
+    // 3 structure and limits: sets and marks
+    set_out_of_range: special_node(3, |n| n.value = 3)
+        => "set", "node 0 of tree 1", "a set below 2", "2";
+    set_of_all_ones: special_node(3, |n| n.value = i32::MAX)
+        => "set", "node 0 of tree 1", "a set below 2", "2147483646";
+    set_named_too_soon: special_node(3, |n| n.value = 2)
+        => "set", "node 0 of tree 1", "set 0, the next one", "1";
+    set_that_no_node_names: special(|t| t.section(Section::Sets, |s| s.extend([0; 32])))
+        => "count-mismatch", "sets", "2", "3";
+    too_many_sets: special(|t| t.header(|h| h.counts[14] = 65_537))
+        => "over-capacity", "sets", "at most 65536", "65537";
+    set_that_stands_twice: set([6, 0, 0, 1 << 63])
+        => "set", "node 0 of tree 2", "a set of its own", "set 1, there before";
+    set_with_a_bin_too_many: set([0b11010, 0, 0, 0])
+        => "set", "node 0 of tree 2", "bins up to 3", "set 1 with others";
+    set_with_a_bin_for_what_is_missing: set([0b1010, 0, 0, 1 << 63])
+        => "set", "node 0 of tree 2", "bins up to 3", "set 1 with others";
+    set_that_is_a_threshold: set([0b1100, 0, 0, 0])
+        => "set", "node 0 of tree 2", "a set that no threshold says", "set 1";
+    set_of_what_is_missing: special(|t| {
+        t.record(Section::Sets, 0, |set: &mut [u64; 4]| *set = [0, 0, 0, 1 << 63]);
+    }) => "set", "node 0 of tree 1", "a set that no threshold says", "set 0";
+    set_that_is_a_marked_threshold: special(|t| {
+        t.record(Section::Sets, 0, |set: &mut [u64; 4]| *set = [0b1000, 0, 0, 0]);
+    }) => "set", "node 0 of tree 1", "a set that no threshold says", "set 0";
+    set_with_a_threshold: special_node(3, |n| n.threshold = 1)
+        => "set", "node 0 of tree 1", "threshold 0 with a set", "1";
+    mark_without_a_bin_for_missing_values: special_node(10, |n| n.value = -1)
+        => "missing-mark", "node 0 of tree 2",
+        "no mark in a lane without a bin for missing values", "-1";
+    mark_of_another_number: special_node(5, |n| n.value = -2)
+        => "missing-mark", "node 2 of tree 1", "at least -1", "-2";
+    mark_on_what_only_missing_values_pass: special_node(4, |n| n.value = -1)
+        => "threshold", "node 1 of tree 1", "a threshold below 3", "3";
+    missing_only_without_a_bin_for_it: special_node(10, |n| (n.threshold, n.value) = (3, 0))
+        => "threshold", "node 0 of tree 2", "a threshold below 3", "3";
+    plain_tree_behind_a_special_one: special(|t| {
+        for node in [10, 12] {
+            t.record(Section::Nodes, node, |n: &mut NodeRecord| n.value = 0);
+        }
+    }) => "tree-order", "trees[2].nodes", "a mark or a set, as in the tree before it", "none";
 
     // 3 structure and limits: margins, scores, golden rows, provenance
     binary_point_out_of_range: header(|h| h.margin_shift = 63)
@@ -579,6 +639,12 @@ fn every_refusal_is_covered() {
             "{name}"
         );
     }
+}
+
+#[test]
+fn the_special_table_is_a_good_one() {
+    let table = Table::from_bytes(&special_table()).expect("a table");
+    Bound::new(table, &schema(&tables::special()), None).expect("a bound table");
 }
 
 #[test]

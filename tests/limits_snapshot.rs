@@ -13,6 +13,7 @@ tree_nodes 65535 nodes a tree
 tree_depth 255 levels a tree
 steps 262144 levels a table
 leaves 16777216 leaves a table
+sets 65536 sets a table
 table_bytes 134217728 bytes a file
 score_map 98 margins a table
 golden_rows 256 rows a table
@@ -58,6 +59,12 @@ nodes 8
 score_map 8
 golden 8
 provenance 1
+sets 32
+flips 2
+detections 64
+conditions 8
+bots 64
+bot_ranges 40
 ";
     assert_eq!(sizes, pinned);
 }

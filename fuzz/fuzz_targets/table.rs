@@ -25,7 +25,7 @@ const FINGERPRINT_AT: usize = 56;
 const MARGIN_MIN_AT: usize = 88;
 const MARGIN_MAX_AT: usize = 96;
 const COUNTS_AT: usize = 104;
-const OFFSETS_AT: usize = 160;
+const OFFSETS_AT: usize = 184;
 
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C, align(64))]

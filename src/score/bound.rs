@@ -8,6 +8,7 @@ use crate::error::{Detail, OpenError};
 use crate::limits::FEATURES_MAX;
 use crate::row::Row;
 use crate::schema::Schema;
+use crate::table::format::NodeRecord;
 use crate::table::{Table, View};
 
 /// A table that is ready to be published: its features are resolved to row positions, and its
@@ -20,6 +21,8 @@ pub struct Bound {
     positions: [u8; FEATURES_MAX],
     /// Row position of each lane's value.
     lane_positions: [u8; FEATURES_MAX],
+    /// How many trees of any shape stand before the special ones.
+    plain_trees: usize,
     /// Trees of any shape, as kernels with wide registers want them.
     words: Words,
     /// Oblivious trees, as kernels with narrow registers want them.
@@ -60,13 +63,15 @@ impl Bound {
                 .copied()
                 .unwrap_or_default();
         }
+        let plain_trees = plain_trees(table.view());
         let no_memory = || {
             let expected = "memory for the layout of its trees";
             OpenError::Seal(Detail::new("trees", expected, "none left"))
         };
-        let words = Words::of(table.view()).ok_or_else(no_memory)?;
+        let words = Words::of(table.view(), plain_trees).ok_or_else(no_memory)?;
         let predicates = Predicates::of(table.view()).ok_or_else(no_memory)?;
         let bound = Bound {
+            plain_trees,
             words,
             predicates,
             table,
@@ -133,6 +138,12 @@ impl Bound {
         &self.lane_positions
     }
 
+    /// How many trees of any shape stand before the special ones.
+    #[inline]
+    pub(super) fn plain_trees(&self) -> usize {
+        self.plain_trees
+    }
+
     /// Trees of any shape, laid out for predicate words.
     #[inline]
     pub(super) fn words(&self) -> &Words {
@@ -167,6 +178,15 @@ impl Bound {
                 .partition_point(|entry| *entry <= margin),
         )
     }
+}
+
+/// Special trees stand behind the others (T7).
+fn plain_trees(view: &View<'_>) -> usize {
+    view.trees.partition_point(|tree| {
+        let end = tree.start.saturating_add(tree.nodes) as usize;
+        let nodes = view.nodes.get(tree.start as usize..end);
+        !nodes.unwrap_or_default().iter().any(NodeRecord::is_special)
+    })
 }
 
 fn no_kernel(table: &Table, name: Option<&str>) -> OpenError {

@@ -25,7 +25,10 @@ impl Bound {
         for tree in view.trees {
             let end = tree.start.saturating_add(tree.nodes) as usize;
             let nodes = view.nodes.get(tree.start as usize..end).unwrap_or_default();
-            put(tree.source, place_from_left(nodes, any_node(nodes, &bins)));
+            put(
+                tree.source,
+                place_from_left(nodes, any_node(view, nodes, &bins)),
+            );
         }
         found
     }

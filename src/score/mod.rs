@@ -5,7 +5,9 @@ mod bound;
 mod explain;
 mod kernel;
 mod portable;
+mod portable_batch;
 mod predicates;
+mod steps;
 mod verdict;
 mod words;
 #[cfg(target_arch = "x86_64")]

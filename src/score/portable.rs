@@ -1,12 +1,13 @@
 //! The reference kernel: plain Rust for every machine and every table.
 
-use super::batch::{Batch, ROWS_MIN};
 use super::bound::Bound;
 use super::predicates::{PREDICATES_MAX, words};
-use crate::limits::{BATCH_ROWS_MAX, FEATURES_MAX, TREE_DEPTH_MAX};
+use crate::limits::{FEATURES_MAX, TREE_DEPTH_MAX};
 use crate::row::Row;
 use crate::table::View;
-use crate::table::format::{BLOCK_TREES, GROUP_LANES, LevelRecord, NEVER, NodeRecord, TreeRecord};
+use crate::table::format::{
+    BLOCK_TREES, GROUP_LANES, LevelRecord, MISSING_LEFT, NEVER, NodeRecord, OWN_BIN, TreeRecord,
+};
 
 /// A binarised row: one bin a lane.
 pub(super) type Bins = [u8; FEATURES_MAX];
@@ -30,43 +31,16 @@ pub(super) fn margin(bound: &Bound, row: &Row) -> i64 {
     let oblivious = by_predicates.unwrap_or_else(|| oblivious(view, &bins));
     view.bias
         .wrapping_add(oblivious)
-        .wrapping_add(any(view, &bins))
-}
-
-/// The margins of rows, fixed point.
-pub(super) fn margins(bound: &Bound, rows: &[Row], margins: &mut [i64]) {
-    let batches = rows.chunks(BATCH_ROWS_MAX);
-    for (rows, margins) in batches.zip(margins.chunks_mut(BATCH_ROWS_MAX)) {
-        if rows.len().min(margins.len()) < ROWS_MIN || bound.view().blocks.is_empty() {
-            for (row, to) in rows.iter().zip(margins) {
-                *to = margin(bound, row);
-            }
-        } else {
-            batch(bound, rows, margins);
-        }
-    }
-}
-
-/// The margins of up to 64 rows, fixed point.
-fn batch(bound: &Bound, rows: &[Row], margins: &mut [i64]) {
-    let view = bound.view();
-    let mut batch = Batch::new();
-    for (place, row) in rows.iter().enumerate() {
-        let bins = binarise(bound, row);
-        let sum = view.bias.wrapping_add(any(view, &bins));
-        batch.set(place, &bins, view.lanes.len(), sum);
-    }
-    batch.add_oblivious(view);
-    for (to, sum) in margins.iter_mut().zip(batch.sums) {
-        *to = sum;
-    }
+        .wrapping_add(any(bound, &bins))
 }
 
 /// Counts, for each lane, the borders below its value.
 pub(super) fn binarise(bound: &Bound, row: &Row) -> Bins {
     let mut bins = [0; FEATURES_MAX];
     let groups = bins.as_chunks_mut::<GROUP_LANES>().0.iter_mut();
-    for (bins, (values, ranks)) in groups.zip(groups_of(bound, row)) {
+    let missing = bound.predicates().missing_bins.as_chunks::<GROUP_LANES>();
+    for ((bins, missing), group) in groups.zip(missing.0).zip(groups_of(bound, row)) {
+        let (values, present, ranks) = group;
         // Counted in f32: the compiler narrows integer counts to bytes, and then no vector
         // holds both them and the comparison.
         let mut counts = [0f32; GROUP_LANES];
@@ -75,21 +49,31 @@ pub(super) fn binarise(bound: &Bound, row: &Row) -> Bins {
                 *count += if value > border { 1.0 } else { 0.0 };
             }
         }
-        for (bin, count) in bins.iter_mut().zip(counts) {
+        for (((bin, count), present), missing) in
+            bins.iter_mut().zip(counts).zip(present).zip(missing)
+        {
             // 2^23 and above, floats are as far apart as integers: the count stands in the lowest
             // bits. A conversion would be done one by one.
-            *bin = (count + 8_388_608.0).to_bits() as u8;
+            let count = (count + 8_388_608.0).to_bits();
+            *bin = ((count & present) | (u32::from(*missing) & !present)) as u8;
         }
     }
     bins
 }
 
-/// For each group of lanes: their values, with what stands for a missing one, and their ranks.
+/// For each group of lanes: their values, with what stands for a missing one; which are there (all
+/// bits, or none); and their ranks.
 #[inline(always)]
 fn groups_of<'a>(
     bound: &'a Bound,
     row: &'a Row,
-) -> impl Iterator<Item = ([f32; GROUP_LANES], &'a [[f32; GROUP_LANES]])> {
+) -> impl Iterator<
+    Item = (
+        [f32; GROUP_LANES],
+        [u32; GROUP_LANES],
+        &'a [[f32; GROUP_LANES]],
+    ),
+> {
     let (view, layout) = (bound.view(), bound.predicates());
     let positions = bound.lane_positions().as_chunks::<GROUP_LANES>().0.iter();
     let zero_max = layout.zero_max.as_chunks::<GROUP_LANES>().0.iter();
@@ -101,16 +85,18 @@ fn groups_of<'a>(
         for (value, position) in values.iter_mut().zip(positions) {
             *value = row.get(*position);
         }
-        for ((value, zero_max), substitute) in values.iter_mut().zip(zero_max).zip(substitutes) {
+        let mut present = [0; GROUP_LANES];
+        let fill = values.iter_mut().zip(&mut present);
+        for (((value, present), zero_max), substitute) in fill.zip(zero_max).zip(substitutes) {
             // NaN is above nothing. In bits: the compiler makes branches of floats.
-            let present = u32::from(value.abs() > *zero_max).wrapping_neg();
-            let bits = (value.to_bits() & present) | (substitute.to_bits() & !present);
+            *present = u32::from(value.abs() > *zero_max).wrapping_neg();
+            let bits = (value.to_bits() & *present) | (substitute.to_bits() & !*present);
             *value = f32::from_bits(bits);
         }
         // T4 holds the range within the section; an empty slice never comes.
         let end = group.start.wrapping_add(group.ranks) as usize;
         let ranks = view.borders.get(group.start as usize..end);
-        (values, ranks.unwrap_or_default())
+        (values, present, ranks.unwrap_or_default())
     })
 }
 
@@ -156,7 +142,7 @@ fn oblivious_by_predicates<const SIZE: usize>(bound: &Bound, row: &Row) -> i64 {
 #[inline]
 fn decide<const SIZE: usize>(bound: &Bound, row: &Row, predicates: &mut [u8; SIZE]) {
     let mut to = predicates.as_chunks_mut::<GROUP_LANES>().0.iter_mut();
-    for (values, ranks) in groups_of(bound, row) {
+    for (values, _, ranks) in groups_of(bound, row) {
         for (rank, to) in ranks.iter().zip(&mut to) {
             for ((to, value), border) in to.iter_mut().zip(&values).zip(rank) {
                 *to = u8::from(value > border);
@@ -243,14 +229,19 @@ fn index_bytes(levels: &[LevelRecord], bins: &Bins) -> [u8; BLOCK_TREES] {
 }
 
 /// The sum of the leaves of trees of any shape.
-fn any(view: &View<'_>, bins: &Bins) -> i64 {
-    walk(view, view.trees, bins)
+#[inline]
+pub(super) fn any(bound: &Bound, bins: &Bins) -> i64 {
+    let view = bound.view();
+    let plain = view.trees.get(..bound.plain_trees()).unwrap_or_default();
+    let special = view.trees.get(bound.plain_trees()..).unwrap_or_default();
+    walk::<false>(view, plain, bins).wrapping_add(walk::<true>(view, special, bins))
 }
 
-/// The sum of the leaves of some of them. Trees stand deepest first, so that eight
-/// neighbours are about equally deep; a walk that has arrived at its leaf stays there.
+/// The sum of the leaves of some of them, special ones or not. Trees of a kind stand deepest
+/// first, so that eight neighbours are about equally deep; a walk that has arrived at its leaf
+/// stays there.
 #[inline]
-pub(super) fn walk(view: &View<'_>, trees: &[TreeRecord], bins: &Bins) -> i64 {
+pub(super) fn walk<const SPECIAL: bool>(view: &View<'_>, trees: &[TreeRecord], bins: &Bins) -> i64 {
     let mut sum = 0i64;
     for trees in trees.chunks(WALKS) {
         let mut at = [0u16; WALKS];
@@ -260,8 +251,8 @@ pub(super) fn walk(view: &View<'_>, trees: &[TreeRecord], bins: &Bins) -> i64 {
                 // T7 holds the index within the section.
                 let node = tree.start.wrapping_add(u32::from(*at)) as usize;
                 if let Some(node) = view.nodes.get(node) {
-                    let right = u16::from(bin(bins, node.lane) > node.threshold);
-                    *at = node.child.wrapping_add(right);
+                    let right = goes_right::<SPECIAL>(view, node, bins);
+                    *at = node.child.wrapping_add(u16::from(right));
                 }
             }
         }
@@ -272,6 +263,29 @@ pub(super) fn walk(view: &View<'_>, trees: &[TreeRecord], bins: &Bins) -> i64 {
         }
     }
     sum
+}
+
+/// Whether a row goes right at a node; never in a leaf.
+#[inline]
+fn goes_right<const SPECIAL: bool>(view: &View<'_>, node: &NodeRecord, bins: &Bins) -> bool {
+    let bin = bin(bins, node.lane);
+    let above = bin > node.threshold;
+    if !SPECIAL {
+        return above;
+    }
+    if node.is_special() & (node.value > 0) {
+        let at = (node.value as usize).wrapping_sub(1);
+        // T7 holds the set within the section.
+        return view.sets.get(at).is_some_and(|set| is_in(set, bin));
+    }
+    above & ((node.value != MISSING_LEFT) | (bin != OWN_BIN))
+}
+
+/// Whether a set has a bin.
+#[inline]
+pub(super) fn is_in(set: &[u64; 4], bin: u8) -> bool {
+    let word = set.get(usize::from(bin >> 6)).copied().unwrap_or_default();
+    (word >> (bin & 63)) & 1 == 1
 }
 
 /// The leaf index of the oblivious tree in one slot of one block.
@@ -302,13 +316,12 @@ pub(super) fn oblivious_index(view: &View<'_>, slot: usize, bins: &Bins) -> u32 
 }
 
 /// The position of the leaf that a row reaches in one tree of any shape.
-pub(super) fn any_node(nodes: &[NodeRecord], bins: &Bins) -> u16 {
+pub(super) fn any_node(view: &View<'_>, nodes: &[NodeRecord], bins: &Bins) -> u16 {
     let mut at = 0u16;
     for _ in 0..TREE_DEPTH_MAX {
         if let Some(node) = nodes.get(usize::from(at)) {
-            at = node
-                .child
-                .wrapping_add(u16::from(bin(bins, node.lane) > node.threshold));
+            let right = goes_right::<true>(view, node, bins);
+            at = node.child.wrapping_add(u16::from(right));
         }
     }
     at

@@ -21,6 +21,8 @@ pub(super) struct Predicates {
     /// The magnitude up to which each lane's value counts as missing; negative where only NaN
     /// does.
     pub(super) zero_max: [f32; FEATURES_MAX],
+    /// The bin of each lane's missing value.
+    pub(super) missing_bins: [u8; FEATURES_MAX],
     /// What each lane compares with its borders in place of a missing value.
     pub(super) substitutes: [f32; FEATURES_MAX],
     /// How many predicates a row has, and one more that never holds; 0 where that is more than
@@ -58,6 +60,7 @@ impl Predicates {
     pub(super) fn of(view: &View<'_>) -> Option<Predicates> {
         let mut predicates = Predicates {
             zero_max: [-1.0; FEATURES_MAX],
+            missing_bins: [0; FEATURES_MAX],
             substitutes: [0.0; FEATURES_MAX],
             count: 0,
             spans: Vec::new(),
@@ -69,7 +72,7 @@ impl Predicates {
         let count = view.borders.len().saturating_mul(GROUP_LANES);
         let words = view.blocks.iter().map(|block| words(block.levels));
         let words: usize = words.sum::<usize>().saturating_mul(BLOCK_TREES);
-        if count < PREDICATES_MAX && words > 0 {
+        if count < PREDICATES_MAX && words > 0 && all_are_borders(view) {
             predicates.count = count.saturating_add(1);
             predicates.splits.try_reserve_exact(words).ok()?;
             predicates.add_splits(view);
@@ -78,10 +81,14 @@ impl Predicates {
     }
 
     /// A missing value has the bin `missing_bin`. So has the border of that rank: it exceeds as
-    /// many borders; above the last one there is infinity.
+    /// many borders; above the last one there is infinity, which decides as a bin of its own does.
     fn set_missing(&mut self, view: &View<'_>) {
         let places = self.zero_max.iter_mut().zip(&mut self.substitutes);
-        for (at, ((zero_max, substitute), lane)) in places.zip(view.lanes).enumerate() {
+        let places = places.zip(&mut self.missing_bins);
+        for (at, (((zero_max, substitute), missing_bin), lane)) in
+            places.zip(view.lanes).enumerate()
+        {
+            *missing_bin = lane.missing_bin;
             if lane.zero_is_missing != 0 {
                 *zero_max = ZERO_MAX;
             }
@@ -121,6 +128,16 @@ impl Predicates {
             }
         }
     }
+}
+
+/// Whether each split of oblivious trees is a border of its lane.
+fn all_are_borders(view: &View<'_>) -> bool {
+    let is_border = |(lane, threshold): (&u8, &u8)| {
+        let lane = view.lanes.get(usize::from(*lane));
+        *threshold == NEVER || lane.is_some_and(|lane| *threshold < lane.borders)
+    };
+    let all = |level: &LevelRecord| level.lanes.iter().zip(&level.thresholds).all(is_border);
+    view.levels.iter().all(all)
 }
 
 /// Words of a tree of so many levels.

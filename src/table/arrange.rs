@@ -4,7 +4,7 @@
 use super::build::BuildError;
 use super::ensemble::Tree;
 use super::format::GROUP_LANES;
-use super::lanes::{Lanes, Threshold};
+use super::lanes::{Lanes, Place};
 use std::cmp::Reverse;
 
 /// An oblivious tree as it goes into the file.
@@ -12,7 +12,7 @@ pub(super) struct Arranged {
     /// Its position in the source.
     pub(super) source: u32,
     /// Its levels, by lane.
-    pub(super) levels: Vec<Threshold>,
+    pub(super) levels: Vec<Place>,
     /// Which level of the source each of them is, four bits each.
     pub(super) order: u64,
     /// Its leaves, by the index that these levels form.

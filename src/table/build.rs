@@ -1,9 +1,11 @@
 //! Writes a table: lanes from splits, leaves in fixed point, everything in execution layout.
 
+mod shapes;
+
 use super::arrange::{self, Arranged};
-use super::ensemble::{Ensemble, Split, Test, Tree};
+use super::ensemble::{Ensemble, Split, Tree};
 use super::format::*;
-use super::lanes::{Lanes, Threshold};
+use super::lanes::Lanes;
 use crate::limits::*;
 use crate::schema::{SchemaError, check_features};
 use bytemuck::Zeroable;
@@ -143,10 +145,11 @@ pub fn build(ensemble: &Ensemble, options: &BuildOptions) -> Result<Built, Build
     check_ensemble(ensemble)?;
     check_options(ensemble, options)?;
     let lanes = Lanes::of(ensemble)?;
+    let written = shapes::in_writable_form(ensemble, &lanes)?;
     let fixed = FixedPoint::of(ensemble)?;
 
     let mut parts = Parts::new(ensemble, options, &lanes, &fixed);
-    let (oblivious, any) = by_form(ensemble);
+    let (oblivious, any) = by_form(&written);
     check_steps(&oblivious, &any)?;
     let arranged = arrange::arranged(&oblivious, &lanes)?;
     parts.add_oblivious(&arranged, &fixed)?;
@@ -210,13 +213,17 @@ fn check_ensemble(ensemble: &Ensemble) -> Result<(), BuildError> {
                     "expected a feature below {count}, got {got}"
                 )));
             }
-            if matches!(split.test, Test::Within(_)) {
-                return Err(problem("expected a border, got a set".into()));
+            let edges = split.test.edges();
+            for edge in edges {
+                finite(|| format!("border in tree {index}"), f64::from(*edge))?;
             }
-            let edges = split.test.edges().iter();
-            edges
-                .copied()
-                .try_for_each(|edge| finite(|| format!("border in tree {index}"), f64::from(edge)))
+            let mut pairs = edges.iter().zip(edges.iter().skip(1));
+            if let Some((a, b)) = pairs.find(|(a, b)| a >= b) {
+                return Err(problem(format!(
+                    "expected ascending edges, got {b} behind {a}"
+                )));
+            }
+            Ok(())
         };
         tree.splits().try_for_each(check_split)?;
         tree.leaves()
@@ -516,55 +523,6 @@ impl Parts {
             }
             self.push(Section::Levels, &record);
         }
-    }
-
-    fn add_any(
-        &mut self,
-        trees: &Placed<'_>,
-        lanes: &Lanes,
-        fixed: &FixedPoint,
-    ) -> Result<(), BuildError> {
-        let nodes: usize = trees.iter().map(|(_, tree)| tree.node_count()).sum();
-        over("nodes of trees of any shape", LEAVES_MAX, nodes)?;
-        for (source, tree) in trees {
-            let start = self.count(Section::Nodes) as u32;
-            let nodes = tree.breadth_first();
-            for (at, node) in nodes.iter().enumerate() {
-                let record = match &node.split {
-                    Some(split) => {
-                        let Threshold { lane, threshold } = lanes.find(split)?;
-                        NodeRecord {
-                            lane,
-                            threshold,
-                            child: node.child as u16,
-                            value: 0,
-                        }
-                    }
-                    None => {
-                        let (child, value) = (at as u16, fixed.leaf(node.value));
-                        NodeRecord {
-                            lane: 0,
-                            threshold: NEVER,
-                            child,
-                            value,
-                        }
-                    }
-                };
-                self.push(Section::Nodes, &record);
-            }
-            self.widen(tree.leaves().map(|leaf| fixed.leaf(leaf)));
-            let (nodes, depth) = (nodes.len() as u32, tree.depth() as u32);
-            self.push(
-                Section::Trees,
-                &TreeRecord {
-                    start,
-                    nodes,
-                    depth,
-                    source: *source,
-                },
-            );
-        }
-        Ok(())
     }
 
     /// Golden margins come from a plain walk of the ensemble, not from a kernel: so a golden row

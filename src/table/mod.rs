@@ -202,6 +202,7 @@ impl Table {
             row("steps", self.steps(), STEPS_MAX),
             row("leaves", count(Section::Leaves), LEAVES_MAX),
             row("nodes", count(Section::Nodes), LEAVES_MAX),
+            row("sets", count(Section::Sets), SETS_MAX),
             row("golden_rows", count(Section::Golden), GOLDEN_ROWS_MAX),
             row(
                 "provenance_bytes",

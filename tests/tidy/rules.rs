@@ -43,6 +43,7 @@ pub const DATA_PLANE: &[&str] = &[
     "src/row.rs",
     "src/score/kernel.rs",
     "src/score/portable.rs",
+    "src/score/portable_batch.rs",
     "src/score/verdict.rs",
     "src/score/x86_64/",
 ];

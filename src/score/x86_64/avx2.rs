@@ -2,9 +2,9 @@
 
 use crate::limits::{BATCH_ROWS_MAX, FEATURES_MAX};
 use crate::row::Row;
-use crate::score::batch::{Batch, ROWS_MIN};
 use crate::score::bound::Bound;
 use crate::score::portable::{self, Bins};
+use crate::score::portable_batch::{self, Batch};
 use crate::score::predicates::Span;
 use crate::table::View;
 use crate::table::ensemble::ZERO_MAX;
@@ -27,15 +27,15 @@ pub(in crate::score) fn margin(bound: &Bound, row: &Row) -> i64 {
 
 /// The margins of rows, fixed point.
 pub(in crate::score) fn margins(bound: &Bound, rows: &[Row], margins: &mut [i64]) {
-    let batches = rows.chunks(BATCH_ROWS_MAX);
-    for (rows, margins) in batches.zip(margins.chunks_mut(BATCH_ROWS_MAX)) {
-        if rows.len().min(margins.len()) < ROWS_MIN || bound.view().blocks.is_empty() {
+    let chunks = rows.chunks(BATCH_ROWS_MAX);
+    for (rows, margins) in chunks.zip(margins.chunks_mut(BATCH_ROWS_MAX)) {
+        if portable_batch::pays(bound, rows) {
+            // SAFETY: K1, as in `margin`.
+            unsafe { batch(bound, rows, margins) };
+        } else {
             for (row, to) in rows.iter().zip(margins) {
                 *to = margin(bound, row);
             }
-        } else {
-            // SAFETY: K1, as in `margin`.
-            unsafe { batch(bound, rows, margins) };
         }
     }
 }
@@ -45,12 +45,12 @@ pub(in crate::score) fn margins(bound: &Bound, rows: &[Row], margins: &mut [i64]
 fn batch(bound: &Bound, rows: &[Row], margins: &mut [i64]) {
     let view = bound.view();
     let mut batch = Batch::new();
-    for (place, row) in rows.iter().enumerate() {
+    for (at, row) in rows.iter().enumerate() {
         let bins = binarise(view, bound.lane_positions(), row);
-        let sum = view.bias.wrapping_add(any(view, &bins));
-        batch.set(place, &bins, view.lanes.len(), sum);
+        batch.put(bound, at, &bins);
     }
-    batch.add_oblivious(view);
+    batch.add_oblivious(bound);
+    batch.add_stepped(bound);
     for (to, sum) in margins.iter_mut().zip(batch.sums) {
         *to = sum;
     }
@@ -62,7 +62,7 @@ fn margin_avx2(bound: &Bound, row: &Row) -> i64 {
     let bins = binarise(view, bound.lane_positions(), row);
     view.bias
         .wrapping_add(oblivious(bound, &bins))
-        .wrapping_add(any(view, &bins))
+        .wrapping_add(portable::any(bound, &bins))
 }
 
 /// Counts, for each lane, the borders below its value.
@@ -272,12 +272,6 @@ impl<'a> Steps<'a> {
         }
         Steps { bins, steps }
     }
-}
-
-/// The sum of the leaves of trees of any shape.
-#[inline]
-fn any(view: &View<'_>, bins: &Bins) -> i64 {
-    portable::walk(view, view.trees, bins)
 }
 
 #[inline]

@@ -6,6 +6,7 @@
 //! only it can make a [`Validated`].
 
 mod lanes;
+mod sets;
 mod trees;
 
 use super::format::*;
@@ -31,7 +32,8 @@ type Check<T> = Result<T, OpenError>;
 ///   leaf, lies within the leaf section;
 /// - **T7** every node's child, and the node next to it, lie within its tree; a leaf's child is
 ///   itself; every tree's nodes lie within the node section; no tree is deeper than it says, or
-///   than the one before it;
+///   than the one before it, special trees counted by themselves and behind the others; a node's
+///   set lies within the set section;
 /// - **T8** no sum of bias and one leaf a tree exceeds `MARGIN_MAX` in magnitude.
 #[derive(Debug, Clone)]
 pub struct Validated {
@@ -245,6 +247,7 @@ fn check_counts(header: &Header) -> Check<()> {
     )?;
     at_most("leaves", LEAVES_MAX, count(Section::Leaves))?;
     at_most("nodes", LEAVES_MAX, count(Section::Nodes))?;
+    at_most("sets", SETS_MAX, count(Section::Sets))?;
     exactly("score_map", SCORE_MAP_LEN, count(Section::ScoreMap))?;
     at_most("golden", GOLDEN_ROWS_MAX, count(Section::Golden))?;
     at_most(
@@ -255,10 +258,8 @@ fn check_counts(header: &Header) -> Check<()> {
     let later = SECTIONS
         .iter()
         .zip(&header.counts)
-        .enumerate()
-        .skip(Section::Sets as usize)
-        .filter(|(at, _)| *at != Section::Orders as usize);
-    for (_, (spec, count)) in later {
+        .skip(Section::Detections as usize);
+    for (spec, count) in later {
         exactly(spec.name, 0, *count as usize)?;
     }
     Ok(())

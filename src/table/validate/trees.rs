@@ -1,6 +1,7 @@
 //! Checks trees of both forms, and the margins that they can attain.
 
 use super::lanes::check_split;
+use super::sets::Sets;
 use super::{Check, Parts, at_most, exactly};
 use crate::error::{Detail, OpenError};
 use crate::limits::*;
@@ -244,8 +245,9 @@ pub(super) fn check_trees(
     let trees: &[TreeRecord] = parts.records(Section::Trees)?;
     let nodes: &[NodeRecord] = parts.records(Section::Nodes)?;
     let mut depths = Vec::with_capacity(nodes.len().min(TREE_NODES_MAX));
+    let mut sets = Sets::of(parts)?;
     let mut start = 0usize;
-    let mut before = TREE_DEPTH_MAX;
+    let (mut before, mut special) = (TREE_DEPTH_MAX, false);
     for (index, tree) in trees.iter().enumerate() {
         let at = |field: &str| format!("trees[{index}].{field}");
         exactly(&at("start"), start, tree.start as usize)?;
@@ -259,7 +261,7 @@ pub(super) fn check_trees(
                 tree.nodes,
             )));
         };
-        let depth = check_nodes(index, own, lanes, &mut depths)?;
+        let depth = check_nodes(index, own, lanes, &mut sets, &mut depths)?;
         if depth > TREE_DEPTH_MAX || tree.depth as usize != depth {
             let expected = format!("{depth}, at most {TREE_DEPTH_MAX}");
             return Err(OpenError::TooDeep(Detail::new(
@@ -267,6 +269,18 @@ pub(super) fn check_trees(
                 expected,
                 tree.depth,
             )));
+        }
+        let own_special = own.iter().any(NodeRecord::is_special);
+        if special && !own_special {
+            let expected = "a mark or a set, as in the tree before it";
+            return Err(OpenError::TreeOrder(Detail::new(
+                at("nodes"),
+                expected,
+                "none",
+            )));
+        }
+        if own_special && !special {
+            (before, special) = (TREE_DEPTH_MAX, true);
         }
         check_order(|| at("depth"), before, depth)?;
         before = depth;
@@ -278,7 +292,8 @@ pub(super) fn check_trees(
         sources.take(tree.source, || at("source"))?;
         start = end;
     }
-    exactly("nodes", start, nodes.len())
+    exactly("nodes", start, nodes.len())?;
+    sets.finish()
 }
 
 /// Returns the depth of a tree whose nodes stand breadth first: then the children of the `k`-th
@@ -287,6 +302,7 @@ fn check_nodes(
     tree: usize,
     nodes: &[NodeRecord],
     lanes: &[LaneRecord],
+    sets: &mut Sets<'_>,
     depths: &mut Vec<usize>,
 ) -> Check<usize> {
     depths.clear();
@@ -303,7 +319,7 @@ fn check_nodes(
         };
         deepest = deepest.max(depth);
         let child = usize::from(node.child);
-        if !check_split(lanes, node.lane, node.threshold, at)? {
+        if !sets.check_split(lanes, node, at)? {
             if child != index {
                 return Err(OpenError::ChildIndex(Detail::new(
                     at(),
@@ -320,13 +336,6 @@ fn check_nodes(
         if child != depths.len() {
             let expected = format!("the children {}", depths.len());
             return Err(OpenError::Cycle(Detail::new(at(), expected, child)));
-        }
-        if node.value != 0 {
-            return Err(OpenError::Reserved(Detail::new(
-                at(),
-                "value 0 in a split",
-                node.value,
-            )));
         }
         depths.extend([depth.saturating_add(1); 2]);
     }
