@@ -97,6 +97,11 @@ fn block(edit: impl FnOnce(&mut BlockRecord)) -> OpenError {
     edited(|table| table.record(Section::Blocks, 0, edit))
 }
 
+/// The plain table with another order of a tree's levels.
+fn order(tree: usize, order: u64) -> OpenError {
+    edited(|t| t.record(Section::Orders, tree, |o: &mut u64| *o = order))
+}
+
 fn leaf_start(tree: usize, start: u32) -> OpenError {
     edited(|table| table.record(Section::LeafStarts, tree, |place: &mut u32| *place = start))
 }
@@ -216,7 +221,7 @@ cases! {
     shorter_than_a_header: open(&plain_table()[..511])
         => "truncated", "header", "512 bytes", "511 bytes";
     the_last_byte_is_missing: { let table = plain_table(); open(&table[..table.len() - 1]) }
-        => "truncated", "file", "2944 bytes", "2943 bytes";
+        => "truncated", "file", "3456 bytes", "3455 bytes";
     wrong_magic: header(|h| h.magic[1] = b'h')
         => "magic", "header.magic", r"\x89HEDGE\r\n", r"\x89hEDGE\r\n";
     wrong_endianness: header(|h| h.byte_order = h.byte_order.swap_bytes())
@@ -224,11 +229,11 @@ cases! {
     wrong_version: header(|h| h.format_version = 2)
         => "format-version", "header.format_version", "1", "2";
     trailing_byte: open(&[plain_table(), vec![0]].concat())
-        => "trailing-bytes", "file", "2944 bytes", "2945 bytes";
+        => "trailing-bytes", "file", "3456 bytes", "3457 bytes";
     trailing_bytes_that_the_header_knows: edited(|t| {
         t.bytes.extend([0; 64]);
         t.header(|h| h.file_bytes += 64);
-    }) => "trailing-bytes", "end of the last section", "2944 bytes", "3008 bytes";
+    }) => "trailing-bytes", "end of the last section", "3456 bytes", "3520 bytes";
     bad_hash: { let mut table = plain_table(); table[24..40].fill(0xab); open(&table) }
         => "content-hash", "header.content_hash", "abababababababababababababababab",
         "1797eecb30b77e0f4cfe4819845eeca9";
@@ -258,9 +263,9 @@ cases! {
     offset_unaligned: header(|h| h.offsets[0] = 513)
         => "section-offset", "header.offsets[0] (features)", "512", "513";
     length_beyond_the_file: header(|h| h.counts[Section::Provenance as usize] = 65_536)
-        => "section-length", "provenance", "an end within 2944 bytes", "68416";
+        => "section-length", "provenance", "an end within 3456 bytes", "68416";
     length_that_would_overflow: header(|h| h.counts[Section::Nodes as usize] = 16_777_216)
-        => "section-length", "nodes", "an end within 2944 bytes", "134219648";
+        => "section-length", "nodes", "an end within 3456 bytes", "134219648";
 
     // 3 structure and limits: counts
     more_than_capacity: header(|h| h.counts[0] = 257)
@@ -429,6 +434,20 @@ cases! {
         => "tree-order", "trees[0].source", "a position below 4 of its own", "4";
     source_taken: tree(1, |t| t.source = 0)
         => "tree-order", "trees[1].source", "a position below 4 of its own", "0";
+    level_twice_in_the_source: order(0, 0x11)
+        => "tree-order", "orders[0]", "the levels below 2, each once, then zeros",
+        "0x0000000000000011";
+    level_not_in_the_source: order(0, 0x20)
+        => "tree-order", "orders[0]", "the levels below 2, each once, then zeros",
+        "0x0000000000000020";
+    order_beyond_the_depth: order(0, 0x110)
+        => "tree-order", "orders[0]", "the levels below 2, each once, then zeros",
+        "0x0000000000000110";
+    order_of_padding: order(63, 1)
+        => "tree-order", "orders[63]", "the levels below 0, each once, then zeros",
+        "0x0000000000000001";
+    too_few_orders: edited(|t| t.section(Section::Orders, |o| o.truncate(63 * 8)))
+        => "count-mismatch", "orders", "64", "63";
     source_of_padding_in_use: edited(|t| t.record(Section::Sources, 1, |s: &mut u32| *s = u32::MAX))
         => "tree-order", "sources[1]", "a position below 4 of its own", "4294967295";
 

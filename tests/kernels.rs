@@ -1,11 +1,14 @@
 //! Every kernel gives every row the same bits, alone and in batches of any size.
 
 mod common;
+#[path = "gate/edit.rs"]
+mod edit;
 
 use common::special::*;
 use common::*;
 use hedgerow::table::build::{BuildOptions, build};
 use hedgerow::table::ensemble::{Ensemble, Missing, Node, Split, Test, Tree};
+use hedgerow::table::format::Section;
 use hedgerow::{Bound, KERNELS, Row, Table};
 
 /// Batch sizes around every boundary of a kernel.
@@ -63,6 +66,55 @@ fn check(name: &str, ensemble: &Ensemble, seed: u64) {
                 kernel.name
             );
         }
+    }
+}
+
+#[test]
+fn leaf_indexes_are_those_of_the_source() {
+    let mut random = Random::new(11);
+    let mut moved = 0;
+    for depth in 0..=16 {
+        let ensemble = oblivious_ensemble(20, 70, depth, depth + 100);
+        let bytes = build(&ensemble, &BuildOptions::default())
+            .expect("a table")
+            .bytes;
+        let table = Table::from_bytes(&bytes).expect("a valid table");
+        let bound = Bound::new(table, &schema_of(&ensemble), None).expect("a bound table");
+        for _ in 0..20 {
+            let values = random_row(&ensemble, &mut random);
+            let found = bound.leaf_indexes(&bound.row(&values));
+            assert_eq!(found.len(), ensemble.trees.len());
+            for (tree, index) in ensemble.trees.iter().zip(found) {
+                let right = |split: &Split| split.goes_right(values[usize::from(split.feature)]);
+                let bits: Vec<bool> = tree.splits().map(right).collect();
+                let walked = (0..).zip(&bits).map(|(at, bit)| u32::from(*bit) << at);
+                assert_eq!(index, walked.sum::<u32>(), "depth {depth}");
+                moved += usize::from(bits.windows(2).any(|pair| pair[0] != pair[1]));
+            }
+        }
+    }
+    assert!(moved > 1_000, "{moved} rows whose levels differ");
+}
+
+#[test]
+fn kernels_agree_without_orders_of_levels() {
+    // As tables were built before there were orders.
+    let ensemble = oblivious_ensemble(9, 130, 6, 12);
+    let bytes = build(&ensemble, &BuildOptions::default())
+        .expect("a table")
+        .bytes;
+    let mut edit = edit::Edit::new(&bytes);
+    edit.section(Section::Orders, Vec::clear);
+    let schema = schema_of(&ensemble);
+    let bind = |bytes: &[u8]| {
+        let table = Table::from_bytes(bytes).expect("a valid table");
+        Bound::new(table, &schema, None).expect("a bound table")
+    };
+    let (with, without) = (bind(&bytes), bind(&edit.finish()));
+    let mut random = Random::new(13);
+    for _ in 0..50 {
+        let row = with.row(&random_row(&ensemble, &mut random));
+        assert_eq!(with.margin(&row), without.margin(&row));
     }
 }
 

@@ -3,6 +3,7 @@
 use super::client::{Client, verified};
 use super::detect::Detectors;
 use super::kernel::{KERNELS, Kernel, choose};
+use super::predicates::Predicates;
 use super::verdict::{Matches, Score, Scored, Source, VerifiedBot};
 use super::words::Words;
 use crate::error::{Detail, OpenError};
@@ -27,6 +28,8 @@ pub struct Bound {
     /// Trees of any shape, as kernels with wide registers want them.
     words: Words,
     detectors: Detectors,
+    /// Oblivious trees, as kernels with narrow registers want them.
+    predicates: Predicates,
 }
 
 impl Bound {
@@ -62,15 +65,18 @@ impl Bound {
                 .unwrap_or_default();
         }
         let plain_trees = plain_trees(table.view());
-        let words = Words::of(table.view(), plain_trees).ok_or_else(|| {
+        let no_memory = || {
             let expected = "memory for the layout of its trees";
             OpenError::Seal(Detail::new("trees", expected, "none left"))
-        })?;
+        };
+        let words = Words::of(table.view(), plain_trees).ok_or_else(no_memory)?;
+        let predicates = Predicates::of(table.view()).ok_or_else(no_memory)?;
         let detectors = Detectors::of(table.view(), &positions);
         let bound = Bound {
             plain_trees,
             words,
             detectors,
+            predicates,
             table,
             kernel,
             positions,
@@ -151,6 +157,12 @@ impl Bound {
     #[inline]
     pub(super) fn words(&self) -> &Words {
         &self.words
+    }
+
+    /// Oblivious trees, laid out for predicates.
+    #[inline]
+    pub(super) fn predicates(&self) -> &Predicates {
+        &self.predicates
     }
 
     /// A row's margin, fixed point.

@@ -1,5 +1,6 @@
 //! From a row to a margin and a score: kernels, and tables bound to them.
 
+mod batch;
 mod bound;
 mod client;
 mod detect;
@@ -7,6 +8,7 @@ mod explain;
 mod kernel;
 mod portable;
 mod portable_batch;
+mod predicates;
 mod steps;
 mod verdict;
 mod words;

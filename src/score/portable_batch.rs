@@ -1,5 +1,6 @@
 //! Batches of trees of any shape in plain Rust: a row a byte, every split decided for all rows.
 
+use super::batch;
 use super::bound::Bound;
 use super::portable::{self, Bins, is_in};
 use super::steps::{Step, Stepped};
@@ -24,12 +25,11 @@ pub(super) fn margins(bound: &Bound, rows: &[Row], margins: &mut [i64]) {
             }
             continue;
         }
-        let view = bound.view();
         let mut batch = Batch::new();
         for (at, row) in rows.iter().enumerate() {
-            let bins = portable::binarise(view, bound.lane_positions(), row);
-            batch.put(bound, at, &bins, portable::oblivious(view, &bins));
+            batch.put(bound, at, &portable::binarise(bound, row));
         }
+        batch.add_oblivious(bound);
         batch.add_stepped(bound);
         for (to, sum) in margins.iter_mut().zip(batch.sums) {
             *to = sum;
@@ -41,7 +41,8 @@ pub(super) fn margins(bound: &Bound, rows: &[Row], margins: &mut [i64]) {
 pub(super) fn pays(bound: &Bound, rows: &[Row]) -> bool {
     let words = bound.words();
     let stepped = [&words.plain.stepped, &words.special.stepped];
-    rows.len() >= ROWS_MIN && stepped.iter().any(|list| !list.trees.is_empty())
+    let any = stepped.iter().any(|list| !list.trees.is_empty());
+    rows.len() >= ROWS_MIN && (any || !bound.view().blocks.is_empty())
 }
 
 /// Up to 64 rows, binarised, and their margins so far.
@@ -59,23 +60,26 @@ impl Batch {
         }
     }
 
-    /// Puts a row in its place: its bins, and its margin but for the stepped trees.
+    /// Puts a row in its place: its bins, and its margin but for oblivious and stepped trees.
     #[inline]
-    pub(super) fn put(&mut self, bound: &Bound, at: usize, bins: &Bins, oblivious: i64) {
+    pub(super) fn put(&mut self, bound: &Bound, at: usize, bins: &Bins) {
         let (view, words) = (bound.view(), bound.words());
         let plain = portable::walk::<false>(view, &words.plain.rest, bins);
         let special = portable::walk::<true>(view, &words.special.rest, bins);
         if let Some(sum) = self.sums.get_mut(at) {
-            let parts = [oblivious, plain, special];
-            *sum = parts
-                .iter()
-                .fold(view.bias, |sum, part| sum.wrapping_add(*part));
+            *sum = view.bias.wrapping_add(plain).wrapping_add(special);
         }
         for (column, bin) in self.columns.iter_mut().zip(bins).take(view.lanes.len()) {
             if let Some(to) = column.get_mut(at) {
                 *to = *bin;
             }
         }
+    }
+
+    /// Adds the leaves of all oblivious trees. Inlined, as the next.
+    #[inline(always)]
+    pub(super) fn add_oblivious(&mut self, bound: &Bound) {
+        batch::add_oblivious(bound.view(), &self.columns, &mut self.sums);
     }
 
     /// Adds the leaves of all stepped trees. Inlined, so that it is compiled for the instructions

@@ -2,6 +2,7 @@
 
 mod shapes;
 
+use super::arrange::{self, Arranged};
 use super::bots::{self, Bot};
 use super::detections::{self, Detection};
 use super::ensemble::{Ensemble, Split, Tree};
@@ -174,7 +175,8 @@ pub fn build(ensemble: &Ensemble, options: &BuildOptions) -> Result<Built, Build
     let mut parts = Parts::new(ensemble, options, &lanes, &fixed);
     let (oblivious, any) = by_form(&written);
     check_steps(&oblivious, &any)?;
-    parts.add_oblivious(&oblivious, &lanes, &fixed)?;
+    let arranged = arrange::arranged(&oblivious, &lanes)?;
+    parts.add_oblivious(&arranged, &fixed)?;
     parts.add_any(&any, &lanes, &fixed)?;
     parts.add_golden(ensemble, options, &fixed);
     parts.add_all(
@@ -505,27 +507,23 @@ impl Parts {
         self.margin_max = self.margin_max.saturating_add(i64::from(max));
     }
 
-    fn add_oblivious(
-        &mut self,
-        trees: &Placed<'_>,
-        lanes: &Lanes,
-        fixed: &FixedPoint,
-    ) -> Result<(), BuildError> {
-        let leaves: usize = trees.iter().map(|(_, tree)| tree.leaves().count()).sum();
+    fn add_oblivious(&mut self, trees: &[Arranged], fixed: &FixedPoint) -> Result<(), BuildError> {
+        let leaves: usize = trees.iter().map(|tree| tree.leaves.len()).sum();
         over(
             "leaves of oblivious trees",
             LEAVES_MAX.saturating_sub(1),
             leaves,
         )?;
         for block in trees.chunks(BLOCK_TREES) {
-            self.add_levels(block, lanes)?;
-            for (source, tree) in block {
+            self.add_levels(block);
+            for tree in block {
                 let start = self.count(Section::Leaves) as u32;
                 self.push(Section::LeafStarts, &start);
-                self.push(Section::Sources, source);
-                self.widen(tree.leaves().map(|leaf| fixed.leaf(leaf)));
-                for leaf in tree.leaves() {
-                    self.push(Section::Leaves, &fixed.leaf(leaf));
+                self.push(Section::Sources, &tree.source);
+                self.push(Section::Orders, &tree.order);
+                self.widen(tree.leaves.iter().map(|leaf| fixed.leaf(*leaf)));
+                for leaf in &tree.leaves {
+                    self.push(Section::Leaves, &fixed.leaf(*leaf));
                 }
             }
         }
@@ -538,17 +536,15 @@ impl Parts {
             while self.count(Section::LeafStarts) < padding {
                 self.push(Section::LeafStarts, &zero_leaf);
                 self.push(Section::Sources, &u32::MAX);
+                self.push(Section::Orders, &0u64);
             }
         }
         Ok(())
     }
 
-    fn add_levels(&mut self, block: &[(u32, &Tree)], lanes: &Lanes) -> Result<(), BuildError> {
-        let levels = block
-            .iter()
-            .map(|(_, tree)| tree.depth())
-            .max()
-            .unwrap_or_default();
+    fn add_levels(&mut self, block: &[Arranged]) {
+        let levels = block.iter().map(|tree| tree.levels.len()).max();
+        let levels = levels.unwrap_or_default();
         let start = self.count(Section::Levels) as u32;
         self.push(
             Section::Blocks,
@@ -561,15 +557,13 @@ impl Parts {
             let mut record = LevelRecord::zeroed();
             record.thresholds = [NEVER; BLOCK_TREES];
             let places = record.lanes.iter_mut().zip(&mut record.thresholds);
-            for ((lane, threshold), (_, tree)) in places.zip(block) {
-                if let Some(split) = tree.level(level) {
-                    let found = lanes.find(split)?;
+            for ((lane, threshold), tree) in places.zip(block) {
+                if let Some(found) = tree.levels.get(level) {
                     (*lane, *threshold) = (found.lane, found.threshold);
                 }
             }
             self.push(Section::Levels, &record);
         }
-        Ok(())
     }
 
     /// Golden margins come from a plain walk of the ensemble, not from a kernel: so a golden row

@@ -265,13 +265,6 @@ impl Tree {
         Tree::Any { nodes }
     }
 
-    pub(super) fn level(&self, level: usize) -> Option<&Split> {
-        match self {
-            Tree::Oblivious { splits, .. } => splits.get(level),
-            Tree::Any { .. } => None,
-        }
-    }
-
     pub(super) fn node_count(&self) -> usize {
         match self {
             Tree::Oblivious { .. } => 0,

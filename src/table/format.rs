@@ -40,6 +40,10 @@
 //!   `i` of a tree's leaf index. A tree's leaves are consecutive in the leaf section, in the
 //!   order of trees. What is missing to a whole last block is padding: trees without levels, with
 //!   the source `u32::MAX`, that all start at one extra leaf of value zero at the section's end.
+//! - Kernels look up a level's lanes faster the closer they stand together. So `build` sorts a
+//!   tree's levels by lane, and equally deep trees by the sum of their lanes. A tree's **order**
+//!   says which level of the source its level `i` is, in bits `4i` to `4i + 3`: only who asks for
+//!   the source's leaf index needs it. Without orders all levels stand as in the source.
 //! - Trees of any shape without marks and sets come first, deepest first, then those with some,
 //!   deepest first: the **special** ones. Each is a run of **nodes**, root first. Both children of
 //!   a node stand side by side, `child` and `child + 1`, behind it. A leaf's child is itself, and
@@ -123,7 +127,7 @@ pub enum Section {
     Golden = 12,
     Provenance = 13,
     Sets = 14,
-    Flips = 15,
+    Orders = 15,
     Detections = 16,
     Conditions = 17,
     Bots = 18,
@@ -175,7 +179,10 @@ pub const SECTIONS: [SectionSpec; SECTION_COUNT] = [
     ),
     spec::<u8>("provenance", "UTF-8 text, JSON; for people"),
     spec::<[u64; 4]>("sets", "the bins that a split sends right"),
-    spec::<u16>("flips", "not in use yet: empty"),
+    spec::<u64>(
+        "orders",
+        "an oblivious tree's levels in the source, 4 bits each; 64 a block, or none at all",
+    ),
     spec::<DetectionRecord>("detections", "a detection, ascending by id"),
     spec::<ConditionRecord>("conditions", "one condition of a detection"),
     spec::<BotRecord>("bots", "a verified bot"),

@@ -1,5 +1,6 @@
 //! The table: feature descriptors, ensemble, score map and golden rows in one sealed artefact.
 
+mod arrange;
 pub mod bots;
 pub mod build;
 mod catalog;

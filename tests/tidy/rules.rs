@@ -41,6 +41,7 @@ pub const UNSAFE_FILES: &[&str] = &[
 pub const DATA_PLANE: &[&str] = &[
     "src/http/",
     "src/row.rs",
+    "src/score/batch.rs",
     "src/score/client.rs",
     "src/score/detect.rs",
     "src/score/kernel.rs",

@@ -246,6 +246,9 @@ fn check_counts(header: &Header) -> Check<()> {
     let slots = blocks.saturating_mul(BLOCK_TREES);
     exactly("leaf_starts", slots, count(Section::LeafStarts))?;
     exactly("sources", slots, count(Section::Sources))?;
+    if count(Section::Orders) > 0 {
+        exactly("orders", slots, count(Section::Orders))?;
+    }
     at_most(
         "levels",
         blocks.saturating_mul(OBLIVIOUS_DEPTH_MAX),
@@ -261,14 +264,6 @@ fn check_counts(header: &Header) -> Check<()> {
         PROVENANCE_BYTES_MAX,
         count(Section::Provenance),
     )?;
-    let later = SECTIONS
-        .iter()
-        .zip(&header.counts)
-        .take(Section::Detections as usize)
-        .skip(Section::Flips as usize);
-    for (spec, count) in later {
-        exactly(spec.name, 0, *count as usize)?;
-    }
     detections::check_counts(count(Section::Detections), count(Section::Conditions))?;
     bots::check_counts(count(Section::Bots), count(Section::BotRanges))
 }

@@ -107,6 +107,7 @@ pub(super) fn check_oblivious(
     let leaves: &[i32] = parts.records(Section::Leaves)?;
     let starts: &[u32] = parts.records(Section::LeafStarts)?;
     let places: &[u32] = parts.records(Section::Sources)?;
+    let orders: &[u64] = parts.records(Section::Orders)?;
     let trees = parts.header.oblivious_trees as usize;
     let (mut level_start, mut leaf_start) = (0usize, 0usize);
     let mut before = OBLIVIOUS_DEPTH_MAX;
@@ -122,6 +123,9 @@ pub(super) fn check_oblivious(
             }
             check_order(|| format!("depth of oblivious tree {tree}"), before, depth)?;
             before = depth;
+            if let Some(order) = orders.get(tree) {
+                check_level_order(*order, depth, || at("orders"))?;
+            }
             if *start as usize != leaf_start {
                 return Err(OpenError::LeafIndex(Detail::new(
                     at("leaf_starts"),
@@ -210,6 +214,26 @@ fn check_tree_levels(
         }
     }
     Ok(depth)
+}
+
+/// A tree's levels are those of its source, each once; what is beyond its depth is zero.
+fn check_level_order(order: u64, depth: usize, at: impl Fn() -> String) -> Check<()> {
+    let mut taken = 0u32;
+    for level in 0..OBLIVIOUS_DEPTH_MAX as u32 {
+        let to = (order.wrapping_shr(level.saturating_mul(4)) & 0xf) as u32;
+        let bit = 1u32.wrapping_shl(to);
+        let fits = match (level as usize) < depth {
+            true => (to as usize) < depth && taken & bit == 0,
+            false => to == 0,
+        };
+        if !fits {
+            let expected = format!("the levels below {depth}, each once, then zeros");
+            let got = format!("{order:#018x}");
+            return Err(OpenError::TreeOrder(Detail::new(at(), expected, got)));
+        }
+        taken |= bit;
+    }
+    Ok(())
 }
 
 pub(super) fn check_trees(
