@@ -202,7 +202,7 @@ fn bits(query: &[u8]) -> u8 {
     }
     let squares = counts
         .iter()
-        .map(|count| u32::from(*count) * u32::from(*count));
+        .map(|count| u32::from(*count).saturating_mul(u32::from(*count)));
     let pairs: u32 = squares.fold(0, u32::wrapping_add);
     let length = u32::try_from(text.len()).unwrap_or_default();
     let symbols = length.wrapping_mul(length).checked_div(pairs);
