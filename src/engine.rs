@@ -2,22 +2,35 @@
 
 use crate::epoch::{Barrier, NoSlot, Reader, RetiredFull, Swap};
 use crate::error::OpenError;
-use crate::limits::{BATCH_ROWS_MAX, READERS_MAX};
+use crate::limits::{BATCH_ROWS_MAX, FEATURES_MAX, READERS_MAX};
 use crate::row::Row;
 use crate::schema::Schema;
 use crate::score::{Bound, NotScored, Reason, Scored, Verdict};
 use crate::stats::{ScorerSnapshot, ScorerStats};
+use crate::switches::{Selector, Switches};
 use crate::table::{Table, Usage};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// A table and the generation it was published as.
+/// A table, the generation it was published as, and what is switched off. A switch that is flipped
+/// is a publish of the same table.
 #[derive(Debug)]
 struct Live {
-    bound: Bound,
+    bound: Arc<Bound>,
     generation: u64,
+    /// Nothing, as a rule: the hot path pays for one comparison.
+    off: Option<Off>,
+}
+
+/// What is switched off, as the hot path wants it.
+#[derive(Debug)]
+struct Off {
+    /// The engine or the ensemble: no row is scored.
+    all: bool,
+    /// Row positions of the features that are switched off.
+    features: [bool; FEATURES_MAX],
 }
 
 /// Publishes tables to any number of [`Scorer`]s. Cheap to clone and to share.
@@ -42,6 +55,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Control {
     generation: u64,
+    live: Option<Arc<Bound>>,
+    switches: Switches,
     content_id: String,
     usage: Vec<Usage>,
     refusals: BTreeMap<u16, (&'static str, u64)>,
@@ -58,6 +73,8 @@ pub struct EngineStats {
     pub generation: u64,
     /// The content hash of the live table, in hexadecimal.
     pub content_id: String,
+    /// What is switched off.
+    pub switches: Switches,
     /// How much of each capacity the live table uses.
     pub headroom: Vec<Usage>,
     /// Refused tables: by code, its name and how many.
@@ -154,30 +171,72 @@ impl Engine {
         self.counted(self.try_publish(table, Some(kernel)))
     }
 
-    fn try_publish(&self, table: Table, kernel: Option<&str>) -> Result<u64, PublishError> {
-        let bound = Bound::new(table, self.schema(), kernel)?;
-        let (usage, content_id) = (bound.table().usage(), bound.table().content_id());
-        // Held over the publish, so that two publishers' notes come in the order of generations.
+    /// Makes a bound table live under a number that its publisher gave it.
+    pub(crate) fn publish_as(&self, bound: Arc<Bound>, generation: u64) -> Result<(), RetiredFull> {
         let mut control = self.control();
-        let live = |generation| Box::new(Live { bound, generation });
-        let generation = self
-            .shared
-            .swap
-            .publish(live)
+        self.make_live(&mut control, bound, generation)
+    }
+
+    fn try_publish(&self, table: Table, kernel: Option<&str>) -> Result<u64, PublishError> {
+        let bound = Arc::new(Bound::new(table, self.schema(), kernel)?);
+        // Held over the publish, so that two publishers' tables come in the order of generations.
+        let mut control = self.control();
+        let generation = control.generation.saturating_add(1);
+        self.make_live(&mut control, bound, generation)
             .map_err(PublishError::RetiredFull)?;
-        (control.generation, control.usage) = (generation, usage);
-        control.content_id = content_id;
         Ok(generation)
+    }
+
+    fn make_live(
+        &self,
+        control: &mut Control,
+        bound: Arc<Bound>,
+        generation: u64,
+    ) -> Result<(), RetiredFull> {
+        let off = Off::new(&control.switches, self.schema());
+        let live = Live {
+            bound: bound.clone(),
+            generation,
+            off,
+        };
+        self.shared.swap.publish(|_| Box::new(live))?;
+        (control.generation, control.usage) = (generation, bound.table().usage());
+        control.content_id = bound.table().content_id();
+        control.live = Some(bound);
+        Ok(())
+    }
+
+    /// Switches off what the set names, and everything else on: every scorer sees it with its next
+    /// row. It stays so for tables that are published later. A feature that the schema does not
+    /// have is kept and changes nothing.
+    ///
+    /// # Errors
+    /// Where the list of retired tables is full; the switches stay as they were then.
+    pub fn set_switches(&self, switches: Switches) -> Result<(), RetiredFull> {
+        let mut control = self.control();
+        let before = std::mem::replace(&mut control.switches, switches);
+        let Some(bound) = control.live.clone() else {
+            return Ok(());
+        };
+        let generation = control.generation;
+        let flipped = self.make_live(&mut control, bound, generation);
+        if flipped.is_err() {
+            control.switches = before;
+        }
+        flipped
+    }
+
+    /// Counts a refusal by its code.
+    pub(crate) fn count(&self, refused: &OpenError) {
+        let mut control = self.control();
+        let name = refused.name();
+        let entry = control.refusals.entry(refused.code()).or_insert((name, 0));
+        entry.1 = entry.1.saturating_add(1);
     }
 
     fn counted(&self, published: Result<u64, PublishError>) -> Result<u64, PublishError> {
         match &published {
-            Err(PublishError::Refused(refused)) => {
-                let mut control = self.control();
-                let name = refused.name();
-                let entry = control.refusals.entry(refused.code()).or_insert((name, 0));
-                entry.1 = entry.1.saturating_add(1);
-            }
+            Err(PublishError::Refused(refused)) => self.count(refused),
             Err(PublishError::RetiredFull(_)) => {
                 let mut control = self.control();
                 control.held_back = control.held_back.saturating_add(1);
@@ -217,6 +276,7 @@ impl Engine {
         EngineStats {
             generation: control.generation,
             content_id: control.content_id.clone(),
+            switches: control.switches.clone(),
             headroom: control.usage.clone(),
             refusals: control.refusals.clone(),
             held_back: control.held_back,
@@ -260,7 +320,7 @@ impl Scorer {
     #[inline]
     pub fn score(&mut self, row: &Row) -> Verdict {
         let verdict = match self.reader.enter() {
-            Some(live) => live.verdict(live.bound.margin(row)),
+            Some(live) => live.judge(row),
             None => NO_TABLE,
         };
         self.stats.count(&verdict);
@@ -303,6 +363,32 @@ const NO_TABLE: Verdict = Verdict::NotScored(NotScored {
 
 impl Live {
     #[inline]
+    fn judge(&self, row: &Row) -> Verdict {
+        match &self.off {
+            None => self.verdict(self.bound.margin(row)),
+            Some(off) => self.judge_switched(off, row),
+        }
+    }
+
+    /// With something switched off.
+    #[cold]
+    fn judge_switched(&self, off: &Off, row: &Row) -> Verdict {
+        if off.all {
+            return Verdict::NotScored(NotScored {
+                reason: Reason::Disabled,
+                generation: self.generation,
+            });
+        }
+        let mut seen = row.clone();
+        for (value, off) in seen.values_mut().iter_mut().zip(&off.features) {
+            if *off {
+                *value = f32::NAN;
+            }
+        }
+        self.verdict(self.bound.margin(&seen))
+    }
+
+    #[inline]
     fn verdict(&self, margin: i64) -> Verdict {
         Verdict::Scored(Scored {
             score: self.bound.score(margin),
@@ -313,11 +399,42 @@ impl Live {
 
     /// At most [`BATCH_ROWS_MAX`] rows.
     fn verdicts(&self, rows: &[Row], verdicts: &mut [Verdict]) {
+        if let Some(off) = &self.off {
+            for (row, verdict) in rows.iter().zip(verdicts) {
+                *verdict = self.judge_switched(off, row);
+            }
+            return;
+        }
         let mut margins = [0; BATCH_ROWS_MAX];
         self.bound.margins(rows, &mut margins);
         for (verdict, margin) in verdicts.iter_mut().zip(margins) {
             *verdict = self.verdict(margin);
         }
+    }
+}
+
+impl Off {
+    /// None where nothing of it concerns this schema.
+    fn new(switches: &Switches, schema: &Schema) -> Option<Off> {
+        let mut off = Off {
+            all: false,
+            features: [false; FEATURES_MAX],
+        };
+        let mut any = false;
+        for selector in switches.iter() {
+            match selector {
+                Selector::Engine | Selector::Ensemble => (any, off.all) = (true, true),
+                Selector::Feature(name) => {
+                    let position = schema.index_of(name).map(usize::from);
+                    if let Some(place) = position.and_then(|at| off.features.get_mut(at)) {
+                        (any, *place) = (true, true);
+                    }
+                }
+                // No table reports detections yet.
+                Selector::Detection(_) => {}
+            }
+        }
+        any.then_some(off)
     }
 }
 

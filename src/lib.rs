@@ -23,8 +23,10 @@ pub mod row;
 pub mod schema;
 pub mod score;
 pub mod stats;
+pub mod switches;
 mod sync;
 pub mod table;
+pub mod watch;
 pub mod worker;
 
 pub use engine::{Engine, EngineStats, PublishError, Scorer};
@@ -32,7 +34,9 @@ pub use error::OpenError;
 pub use row::Row;
 pub use schema::{Feature, FeatureKind, Schema, SchemaError};
 pub use score::{Bound, KERNELS, Kernel, NotScored, Reason, Score, Scored, Verdict};
+pub use switches::{Selector, Switches};
 pub use table::Table;
+pub use watch::{WatchOptions, Watcher};
 
 /// The bundled table: trained on recorded requests, bound to [`Schema::http`]. It serves where a
 /// host has published none of its own.

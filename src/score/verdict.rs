@@ -70,11 +70,18 @@ pub enum Reason {
     Overloaded = 1,
     /// The worker is shutting down or gone.
     Closed = 2,
+    /// A person has switched the engine or its ensemble off.
+    Disabled = 3,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: &'static [Reason] = &[Reason::NoTable, Reason::Overloaded, Reason::Closed];
+    pub const ALL: &'static [Reason] = &[
+        Reason::NoTable,
+        Reason::Overloaded,
+        Reason::Closed,
+        Reason::Disabled,
+    ];
 
     /// The reason's name in reports and metrics.
     pub fn name(self) -> &'static str {
@@ -82,6 +89,7 @@ impl Reason {
             Reason::NoTable => "no-table",
             Reason::Overloaded => "overloaded",
             Reason::Closed => "closed",
+            Reason::Disabled => "disabled",
         }
     }
 }

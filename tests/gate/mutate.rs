@@ -107,8 +107,18 @@ fn in_place(good: &Edit, bytes: &mut [u8], random: &mut Random) {
             let (at, width) = FIELDS[random.below(FIELDS.len() as u64) as usize];
             renumber(bytes, at, width, random);
         }
-        3 => renumber(bytes, COUNTS_AT + 4 * random.below(SECTION_COUNT as u64) as usize, 4, random),
-        4 => renumber(bytes, OFFSETS_AT + 8 * random.below(SECTION_COUNT as u64) as usize, 8, random),
+        3 => renumber(
+            bytes,
+            COUNTS_AT + 4 * random.below(SECTION_COUNT as u64) as usize,
+            4,
+            random,
+        ),
+        4 => renumber(
+            bytes,
+            OFFSETS_AT + 8 * random.below(SECTION_COUNT as u64) as usize,
+            8,
+            random,
+        ),
         5..8 => {
             if let Some((_, at, size)) = record(good, random) {
                 let width = [1, 2, 4, 8][random.below(4) as usize].min(size);
