@@ -5,6 +5,7 @@ use hedgerow::KERNELS;
 
 const COMMANDS: &[&str] = &[
     "replay", "compile", "inspect", "diff", "verify", "score", "extract", "bench", "limits",
+    "publish", "rollback", "status", "history", "kill", "restore", "key", "sign",
 ];
 
 #[test]
