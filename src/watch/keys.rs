@@ -193,9 +193,10 @@ impl Keys {
         let field = file.get(SIGNATURE_OFFSET..HEADER_BYTES).unwrap_or_default();
         let names = || {
             let names = self.trusted.iter().map(PublicKey::name);
-            match names.collect::<Vec<_>>().join(", ") {
-                none if none.is_empty() => "no signature: no key is trusted".to_string(),
-                names => format!("a signature by one of: {names}"),
+            match (names.collect::<Vec<_>>().join(", "), self.required) {
+                (none, true) if none.is_empty() => "a signature, and a key that is trusted".into(),
+                (none, false) if none.is_empty() => "no signature: no key is trusted".into(),
+                (names, _) => format!("a signature by one of: {names}"),
             }
         };
         let (Some(key), Some(signature)) = (

@@ -6,6 +6,7 @@
 
 use super::directory::{self, *};
 use super::ledger::{Event, Ledger, Record};
+use super::moment;
 use super::refusal::{Refusal, RefusalKind};
 use super::status;
 use crate::schema::Schema;
@@ -153,15 +154,43 @@ impl Publisher {
             Ok(pointer) => self.pointer = pointer,
             Err(refused) => self.warnings.push(refused.to_string()),
         }
-        let change = match self.directory.read_switches() {
-            Ok(file) => Some(file.map_or(0, |file| file.change)),
-            Err(refused) => {
-                self.warnings.push(refused.to_string());
-                None
-            }
-        };
         self.note_pointer()?;
+        let change = self.switches_change()?;
         self.abandon(change)
+    }
+
+    /// The number of the last change that the switches show. A file that is gone or damaged is
+    /// made again as the ledger knows it: nothing is switched on because a file was lost.
+    fn switches_change(&mut self) -> Result<u64, Refusal> {
+        let trouble = match self.directory.read_switches() {
+            Ok(Some(file)) => return Ok(file.change),
+            Ok(None) => "the switches were gone".into(),
+            Err(refused) => refused.to_string(),
+        };
+        let (change, switches) = replayed(&self.records);
+        let damaged = self.directory.switches().exists();
+        if change == 0 && !damaged {
+            return Ok(0);
+        }
+        let file = self.switches_file(change, &switches);
+        write_json(&self.directory.switches(), &file)?;
+        let note = format!("made the switches again as the ledger has them: {trouble}");
+        self.warnings.push(note.clone());
+        self.append(Record {
+            note: Some(note),
+            ..Record::new(Event::Repair, &self.origin)
+        })?;
+        Ok(change)
+    }
+
+    fn switches_file(&self, change: u64, switches: &Switches) -> SwitchesFile {
+        SwitchesFile {
+            version: FILES_VERSION,
+            change,
+            off: switches.iter().map(Selector::to_string).collect(),
+            at: moment::now(),
+            origin: self.origin.clone(),
+        }
     }
 
     /// A pointer of which the ledger knows nothing: the ledger was lost.
@@ -188,7 +217,7 @@ impl Publisher {
     }
 
     /// Marks what was announced and did not come about.
-    fn abandon(&mut self, change: Option<u64>) -> Result<(), Refusal> {
+    fn abandon(&mut self, change: u64) -> Result<(), Refusal> {
         let active = self
             .pointer
             .as_ref()
@@ -208,8 +237,7 @@ impl Publisher {
                     });
                 }
                 (Event::Kill | Event::Restore, _, Some(number))
-                    if change.is_some_and(|change| number > change)
-                        && !abandoned.1.contains(&number) =>
+                    if number > change && !abandoned.1.contains(&number) =>
                 {
                     marks.push(Record {
                         change: Some(number),
@@ -425,10 +453,9 @@ impl Publisher {
     /// `Selector` where there is nothing of that name, or nothing to restore; `Directory`.
     pub fn switch(mut self, selector: &Selector, off: bool) -> Result<Switched, Refusal> {
         let path = self.directory.switches();
-        let (change, mut switches) = match self.directory.read_switches() {
-            Ok(Some(file)) => (file.change, file.switches(&path)?),
-            // What stood in a file that is gone or damaged, the ledger knows.
-            _ => replayed(&self.records),
+        let (change, mut switches) = match self.directory.read_switches()? {
+            Some(file) => (file.change, file.switches(&path)?),
+            None => (0, Switches::default()),
         };
         let known = self.records.iter().filter_map(|record| record.change);
         let change = known
@@ -458,13 +485,7 @@ impl Publisher {
             selector: Some(selector.to_string()),
             ..Record::new(event, &self.origin)
         };
-        let file = SwitchesFile {
-            version: FILES_VERSION,
-            change,
-            off: switches.iter().map(Selector::to_string).collect(),
-            at: record.at.clone(),
-            origin: self.origin.clone(),
-        };
+        let file = self.switches_file(change, &switches);
         self.append(record)?;
         write_json(&path, &file)?;
         Ok(Switched {

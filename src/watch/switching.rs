@@ -7,13 +7,16 @@ use super::ledger::{Event, Record};
 use super::refusal::{Refusal, RefusalKind};
 use super::status::WatchStatus;
 use crate::switches::{Selector, Switches};
+use std::path::Path;
 use xxhash_rust::xxh3::xxh3_128;
 
 /// What the thread remembers.
 #[derive(Debug)]
 pub(super) struct Switching {
-    /// The file as it was last read.
-    seen: Option<Vec<u8>>,
+    /// The file as it was last read, and what was wrong with it.
+    seen: Option<(Vec<u8>, Option<Refusal>)>,
+    /// Whether there ever was a file that said something.
+    said: bool,
     /// What is to be off.
     wanted: Switches,
     /// Whether the engine has it so.
@@ -31,6 +34,7 @@ impl Switching {
         let done = wanted == shared.engine.stats().switches;
         Switching {
             seen: None,
+            said: !wanted.is_empty(),
             wanted,
             done,
         }
@@ -47,31 +51,38 @@ impl Switching {
                     let expected = "the switches that were there";
                     Refusal::new(RefusalKind::Switches, path.display(), expected, "no file")
                 };
-                let missing = self.seen.is_some() || !self.wanted.is_empty();
-                shared.problem("switches", missing.then(gone));
+                shared.problem("switches", self.said.then(gone));
             }
-            Ok(Some(bytes)) if self.seen.as_ref() == Some(&bytes) => {}
-            Ok(Some(bytes)) => {
-                match parse_switches(&bytes, &path) {
-                    Err(refused) => {
-                        let hash = xxh3_128(&bytes);
-                        let artefact = Artefact {
-                            hash,
-                            ..Artefact::default()
-                        };
-                        shared.refuse(artefact, &refused);
-                        shared.problem("switches", Some(refused));
-                    }
-                    Ok((_, switches)) => {
-                        shared.problem("switches", None);
-                        self.done &= switches == self.wanted;
-                        self.wanted = switches;
-                    }
-                }
-                self.seen = Some(bytes);
-            }
+            Ok(Some(bytes)) => self.read(shared, &path, bytes),
         }
         self.follow(shared);
+    }
+
+    fn read(&mut self, shared: &Shared, path: &Path, bytes: Vec<u8>) {
+        if let Some((seen, wrong)) = &self.seen
+            && *seen == bytes
+        {
+            return shared.problem("switches", wrong.clone());
+        }
+        let wrong = match parse_switches(&bytes, path) {
+            Err(refused) => {
+                let hash = xxh3_128(&bytes);
+                let artefact = Artefact {
+                    hash,
+                    ..Artefact::default()
+                };
+                shared.refuse(artefact, &refused);
+                Some(refused)
+            }
+            Ok((_, switches)) => {
+                self.said = true;
+                self.done &= switches == self.wanted;
+                self.wanted = switches;
+                None
+            }
+        };
+        shared.problem("switches", wrong.clone());
+        self.seen = Some((bytes, wrong));
     }
 
     fn follow(&mut self, shared: &Shared) {

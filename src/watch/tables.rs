@@ -27,8 +27,10 @@ const RETRY: Duration = Duration::from_secs(1);
 /// What the thread remembers.
 #[derive(Debug)]
 pub(super) struct Tables {
-    /// The pointer's file as it was last read.
-    seen: Option<Vec<u8>>,
+    /// The pointer's file as it was last read, and what was wrong with it.
+    seen: Option<(Vec<u8>, Option<Refusal>)>,
+    /// Whether there ever was a pointer that named something.
+    named: bool,
     candidate: Option<Candidate>,
     /// The last generation that was taken; none is taken that is not above it.
     last: Option<Good>,
@@ -63,6 +65,7 @@ impl Tables {
     pub(super) fn new() -> Tables {
         Tables {
             seen: None,
+            named: false,
             candidate: None,
             last: None,
         }
@@ -193,29 +196,37 @@ impl Tables {
                     let expected = "the pointer that was there";
                     Refusal::new(RefusalKind::Pointer, path.display(), expected, "no file")
                 };
-                let missing = self.seen.is_some() || self.last.is_some();
+                let missing = self.named || self.last.is_some();
                 shared.problem("pointer", missing.then(gone));
             }
-            Ok(Some(bytes)) if self.seen.as_ref() == Some(&bytes) => {}
-            Ok(Some(bytes)) => {
-                match parse_pointer(&bytes, &path) {
-                    Ok(pointer) => {
-                        shared.problem("pointer", None);
-                        self.consider(shared, pointer);
-                    }
-                    Err(refused) => {
-                        let artefact = Artefact {
-                            hash: xxh3_128(&bytes),
-                            ..Artefact::default()
-                        };
-                        shared.refuse(artefact, &refused);
-                        shared.problem("pointer", Some(refused));
-                    }
-                }
-                self.seen = Some(bytes);
-            }
+            Ok(Some(bytes)) => self.read(shared, &path, bytes),
         }
         self.try_candidate(shared);
+    }
+
+    fn read(&mut self, shared: &Shared, path: &Path, bytes: Vec<u8>) {
+        if let Some((seen, wrong)) = &self.seen
+            && *seen == bytes
+        {
+            return shared.problem("pointer", wrong.clone());
+        }
+        let wrong = match parse_pointer(&bytes, path) {
+            Ok(pointer) => {
+                self.named = true;
+                self.consider(shared, pointer);
+                None
+            }
+            Err(refused) => {
+                let artefact = Artefact {
+                    hash: xxh3_128(&bytes),
+                    ..Artefact::default()
+                };
+                shared.refuse(artefact, &refused);
+                Some(refused)
+            }
+        };
+        shared.problem("pointer", wrong.clone());
+        self.seen = Some((bytes, wrong));
     }
 
     /// A pointer that is another one than before.
