@@ -35,9 +35,5 @@ pub use row::Row;
 pub use schema::{Feature, FeatureKind, Schema, SchemaError};
 pub use score::{Bound, KERNELS, Kernel, NotScored, Reason, Score, Scored, Verdict};
 pub use switches::{Selector, Switches};
-pub use table::Table;
+pub use table::{DEFAULT_TABLE, Table};
 pub use watch::{WatchOptions, Watcher};
-
-/// The bundled table: trained on recorded requests, bound to [`Schema::http`]. It serves where a
-/// host has published none of its own.
-pub const DEFAULT_TABLE: &[u8] = include_bytes!("../data/default.hedge");

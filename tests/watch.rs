@@ -335,7 +335,11 @@ fn a_bad_file_that_waits_costs_one_line_and_no_verdict() {
     place.damage(2, |bytes| bytes[600] ^= 1);
     let (mut scores, mut points, want) = (0u64, 3, place.margin(1));
     // Unoptimised code takes minutes for a million.
-    let million = if cfg!(debug_assertions) { 20_000 } else { 1_000_000 };
+    let million = if cfg!(debug_assertions) {
+        20_000
+    } else {
+        1_000_000
+    };
     while scores < million {
         // The same bad file comes again and again, under new numbers.
         if scores % (million / 20) == 0 {

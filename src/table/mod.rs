@@ -17,6 +17,12 @@ use std::path::Path;
 use validate::{Validated, validate_with};
 pub(crate) use view::View;
 
+/// The bundled table: trained on recorded requests, bound to [`Schema::http`]. It serves where a
+/// host has published none of its own.
+///
+/// [`Schema::http`]: crate::Schema::http
+pub const DEFAULT_TABLE: &[u8] = include_bytes!("../../data/default.hedge");
+
 /// A table whose bytes are sealed and whose contents passed every check.
 ///
 /// There is no other way to make one than [`open`](Table::open) and

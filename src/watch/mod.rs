@@ -122,7 +122,8 @@ struct Desk {
     dirty: bool,
 }
 
-/// Distinct artefacts that are remembered as logged, at most: with more, the oldest is logged again.
+/// Distinct artefacts that are remembered as logged, at most: with more, the oldest would be logged
+/// again.
 const LOGGED_MAX: usize = 4_096;
 
 /// Refused artefacts in a status, at most.

@@ -7,7 +7,10 @@ use std::io;
 use std::path::Path;
 
 macro_rules! kinds {
-    ($($(#[doc = $doc:literal])+ $kind:ident = $code:literal, $name:literal, $message:literal;)+) => {
+    ($(
+        $(#[doc = $doc:literal])+
+        $kind:ident = $code:literal, $name:literal, $message:literal;
+    )+) => {
         /// What can be wrong with a watched directory, beside the [tables](OpenError) in it. Codes
         /// are never reused.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -2,7 +2,7 @@
 
 use super::common::*;
 use hedgerow::table::build::rehash;
-use hedgerow::table::format::{HEADER_BYTES, Header};
+use hedgerow::table::format::{HEADER_BYTES, Header, Section, golden_bytes};
 use hedgerow::watch::admission::Admission;
 use hedgerow::watch::{Directory, Keys, SecretKey};
 use hedgerow::{Row, WatchOptions, Watcher};
@@ -79,12 +79,16 @@ fn every_step_refuses_under_its_own_code() {
         bytes
     };
     let signed = SecretKey::new("nobody").unwrap().sign(&bytes(4));
-    // The bias is part of every golden margin; the range of margins moves with it.
-    let wrong_margin = edited(5, |header| {
-        header.bias += 1;
-        header.margin_min += 1;
-        header.margin_max += 1;
-    });
+    // The first golden row claims the margin of the second.
+    let wrong_margin = {
+        let mut bytes = bytes(5);
+        let header: Header = bytemuck::pod_read_unaligned(&bytes[..HEADER_BYTES]);
+        let first = header.offsets[Section::Golden as usize] as usize;
+        let second = first + golden_bytes(header.counts[0] as usize);
+        bytes.copy_within(second..second + 8, first);
+        rehash(&mut bytes);
+        bytes
+    };
     let cases: Vec<(u16, Vec<u8>)> = vec![
         (202, b"<html>502 Bad Gateway</html>".repeat(40)),
         (204, edited(2, |header| header.format_version += 1)),

@@ -5,7 +5,7 @@ use crate::failure::{Failure, harmless};
 use hedgerow::watch::directory::{Directory, Pointer, SwitchesFile};
 use hedgerow::watch::ledger::{Ledger, Record};
 use hedgerow::watch::publisher::generations;
-use hedgerow::watch::status::{self, WatchStatus};
+use hedgerow::watch::status::{self, Headroom, Refused, WatchStatus};
 use hedgerow::watch::{Refusal, Told};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -186,47 +186,41 @@ fn shown(folder: &Path, engine: &WatchStatus, alive: bool) -> String {
         line("off", engine.switches.join(", "));
     }
     for refused in engine.last_refusals.iter().take(5) {
-        let Told {
-            name,
-            at,
-            expected,
-            got,
-            ..
-        } = &refused.reason;
-        let generation = refused
-            .generation
-            .map_or(String::new(), |g| format!("generation {g}, "));
-        let (count, last) = (refused.count, &refused.last_at);
-        line(
-            "refusal",
-            format!(
-                "{generation}{name}: {at}: expected {expected}, got {got} ({count} times, last {last})"
-            ),
-        );
+        line("refusal", refusal(refused));
     }
     for (area, told) in &engine.problems {
-        let Told {
-            message,
-            at,
-            expected,
-            got,
-            ..
-        } = told;
         line(
             "problem",
-            format!("{area}: {message}: {at}: expected {expected}, got {got}"),
+            format!("{area}: {}: {}", told.message, detail(told)),
         );
     }
+    line("capacity", format!("fullest: {}", fullest(engine)));
+    text
+}
+
+fn detail(told: &Told) -> String {
+    let Told {
+        at, expected, got, ..
+    } = told;
+    format!("{at}: expected {expected}, got {got}")
+}
+
+fn refusal(refused: &Refused) -> String {
+    let generation = refused.generation;
+    let generation = generation.map_or(String::new(), |g| format!("generation {g}, "));
+    let (name, detail) = (&refused.reason.name, detail(&refused.reason));
+    let (count, last) = (refused.count, &refused.last_at);
+    format!("{generation}{name}: {detail} ({count} times, last {last})")
+}
+
+/// The three capacities of which most is used.
+fn fullest(engine: &WatchStatus) -> String {
     let share = |used: u64, max: u64| 100.0 * used as f64 / max.max(1) as f64;
     let mut fullest: Vec<_> = engine.headroom.iter().collect();
     fullest.sort_by(|one, other| share(other.used, other.max).total_cmp(&share(one.used, one.max)));
-    let fullest = fullest.iter().take(3);
-    let fullest = fullest.map(|use_| format!("{} {:.1} %", use_.name, share(use_.used, use_.max)));
-    line(
-        "capacity",
-        format!("fullest: {}", fullest.collect::<Vec<_>>().join(", ")),
-    );
-    text
+    let shown = |used: &&Headroom| format!("{} {:.1} %", used.name, share(used.used, used.max));
+    let shown: Vec<String> = fullest.iter().take(3).map(shown).collect();
+    shown.join(", ")
 }
 
 /// Show what happened in a directory: what was published, rolled back and switched, by whom
@@ -296,17 +290,12 @@ fn told(record: &Record) -> String {
         let _ = write!(text, "  {selector}");
     }
     if let Some(reason) = &record.reason {
-        let Told {
-            code,
-            name,
-            at,
-            expected,
-            got,
-            ..
-        } = reason;
         let _ = write!(
             text,
-            "  {code} {name}: {at}: expected {expected}, got {got}"
+            "  {} {}: {}",
+            reason.code,
+            reason.name,
+            detail(reason)
         );
     }
     if let Some(note) = &record.note {
