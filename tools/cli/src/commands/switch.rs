@@ -12,7 +12,7 @@ use std::path::PathBuf;
 ///
 /// It stays off, over restarts and other tables, until it is restored.
 ///
-/// Example: hedgerow kill /var/lib/hedgerow feature:path.depth
+/// Example: hedgerow kill /var/lib/hedgerow feature:ua_bot_word
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct KillArgs {
@@ -26,7 +26,7 @@ pub struct KillArgs {
 
 /// Switch something on again that was killed
 ///
-/// Example: hedgerow restore /var/lib/hedgerow feature:path.depth
+/// Example: hedgerow restore /var/lib/hedgerow feature:ua_bot_word
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct RestoreArgs {

@@ -9,3 +9,4 @@ mod replay;
 mod requests;
 mod rows;
 mod schemas;
+mod watch;
