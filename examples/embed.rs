@@ -21,6 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     extract(&request, &mut row);
     match scorer.score(&row) {
         Verdict::Scored(v) => println!("score {} from generation {}", v.score, v.generation),
+        Verdict::VerifiedBot(bot) => println!("verified, {}", bot.category.name()),
         Verdict::NotScored(not) => println!("no score: {}", not.reason.name()),
     }
     Ok(())

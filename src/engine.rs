@@ -2,14 +2,16 @@
 
 use crate::epoch::{Barrier, NoSlot, Reader, RetiredFull, Swap};
 use crate::error::OpenError;
-use crate::limits::{BATCH_ROWS_MAX, FEATURES_MAX, READERS_MAX};
+use crate::limits::{
+    BATCH_ROWS_MAX, CATALOGS_MAX, DETECTION_COUNTERS_MAX, FEATURES_MAX, READERS_MAX,
+};
 use crate::row::Row;
 use crate::schema::Schema;
-use crate::score::{Bound, NotScored, Reason, Scored, Verdict};
-use crate::stats::{ScorerSnapshot, ScorerStats};
+use crate::score::{Bound, Client, NotScored, Reason, Verdict};
+use crate::stats::{Counters, ScorerSnapshot, ScorerStats};
 use crate::switches::{Selector, Switches};
-use crate::table::{Table, Usage};
-use std::collections::BTreeMap;
+use crate::table::{Catalog, Table, Usage};
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -20,6 +22,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 struct Live {
     bound: Arc<Bound>,
     generation: u64,
+    /// Where scorers count each detection.
+    counters: Counters,
     /// Nothing, as a rule: the hot path pays for one comparison.
     off: Option<Off>,
 }
@@ -27,10 +31,12 @@ struct Live {
 /// What is switched off, as the hot path wants it.
 #[derive(Debug)]
 struct Off {
-    /// The engine or the ensemble: no row is scored.
-    all: bool,
+    engine: bool,
+    ensemble: bool,
     /// Row positions of the features that are switched off.
     features: [bool; FEATURES_MAX],
+    /// Bits of the table's detections that are switched off.
+    detections: u64,
 }
 
 /// Publishes tables to any number of [`Scorer`]s. Cheap to clone and to share.
@@ -64,6 +70,62 @@ struct Control {
     scorers: Vec<Arc<ScorerStats>>,
     /// What scorers counted that are gone.
     gone: ScorerSnapshot,
+    /// What each counter of detections counts: id, and whether it decides. It never changes, so
+    /// that counts only grow.
+    counted: Vec<(u32, bool)>,
+    /// The names of the latest generations.
+    catalogs: VecDeque<(u64, Arc<Catalog>)>,
+}
+
+impl Control {
+    /// The counter of each detection of a table; those of new ones are taken.
+    fn counters(&mut self, catalog: &Catalog) -> Counters {
+        let mut counters = [DETECTION_COUNTERS_MAX as u16; _];
+        for (counter, detection) in counters.iter_mut().zip(catalog.detections()) {
+            let key = (detection.id, detection.active);
+            let known = self.counted.iter().position(|counted| *counted == key);
+            let at = known.unwrap_or(self.counted.len());
+            if at < DETECTION_COUNTERS_MAX {
+                *counter = at as u16;
+                if known.is_none() {
+                    self.counted.push(key);
+                }
+            }
+        }
+        counters
+    }
+
+    fn keep(&mut self, generation: u64, catalog: Catalog) {
+        // A switch that is flipped publishes the same table again.
+        self.catalogs.retain(|(of, _)| *of != generation);
+        if self.catalogs.len() >= CATALOGS_MAX {
+            self.catalogs.pop_front();
+        }
+        self.catalogs.push_back((generation, Arc::new(catalog)));
+    }
+
+    /// Matches by detection, and those beyond the counters.
+    fn detections(&self, rows: &ScorerSnapshot) -> (Vec<DetectionCount>, u64) {
+        let matched = |at: usize| rows.matched.get(at).copied().unwrap_or_default();
+        let counted = self.counted.iter().enumerate();
+        let counts = counted.map(|(at, (id, active))| DetectionCount {
+            id: *id,
+            active: *active,
+            matched: matched(at),
+        });
+        (counts.collect(), matched(DETECTION_COUNTERS_MAX))
+    }
+}
+
+/// How many rows a detection matched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DetectionCount {
+    /// Its id.
+    pub id: u32,
+    /// Whether it decided then; a shadow that was made active has two counts.
+    pub active: bool,
+    /// Rows that it matched, in whatever generation.
+    pub matched: u64,
 }
 
 /// The state of an engine at one moment.
@@ -88,6 +150,11 @@ pub struct EngineStats {
     pub retired: usize,
     /// What all scorers counted, those that are gone included.
     pub rows: ScorerSnapshot,
+    /// Matches of every detection that was ever live, active or shadow.
+    pub detections: Vec<DetectionCount>,
+    /// Matches of detections beyond
+    /// [`DETECTION_COUNTERS_MAX`](crate::limits::DETECTION_COUNTERS_MAX).
+    pub detections_beyond: u64,
 }
 
 /// Why a table was not published. The running table stays.
@@ -193,16 +260,18 @@ impl Engine {
         bound: Arc<Bound>,
         generation: u64,
     ) -> Result<(), RetiredFull> {
-        let off = Off::new(&control.switches, self.schema());
+        let catalog = Catalog::of(bound.table());
         let live = Live {
             bound: bound.clone(),
             generation,
-            off,
+            counters: control.counters(&catalog),
+            off: Off::new(&control.switches, self.schema(), &catalog),
         };
         self.shared.swap.publish(|_| Box::new(live))?;
         (control.generation, control.usage) = (generation, bound.table().usage());
         control.content_id = bound.table().content_id();
         control.live = Some(bound);
+        control.keep(generation, catalog);
         Ok(())
     }
 
@@ -251,6 +320,16 @@ impl Engine {
         self.shared.swap.reclaim()
     }
 
+    /// The names of a generation's detections and bots; none where it is older than the latest
+    /// [`CATALOGS_MAX`]. For logs and metrics: it takes a lock and searches.
+    pub fn catalog(&self, generation: u64) -> Option<Arc<Catalog>> {
+        let control = self.control();
+        let mut known = control.catalogs.iter();
+        known
+            .find(|(of, _)| *of == generation)
+            .map(|(_, catalog)| catalog.clone())
+    }
+
     /// A scorer for one thread.
     ///
     /// # Errors
@@ -273,7 +352,10 @@ impl Engine {
         for scorer in &control.scorers {
             scorer.add_to(&mut rows);
         }
+        let (detections, detections_beyond) = control.detections(&rows);
         EngineStats {
+            detections,
+            detections_beyond,
             generation: control.generation,
             content_id: control.content_id.clone(),
             switches: control.switches.clone(),
@@ -316,14 +398,28 @@ pub struct Scorer {
 }
 
 impl Scorer {
-    /// The verdict on a row, laid out by the engine's schema.
+    /// The verdict on a row, laid out by the engine's schema. Without an address no bot is
+    /// verified.
     #[inline]
     pub fn score(&mut self, row: &Row) -> Verdict {
-        let verdict = match self.reader.enter() {
-            Some(live) => live.judge(row),
-            None => NO_TABLE,
+        self.score_known(row, None)
+    }
+
+    /// The verdict on a row of a client whose address is known. A verified bot has no score:
+    /// neither detections nor the ensemble are asked.
+    #[inline]
+    pub fn score_client(&mut self, row: &Row, client: &Client<'_>) -> Verdict {
+        self.score_known(row, Some(client))
+    }
+
+    #[inline(always)]
+    fn score_known(&mut self, row: &Row, client: Option<&Client<'_>>) -> Verdict {
+        let Some(live) = self.reader.enter() else {
+            self.stats.count(&NO_TABLE);
+            return NO_TABLE;
         };
-        self.stats.count(&verdict);
+        let verdict = live.judge(row, client);
+        live.count(&self.stats, &verdict);
         verdict
     }
 
@@ -331,19 +427,63 @@ impl Scorer {
     /// one generation. Returns how many verdicts were given.
     #[inline]
     pub fn score_batch(&mut self, rows: &[Row], verdicts: &mut [Verdict]) -> usize {
+        self.score_batch_known(rows, |_| None, verdicts)
+    }
+
+    /// As [`score_batch`](Scorer::score_batch), of clients whose addresses are known; as many as
+    /// the shortest of the three.
+    #[inline]
+    pub fn score_batch_clients(
+        &mut self,
+        rows: &[Row],
+        clients: &[Client<'_>],
+        verdicts: &mut [Verdict],
+    ) -> usize {
+        let rows = rows.get(..clients.len()).unwrap_or(rows);
+        self.score_batch_known(rows, |at| clients.get(at).copied(), verdicts)
+    }
+
+    /// As [`score_batch`](Scorer::score_batch); `client` knows the senders of some rows, by their
+    /// position.
+    #[inline(always)]
+    pub(crate) fn score_batch_known<'a>(
+        &mut self,
+        rows: &[Row],
+        client: impl Fn(usize) -> Option<Client<'a>>,
+        verdicts: &mut [Verdict],
+    ) -> usize {
         let count = rows.len().min(verdicts.len());
         let verdicts = verdicts.get_mut(..count).unwrap_or_default();
         let batches = rows
             .chunks(BATCH_ROWS_MAX)
             .zip(verdicts.chunks_mut(BATCH_ROWS_MAX));
+        let mut first = 0usize;
         for (rows, verdicts) in batches {
-            match self.reader.enter() {
-                Some(live) => live.verdicts(rows, verdicts),
-                None => verdicts.fill(NO_TABLE),
+            let Some(live) = self.reader.enter() else {
+                verdicts.fill(NO_TABLE);
+                verdicts.iter().for_each(|none| self.stats.count(none));
+                continue;
+            };
+            if let Some(off) = &live.off {
+                for (at, (verdict, row)) in (first..).zip(verdicts.iter_mut().zip(rows)) {
+                    *verdict = live.judge_switched(off, row, client(at).as_ref());
+                    live.count(&self.stats, verdict);
+                }
+                first = first.wrapping_add(BATCH_ROWS_MAX);
+                continue;
             }
-            verdicts
-                .iter()
-                .for_each(|verdict| self.stats.count(verdict));
+            let mut margins = [0; BATCH_ROWS_MAX];
+            live.bound.margins(rows, &mut margins);
+            let outcomes = verdicts.iter_mut().zip(rows).zip(margins);
+            for (at, ((verdict, row), margin)) in (first..).zip(outcomes) {
+                let verified = client(at).and_then(|client| live.verified(&client));
+                *verdict = match verified {
+                    Some(verified) => verified,
+                    None => live.verdict(row, margin),
+                };
+                live.count(&self.stats, verdict);
+            }
+            first = first.wrapping_add(BATCH_ROWS_MAX);
         }
         count
     }
@@ -363,21 +503,28 @@ const NO_TABLE: Verdict = Verdict::NotScored(NotScored {
 
 impl Live {
     #[inline]
-    fn judge(&self, row: &Row) -> Verdict {
-        match &self.off {
-            None => self.verdict(self.bound.margin(row)),
-            Some(off) => self.judge_switched(off, row),
+    fn judge(&self, row: &Row, client: Option<&Client<'_>>) -> Verdict {
+        if let Some(off) = &self.off {
+            return self.judge_switched(off, row, client);
+        }
+        match client.and_then(|client| self.verified(client)) {
+            Some(verified) => verified,
+            None => self.verdict(row, self.bound.margin(row)),
         }
     }
 
     /// With something switched off.
     #[cold]
-    fn judge_switched(&self, off: &Off, row: &Row) -> Verdict {
-        if off.all {
-            return Verdict::NotScored(NotScored {
-                reason: Reason::Disabled,
-                generation: self.generation,
-            });
+    fn judge_switched(&self, off: &Off, row: &Row, client: Option<&Client<'_>>) -> Verdict {
+        let disabled = Verdict::NotScored(NotScored {
+            reason: Reason::Disabled,
+            generation: self.generation,
+        });
+        if off.engine {
+            return disabled;
+        }
+        if let Some(verified) = client.and_then(|client| self.verified(client)) {
+            return verified;
         }
         let mut seen = row.clone();
         for (value, off) in seen.values_mut().iter_mut().zip(&off.features) {
@@ -385,56 +532,66 @@ impl Live {
                 *value = f32::NAN;
             }
         }
-        self.verdict(self.bound.margin(&seen))
+        let margin = match off.ensemble {
+            true => None,
+            false => Some(self.bound.margin(&seen)),
+        };
+        let scored = self
+            .bound
+            .scored_without(&seen, margin, self.generation, off.detections);
+        scored.map_or(disabled, Verdict::Scored)
     }
 
     #[inline]
-    fn verdict(&self, margin: i64) -> Verdict {
-        Verdict::Scored(Scored {
-            score: self.bound.score(margin),
-            margin: self.bound.table().margin_f64(margin),
-            generation: self.generation,
-        })
+    fn verdict(&self, row: &Row, margin: i64) -> Verdict {
+        Verdict::Scored(self.bound.scored(row, margin, self.generation))
     }
 
-    /// At most [`BATCH_ROWS_MAX`] rows.
-    fn verdicts(&self, rows: &[Row], verdicts: &mut [Verdict]) {
-        if let Some(off) = &self.off {
-            for (row, verdict) in rows.iter().zip(verdicts) {
-                *verdict = self.judge_switched(off, row);
-            }
-            return;
-        }
-        let mut margins = [0; BATCH_ROWS_MAX];
-        self.bound.margins(rows, &mut margins);
-        for (verdict, margin) in verdicts.iter_mut().zip(margins) {
-            *verdict = self.verdict(margin);
+    #[inline]
+    fn verified(&self, client: &Client<'_>) -> Option<Verdict> {
+        let verified = self.bound.verified(client, self.generation)?;
+        Some(Verdict::VerifiedBot(verified))
+    }
+
+    /// Counts a verdict of this table.
+    #[inline]
+    fn count(&self, stats: &ScorerStats, verdict: &Verdict) {
+        stats.count(verdict);
+        if let Verdict::Scored(scored) = verdict {
+            stats.count_matches(scored.detections, &self.counters);
         }
     }
 }
 
 impl Off {
-    /// None where nothing of it concerns this schema.
-    fn new(switches: &Switches, schema: &Schema) -> Option<Off> {
+    /// None where nothing of it concerns this schema and table.
+    fn new(switches: &Switches, schema: &Schema, catalog: &Catalog) -> Option<Off> {
         let mut off = Off {
-            all: false,
+            engine: false,
+            ensemble: false,
             features: [false; FEATURES_MAX],
+            detections: 0,
         };
-        let mut any = false;
         for selector in switches.iter() {
             match selector {
-                Selector::Engine | Selector::Ensemble => (any, off.all) = (true, true),
+                Selector::Engine => off.engine = true,
+                Selector::Ensemble => off.ensemble = true,
                 Selector::Feature(name) => {
                     let position = schema.index_of(name).map(usize::from);
                     if let Some(place) = position.and_then(|at| off.features.get_mut(at)) {
-                        (any, *place) = (true, true);
+                        *place = true;
                     }
                 }
-                // No table reports detections yet.
-                Selector::Detection(_) => {}
+                Selector::Detection(id) => {
+                    let mut all = catalog.detections().iter();
+                    let at = all.position(|detection| detection.id == *id);
+                    let bit = at.and_then(|at| 1u64.checked_shl(at as u32));
+                    off.detections |= bit.unwrap_or_default();
+                }
             }
         }
-        any.then_some(off)
+        let any = off.engine || off.ensemble || off.detections != 0;
+        (any || off.features.contains(&true)).then_some(off)
     }
 }
 

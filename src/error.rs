@@ -155,6 +155,23 @@ refusals! {
     /// The table has no trees.
     NoTrees = 327, "no-trees", "the table has no trees";
 
+    /// The detections' ids do not ascend.
+    DetectionId = 340, "detection-id", "the detections' ids do not ascend";
+    /// A detection's name is malformed, or stands twice.
+    DetectionName = 341, "detection-name", "a detection's name is malformed or stands twice";
+    /// A detection's record is malformed.
+    Detection = 342, "detection", "a detection is malformed";
+    /// A detection's condition is malformed.
+    Condition = 343, "condition", "a condition is malformed";
+    /// A verified bot's name is malformed, or stands twice.
+    BotName = 344, "bot-name", "a verified bot's name is malformed or stands twice";
+    /// A verified bot's record is malformed.
+    Bot = 345, "bot", "a verified bot is malformed";
+    /// A range of addresses names a bot that does not exist.
+    BotIndex = 346, "bot-index", "a bot index is out of range";
+    /// A range of addresses is malformed, or does not lie behind the one before.
+    BotRange = 347, "bot-range", "address ranges are malformed or do not ascend";
+
     /// The host's schema has no such feature.
     FeatureUnknown = 401, "feature-unknown", "the host cannot fill a feature";
     /// The host's feature of that name has another kind.

@@ -33,7 +33,10 @@ pub use engine::{Engine, EngineStats, PublishError, Scorer};
 pub use error::OpenError;
 pub use row::Row;
 pub use schema::{Feature, FeatureKind, Schema, SchemaError};
-pub use score::{Bound, KERNELS, Kernel, NotScored, Reason, Score, Scored, Verdict};
+pub use score::{
+    Bound, Client, ExplainedDetection, Explanation, KERNELS, Kernel, Matches, NotScored, Reason,
+    Score, Scored, Source, Verdict, VerifiedBot,
+};
 pub use switches::{Selector, Switches};
 pub use table::{DEFAULT_TABLE, Table};
 pub use watch::{WatchOptions, Watcher};

@@ -56,6 +56,44 @@ pub const GOLDEN_ROWS_MAX: usize = 256;
 /// Bytes of the provenance text (JSON). It is for people.
 pub const PROVENANCE_BYTES_MAX: usize = 64 * 1024;
 
+/// Detections of a table: which of them match a row is one 64-bit word in its verdict.
+pub const DETECTIONS_MAX: usize = 64;
+
+/// Conditions of one detection, all of which must hold. A longer conjunction is a tree's work.
+pub const DETECTION_CONDITIONS_MAX: usize = 8;
+
+/// Conditions of a table: every detection full.
+pub const CONDITIONS_MAX: usize = DETECTIONS_MAX * DETECTION_CONDITIONS_MAX;
+
+/// Bytes of a detection's name. Names are identifiers, not prose.
+pub const DETECTION_NAME_BYTES_MAX: usize = 40;
+
+/// Verified bots of a table: public lists know some 650, most of them without addresses.
+pub const BOTS_MAX: usize = 1_024;
+
+/// Address ranges of all verified bots. The lists that thirteen large operators publish for their
+/// crawlers and monitors have some 1,800 in all; this leaves room for nine times as many, takes
+/// 640 KiB, and one lookup is 14 halvings.
+pub const BOT_RANGES_MAX: usize = 16 * 1024;
+
+/// Bytes of a verified bot's name.
+pub const BOT_NAME_BYTES_MAX: usize = 56;
+
+/// Bytes of the token that a verified bot's User-Agent must hold: a product's name or a domain.
+pub const BOT_AGENT_BYTES_MAX: usize = 32;
+
+/// Bytes of a User-Agent that are searched for a bot's token. Agents of crawlers have at most 300
+/// bytes; the bound keeps the time that a request takes independent of what it sends.
+pub const AGENT_BYTES_MAX: usize = 512;
+
+/// Detections whose matches an engine counts over its life, by id and by whether they decide: four
+/// full tables' worth. What is beyond is counted together.
+pub const DETECTION_COUNTERS_MAX: usize = 256;
+
+/// Generations whose names of detections and bots an engine keeps, so that a verdict given just
+/// before a publish can still be told.
+pub const CATALOGS_MAX: usize = 8;
+
 /// Bits behind the binary point of leaves and margins, at most: `2^-62` is far below any leaf.
 pub const MARGIN_SHIFT_MAX: u32 = 62;
 
@@ -72,7 +110,8 @@ pub const READERS_MAX: usize = 1_024;
 /// running table stays.
 pub const RETIRED_MAX: usize = 64;
 
-/// Requests that a worker's ring holds, at most: 64 MiB of rows.
+/// Requests that a worker's ring holds, at most: 100 MiB of rows and
+/// their senders.
 pub const RING_MAX: usize = 64 * 1024;
 
 /// Rows of one batch: one bit of a 64-bit word each, and 64 bytes a lane.
@@ -84,6 +123,8 @@ const _: () = assert!(TREE_NODES_MAX <= u16::MAX as usize);
 const _: () = assert!(1 << OBLIVIOUS_DEPTH_MAX <= LEAVES_MAX);
 const _: () = assert!(8 * LEAVES_MAX <= TABLE_BYTES_MAX);
 const _: () = assert!(TREES_MAX as i64 * (1 << 31) <= MARGIN_MAX);
+const _: () = assert!(DETECTIONS_MAX == u64::BITS as usize);
+const _: () = assert!(BOTS_MAX <= u16::MAX as usize);
 
 /// One capacity: its name, its value and its unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +154,29 @@ pub const LIMITS: &[Limit] = &[
     Limit { name: "score_map", max: SCORE_MAP_LEN as u64, unit: "margins a table" },
     Limit { name: "golden_rows", max: GOLDEN_ROWS_MAX as u64, unit: "rows a table" },
     Limit { name: "provenance_bytes", max: PROVENANCE_BYTES_MAX as u64, unit: "bytes a table" },
+    Limit { name: "detections", max: DETECTIONS_MAX as u64, unit: "detections a table" },
+    Limit {
+        name: "detection_conditions",
+        max: DETECTION_CONDITIONS_MAX as u64,
+        unit: "conditions a detection",
+    },
+    Limit { name: "conditions", max: CONDITIONS_MAX as u64, unit: "conditions a table" },
+    Limit {
+        name: "detection_name_bytes",
+        max: DETECTION_NAME_BYTES_MAX as u64,
+        unit: "bytes a name",
+    },
+    Limit { name: "bots", max: BOTS_MAX as u64, unit: "verified bots a table" },
+    Limit { name: "bot_ranges", max: BOT_RANGES_MAX as u64, unit: "address ranges a table" },
+    Limit { name: "bot_name_bytes", max: BOT_NAME_BYTES_MAX as u64, unit: "bytes a name" },
+    Limit { name: "bot_agent_bytes", max: BOT_AGENT_BYTES_MAX as u64, unit: "bytes a token" },
+    Limit { name: "agent_bytes", max: AGENT_BYTES_MAX as u64, unit: "bytes searched" },
+    Limit {
+        name: "detection_counters",
+        max: DETECTION_COUNTERS_MAX as u64,
+        unit: "counters an engine",
+    },
+    Limit { name: "catalogs", max: CATALOGS_MAX as u64, unit: "generations an engine" },
     Limit { name: "margin_shift", max: MARGIN_SHIFT_MAX as u64, unit: "bits" },
     Limit { name: "margin", max: MARGIN_MAX as u64, unit: "fixed-point units" },
     Limit { name: "readers", max: READERS_MAX as u64, unit: "slots an engine" },

@@ -19,10 +19,11 @@ use common::{Random, random_row};
 use edit::{Aligned, Edit};
 use hedgerow::table::ensemble::Ensemble;
 use hedgerow::table::validate::validate;
-use hedgerow::{Bound, KERNELS, OpenError, Row, Schema, Table};
+use hedgerow::{Bound, Client, KERNELS, OpenError, Row, Schema, Source, Table};
 use mutate::{mutate, repair};
 use oracle::Oracle;
 use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -85,7 +86,9 @@ fn score(bytes: &[u8], rows: &[Vec<f32>]) -> Result<(), OpenError> {
             let own: Vec<f32> = row.iter().copied().cycle().take(features).collect();
             bound.row(&own)
         };
+        let values = rows;
         let rows: Vec<Row> = rows.iter().map(row).collect();
+        beside(&bound, &oracle, &rows, values);
         let mut batch = vec![i64::MIN; rows.len()];
         bound.margins(&rows, &mut batch);
         assert_eq!(batch, expected, "a batch on {}", kernel.name);
@@ -101,6 +104,33 @@ fn score(bytes: &[u8], rows: &[Vec<f32>]) -> Result<(), OpenError> {
         }
     }
     Ok(())
+}
+
+/// Holds what a table's detections and bots say against the oracle.
+fn beside(bound: &Bound, oracle: &Oracle<'_>, rows: &[Row], values: &[Vec<f32>]) {
+    let features = bound.table().features().len();
+    for (row, values) in rows.iter().zip(values).take(8) {
+        let own: Vec<f32> = values.iter().copied().cycle().take(features).collect();
+        let margin = bound.margin(row);
+        let scored = bound.scored(row, margin, 1);
+        let (matches, decides) = oracle.detections(&own);
+        assert_eq!(scored.detections.bits(), matches);
+        let expected = match decides {
+            Some((score, id)) => (score, Source::Detection(id)),
+            None => (oracle.score(margin), Source::Ensemble),
+        };
+        assert_eq!((scored.score.get(), scored.source), expected);
+    }
+    for (first, last, _) in oracle.ranges().into_iter().take(8) {
+        for address in [first, last, first.wrapping_sub(1), last.wrapping_add(1)] {
+            for agent in [&b""[..], b"Mozilla/5.0 (compatible; EXAMPLEbot/2)"] {
+                let client = Client::new(Ipv6Addr::from_bits(address).into(), agent);
+                let found = bound.verified(&client, 1);
+                let found = found.map(|found| (found.bot, found.category as u8));
+                assert_eq!(found, oracle.bot(address, agent));
+            }
+        }
+    }
 }
 
 /// Makes one mutant and holds it against the gate.

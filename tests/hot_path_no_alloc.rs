@@ -66,7 +66,7 @@ fn calls<R>(work: impl FnOnce() -> R) -> (u64, R) {
 
 #[test]
 fn a_million_scores_under_a_storm_of_publishes_call_no_allocator() {
-    let hot = Hot::new();
+    let hot = Hot::full();
     let mut scorer = hot.engine.scorer().expect("a slot");
     hot.warm_up(&mut scorer);
     std::thread::scope(|scope| {

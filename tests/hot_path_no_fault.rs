@@ -20,7 +20,7 @@ fn faults() -> i64 {
 
 #[test]
 fn a_million_scores_under_a_storm_of_publishes_take_no_page_fault() {
-    let hot = Hot::new();
+    let hot = Hot::full();
     let mut scorer = hot.engine.scorer().expect("a slot");
     hot.warm_up(&mut scorer);
     std::thread::scope(|scope| {

@@ -50,7 +50,7 @@ fn as_a_child() {
     let Ok(what) = std::env::var(CHILD) else {
         return;
     };
-    let hot = Hot::new();
+    let hot = Hot::full();
     let mut scorer = hot.engine.scorer().expect("a slot");
     hot.warm_up(&mut scorer);
     std::thread::scope(|scope| {

@@ -17,6 +17,17 @@ table_bytes 134217728 bytes a file
 score_map 98 margins a table
 golden_rows 256 rows a table
 provenance_bytes 65536 bytes a table
+detections 64 detections a table
+detection_conditions 8 conditions a detection
+conditions 512 conditions a table
+detection_name_bytes 40 bytes a name
+bots 1024 verified bots a table
+bot_ranges 16384 address ranges a table
+bot_name_bytes 56 bytes a name
+bot_agent_bytes 32 bytes a token
+agent_bytes 512 bytes searched
+detection_counters 256 counters an engine
+catalogs 8 generations an engine
 margin_shift 62 bits
 margin 9007199254740992 fixed-point units
 readers 1024 slots an engine
@@ -58,6 +69,12 @@ nodes 8
 score_map 8
 golden 8
 provenance 1
+sets 32
+flips 2
+detections 64
+conditions 8
+bots 128
+bot_ranges 40
 ";
     assert_eq!(sizes, pinned);
 }

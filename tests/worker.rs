@@ -35,7 +35,7 @@ fn one_worker(engine: &Engine, ring: usize, spins: u32) -> Pool {
 
 fn reason(verdict: Verdict) -> Option<Reason> {
     match verdict {
-        Verdict::Scored(_) => None,
+        Verdict::Scored(_) | Verdict::VerifiedBot(_) => None,
         Verdict::NotScored(not) => Some(not.reason),
     }
 }

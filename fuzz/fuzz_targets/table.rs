@@ -15,9 +15,10 @@ mod oracle;
 use hedgerow::table::build::rehash;
 use hedgerow::table::format::*;
 use hedgerow::table::validate::validate;
-use hedgerow::{Bound, KERNELS, OpenError, Schema, Table};
+use hedgerow::{Bound, Client, KERNELS, OpenError, Schema, Source, Table};
 use libfuzzer_sys::fuzz_target;
 use oracle::Oracle;
+use std::net::Ipv6Addr;
 
 const FILE_BYTES_AT: usize = 16;
 const GENERATION_AT: usize = 40;
@@ -25,7 +26,7 @@ const FINGERPRINT_AT: usize = 56;
 const MARGIN_MIN_AT: usize = 88;
 const MARGIN_MAX_AT: usize = 96;
 const COUNTS_AT: usize = 104;
-const OFFSETS_AT: usize = 160;
+const OFFSETS_AT: usize = 184;
 
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C, align(64))]
@@ -155,7 +156,25 @@ fn score(file: &[u8]) {
             assert_eq!(margin, *batched, "{}", kernel.name);
             assert!(margin >= least && margin <= most);
             assert_eq!(bound.score(margin).get(), oracle.score(margin));
+            let scored = bound.scored(row, margin, 1);
+            let (matches, decides) = oracle.detections(values);
+            assert_eq!(scored.detections.bits(), matches);
+            let expected = match decides {
+                Some((score, id)) => (score, Source::Detection(id)),
+                None => (oracle.score(margin), Source::Ensemble),
+            };
+            assert_eq!((scored.score.get(), scored.source), expected);
             bound.leaf_indexes(row);
+        }
+        for (first, last, _) in oracle.ranges().into_iter().take(16) {
+            for address in [first, last, first.wrapping_sub(1), last.wrapping_add(1)] {
+                for agent in [&b""[..], b"Mozilla/5.0 (compatible; EXAMPLEbot/2)"] {
+                    let client = Client::new(Ipv6Addr::from_bits(address).into(), agent);
+                    let found = bound.verified(&client, 1);
+                    let found = found.map(|found| (found.bot, found.category as u8));
+                    assert_eq!(found, oracle.bot(address, agent));
+                }
+            }
         }
     }
 }

@@ -11,3 +11,7 @@ pub mod operations {}
 /// What past outages ask of a scoring engine, and what answers it here.
 #[doc = include_str!("outages.md")]
 pub mod outages {}
+
+/// Rules beside the ensemble, bots known by their addresses, and how to read verdicts.
+#[doc = include_str!("detections.md")]
+pub mod detections {}

@@ -1,7 +1,9 @@
 //! A table bound to a host's schema and to the kernel that runs it, proven on its golden rows.
 
+use super::client::{Client, verified};
+use super::detect::Detectors;
 use super::kernel::{KERNELS, Kernel, choose};
-use super::verdict::Score;
+use super::verdict::{Matches, Score, Scored, Source, VerifiedBot};
 use super::words::Words;
 use crate::error::{Detail, OpenError};
 use crate::limits::FEATURES_MAX;
@@ -21,6 +23,7 @@ pub struct Bound {
     lane_positions: [u8; FEATURES_MAX],
     /// Trees of any shape, as kernels with wide registers want them.
     words: Words,
+    detectors: Detectors,
 }
 
 impl Bound {
@@ -61,8 +64,10 @@ impl Bound {
             let expected = "memory for the layout of its trees";
             OpenError::Seal(Detail::new("trees", expected, "none left"))
         })?;
+        let detectors = Detectors::of(table.view(), &positions);
         let bound = Bound {
             words,
+            detectors,
             table,
             kernel,
             positions,
@@ -121,6 +126,12 @@ impl Bound {
         self.table.view()
     }
 
+    /// Row position of a feature of the table.
+    pub(super) fn position(&self, feature: usize) -> Option<u8> {
+        let used = self.view().features.len();
+        self.positions.iter().take(used).nth(feature).copied()
+    }
+
     /// Row position of each lane's value.
     #[inline]
     pub(super) fn lane_positions(&self) -> &[u8; FEATURES_MAX] {
@@ -143,6 +154,63 @@ impl Bound {
     #[inline]
     pub fn margins(&self, rows: &[Row], margins: &mut [i64]) {
         (self.kernel.margins)(self, rows, margins);
+    }
+
+    /// The detections that a row matches, shadows included.
+    #[inline]
+    pub fn matches(&self, row: &Row) -> Matches {
+        self.detectors.matches(row)
+    }
+
+    /// The outcome for a row whose margin is known, as this generation's.
+    #[inline]
+    pub fn scored(&self, row: &Row, margin: i64, generation: u64) -> Scored {
+        let detections = self.matches(row);
+        let (score, source) = match self.detectors.decides(detections) {
+            Some((score, id)) => (score, Source::Detection(id)),
+            None => (self.score(margin), Source::Ensemble),
+        };
+        Scored {
+            score,
+            source,
+            margin: self.table.margin_f64(margin),
+            generation,
+            detections,
+        }
+    }
+
+    /// As [`scored`](Bound::scored), without the detections whose bits are set, and without the
+    /// ensemble where there is no margin: then only a detection gives a score.
+    pub(crate) fn scored_without(
+        &self,
+        row: &Row,
+        margin: Option<i64>,
+        generation: u64,
+        detections_off: u64,
+    ) -> Option<Scored> {
+        let detections = Matches::from_bits(self.matches(row).bits() & !detections_off);
+        let decided = self.detectors.decides(detections);
+        let by_ensemble = || Some((self.score(margin?), Source::Ensemble));
+        let by_detection = decided.map(|(score, id)| (score, Source::Detection(id)));
+        let (score, source) = by_detection.or_else(by_ensemble)?;
+        Some(Scored {
+            score,
+            source,
+            margin: margin.map_or(f64::NAN, |margin| self.table.margin_f64(margin)),
+            generation,
+            detections,
+        })
+    }
+
+    /// The verified bot that a client is, as this generation's.
+    #[inline]
+    pub fn verified(&self, client: &Client<'_>, generation: u64) -> Option<VerifiedBot> {
+        let (bot, category) = verified(self.view(), client)?;
+        Some(VerifiedBot {
+            bot,
+            category,
+            generation,
+        })
     }
 
     /// The score of a fixed-point margin: 1 plus how many entries of the score map are at most it.

@@ -1,6 +1,8 @@
 //! From a row to a margin and a score: kernels, and tables bound to them.
 
 mod bound;
+mod client;
+mod detect;
 mod explain;
 mod kernel;
 mod portable;
@@ -10,5 +12,7 @@ mod words;
 mod x86_64;
 
 pub use bound::Bound;
+pub use client::Client;
+pub use explain::{ExplainedDetection, Explanation};
 pub use kernel::{KERNELS, Kernel};
-pub use verdict::{NotScored, Reason, Score, Scored, Verdict};
+pub use verdict::{Matches, NotScored, Reason, Score, Scored, Source, Verdict, VerifiedBot};

@@ -1,5 +1,6 @@
 //! What the host sees: a score and where it came from, or the reason why there is none.
 
+use crate::table::bots::Category;
 use std::fmt;
 
 /// 1 (certainly automated) to 99 (certainly human). There is no 0: "not computed" is no score.
@@ -35,20 +36,106 @@ impl fmt::Display for Score {
 pub enum Verdict {
     /// The table scored the row.
     Scored(Scored),
+    /// The request comes from a bot whose operator publishes its addresses. It has no score: what
+    /// becomes of it is a rule of its own.
+    VerifiedBot(VerifiedBot),
     /// There is no score.
     NotScored(NotScored),
 }
 
-/// A score, and the table that gave it.
+/// A score, and what gave it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scored {
     /// 1 to 99.
     pub score: Score,
-    /// The margin behind it, in the ensemble's units (log-odds of a human).
+    /// What the score comes from.
+    pub source: Source,
+    /// The ensemble's margin in its units (log-odds of a human), also where a detection decided;
+    /// NaN where the ensemble is switched off.
     pub margin: f64,
     /// The generation that was live when the row was scored.
     pub generation: u64,
+    /// The detections of that generation that the row matches, shadows included.
+    pub detections: Matches,
 }
+
+/// What decided a score.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// The score map of the ensemble's margin.
+    Ensemble,
+    /// The active detection with this id: of those that match, the one with the lowest score, and
+    /// among equals the smallest id.
+    Detection(u32),
+}
+
+impl Source {
+    /// The source's name in reports: `ensemble` or `detection`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Source::Ensemble => "ensemble",
+            Source::Detection(_) => "detection",
+        }
+    }
+}
+
+/// Which detections of a table a row matches: bit `i` is the `i`-th, ascending by id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Matches(u64);
+
+impl Matches {
+    /// None of them.
+    pub const NONE: Matches = Matches(0);
+
+    #[inline]
+    pub(crate) fn from_bits(bits: u64) -> Matches {
+        Matches(bits)
+    }
+
+    /// The bits.
+    #[inline]
+    pub fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// Whether there is none.
+    #[inline]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// How many there are.
+    #[inline]
+    pub fn count(self) -> u32 {
+        self.0.count_ones()
+    }
+
+    /// The positions of those that match, ascending.
+    #[inline]
+    pub fn positions(self) -> impl Iterator<Item = usize> {
+        let mut open = self.0;
+        std::iter::from_fn(move || {
+            let at = (open != 0).then_some(open.trailing_zeros() as usize);
+            open &= open.wrapping_sub(1);
+            at
+        })
+    }
+}
+
+/// A verified bot, and the table that knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VerifiedBot {
+    /// Its position in the table of that generation, by which
+    /// [`Catalog::bot`](crate::table::Catalog::bot) knows its name.
+    pub bot: u16,
+    /// What it does.
+    pub category: Category,
+    /// The generation that was live.
+    pub generation: u64,
+}
+
+// A verdict is copied at every step on its way.
+const _: () = assert!(size_of::<Verdict>() <= 40);
 
 /// Why there is no score, and under which table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,7 +187,7 @@ impl Verdict {
     pub fn score(&self) -> Option<Score> {
         match self {
             Verdict::Scored(scored) => Some(scored.score),
-            Verdict::NotScored(_) => None,
+            Verdict::VerifiedBot(_) | Verdict::NotScored(_) => None,
         }
     }
 
@@ -109,6 +196,7 @@ impl Verdict {
     pub fn generation(&self) -> u64 {
         match self {
             Verdict::Scored(scored) => scored.generation,
+            Verdict::VerifiedBot(verified) => verified.generation,
             Verdict::NotScored(not) => not.generation,
         }
     }

@@ -4,7 +4,8 @@ mod histogram;
 
 pub use histogram::{Latency, LatencySnapshot};
 
-use crate::score::{Reason, Verdict};
+use crate::limits::{DETECTION_COUNTERS_MAX, DETECTIONS_MAX};
+use crate::score::{Matches, Reason, Source, Verdict};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What one scorer counts. One thread writes it, any thread may read it; a reader takes no lock
@@ -13,16 +14,40 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[repr(align(128))]
 pub struct ScorerStats {
     scored: AtomicU64,
+    by_detection: AtomicU64,
+    verified_bots: AtomicU64,
+    matched: Matched,
     not_scored: [AtomicU64; Reason::ALL.len()],
     /// From request to verdict, as far as the host records it.
     pub latency: Latency,
 }
 
+/// Matches of detections, by the counter that the engine gave each; the last is for all that are
+/// beyond the capacity.
+#[derive(Debug)]
+struct Matched([AtomicU64; DETECTION_COUNTERS_MAX + 1]);
+
+impl Default for Matched {
+    fn default() -> Matched {
+        Matched([const { AtomicU64::new(0) }; DETECTION_COUNTERS_MAX + 1])
+    }
+}
+
+/// The counter of each detection of a table, by its position.
+pub(crate) type Counters = [u16; DETECTIONS_MAX];
+
 /// The sum of what scorers counted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ScorerSnapshot {
-    /// Rows that got a score.
+    /// Rows that got a score, by whatever source.
     pub scored: u64,
+    /// Those of them whose score is a detection's.
+    pub by_detection: u64,
+    /// Rows of verified bots.
+    pub verified_bots: u64,
+    /// Matches by the counter that the engine gave each detection; `EngineStats::detections` tells
+    /// them by id.
+    pub(crate) matched: Vec<u64>,
     /// Rows that did not, by position in [`Reason::ALL`].
     pub not_scored: [u64; Reason::ALL.len()],
     /// Recorded latencies.
@@ -34,7 +59,13 @@ impl ScorerStats {
     #[inline]
     pub(crate) fn count(&self, verdict: &Verdict) {
         match verdict {
-            Verdict::Scored(_) => add(&self.scored, 1),
+            Verdict::Scored(scored) => {
+                add(&self.scored, 1);
+                if let Source::Detection(_) = scored.source {
+                    add(&self.by_detection, 1);
+                }
+            }
+            Verdict::VerifiedBot(_) => add(&self.verified_bots, 1),
             Verdict::NotScored(not) => {
                 if let Some(counter) = self.not_scored.get(not.reason as usize) {
                     add(counter, 1);
@@ -43,13 +74,30 @@ impl ScorerStats {
         }
     }
 
+    /// Counts the detections that a row matches.
+    #[inline]
+    pub(crate) fn count_matches(&self, matches: Matches, counters: &Counters) {
+        for position in matches.positions() {
+            let counter = counters.get(position).copied().unwrap_or(u16::MAX);
+            if let Some(counter) = self.matched.0.get(usize::from(counter)) {
+                add(counter, 1);
+            }
+        }
+    }
+
     /// Adds this scorer's counts to a sum.
     pub fn add_to(&self, sum: &mut ScorerSnapshot) {
         // Relaxed, here and below: counters order nothing.
-        let scored = self.scored.load(Ordering::Relaxed);
-        sum.scored = sum.scored.saturating_add(scored);
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        sum.scored = sum.scored.saturating_add(load(&self.scored));
+        sum.by_detection = sum.by_detection.saturating_add(load(&self.by_detection));
+        sum.verified_bots = sum.verified_bots.saturating_add(load(&self.verified_bots));
+        sum.matched.resize(self.matched.0.len(), 0);
+        for (sum, counter) in sum.matched.iter_mut().zip(&self.matched.0) {
+            *sum = sum.saturating_add(load(counter));
+        }
         for (sum, counter) in sum.not_scored.iter_mut().zip(&self.not_scored) {
-            *sum = sum.saturating_add(counter.load(Ordering::Relaxed));
+            *sum = sum.saturating_add(load(counter));
         }
         self.latency.add_to(&mut sum.latency);
     }

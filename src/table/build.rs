@@ -1,5 +1,7 @@
 //! Writes a table: lanes from splits, leaves in fixed point, everything in execution layout.
 
+use super::bots::{self, Bot};
+use super::detections::{self, Detection};
 use super::ensemble::{Ensemble, Split, Test, Tree};
 use super::format::*;
 use super::lanes::{Lanes, Threshold};
@@ -21,6 +23,10 @@ pub struct BuildOptions {
     pub golden: Vec<Vec<f32>>,
     /// JSON, for people.
     pub provenance: String,
+    /// Rules beside the ensemble, in any order.
+    pub detections: Vec<Detection>,
+    /// Verified bots and their addresses.
+    pub bots: Vec<Bot>,
 }
 
 impl Default for BuildOptions {
@@ -31,6 +37,8 @@ impl Default for BuildOptions {
             score_map: logistic_score_map(),
             golden: Vec::new(),
             provenance: String::from("{}"),
+            detections: Vec::new(),
+            bots: Vec::new(),
         }
     }
 }
@@ -95,6 +103,20 @@ pub enum BuildError {
         /// Values of the row.
         got: usize,
     },
+    /// A detection is malformed.
+    Detection {
+        /// Its number.
+        id: u32,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A verified bot is malformed, or shares addresses with another.
+    Bot {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        problem: String,
+    },
     /// The score map descends.
     ScoreMap {
         /// Position of the first entry below its predecessor.
@@ -121,6 +143,8 @@ impl fmt::Display for BuildError {
             BuildError::GoldenRow { row, expected, got } => {
                 write!(f, "golden row {row}: expected {expected} values, got {got}")
             }
+            BuildError::Detection { id, problem } => write!(f, "detection {id}: {problem}"),
+            BuildError::Bot { name, problem } => write!(f, "bot \"{name}\": {problem}"),
             BuildError::ScoreMap { index } => {
                 write!(
                     f,
@@ -150,6 +174,14 @@ pub fn build(ensemble: &Ensemble, options: &BuildOptions) -> Result<Built, Build
     parts.add_oblivious(&oblivious, &lanes, &fixed)?;
     parts.add_any(&any, &lanes, &fixed)?;
     parts.add_golden(ensemble, options, &fixed);
+    parts.add_all(
+        detections::records(&options.detections, &ensemble.features)?,
+        [Section::Detections, Section::Conditions],
+    );
+    parts.add_all(
+        bots::records(&options.bots)?,
+        [Section::Bots, Section::BotRanges],
+    );
     parts.header.oblivious_trees = oblivious.len() as u32;
     let bytes = parts.lay_out(options)?;
     Ok(Built {
@@ -411,6 +443,15 @@ impl Parts {
             .get(section as usize)
             .copied()
             .unwrap_or_default()
+    }
+
+    fn add_all<A: bytemuck::NoUninit, B: bytemuck::NoUninit>(
+        &mut self,
+        (outer, inner): (Vec<A>, Vec<B>),
+        [of_outer, of_inner]: [Section; 2],
+    ) {
+        outer.iter().for_each(|record| self.push(of_outer, record));
+        inner.iter().for_each(|record| self.push(of_inner, record));
     }
 
     fn add_lanes(&mut self, lanes: &Lanes) {

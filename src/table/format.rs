@@ -38,6 +38,15 @@
 //!   nearest. The margin of a row is `bias` plus its leaves.
 //! - The **score** of a margin is 1 plus how many of the score map's 98 margins are at most it.
 //!
+//! - A **detection** is a run of conditions that must all hold for a row's values, which are not
+//!   binarised. Detections ascend by id, and their conditions stand in the same order, without a
+//!   gap. Where one that is active matches, its score takes the place of the ensemble's: the lowest
+//!   such score, by the smallest id. One that is not active, a **shadow**, is only reported.
+//! - A **verified bot** is known by the address that a request comes from, and where it has an
+//!   **agent token**, by that too: the User-Agent holds it, whatever the case of ASCII letters.
+//!   Addresses are numbers of 128 bits, an IPv4 address is its IPv4-mapped IPv6 address
+//!   (`::ffff:a.b.c.d`), and no range has addresses of both families.
+//!
 //! ## The content hash
 //! XXH3-128 over the whole file except the hash itself and the signature, stored big end first.
 //! It detects damage, not malice; against malice there is the signature.
@@ -48,7 +57,9 @@
 //! hold the signature. An unsigned file has 96 zeros there. Signing a file changes neither its
 //! content hash nor anything else of it.
 
-use crate::limits::FEATURE_NAME_BYTES_MAX;
+use crate::limits::{
+    BOT_AGENT_BYTES_MAX, BOT_NAME_BYTES_MAX, DETECTION_NAME_BYTES_MAX, FEATURE_NAME_BYTES_MAX,
+};
 use bytemuck::{Pod, Zeroable};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -155,10 +166,10 @@ pub const SECTIONS: [SectionSpec; SECTION_COUNT] = [
     spec::<u8>("provenance", "UTF-8 text, JSON; for people"),
     spec::<[u64; 4]>("sets", "not in use yet: empty"),
     spec::<u16>("flips", "not in use yet: empty"),
-    spec::<[u64; 8]>("detections", "not in use yet: empty"),
-    spec::<[u64; 1]>("conditions", "not in use yet: empty"),
-    spec::<[u64; 8]>("bots", "not in use yet: empty"),
-    spec::<[u64; 5]>("bot_ranges", "not in use yet: empty"),
+    spec::<DetectionRecord>("detections", "a detection, ascending by id"),
+    spec::<ConditionRecord>("conditions", "one condition of a detection"),
+    spec::<BotRecord>("bots", "a verified bot"),
+    spec::<BotRangeRecord>("bot_ranges", "addresses of a verified bot, ascending"),
 ];
 
 /// Bytes of one golden row's record: its margin, then one `f32` a feature, padded to 8 bytes.
@@ -301,6 +312,95 @@ pub struct NodeRecord {
     pub child: u16,
     /// The leaf's value, fixed point; 0 in a split.
     pub value: i32,
+}
+
+/// One detection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct DetectionRecord {
+    /// The name in UTF-8, then zeros.
+    pub name: [u8; DETECTION_NAME_BYTES_MAX],
+    /// Its number: above that of the detection before.
+    pub id: u32,
+    /// First condition in the condition section: the sum of `conditions` of the detections before.
+    pub start: u32,
+    /// Bytes of the name.
+    pub name_bytes: u8,
+    /// Number of conditions: 1 to 8.
+    pub conditions: u8,
+    /// The score that it gives: 1 to 99.
+    pub score: u8,
+    /// 1 where it decides, 0 where it is a shadow.
+    pub active: u8,
+    /// Zero.
+    pub zero: [u8; 12],
+}
+
+/// One condition of a detection.
+#[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable)]
+#[repr(C)]
+pub struct ConditionRecord {
+    /// Position of the feature in the feature section.
+    pub feature: u8,
+    /// 0 above, 1 at most, 2 equals, 3 missing, 4 present.
+    pub operator: u8,
+    /// Zero.
+    pub zero: [u8; 2],
+    /// What the value is held against: finite; 0.0 for missing and present.
+    pub value: f32,
+}
+
+/// One verified bot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct BotRecord {
+    /// The name in UTF-8, then zeros.
+    pub name: [u8; BOT_NAME_BYTES_MAX],
+    /// The agent token in printable ASCII without capitals, then zeros.
+    pub agent: [u8; BOT_AGENT_BYTES_MAX],
+    /// Bytes of the name.
+    pub name_bytes: u8,
+    /// Bytes of the agent token; 0 where there is none.
+    pub agent_bytes: u8,
+    /// [`Category`](super::bots::Category) as a number.
+    pub category: u8,
+    /// Zero.
+    pub zero: [u8; 37],
+}
+
+/// A range of addresses that belong to one verified bot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct BotRangeRecord {
+    /// First address, upper half first: above the last one of the range before.
+    pub low: [u64; 2],
+    /// Last address, upper half first.
+    pub high: [u64; 2],
+    /// Position of the bot in the bot section.
+    pub bot: u32,
+    /// Zero.
+    pub zero: u32,
+}
+
+impl BotRangeRecord {
+    /// The first address.
+    #[inline]
+    pub fn first(&self) -> u128 {
+        let [upper, lower] = self.low;
+        u128::from(upper) << 64 | u128::from(lower)
+    }
+
+    /// The last address.
+    #[inline]
+    pub fn last(&self) -> u128 {
+        let [upper, lower] = self.high;
+        u128::from(upper) << 64 | u128::from(lower)
+    }
+}
+
+/// The halves of an address, upper half first.
+pub fn halves(address: u128) -> [u64; 2] {
+    [(address >> 64) as u64, address as u64]
 }
 
 /// Offset of [`Header::content_hash`] in the file.

@@ -1,12 +1,17 @@
 //! The table: feature descriptors, ensemble, score map and golden rows in one sealed artefact.
 
+pub mod bots;
 pub mod build;
+mod catalog;
+pub mod detections;
 pub mod ensemble;
 pub mod format;
 mod lanes;
 pub mod mapping;
 pub mod validate;
 mod view;
+
+pub use catalog::Catalog;
 
 use crate::error::{Detail, OpenError};
 use crate::limits::*;
@@ -170,6 +175,18 @@ impl Table {
         self.view.score_map
     }
 
+    /// The detections, ascending by id: the `i`-th is bit `i` of a verdict's matches. Features are
+    /// told by name.
+    pub fn detections(&self) -> Vec<detections::Detection> {
+        let view = &self.view;
+        detections::read(view.detections, view.conditions, view.features)
+    }
+
+    /// The verified bots, by their position, which a verdict names.
+    pub fn bots(&self) -> Vec<bots::Bot> {
+        bots::read(self.view.bots, self.view.bot_ranges)
+    }
+
     /// What people wrote about the table's origin: JSON.
     pub fn provenance(&self) -> &str {
         std::str::from_utf8(self.view.provenance).unwrap_or_default()
@@ -231,6 +248,10 @@ impl Table {
                 count(Section::Provenance),
                 PROVENANCE_BYTES_MAX,
             ),
+            row("detections", count(Section::Detections), DETECTIONS_MAX),
+            row("conditions", count(Section::Conditions), CONDITIONS_MAX),
+            row("bots", count(Section::Bots), BOTS_MAX),
+            row("bot_ranges", count(Section::BotRanges), BOT_RANGES_MAX),
             row("table_bytes", self.byte_count() as u64, TABLE_BYTES_MAX),
         ]
     }

@@ -23,6 +23,10 @@ pub(crate) struct View<'a> {
     pub(crate) features: &'a [FeatureRecord],
     pub(crate) golden: &'a [u8],
     pub(crate) provenance: &'a [u8],
+    pub(crate) detections: &'a [DetectionRecord],
+    pub(crate) conditions: &'a [ConditionRecord],
+    pub(crate) bots: &'a [BotRecord],
+    pub(crate) bot_ranges: &'a [BotRangeRecord],
     pub(crate) bias: i64,
 }
 
@@ -45,6 +49,10 @@ impl View<'static> {
             features: section(sealed, validated, Section::Features)?,
             golden: section(sealed, validated, Section::Golden)?,
             provenance: section(sealed, validated, Section::Provenance)?,
+            detections: section(sealed, validated, Section::Detections)?,
+            conditions: section(sealed, validated, Section::Conditions)?,
+            bots: section(sealed, validated, Section::Bots)?,
+            bot_ranges: section(sealed, validated, Section::BotRanges)?,
             bias: validated.header().bias,
         })
     }

@@ -11,9 +11,9 @@ use super::refusal::{Refusal, RefusalKind};
 use super::status;
 use crate::schema::Schema;
 use crate::switches::{Selector, Switches};
-use crate::table::Table;
 use crate::table::format::{HEADER_BYTES, SIGNATURE_OFFSET};
 use crate::table::mapping::Sealed;
+use crate::table::{DEFAULT_TABLE, Table};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
@@ -500,14 +500,15 @@ impl Publisher {
         let refused = |expected: String, got: &str| {
             Err(Refusal::new(RefusalKind::Selector, &at, expected, got))
         };
-        let table = self.pointer.as_ref().map(|pointer| {
-            let path = self.directory.table(&pointer.content_id);
-            Table::open(path).map(|table| table.features())
-        });
+        // Before the first publish engines run the bundled table.
+        let table = match &self.pointer {
+            Some(pointer) => Table::open(self.directory.table(&pointer.content_id)),
+            None => Table::from_bytes(DEFAULT_TABLE),
+        };
         match selector {
             Selector::Engine | Selector::Ensemble => Ok(()),
             Selector::Feature(name) => {
-                let active = table.and_then(Result::ok).unwrap_or_default();
+                let active = table.map(|table| table.features()).unwrap_or_default();
                 let built_in = Schema::http();
                 let mut all = active.iter().chain(built_in.features());
                 if all.any(|feature| feature.name == *name) {
@@ -519,10 +520,17 @@ impl Publisher {
                 );
                 refused(expected, "another name")
             }
-            Selector::Detection(_) => refused(
-                "a detection of the active table".into(),
-                "a table that reports none",
-            ),
+            Selector::Detection(id) => {
+                let known = table.map(|table| table.detections()).unwrap_or_default();
+                let known: Vec<u32> = known.iter().map(|detection| detection.id).collect();
+                if known.contains(id) {
+                    return Ok(());
+                }
+                refused(
+                    format!("a detection of the active table: {known:?}"),
+                    "another",
+                )
+            }
         }
     }
 }

@@ -1,10 +1,15 @@
 //! One request on its way through a worker, and the two ways to wait for its verdict.
 
 use super::Shared;
+use crate::limits::AGENT_BYTES_MAX;
 use crate::row::Row;
-use crate::score::{NotScored, Reason, Score, Scored, Verdict};
+use crate::score::{
+    Client, Matches, NotScored, Reason, Score, Scored, Source, Verdict, VerifiedBot,
+};
+use crate::table::bots::Category;
 use atomic_waker::AtomicWaker;
 use std::future::Future;
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -27,10 +32,14 @@ const SPINS: u32 = 2_000;
 #[derive(Debug)]
 pub(super) struct Reply {
     state: AtomicU8,
-    /// A score, or 100 and a reason.
+    /// A score, or 100 and a reason, or 200 for a verified bot.
     outcome: AtomicU8,
     margin: AtomicU64,
     generation: AtomicU64,
+    matches: AtomicU64,
+    /// Of a score, 0 or one more than the id of the detection that decided; of a bot, its position
+    /// and, 16 bits above, its category.
+    origin: AtomicU64,
     waker: AtomicWaker,
 }
 
@@ -38,12 +47,46 @@ pub(super) struct Reply {
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) row: Row,
+    pub(super) sender: Sender,
     pub(super) submitted: Instant,
     pub(super) reply: Arc<Reply>,
 }
 
+/// A client, with a copy of the bytes of its agent that count. Without an address, nobody.
+#[derive(Debug, Clone)]
+pub(super) struct Sender {
+    address: Option<IpAddr>,
+    agent_bytes: u16,
+    agent: [u8; AGENT_BYTES_MAX],
+}
+
+impl Sender {
+    fn of(client: Option<&Client<'_>>) -> Sender {
+        let mut sender = Sender {
+            address: client.map(|client| client.address),
+            agent_bytes: 0,
+            agent: [0; AGENT_BYTES_MAX],
+        };
+        let agent = client.map_or(&[][..], |client| client.agent);
+        for (to, from) in sender.agent.iter_mut().zip(agent) {
+            *to = *from;
+            sender.agent_bytes = sender.agent_bytes.saturating_add(1);
+        }
+        sender
+    }
+
+    pub(super) fn client(&self) -> Option<Client<'_>> {
+        let agent = self.agent.get(..usize::from(self.agent_bytes));
+        let agent = agent.unwrap_or_default();
+        self.address.map(|address| Client { address, agent })
+    }
+}
+
 /// Above every score.
 const REASONS_FROM: u8 = 100;
+
+/// Above every reason.
+const VERIFIED: u8 = 200;
 
 impl Reply {
     fn new() -> Reply {
@@ -52,24 +95,37 @@ impl Reply {
             outcome: AtomicU8::new(REASONS_FROM),
             margin: AtomicU64::new(0),
             generation: AtomicU64::new(0),
+            matches: AtomicU64::new(0),
+            origin: AtomicU64::new(0),
             waker: AtomicWaker::new(),
         }
     }
 
     /// Puts the verdict, and wakes whoever waits.
     pub(super) fn put(&self, verdict: &Verdict) {
-        let (outcome, margin, generation) = match verdict {
-            Verdict::Scored(scored) => (scored.score.get(), scored.margin, scored.generation),
-            Verdict::NotScored(not) => (
-                REASONS_FROM.saturating_add(not.reason as u8),
-                0.0,
-                not.generation,
-            ),
+        let (outcome, origin) = match verdict {
+            Verdict::Scored(scored) => {
+                let origin = match scored.source {
+                    Source::Ensemble => 0,
+                    Source::Detection(id) => u64::from(id).saturating_add(1),
+                };
+                // Relaxed, here and below: the state orders them.
+                let margin = scored.margin.to_bits();
+                self.margin.store(margin, Ordering::Relaxed);
+                let matches = scored.detections.bits();
+                self.matches.store(matches, Ordering::Relaxed);
+                (scored.score.get(), origin)
+            }
+            Verdict::VerifiedBot(verified) => {
+                let category = (verified.category as u64) << 16;
+                (VERIFIED, category | u64::from(verified.bot))
+            }
+            Verdict::NotScored(not) => (REASONS_FROM.saturating_add(not.reason as u8), 0),
         };
-        // Relaxed: the state orders them.
         self.outcome.store(outcome, Ordering::Relaxed);
-        self.margin.store(margin.to_bits(), Ordering::Relaxed);
-        self.generation.store(generation, Ordering::Relaxed);
+        self.origin.store(origin, Ordering::Relaxed);
+        self.generation
+            .store(verdict.generation(), Ordering::Relaxed);
         // Release: pairs with the Acquire in get.
         self.state.store(DONE, Ordering::Release);
         // A host's waker may panic: the worker, and the requests behind this one, go on.
@@ -86,6 +142,15 @@ impl Reply {
         }
         let generation = self.generation.load(Ordering::Relaxed);
         let outcome = self.outcome.load(Ordering::Relaxed);
+        let origin = self.origin.load(Ordering::Relaxed);
+        if outcome == VERIFIED {
+            let category = Category::from_u8((origin >> 16) as u8);
+            return Some(Verdict::VerifiedBot(VerifiedBot {
+                bot: origin as u16,
+                category: category.unwrap_or(Category::Other),
+                generation,
+            }));
+        }
         Some(match outcome.checked_sub(REASONS_FROM) {
             Some(reason) => {
                 let reason = Reason::ALL.get(usize::from(reason)).copied();
@@ -94,8 +159,13 @@ impl Reply {
             }
             None => Verdict::Scored(Scored {
                 score: Score::from_steps(usize::from(outcome.saturating_sub(1))),
+                source: match origin.checked_sub(1) {
+                    Some(id) => Source::Detection(id as u32),
+                    None => Source::Ensemble,
+                },
                 margin: f64::from_bits(self.margin.load(Ordering::Relaxed)),
                 generation,
+                detections: Matches::from_bits(self.matches.load(Ordering::Relaxed)),
             }),
         })
     }
@@ -123,6 +193,17 @@ impl Call {
     /// until then the verdict is `NotScored(Overloaded)` too.
     #[inline]
     pub fn submit(&mut self, row: &Row) -> Pending<'_> {
+        self.submit_known(row, None)
+    }
+
+    /// As [`submit`](Call::submit), of a client whose address is known: a verified bot gets a
+    /// verdict of its own.
+    #[inline]
+    pub fn submit_client(&mut self, row: &Row, client: &Client<'_>) -> Pending<'_> {
+        self.submit_known(row, Some(client))
+    }
+
+    fn submit_known(&mut self, row: &Row, client: Option<&Client<'_>>) -> Pending<'_> {
         // Acquire: pairs with the Release in put, so that the reply is no longer written.
         if self.reply.state.load(Ordering::Acquire) == PENDING {
             return Pending {
@@ -141,6 +222,7 @@ impl Call {
         let submitted = Instant::now();
         let job = Job {
             row: row.clone(),
+            sender: Sender::of(client),
             submitted,
             reply: self.reply.clone(),
         };
@@ -171,6 +253,12 @@ impl Call {
     #[inline]
     pub fn score(&mut self, row: &Row) -> Verdict {
         self.submit(row).wait()
+    }
+
+    /// Hands a row of a client to the worker, and waits for the verdict.
+    #[inline]
+    pub fn score_client(&mut self, row: &Row, client: &Client<'_>) -> Verdict {
+        self.submit_client(row, client).wait()
     }
 }
 

@@ -13,7 +13,7 @@ use crate::epoch::NoSlot;
 use crate::limits::{BATCH_ROWS_MAX, RING_MAX};
 use crate::row::Row;
 use crate::score::{NotScored, Reason, Verdict};
-use call::{Job, Reply};
+use call::{Job, Reply, Sender};
 use core_affinity::CoreId;
 use crossbeam_queue::ArrayQueue;
 use std::fmt;
@@ -378,6 +378,7 @@ fn run(shared: &Shared, mut scorer: Scorer, spins: u32) {
 /// The rows that a worker scores together. Made once, when the worker starts.
 struct Batch {
     rows: Vec<Row>,
+    senders: Vec<Sender>,
     replies: Vec<(Arc<Reply>, Instant)>,
     verdicts: Vec<Verdict>,
 }
@@ -390,6 +391,7 @@ impl Batch {
         });
         Batch {
             rows: Vec::with_capacity(BATCH_ROWS_MAX),
+            senders: Vec::with_capacity(BATCH_ROWS_MAX),
             replies: Vec::with_capacity(BATCH_ROWS_MAX),
             verdicts: vec![closed; BATCH_ROWS_MAX],
         }
@@ -400,18 +402,21 @@ impl Batch {
         while self.rows.len() < BATCH_ROWS_MAX
             && let Some(Job {
                 row,
+                sender,
                 submitted,
                 reply,
             }) = ring.pop()
         {
             self.rows.push(row);
+            self.senders.push(sender);
             self.replies.push((reply, submitted));
         }
         !self.rows.is_empty()
     }
 
     fn score(&mut self, scorer: &mut Scorer) {
-        scorer.score_batch(&self.rows, &mut self.verdicts);
+        let sender = |at: usize| self.senders.get(at).and_then(Sender::client);
+        scorer.score_batch_known(&self.rows, sender, &mut self.verdicts);
         for ((reply, submitted), verdict) in self.replies.drain(..).zip(&self.verdicts) {
             // Before the reply: whoever has the verdict may look at the counters.
             let nanos = u64::try_from(submitted.elapsed().as_nanos()).unwrap_or(u64::MAX);
@@ -419,5 +424,6 @@ impl Batch {
             reply.put(verdict);
         }
         self.rows.clear();
+        self.senders.clear();
     }
 }

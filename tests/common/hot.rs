@@ -1,12 +1,19 @@
 //! The hot path under a storm of publishes: what the tests of invariant H have in common.
 #![allow(dead_code, reason = "each test takes what it needs")]
 
+#[path = "../gate/edit.rs"]
+mod edit;
 #[path = "requests.rs"]
 mod requests;
 
+use bytemuck::{Pod, Zeroable};
 use hedgerow::http::{Request, extract};
-use hedgerow::{Bound, DEFAULT_TABLE, Engine, PublishError, Row, Schema, Scorer, Table, Verdict};
+use hedgerow::table::format::*;
+use hedgerow::{
+    Bound, Client, DEFAULT_TABLE, Engine, PublishError, Row, Schema, Scorer, Table, Verdict,
+};
 pub use requests::{requests, rows};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Scores that a thread gives at least.
@@ -18,6 +25,8 @@ pub const PUBLISHES: u64 = 2_000;
 /// An engine with a table, requests, and the margin that each must get.
 pub struct Hot {
     pub engine: Engine,
+    /// The bytes of the table.
+    pub bytes: Vec<u8>,
     pub requests: Vec<Request<'static>>,
     pub margins: Vec<f64>,
     /// Counted by the publisher.
@@ -26,15 +35,27 @@ pub struct Hot {
 }
 
 impl Hot {
+    /// With the default table.
     pub fn new() -> Hot {
+        Hot::with(DEFAULT_TABLE.to_vec())
+    }
+
+    /// With the default table, and in it as many detections as there can be, and a verified bot.
+    pub fn full() -> Hot {
+        Hot::with(full_table())
+    }
+
+    fn with(bytes: Vec<u8>) -> Hot {
         let engine = Engine::new(Schema::http());
-        engine.publish(table()).expect("the default table");
+        let table = || Table::from_bytes(&bytes).expect("a good table");
+        engine.publish(table()).expect("a table that fits");
         let requests = requests();
         let bound = Bound::new(table(), engine.schema(), None).expect("a bound table");
         let margin = |row| bound.table().margin_f64(bound.margin(row));
         let margins = rows(&requests).iter().map(margin).collect();
         Hot {
             engine,
+            bytes,
             requests,
             margins,
             published: AtomicU64::new(0),
@@ -47,7 +68,8 @@ impl Hot {
         let _ended = Ended(self);
         // Relaxed, here and below: counters and a flag that nothing else depends on.
         while !self.stop.load(Ordering::Relaxed) {
-            match self.engine.publish(table()) {
+            let table = Table::from_bytes(&self.bytes).expect("a good table");
+            match self.engine.publish(table) {
                 Ok(_) => _ = self.published.fetch_add(1, Ordering::Relaxed),
                 // The scoring thread was put off its core inside a guard.
                 Err(PublishError::RetiredFull(_)) => std::thread::yield_now(),
@@ -60,12 +82,22 @@ impl Hot {
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    /// Warms up: every request once.
+    /// Warms up: every request once, and the bot where there is one.
     pub fn warm_up(&self, scorer: &mut Scorer) {
         assert_eq!(
             self.once(scorer, &mut 0),
             0,
             "wrong margins while warming up"
+        );
+        let full = self.bytes != DEFAULT_TABLE;
+        let client = Client::new(ADDRESS, b"Mozilla/5.0 (compatible; HotBot/1.0)");
+        let verified = scorer.score_client(&Row::MISSING, &client);
+        assert_eq!(matches!(verified, Verdict::VerifiedBot(_)), full);
+        let rows = self.engine.stats().rows;
+        let decided = rows.by_detection;
+        assert!(
+            !full || (decided > 0 && decided < rows.scored),
+            "{decided} by detections"
         );
     }
 
@@ -88,20 +120,72 @@ impl Hot {
     fn once(&self, scorer: &mut Scorer, last: &mut u64) -> u64 {
         let mut wrong = 0;
         let mut row = Row::MISSING;
+        // An address of the bot with another agent: every step of the lookup, and no bot.
+        let nobody = Client::new(ADDRESS, b"Mozilla/5.0 (compatible; HotBo/1.0)");
         for (request, margin) in self.requests.iter().zip(&self.margins) {
             extract(request, &mut row);
-            let right = match scorer.score(&row) {
+            let right = match scorer.score_client(&row, &nobody) {
                 Verdict::Scored(scored) => {
                     let forward = scored.generation >= *last;
                     *last = scored.generation;
                     forward && scored.margin == *margin
                 }
-                Verdict::NotScored(_) => false,
+                Verdict::VerifiedBot(_) | Verdict::NotScored(_) => false,
             };
             wrong += u64::from(!right);
         }
         wrong
     }
+}
+
+/// Where the bot of the full table comes from.
+pub const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
+
+/// The default table with 64 detections, every other one a shadow, whose two conditions hold for
+/// many requests, and a bot at one address.
+fn full_table() -> Vec<u8> {
+    fn put<T: Pod>(edit: &mut edit::Edit, section: Section, records: &[T]) {
+        edit.section(section, |bytes| {
+            *bytes = bytemuck::cast_slice(records).to_vec()
+        });
+    }
+    let mut edit = edit::Edit::new(DEFAULT_TABLE);
+    let features = edit.get_header().counts[0];
+    let detections: Vec<DetectionRecord> = (0..64u8)
+        .map(|at| {
+            let mut record = DetectionRecord::zeroed();
+            record.name[..2].copy_from_slice(&[b'a' + at / 8, b'a' + at % 8]);
+            (record.name_bytes, record.conditions, record.score) = (2, 2, at + 1);
+            (record.id, record.start, record.active) = (at.into(), 2 * u32::from(at), at % 2);
+            record
+        })
+        .collect();
+    let condition = |at: u32| ConditionRecord {
+        feature: (at * 7 % features) as u8,
+        operator: [4, 1][at as usize % 2],
+        zero: [0; 2],
+        value: 0.0,
+    };
+    let mut bot = BotRecord::zeroed();
+    (bot.name[0], bot.name_bytes) = (b'b', 1);
+    bot.agent[..6].copy_from_slice(b"hotbot");
+    bot.agent_bytes = 6;
+    let address = halves(hedgerow::table::bots::number(ADDRESS));
+    let range = BotRangeRecord {
+        low: address,
+        high: address,
+        bot: 0,
+        zero: 0,
+    };
+    put(&mut edit, Section::Detections, &detections);
+    put(
+        &mut edit,
+        Section::Conditions,
+        &(0..128).map(condition).collect::<Vec<_>>(),
+    );
+    put(&mut edit, Section::Bots, &[bot]);
+    put(&mut edit, Section::BotRanges, &[range]);
+    edit.finish()
 }
 
 /// Ends the scoring also where the storm fails.

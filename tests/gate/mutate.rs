@@ -57,7 +57,7 @@ const FIELDS: [(usize, usize); 13] = [
     (96, 8),
 ];
 const COUNTS_AT: usize = 104;
-const OFFSETS_AT: usize = 160;
+const OFFSETS_AT: usize = 184;
 
 /// A number near a boundary, near what stands there, or any.
 fn number(now: u64, random: &mut Random) -> u64 {

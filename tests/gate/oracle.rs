@@ -14,7 +14,7 @@ const BIAS: usize = 80;
 const MARGIN_MIN: usize = 88;
 const MARGIN_MAX: usize = 96;
 const COUNTS: usize = 104;
-const OFFSETS: usize = 160;
+const OFFSETS: usize = 184;
 
 const LANES: usize = 1;
 const GROUPS: usize = 2;
@@ -26,6 +26,10 @@ const LEAVES: usize = 8;
 const TREES: usize = 9;
 const NODES: usize = 10;
 const SCORE_MAP: usize = 11;
+const DETECTIONS: usize = 16;
+const CONDITIONS: usize = 17;
+const BOTS: usize = 18;
+const BOT_RANGES: usize = 19;
 
 /// A table's bytes.
 #[derive(Clone, Copy)]
@@ -140,5 +144,65 @@ impl<'a> Oracle<'a> {
     pub fn score(&self, margin: i64) -> u8 {
         let reached = (0..98).filter(|at| self.i64(self.record(SCORE_MAP, 8, *at)) <= margin);
         1 + reached.count() as u8
+    }
+
+    fn condition(&self, at: usize, row: &[f32]) -> bool {
+        let record = self.record(CONDITIONS, 8, at);
+        let value = row[usize::from(self.file[record])];
+        let bound = f32::from_le_bytes(self.file[record + 4..record + 8].try_into().unwrap());
+        match self.file[record + 1] {
+            0 => value > bound,
+            1 => value <= bound,
+            2 => value == bound,
+            3 => value.is_nan(),
+            4 => !value.is_nan(),
+            other => panic!("operator {other}"),
+        }
+    }
+
+    /// The detections that a row matches, one bit each, and the score and id of the one that
+    /// decides.
+    pub fn detections(&self, row: &[f32]) -> (u64, Option<(u8, u32)>) {
+        let (mut matches, mut decides) = (0, None::<(u8, u32)>);
+        for at in 0..self.u32(COUNTS + 4 * DETECTIONS) {
+            let record = self.record(DETECTIONS, 64, at);
+            let (id, start) = (self.u32(record + 40), self.u32(record + 44));
+            let [_, count, score, active] = self.file[record + 48..record + 52].try_into().unwrap();
+            if !(start..start + usize::from(count)).all(|at| self.condition(at, row)) {
+                continue;
+            }
+            matches |= 1 << at;
+            let candidate = (score, id as u32);
+            if active == 1 && decides.is_none_or(|best| candidate < best) {
+                decides = Some(candidate);
+            }
+        }
+        (matches, decides)
+    }
+
+    /// First and last address, and position of the bot, of each range.
+    pub fn ranges(&self) -> Vec<(u128, u128, usize)> {
+        let address = |at: usize| {
+            let half = |at: usize| u128::from(self.i64(at) as u64);
+            half(at) << 64 | half(at + 8)
+        };
+        let range = |at: usize| {
+            let record = self.record(BOT_RANGES, 40, at);
+            (address(record), address(record + 16), self.u32(record + 32))
+        };
+        (0..self.u32(COUNTS + 4 * BOT_RANGES)).map(range).collect()
+    }
+
+    /// The bot at an address with an agent: its position and category.
+    pub fn bot(&self, address: u128, agent: &[u8]) -> Option<(u16, u8)> {
+        let ranges = self.ranges();
+        let holds = |range: &&(u128, u128, usize)| range.0 <= address && address <= range.1;
+        let (_, _, bot) = *ranges.iter().find(holds)?;
+        let record = self.record(BOTS, 128, bot);
+        let bytes = usize::from(self.file[record + 89]);
+        let token = &self.file[record + 56..record + 56 + bytes];
+        let agent = agent[..agent.len().min(512)].to_ascii_lowercase();
+        let says = bytes == 0 || agent.windows(bytes).any(|window| window == token);
+        says.then(|| (bot as u16, self.file[record + 90]))
     }
 }

@@ -2,7 +2,9 @@
 #![allow(dead_code, reason = "each test takes what it needs")]
 
 use crate::common::{Random, any_ensemble, oblivious_ensemble, random_row};
+use hedgerow::table::bots::{AddressRange, Bot, Category};
 use hedgerow::table::build::{BuildOptions, build};
+use hedgerow::table::detections::{Condition, ConditionTest, Detection, FeatureRef};
 use hedgerow::table::ensemble::{Ensemble, Missing, Node, Split, Test, Tree};
 use hedgerow::{Feature, FeatureKind, Schema};
 
@@ -81,6 +83,88 @@ pub fn with_golden(ensemble: &Ensemble, rows: usize) -> BuildOptions {
     }
 }
 
+pub fn condition(feature: u16, test: ConditionTest) -> Condition {
+    let feature = FeatureRef::Index(feature);
+    Condition { feature, test }
+}
+
+/// Three detections over three features: the first and the last decide, the second is a shadow.
+pub fn detections() -> Vec<Detection> {
+    let detection = |id, name: &str, score, active, conditions| Detection {
+        id,
+        name: name.into(),
+        score,
+        active,
+        conditions,
+    };
+    vec![
+        detection(
+            10,
+            "above and present",
+            2,
+            true,
+            vec![
+                condition(0, ConditionTest::Above(1.0)),
+                condition(1, ConditionTest::Present),
+            ],
+        ),
+        detection(
+            20,
+            "equal",
+            50,
+            false,
+            vec![condition(2, ConditionTest::Equals(2.0))],
+        ),
+        detection(
+            30,
+            "missing and at most",
+            1,
+            true,
+            vec![
+                condition(1, ConditionTest::Missing),
+                condition(0, ConditionTest::AtMost(-1.0)),
+            ],
+        ),
+    ]
+}
+
+/// Two bots, one of them with an agent token, with three ranges of both families.
+pub fn bots() -> Vec<Bot> {
+    let ranges = |all: &[&str]| {
+        let parse = |text: &&str| AddressRange::parse(text).expect("a range");
+        all.iter().map(parse).collect()
+    };
+    vec![
+        Bot {
+            name: "Example Search".into(),
+            category: Category::SearchEngine,
+            agent: Some("ExampleBot".into()),
+            ranges: ranges(&["2001:db8::/48", "192.0.2.0/28"]),
+        },
+        Bot {
+            name: "Example Monitor".into(),
+            category: Category::Monitor,
+            agent: None,
+            ranges: ranges(&["198.51.100.7"]),
+        },
+    ]
+}
+
+/// Golden rows, detections and bots.
+pub fn with_everything(ensemble: &Ensemble) -> BuildOptions {
+    BuildOptions {
+        detections: detections(),
+        bots: bots(),
+        ..with_golden(ensemble, 2)
+    }
+}
+
+/// The plain ensemble's table, with detections and bots besides.
+pub fn full_table() -> Vec<u8> {
+    let ensemble = plain();
+    table(&ensemble, &with_everything(&ensemble))
+}
+
 /// The plain ensemble's table, with two golden rows and a provenance.
 pub fn plain_table() -> Vec<u8> {
     let ensemble = plain();
@@ -117,7 +201,9 @@ pub fn small_tables() -> Vec<(&'static str, Ensemble, Vec<u8>)> {
     let full = oblivious_ensemble(3, 64, 2, 3);
     let stump = any_ensemble(1, 1, 0, 4);
     let with = |ensemble: &Ensemble, rows| table(ensemble, &with_golden(ensemble, rows));
+    let (many, all) = (plain(), with_everything(&plain()));
     vec![
+        ("everything", many.clone(), table(&many, &all)),
         ("oblivious", oblivious.clone(), table(&oblivious, &bare)),
         ("any", any.clone(), table(&any, &bare)),
         ("mixed", both.clone(), with(&both, 3)),

@@ -42,6 +42,8 @@ pub const UNSAFE_FILES: &[&str] = &[
 pub const DATA_PLANE: &[&str] = &[
     "src/http/",
     "src/row.rs",
+    "src/score/client.rs",
+    "src/score/detect.rs",
     "src/score/kernel.rs",
     "src/score/portable.rs",
     "src/score/verdict.rs",

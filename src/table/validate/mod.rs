@@ -5,6 +5,8 @@
 //! through them. The work is linear in the file's length. There is no `unsafe` in this file, and
 //! only it can make a [`Validated`].
 
+mod bots;
+mod detections;
 mod lanes;
 mod trees;
 
@@ -32,7 +34,12 @@ type Check<T> = Result<T, OpenError>;
 /// - **T7** every node's child, and the node next to it, lie within its tree; a leaf's child is
 ///   itself; every tree's nodes lie within the node section; no tree is deeper than it says, or
 ///   than the one before it;
-/// - **T8** no sum of bias and one leaf a tree exceeds `MARGIN_MAX` in magnitude.
+/// - **T8** no sum of bias and one leaf a tree exceeds `MARGIN_MAX` in magnitude;
+/// - **T9** every detection's conditions lie within the condition section, every condition's
+///   feature is below the feature count, and every detection's score is 1 to 99;
+/// - **T10** address ranges ascend without overlap, and every range's bot is below the bot count.
+///
+/// No `unsafe` block relies on T9 and T10: they are what makes matches and lookups right.
 #[derive(Debug, Clone)]
 pub struct Validated {
     header: Header,
@@ -90,6 +97,8 @@ pub(crate) fn validate_with(
     check_score_map(&parts)?;
     check_golden(&parts)?;
     check_provenance(&parts)?;
+    detections::check_detections(&parts)?;
+    bots::check_bots(&parts)?;
     Ok(Validated { header, ranges })
 }
 
@@ -270,11 +279,13 @@ fn check_counts(header: &Header) -> Check<()> {
     let later = SECTIONS
         .iter()
         .zip(&header.counts)
+        .take(Section::Detections as usize)
         .skip(Section::Sets as usize);
     for (spec, count) in later {
         exactly(spec.name, 0, *count as usize)?;
     }
-    Ok(())
+    detections::check_counts(count(Section::Detections), count(Section::Conditions))?;
+    bots::check_counts(count(Section::Bots), count(Section::BotRanges))
 }
 
 fn check_sections(file: &[u8], header: &Header) -> Check<[Range<usize>; SECTION_COUNT]> {

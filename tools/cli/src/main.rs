@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod beside;
 mod commands;
 mod failure;
 mod files;
@@ -11,8 +12,8 @@ mod tables;
 
 use clap::{Parser, Subcommand};
 use commands::{
-    bench, compile, diff, extract, inspect, key, limits, publish, replay, score, status, switch,
-    verify,
+    bench, compile, diff, explain, extract, inspect, key, limits, publish, replay, score, status,
+    switch, verify,
 };
 use failure::Failure;
 use std::io::Write;
@@ -54,6 +55,7 @@ enum Command {
     Diff(diff::Args),
     Verify(verify::Args),
     Score(score::Args),
+    Explain(explain::Args),
     Extract(extract::Args),
     Bench(bench::Args),
     Limits(limits::Args),
@@ -117,6 +119,7 @@ fn main() -> ExitCode {
         Command::Diff(command) => diff::run(&command),
         Command::Verify(command) => verify::run(&command),
         Command::Score(command) => score::run(&command, json),
+        Command::Explain(command) => explain::run(&command),
         Command::Extract(command) => extract::run(&command, json),
         Command::Bench(command) => bench::run(&command),
         Command::Limits(command) => limits::run(&command),

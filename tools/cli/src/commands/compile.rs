@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::rows::{Absent, Rows};
-use crate::{Report, files, tables};
+use crate::{Report, beside, files, tables};
 use hedgerow::limits::{GOLDEN_ROWS_MAX, SCORE_MAP_LEN};
 use hedgerow::table::build::{BuildOptions, Built, build, logistic_score_map};
 use hedgerow::table::ensemble::{Ensemble, Node, Tree};
@@ -25,6 +25,25 @@ use std::time::{SystemTime, UNIX_EPOCH};
 ///   [[features]]
 ///   name = "requests_per_minute"
 ///   kind = "number"
+///
+/// A file of detections lists conditions that must all hold, each with one of above, at_most,
+/// equals, missing and present; without `active = true` a detection is a shadow:
+///
+///   [[detections]]
+///   id = 7
+///   name = "probe by a tool"
+///   score = 2
+///   active = true
+///   conditions = [
+///     { feature = "target_probe", equals = 1 },
+///     { feature = "ua_tool_word", equals = 1 },
+///   ]
+///
+/// A file of verified bots; a bot with an agent token is verified only where the User-Agent holds
+/// it, too:
+///
+///   [{ "name": "Googlebot", "category": "search-engine", "agent": "googlebot",
+///      "ranges": ["66.249.64.0/19", "2001:4860:4801:10::/64"] }]
 ///
 /// SOURCE_DATE_EPOCH in the environment fixes the time stamp, so that the same model gives the
 /// same bytes.
@@ -53,6 +72,12 @@ pub struct Args {
     /// JSON to keep in the table under `training`
     #[arg(long, value_name = "FILE")]
     provenance: Option<PathBuf>,
+    /// Detections, in TOML or JSON: rules that give a score of their own, or only watch
+    #[arg(long, value_name = "FILE")]
+    detections: Option<PathBuf>,
+    /// Verified bots, in JSON: names, categories, agent tokens and address ranges
+    #[arg(long, value_name = "FILE")]
+    verified_bots: Option<PathBuf>,
     /// The publisher's running number
     #[arg(long, value_name = "N", default_value_t = 0)]
     generation: u64,
@@ -84,6 +109,13 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     if args.positive == Positive::Bot {
         negate(&mut ensemble);
     }
+    let detections = match &args.detections {
+        Some(path) => beside::detections(path)?,
+        None => Vec::new(),
+    };
+    if let Some(schema) = &schema {
+        beside::adopt_features(&mut ensemble.features, &detections, schema);
+    }
     let options = BuildOptions {
         generation: args.generation,
         created_at: created_at()?,
@@ -96,6 +128,11 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
             None => made_up_rows(&ensemble),
         },
         provenance,
+        detections,
+        bots: match &args.verified_bots {
+            Some(path) => beside::bots(path)?,
+            None => Vec::new(),
+        },
     };
     let built = build(&ensemble, &options)?;
     // What was written must pass what a host will check, before anything is left behind.

@@ -6,6 +6,7 @@ use crate::rows::{Absent, Rows};
 use crate::{Report, tables};
 use hedgerow::{Bound, Feature};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::fmt::Write;
 use std::path::PathBuf;
 
@@ -65,6 +66,17 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         };
         let _ = writeln!(text, "features {what:<10} {list}");
     }
+    let detections = changes(
+        &before.table().detections(),
+        &after.table().detections(),
+        |d| format!("detection {}", d.id),
+    );
+    let bots = changes(&before.table().bots(), &after.table().bots(), |bot| {
+        format!("bot {}", crate::failure::harmless(&bot.name))
+    });
+    for change in detections.iter().chain(&bots) {
+        let _ = writeln!(text, "{change}");
+    }
     let shift = shift(args, &before, &after)?;
     text.push_str(&shift.text());
     let json = json!({
@@ -73,6 +85,8 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         "features_removed": removed,
         "features_added": added,
         "features_of_other_kind": kinds,
+        "detections": detections,
+        "verified_bots": bots,
         "scores": shift.json(),
     });
     Ok(Report::done(text, json))
@@ -84,6 +98,28 @@ fn names_without<'a>(list: &'a [Feature], other: &[Feature]) -> Vec<&'a String> 
         .filter(gone)
         .map(|feature| &feature.name)
         .collect()
+}
+
+/// What was added, removed and changed between two lists, by the names of their entries.
+fn changes<T: PartialEq>(old: &[T], new: &[T], name: impl Fn(&T) -> String) -> Vec<String> {
+    let by_name = |list: &'_ [T]| {
+        list.iter()
+            .map(&name)
+            .zip(0..)
+            .collect::<HashMap<_, usize>>()
+    };
+    let (before, after) = (by_name(old), by_name(new));
+    let gone = old.iter().map(&name).filter(|was| !after.contains_key(was));
+    let mut changes: Vec<String> = gone.map(|was| format!("{was} removed")).collect();
+    for now in new {
+        let name = name(now);
+        match before.get(&name).and_then(|at| old.get(*at)) {
+            None => changes.push(format!("{name} added")),
+            Some(was) if was != now => changes.push(format!("{name} changed")),
+            Some(_) => {}
+        }
+    }
+    changes
 }
 
 /// How scores moved.
@@ -144,7 +180,7 @@ fn shift(args: &Args, before: &Bound, after: &Bound) -> Result<Shift, Failure> {
                 at.and_then(|at| row.get(at)).copied().unwrap_or(f32::NAN)
             };
             let row = bound.row(&names.iter().map(value).collect::<Vec<_>>());
-            bound.score(bound.margin(&row)).get()
+            bound.scored(&row, bound.margin(&row), 0).score.get()
         };
         shift.add(score(before, &old), score(after, &new));
     };

@@ -3,6 +3,8 @@
 use crate::failure::{self, Failure};
 use crate::{Report, tables};
 use hedgerow::Table;
+use hedgerow::table::bots::Bot;
+use hedgerow::table::detections::{Condition, Detection, FeatureRef};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -63,6 +65,9 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     let named = features
         .iter()
         .map(|f| json!({ "name": f.name, "kind": f.kind.name() }));
+    let (detections, bots) = (table.detections(), table.bots());
+    text.push_str(&detection_lines(&detections));
+    text.push_str(&bot_lines(&bots));
     let json = json!({
         "table": args.table,
         "content_id": table.content_id(),
@@ -77,9 +82,87 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         "golden_rows": table.golden_rows().count(),
         "headroom": headroom_json(&table),
         "features": named.collect::<Vec<_>>(),
+        "detections": detections.iter().map(detection_json).collect::<Vec<_>>(),
+        "verified_bots": bots.iter().map(bot_json).collect::<Vec<_>>(),
         "provenance": provenance,
     });
     Ok(Report::done(text, json))
+}
+
+/// The name of a condition's feature.
+pub fn feature_name(feature: &FeatureRef) -> String {
+    match feature {
+        FeatureRef::Name(name) => name.clone(),
+        FeatureRef::Index(index) => index.to_string(),
+    }
+}
+
+/// A detection on one line.
+pub fn detection_line(detection: &Detection) -> String {
+    let conditions = detection.conditions.iter();
+    let conditions: Vec<String> = conditions
+        .map(|condition| format!("{} {}", feature_name(&condition.feature), condition.test))
+        .collect();
+    let state = if detection.active { "active" } else { "shadow" };
+    let (id, name, score) = (detection.id, &detection.name, detection.score);
+    let name = failure::harmless(name);
+    format!(
+        "{id:>6}  {state}  score {score:>2}  {name}: {}",
+        conditions.join(" and ")
+    )
+}
+
+fn detection_lines(detections: &[Detection]) -> String {
+    let lines = detections.iter().map(detection_line);
+    let lines: String = lines.map(|line| format!("{line}\n")).collect();
+    if lines.is_empty() {
+        lines
+    } else {
+        format!("\ndetections\n{lines}")
+    }
+}
+
+fn detection_json(detection: &Detection) -> Value {
+    let condition = |condition: &Condition| {
+        let (_, value) = condition.test.parts();
+        let value = condition.test.has_bound().then_some(value);
+        let feature = feature_name(&condition.feature);
+        json!({ "feature": feature, "test": condition.test.name(), "value": value })
+    };
+    json!({
+        "id": detection.id,
+        "name": detection.name,
+        "score": detection.score,
+        "active": detection.active,
+        "conditions": detection.conditions.iter().map(condition).collect::<Vec<_>>(),
+    })
+}
+
+fn bot_lines(bots: &[Bot]) -> String {
+    let line = |bot: &Bot| {
+        let (name, category) = (failure::harmless(&bot.name), bot.category.name());
+        let agent = bot.agent.as_ref();
+        let agent = agent.map_or("any agent".into(), |agent| {
+            format!("agent with \"{agent}\"")
+        });
+        let ranges = bot.ranges.len();
+        format!("  {name:<32} {category:<14} {ranges:>5} ranges, {agent}\n")
+    };
+    let lines: String = bots.iter().map(line).collect();
+    if lines.is_empty() {
+        lines
+    } else {
+        format!("\nverified bots\n{lines}")
+    }
+}
+
+fn bot_json(bot: &Bot) -> Value {
+    json!({
+        "name": bot.name,
+        "category": bot.category.name(),
+        "agent": bot.agent,
+        "ranges": bot.ranges.iter().map(|range| range.to_string()).collect::<Vec<_>>(),
+    })
 }
 
 /// A moment as people write it, in UTC; the years of a calendar are 400 years of 146,097 days, over

@@ -4,18 +4,19 @@ use crate::failure::Failure;
 use crate::rows::{Absent, Rows};
 use crate::{Report, files, tables};
 use hedgerow::limits::BATCH_ROWS_MAX;
-use hedgerow::{Bound, Row};
+use hedgerow::{Bound, Row, Source};
 use serde_json::json;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Score rows with a table; prints CSV `margin,score`
+/// Score rows with a table; prints CSV `margin,score,source`
 ///
 /// Example: hedgerow extract requests.ndjson | hedgerow score default -
 ///
-/// A score is 1 (certainly automated) to 99 (certainly human); the margin is the sum behind it.
-/// One line a row, in the order of the rows. Columns of a CSV file that the table does not need
-/// are left alone.
+/// A score is 1 (certainly automated) to 99 (certainly human); the margin is the ensemble's sum.
+/// The source is `ensemble`, or `detection:` and the id of the detection that decided. One line a
+/// row, in the order of the rows. Columns of a CSV file that the table does not need are left
+/// alone.
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
@@ -64,9 +65,11 @@ pub fn feature_names(bound: &Bound) -> Vec<String> {
 fn write(bound: &Bound, rows: &Rows, json: bool, out: &mut dyn Write) -> io::Result<()> {
     let (head, tail) = match json {
         true => ("{\"rows\":[", "]}\n"),
-        false => ("margin,score\n", ""),
+        false => ("margin,score,source\n", ""),
     };
     out.write_all(head.as_bytes())?;
+    let detections = bound.table().detections();
+    let ids: Vec<u32> = detections.iter().map(|detection| detection.id).collect();
     let mut margins = [0; BATCH_ROWS_MAX];
     let mut between = "";
     let mut values = rows.iter();
@@ -81,16 +84,30 @@ fn write(bound: &Bound, rows: &Rows, json: bool, out: &mut dyn Write) -> io::Res
             return out.write_all(tail.as_bytes());
         }
         bound.margins(&batch, &mut margins);
-        for fixed in margins.iter().take(batch.len()) {
-            let (margin, score) = (bound.table().margin_f64(*fixed), bound.score(*fixed).get());
+        for (row, fixed) in batch.iter().zip(margins) {
+            let scored = bound.scored(row, fixed, 0);
+            let (margin, score) = (scored.margin, scored.score.get());
+            let source = source(scored.source);
             if json {
-                let one = json!({ "margin": margin, "score": score });
+                let matches = scored.detections.positions();
+                let ids: Vec<&u32> = matches.filter_map(|at| ids.get(at)).collect();
+                let one = json!({
+                    "margin": margin, "score": score, "source": source, "detections": ids,
+                });
                 write!(out, "{between}{one}")?;
                 between = ",";
             } else {
-                writeln!(out, "{},{score}", digits17(margin))?;
+                writeln!(out, "{},{score},{source}", digits17(margin))?;
             }
         }
+    }
+}
+
+/// What decided a score, as it stands in a column: `ensemble`, or `detection:7`.
+pub fn source(source: Source) -> String {
+    match source {
+        Source::Ensemble => source.name().into(),
+        Source::Detection(id) => format!("{}:{id}", source.name()),
     }
 }
 

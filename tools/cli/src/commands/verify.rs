@@ -39,11 +39,23 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         (Some(_), true) => "; the signature is good",
         (Some(_), false) => "; the signature was not verified: --trust says whose would be good",
     };
-    let message = format!(
+    let (detections, bots) = (bound.table().detections(), bound.table().bots());
+    let active = detections
+        .iter()
+        .filter(|detection| detection.active)
+        .count();
+    let mut message = format!(
         "{}: every check passed; {golden} golden rows reproduced on {}{signature}",
         args.table,
         bound.kernel().name
     );
+    if !detections.is_empty() || !bots.is_empty() {
+        let count = detections.len();
+        message += &format!(
+            "; {count} detections ({active} active), {} verified bots",
+            bots.len()
+        );
+    }
     let json = json!({
         "ok": true,
         "code": null,
@@ -53,6 +65,9 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         "content_id": bound.table().content_id(),
         "kernel": bound.kernel().name,
         "golden_rows": golden,
+        "detections": detections.len(),
+        "detections_active": active,
+        "verified_bots": bots.len(),
     });
     Ok(Report::done(format!("{message}\n"), json))
 }

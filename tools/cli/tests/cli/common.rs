@@ -206,13 +206,16 @@ pub fn npy(rows: &[Vec<f32>]) -> Vec<u8> {
     npy_raw(1, &npy_header(rows.len(), rows[0].len()), &data)
 }
 
-/// The lines of `margin,score`.
+/// The first two columns of `margin,score,source`.
 pub fn scores(text: &str) -> Vec<(f64, u8)> {
     let mut lines = text.lines();
-    assert_eq!(lines.next(), Some("margin,score"));
+    assert_eq!(lines.next(), Some("margin,score,source"));
     lines
         .map(|line| {
-            let (margin, score) = line.split_once(',').expect("two columns");
+            let columns: Vec<&str> = line.split(',').collect();
+            let [margin, score, _] = columns[..] else {
+                panic!("three columns: {line}");
+            };
             (margin.parse().unwrap(), score.parse().unwrap())
         })
         .collect()

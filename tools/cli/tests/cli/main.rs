@@ -1,6 +1,7 @@
 //! Black-box tests of the command line: the real binary, as a user and as a script meets it.
 
 mod bench;
+mod beside;
 mod common;
 mod compile;
 mod contract;

@@ -28,7 +28,7 @@ fn csv_is_taken_in_every_honest_spelling() {
         assert_eq!(run_on(&["score", &table, "-"], text).done(), want);
     }
     let none = score(&folder, &table, "none.csv", b"f0,f1,f2,f3\n").done();
-    assert_eq!(none, "margin,score\n");
+    assert_eq!(none, "margin,score,source\n");
     let json = run_on(&["score", &table, "-", "--json"], b"f0,f1,f2,f3\n").json();
     assert_eq!(json["rows"].as_array().unwrap().len(), 0);
 }
@@ -130,7 +130,7 @@ fn npy_is_taken_in_versions_one_to_three() {
     let none = npy_raw(1, &npy_header(0, 4), b"");
     assert_eq!(
         score(&folder, &table, "x.npy", &none).done(),
-        "margin,score\n"
+        "margin,score,source\n"
     );
 }
 

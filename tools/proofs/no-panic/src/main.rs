@@ -8,7 +8,9 @@
 
 use hedgerow::epoch::{Barrier, Reader, Swap};
 use hedgerow::http::{Header, HeadersKnown, Request, extract};
-use hedgerow::{Bound, DEFAULT_TABLE, Engine, KERNELS, Row, Schema, Scorer, Table, Verdict};
+use hedgerow::{
+    Bound, Client, DEFAULT_TABLE, Engine, KERNELS, Row, Schema, Scorer, Table, Verdict,
+};
 use no_panic::no_panic;
 use std::hint::black_box;
 
@@ -22,6 +24,18 @@ fn enter_and_leave(reader: &mut Reader<u64>) -> u64 {
 #[inline(never)]
 fn score_of_margin(bound: &Bound, margin: i64) -> u8 {
     bound.score(margin).get()
+}
+
+#[no_panic]
+#[inline(never)]
+fn matches(bound: &Bound, row: &Row) -> u64 {
+    bound.matches(row).bits()
+}
+
+#[no_panic]
+#[inline(never)]
+fn verified(bound: &Bound, client: &Client<'_>) -> bool {
+    bound.verified(client, 1).is_some()
 }
 
 #[no_panic]
@@ -58,6 +72,23 @@ fn hot_score(scorer: &mut Scorer, row: &Row) -> Verdict {
     #[cfg(feature = "plant-symbol")]
     black_box(row.values()[black_box(7)]);
     scorer.score(row)
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+fn hot_score_client(scorer: &mut Scorer, row: &Row, client: &Client<'_>) -> Verdict {
+    scorer.score_client(row, client)
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+fn hot_score_batch_clients(
+    scorer: &mut Scorer,
+    rows: &[Row],
+    clients: &[Client<'_>],
+    verdicts: &mut [Verdict],
+) -> usize {
+    scorer.score_batch_clients(rows, clients, verdicts)
 }
 
 #[unsafe(no_mangle)]
@@ -144,6 +175,13 @@ fn main() {
     let mut verdicts = [verdict; 2];
     assert_eq!(hot_score_batch(&mut scorer, rows, &mut verdicts), 2);
     assert_eq!(verdicts[0], verdict);
+    let client = Client::new(std::net::Ipv4Addr::LOCALHOST.into(), b"curl/8.5.0");
+    let client = black_box(client);
+    assert_eq!(hot_score_client(&mut scorer, &rows[0], &client), verdict);
+    let clients = [client; 2];
+    let count = hot_score_batch_clients(&mut scorer, rows, &clients, &mut verdicts);
+    assert_eq!((count, verdicts[0]), (2, verdict));
+    assert!(!verified(&bound, &client) && matches(&bound, &rows[0]).count_ones() <= 64);
     let score = score_of_margin(&bound, black_box(expected));
     assert_eq!(verdict.score().map(|score| score.get()), Some(score));
     #[cfg(feature = "plant")]

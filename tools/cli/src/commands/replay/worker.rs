@@ -154,6 +154,8 @@ impl Outcome {
                     self.scores[usize::from(bot)][usize::from(scored.score.get())] += 1;
                 }
             }
+            // No request here says where it comes from.
+            Verdict::VerifiedBot(_) => self.wrong += 1,
             Verdict::NotScored(not) => {
                 let reason = Reason::ALL.iter().position(|reason| *reason == not.reason);
                 self.not_scored[reason.unwrap_or_default()] += 1;

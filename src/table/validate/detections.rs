@@ -1,0 +1,117 @@
+//! Checks detections and their conditions.
+
+use super::{Check, Parts, at_most, exactly};
+use crate::error::{Detail, OpenError};
+use crate::limits::*;
+use crate::schema::check_name;
+use crate::table::detections::ConditionTest;
+use crate::table::format::*;
+use std::collections::HashMap;
+
+/// Holds the counts against the capacities.
+pub(super) fn check_counts(detections: usize, conditions: usize) -> Check<()> {
+    at_most("detections", DETECTIONS_MAX, detections)?;
+    at_most("conditions", CONDITIONS_MAX, conditions)
+}
+
+pub(super) fn check_detections(parts: &Parts<'_>) -> Check<()> {
+    let detections: &[DetectionRecord] = parts.records(Section::Detections)?;
+    let conditions: &[ConditionRecord] = parts.records(Section::Conditions)?;
+    let mut names = HashMap::with_capacity(detections.len());
+    let (mut before, mut start) = (None, 0usize);
+    for (index, detection) in detections.iter().enumerate() {
+        let at = |field: &str| format!("detections[{index}].{field}");
+        if let Some(before) = before.filter(|before| detection.id <= *before) {
+            let detail = Detail::new(at("id"), format!("above {before}"), detection.id);
+            return Err(OpenError::DetectionId(detail));
+        }
+        before = Some(detection.id);
+        check_text(
+            &detection.name,
+            detection.name_bytes,
+            || at("name"),
+            &mut names,
+            OpenError::DetectionName,
+        )?;
+        check_fields(detection, at)?;
+        exactly(&at("start"), start, detection.start as usize)?;
+        start = start.saturating_add(usize::from(detection.conditions));
+    }
+    exactly("conditions", start, conditions.len())?;
+    let features = parts.records::<FeatureRecord>(Section::Features)?.len();
+    conditions
+        .iter()
+        .enumerate()
+        .try_for_each(|(index, condition)| check_condition(index, condition, features))
+}
+
+/// Checks a name that is padded with zeros, and that it is not among `names`.
+pub(super) fn check_text<'a>(
+    field: &'a [u8],
+    bytes: u8,
+    at: impl Fn() -> String,
+    names: &mut HashMap<&'a [u8], String>,
+    refusal: fn(Box<Detail>) -> OpenError,
+) -> Check<()> {
+    let Some((name, rest)) = field.split_at_checked(usize::from(bytes)) else {
+        let most = format!("a name of at most {} bytes", field.len());
+        return Err(refusal(Detail::new(at(), most, bytes)));
+    };
+    if let Err(problem) = check_name(name) {
+        let got = format!("a name that {problem}");
+        return Err(refusal(Detail::new(at(), "a well-formed name", got)));
+    }
+    check_zero(rest, &at)?;
+    if let Some(first) = names.insert(name, at()) {
+        let got = format!("\"{}\" also at {first}", String::from_utf8_lossy(name));
+        return Err(refusal(Detail::new(at(), "a name of its own", got)));
+    }
+    Ok(())
+}
+
+pub(super) fn check_zero(bytes: &[u8], at: impl Fn() -> String) -> Check<()> {
+    if bytes.iter().any(|byte| *byte != 0) {
+        let detail = Detail::new(at(), "zero", "another value");
+        return Err(OpenError::Reserved(detail));
+    }
+    Ok(())
+}
+
+fn check_fields(detection: &DetectionRecord, at: impl Fn(&str) -> String) -> Check<()> {
+    let most = DETECTION_CONDITIONS_MAX as u8;
+    for (field, least, most, got) in [
+        ("conditions", 1, most, detection.conditions),
+        ("score", 1, 99, detection.score),
+        ("active", 0, 1, detection.active),
+    ] {
+        if !(least..=most).contains(&got) {
+            let detail = Detail::new(at(field), format!("{least} to {most}"), got);
+            return Err(OpenError::Detection(detail));
+        }
+    }
+    check_zero(&detection.zero, || at("zero"))
+}
+
+fn check_condition(index: usize, condition: &ConditionRecord, features: usize) -> Check<()> {
+    let at = |field: &str| format!("conditions[{index}].{field}");
+    if usize::from(condition.feature) >= features {
+        let below = format!("below {features}");
+        let detail = Detail::new(at("feature"), below, condition.feature);
+        return Err(OpenError::FeatureIndex(detail));
+    }
+    let value = condition.value;
+    let Some(test) = ConditionTest::from_parts(condition.operator, value) else {
+        let detail = Detail::new(at("operator"), "0 to 4", condition.operator);
+        return Err(OpenError::Condition(detail));
+    };
+    // What stands beside an operator without a bound is nothing: +0.0, to the bit.
+    let (good, expected) = match test.has_bound() {
+        true => (value.is_finite(), "a finite number"),
+        false => (value.to_bits() == 0, "0"),
+    };
+    if !good {
+        let detail = Detail::new(at("value"), expected, value);
+        return Err(OpenError::Condition(detail));
+    }
+    check_zero(&condition.zero, || at("zero"))
+}

@@ -1,0 +1,122 @@
+//! Explanations add up: base and contributions are the margin, to the last bit, on every kernel.
+
+mod common;
+#[path = "gate/tables.rs"]
+mod tables;
+
+use common::{Random, random_ensemble, random_row, schema_of};
+use hedgerow::table::build::{BuildOptions, build};
+use hedgerow::table::ensemble::{Ensemble, Node, Tree};
+use hedgerow::{Bound, KERNELS, Row, Table};
+use tables::{fork, leaf, split};
+
+fn bound(ensemble: &Ensemble, options: &BuildOptions, kernel: Option<&str>) -> Bound {
+    let built = build(ensemble, options).expect("a table");
+    let table = Table::from_bytes(&built.bytes).expect("a good table");
+    Bound::new(table, &schema_of(ensemble), kernel).expect("a bound table")
+}
+
+#[test]
+fn base_and_contributions_are_the_margin() {
+    let mut random = Random::new(21);
+    let mut moved = 0;
+    for _ in 0..150 {
+        let ensemble = random_ensemble(&mut random);
+        let kernels = KERNELS.iter().filter(|kernel| kernel.available());
+        let bounds: Vec<Bound> = kernels
+            .map(|kernel| bound(&ensemble, &BuildOptions::default(), Some(kernel.name)))
+            .collect();
+        let mut base = None;
+        for _ in 0..20 {
+            let values = random_row(&ensemble, &mut random);
+            for bound in &bounds {
+                let row = bound.row(&values);
+                let explained = bound.explain(&row);
+                assert_eq!(explained.margin, bound.margin(&row));
+                assert_eq!(explained.contributions.len(), ensemble.features.len());
+                let sum: i64 = explained.contributions.iter().sum();
+                assert_eq!(explained.base + sum, explained.margin);
+                assert_eq!(*base.get_or_insert(explained.base), explained.base);
+                moved += explained
+                    .contributions
+                    .iter()
+                    .filter(|moved| **moved != 0)
+                    .count();
+            }
+        }
+    }
+    assert!(moved > 1_000, "{moved} contributions");
+}
+
+/// Two trees whose means can be told by hand, with leaves on whole numbers.
+#[test]
+fn contributions_are_the_moves_of_the_mean() {
+    let mut ensemble = tables::plain();
+    ensemble.bias = 10.0;
+    let nodes = vec![
+        fork(split(0, 1.0), 1, 2),
+        leaf(4.0),
+        fork(split(2, 2.0), 3, 4),
+        leaf(8.0),
+        leaf(0.0),
+    ];
+    let oblivious = Tree::Oblivious {
+        splits: vec![split(1, 0.5), split(0, 1.0)],
+        leaves: vec![1.0, 2.0, 3.0, 6.0],
+        weights: Vec::new(),
+    };
+    ensemble.trees = vec![oblivious, Tree::Any { nodes }];
+    let bound = bound(&ensemble, &BuildOptions::default(), None);
+    let explained = bound.explain(&bound.row(&[2.0, 1.0, 0.0]));
+    let shown = |fixed: &i64| bound.table().margin_f64(*fixed);
+    // The means: 3, then 4 (leaves 2 and 6), then 6; and 4, then 4, then 8.
+    assert_eq!(shown(&explained.base), 10.0 + 3.0 + 4.0);
+    let contributions: Vec<f64> = explained.contributions.iter().map(shown).collect();
+    assert_eq!(contributions, [2.0, 1.0, 4.0]);
+    assert_eq!(shown(&explained.margin), 24.0);
+}
+
+/// A feature that no split on the row's way tests adds nothing.
+#[test]
+fn a_feature_beside_the_way_adds_nothing() {
+    let mut ensemble = tables::plain();
+    let nodes: Vec<Node> = vec![
+        fork(split(0, 1.0), 1, 2),
+        leaf(0.5),
+        fork(split(1, 0.5), 3, 4),
+        leaf(0.25),
+        leaf(-1.0),
+    ];
+    ensemble.trees = vec![Tree::Any { nodes }];
+    let bound = bound(&ensemble, &BuildOptions::default(), None);
+    let explained = bound.explain(&bound.row(&[0.0, 1.0, 1.0]));
+    assert!(explained.contributions[0] != 0);
+    assert_eq!(explained.contributions[1..], [0, 0]);
+}
+
+#[test]
+fn detections_are_held_against_the_row() {
+    let ensemble = tables::plain();
+    let bound = bound(&ensemble, &tables::with_everything(&ensemble), None);
+    let mut random = Random::new(3);
+    let mut matched = 0;
+    for _ in 0..200 {
+        let row: Row = bound.row(&random_row(&ensemble, &mut random));
+        let explained = bound.explain(&row);
+        let bits = explained.detections.iter().enumerate();
+        let bits: u64 = bits.map(|(at, one)| u64::from(one.matches()) << at).sum();
+        assert_eq!(bits, bound.matches(&row).bits());
+        matched += u64::from(bits != 0);
+    }
+    assert!((10..190).contains(&matched), "{matched}");
+    let explained = bound.explain(&bound.row(&[2.0, f32::NAN, 2.0]));
+    let [first, second, _] = &explained.detections[..] else {
+        panic!("three detections");
+    };
+    assert_eq!(
+        (first.detection.id, first.matches(), second.matches()),
+        (10, false, true)
+    );
+    assert_eq!(first.conditions[0], (2.0, true));
+    assert!(first.conditions[1].0.is_nan() && !first.conditions[1].1);
+}

@@ -1,0 +1,156 @@
+//! `explain`: what a row's margin is made of, and which detections it matches.
+
+use super::score::{feature_names, source};
+use crate::failure::Failure;
+use crate::rows::{Absent, Rows};
+use crate::{Report, tables};
+use hedgerow::{Bound, Source};
+use serde_json::{Value, json};
+use std::fmt::Write;
+use std::path::PathBuf;
+
+/// Show what a row's margin is made of, and which detections it matches
+///
+/// Example: hedgerow extract requests.ndjson | hedgerow explain default - --row 3 --top 5
+///
+/// Each tree starts at the mean of its leaves; each split on the row's way moves it to the mean of
+/// the leaves still ahead, and the move counts for the split's feature. Leaves weigh the same.
+/// The base (bias and means) and the contributions of all features add up to the margin exactly.
+/// Positive contributions speak for a human, negative ones for a bot.
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// The table, or `default`
+    table: String,
+    /// CSV (header = feature names; empty or nan = missing) or NPY (float32, 2-D, columns in the
+    /// table's feature order); `-` for standard input
+    rows: PathBuf,
+    /// Which row, counted from 1
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    row: usize,
+    /// How many features to show, those that moved the margin most; 0 for all
+    #[arg(long, value_name = "K", default_value_t = 10)]
+    top: usize,
+}
+
+/// Explains a row.
+pub fn run(args: &Args) -> Result<Report, Failure> {
+    let bound = tables::open_bound(&args.table, None)?;
+    let names = feature_names(&bound);
+    let rows = Rows::read(&args.rows, &names, Absent::Refuse)?;
+    let chosen = args.row.checked_sub(1).and_then(|at| rows.iter().nth(at));
+    let Some(values) = chosen else {
+        let expected = format!("a row of 1 to {}", rows.count());
+        return Err(Failure::usage("--row", expected, args.row));
+    };
+    Ok(explained(&bound, &names, values, args))
+}
+
+/// A value as it stands in a CSV file.
+fn shown(value: f32) -> String {
+    if value.is_nan() {
+        "missing".into()
+    } else {
+        value.to_string()
+    }
+}
+
+fn explained(bound: &Bound, names: &[String], values: &[f32], args: &Args) -> Report {
+    let row = bound.row(values);
+    let explanation = bound.explain(&row);
+    let scored = bound.scored(&row, explanation.margin, 0);
+    let units = |fixed: i64| bound.table().margin_f64(fixed);
+    let mut order: Vec<usize> = (0..names.len()).collect();
+    order.sort_by_key(|at| std::cmp::Reverse(explanation.contributions[*at].unsigned_abs()));
+    let top = if args.top == 0 { names.len() } else { args.top };
+    let (top, rest) = order.split_at(top.min(order.len()));
+    let rest: i64 = rest.iter().map(|at| explanation.contributions[*at]).sum();
+
+    let mut text = String::new();
+    let mut line = |fixed: i64, what: String| {
+        let _ = writeln!(text, "{:>12.6}  {what}", units(fixed));
+    };
+    line(
+        explanation.base,
+        "base: bias and the mean leaf of each tree".into(),
+    );
+    for at in top {
+        let what = format!("{} = {}", names[*at], shown(values[*at]));
+        line(explanation.contributions[*at], what);
+    }
+    if top.len() < names.len() {
+        line(
+            rest,
+            format!("the other {} features", names.len() - top.len()),
+        );
+    }
+    let says = format!(
+        "margin; score {} by {}",
+        scored.score,
+        source(scored.source)
+    );
+    line(explanation.margin, says);
+    let (lines, detections) = detections(&explanation, scored.source);
+    text.push_str(&lines);
+    let contribution = |at: &usize| {
+        let (fixed, value) = (explanation.contributions[*at], values[*at]);
+        json!({ "feature": names[*at], "value": value, "contribution": units(fixed) })
+    };
+    let json = json!({
+        "row": args.row,
+        "score": scored.score.get(),
+        "source": source(scored.source),
+        "margin": units(explanation.margin),
+        "base": units(explanation.base),
+        "contributions": top.iter().map(contribution).collect::<Vec<_>>(),
+        "other_contributions": units(rest),
+        "detections": detections,
+    });
+    Report::done(text, json)
+}
+
+/// Every detection with its conditions and the row's values.
+fn detections(explanation: &hedgerow::Explanation, decided: Source) -> (String, Vec<Value>) {
+    let (mut text, mut list) = (String::new(), Vec::new());
+    for explained in &explanation.detections {
+        let detection = &explained.detection;
+        let outcome = match (explained.matches(), detection.active) {
+            (false, _) => "no match",
+            (true, false) => "match, a shadow",
+            (true, true) if decided == Source::Detection(detection.id) => "match, decides",
+            (true, true) => "match",
+        };
+        let (id, name) = (detection.id, crate::failure::harmless(&detection.name));
+        let _ = writeln!(text, "detection {id} \"{name}\": {outcome}");
+        let conditions = detection.conditions.iter().zip(&explained.conditions);
+        let mut held = Vec::new();
+        for (condition, (value, holds)) in conditions {
+            let feature = super::inspect::feature_name(&condition.feature);
+            let sign = if *holds { "holds" } else { "fails" };
+            if explained.matches() {
+                let _ = writeln!(
+                    text,
+                    "    {feature} {}: {sign}, it is {}",
+                    condition.test,
+                    shown(*value)
+                );
+            }
+            held.push(json!({
+                "feature": feature,
+                "test": condition.test.to_string(),
+                "value": value,
+                "holds": holds,
+            }));
+        }
+        list.push(json!({
+            "id": id,
+            "name": detection.name,
+            "active": detection.active,
+            "score": detection.score,
+            "matches": explained.matches(),
+            "decides": decided == Source::Detection(id),
+            "conditions": held,
+        }));
+    }
+    (text, list)
+}
