@@ -87,6 +87,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     let first = margins.entry(verdict.generation).or_insert(verdict.margin);
                     other_margins += u64::from(*first != verdict.margin);
                 }
+                Verdict::VerifiedBot(_) => *not_scored.entry("verified-bot").or_insert(0) += 1,
                 Verdict::NotScored(not) => *not_scored.entry(not.reason.name()).or_insert(0) += 1,
             }
         }

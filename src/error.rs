@@ -155,6 +155,10 @@ refusals! {
     /// The table has no trees.
     NoTrees = 327, "no-trees", "the table has no trees";
 
+    /// A set of bins, or the naming of one, is malformed.
+    Set = 328, "set", "a set of bins is malformed";
+    /// A split sends missing values left by a mark that its lane does not have.
+    MissingMark = 329, "missing-mark", "a split's mark for missing values is malformed";
     /// The detections' ids do not ascend.
     DetectionId = 340, "detection-id", "the detections' ids do not ascend";
     /// A detection's name is malformed, or stands twice.

@@ -26,6 +26,7 @@ pub mod stats;
 pub mod switches;
 mod sync;
 pub mod table;
+pub mod traffic;
 pub mod watch;
 pub mod worker;
 

@@ -42,6 +42,10 @@ pub const STEPS_MAX: usize = 256 * 1024;
 /// they stay within [`TABLE_BYTES_MAX`].
 pub const LEAVES_MAX: usize = 16 * 1024 * 1024;
 
+/// Different sets of a table's set splits: 2 MiB of them, what a core's second-level cache holds.
+/// A set is a categorical split's; models have some thousands.
+pub const SETS_MAX: usize = 64 * 1024;
+
 /// Bytes of a table file, 128 MiB: the largest ensemble within the other bounds that still makes
 /// sense to copy into memory on every host.
 pub const TABLE_BYTES_MAX: usize = 128 * 1024 * 1024;
@@ -117,11 +121,36 @@ pub const RING_MAX: usize = 64 * 1024;
 /// Rows of one batch: one bit of a 64-bit word each, and 64 bytes a lane.
 pub const BATCH_ROWS_MAX: usize = 64;
 
+/// Headers of a request that are looked at; those beyond are ignored. Browsers send fewer than
+/// 30, and common servers refuse more than 100. With the two below it bounds the time that a
+/// request takes, whatever came: 128 kilobyte-long headers take some tens of µs.
+pub const HEADERS_SCANNED_MAX: usize = 128;
+
+/// Bytes of a header's value that are looked at. The longest value that a feature reads, the
+/// User-Agent of an in-app browser, stays below 600.
+pub const VALUE_SCANNED_MAX: usize = 1_024;
+
+/// Bytes of a request's target that are looked at. What an attack needs stands further in front.
+pub const TARGET_SCANNED_MAX: usize = 1_024;
+
+/// Values of a list in a ClientHello that are looked at. There are not as many cipher suites, and
+/// no client sends half of this.
+pub const TLS_LIST_MAX: usize = 256;
+
+/// Clients of one core's traffic windows: 8.5 MiB. More would leave the caches of any core, and
+/// more clients a minute than that are more than one core serves.
+pub const TRAFFIC_CLIENTS_MAX: usize = 64 * 1024;
+
+/// Seconds for which an established client must be idle before another may take its place: as
+/// long as the longest window.
+pub const TRAFFIC_IDLE_SECONDS: u32 = 60;
+
 const _: () = assert!(FEATURES_MAX == u8::MAX as usize + 1);
 const _: () = assert!(LANE_BORDERS_MAX == u8::MAX as usize);
 const _: () = assert!(TREE_NODES_MAX <= u16::MAX as usize);
 const _: () = assert!(1 << OBLIVIOUS_DEPTH_MAX <= LEAVES_MAX);
 const _: () = assert!(8 * LEAVES_MAX <= TABLE_BYTES_MAX);
+const _: () = assert!(TRAFFIC_CLIENTS_MAX.is_power_of_two());
 const _: () = assert!(TREES_MAX as i64 * (1 << 31) <= MARGIN_MAX);
 const _: () = assert!(DETECTIONS_MAX == u64::BITS as usize);
 const _: () = assert!(BOTS_MAX <= u16::MAX as usize);
@@ -150,6 +179,7 @@ pub const LIMITS: &[Limit] = &[
     Limit { name: "tree_depth", max: TREE_DEPTH_MAX as u64, unit: "levels a tree" },
     Limit { name: "steps", max: STEPS_MAX as u64, unit: "levels a table" },
     Limit { name: "leaves", max: LEAVES_MAX as u64, unit: "leaves a table" },
+    Limit { name: "sets", max: SETS_MAX as u64, unit: "sets a table" },
     Limit { name: "table_bytes", max: TABLE_BYTES_MAX as u64, unit: "bytes a file" },
     Limit { name: "score_map", max: SCORE_MAP_LEN as u64, unit: "margins a table" },
     Limit { name: "golden_rows", max: GOLDEN_ROWS_MAX as u64, unit: "rows a table" },
@@ -183,4 +213,10 @@ pub const LIMITS: &[Limit] = &[
     Limit { name: "retired", max: RETIRED_MAX as u64, unit: "tables an engine" },
     Limit { name: "ring", max: RING_MAX as u64, unit: "requests a worker" },
     Limit { name: "batch_rows", max: BATCH_ROWS_MAX as u64, unit: "rows a batch" },
+    Limit { name: "headers_scanned", max: HEADERS_SCANNED_MAX as u64, unit: "headers a request" },
+    Limit { name: "value_scanned", max: VALUE_SCANNED_MAX as u64, unit: "bytes a header's value" },
+    Limit { name: "target_scanned", max: TARGET_SCANNED_MAX as u64, unit: "bytes a target" },
+    Limit { name: "tls_list", max: TLS_LIST_MAX as u64, unit: "values a list of a ClientHello" },
+    Limit { name: "traffic_clients", max: TRAFFIC_CLIENTS_MAX as u64, unit: "clients a core" },
+    Limit { name: "traffic_idle", max: TRAFFIC_IDLE_SECONDS as u64, unit: "seconds" },
 ];

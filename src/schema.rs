@@ -141,6 +141,39 @@ impl Schema {
         Schema { features }
     }
 
+    /// The same schema with one more feature behind the others: a host's own, beside the built-in
+    /// ones. Its row position is [`index_of`](Schema::index_of) its name; those of the others stay.
+    ///
+    /// ```
+    /// use hedgerow::{FeatureKind, Schema};
+    /// let schema = Schema::http().with("shop_logged_in", FeatureKind::Flag)?;
+    /// assert!(schema.index_of("shop_logged_in") > schema.index_of("ua_missing"));
+    /// # Ok::<(), hedgerow::SchemaError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Where the name is malformed or there already, or the schema is full.
+    pub fn with(mut self, name: &str, kind: FeatureKind) -> Result<Schema, SchemaError> {
+        self.features.push(Feature {
+            name: name.to_owned(),
+            kind,
+        });
+        check_features(&self.features)?;
+        Ok(self)
+    }
+
+    /// The feature whose name is closest to one that the schema does not have: at most a third of
+    /// its letters differ. For messages.
+    pub fn nearest(&self, name: &str) -> Option<&str> {
+        let most = name.chars().count() / 3;
+        let near = self.features.iter().map(|feature| {
+            let distance = distance(name, &feature.name);
+            (distance, feature.name.as_str())
+        });
+        let (_, name) = near.filter(|(distance, _)| *distance <= most).min()?;
+        Some(name)
+    }
+
     /// The features, in row order.
     pub fn features(&self) -> &[Feature] {
         &self.features
@@ -154,6 +187,31 @@ impl Schema {
             .position(|feature| feature.name == name)?;
         u8::try_from(at).ok()
     }
+}
+
+/// How many characters are to be changed, added or taken away to get from one text to another.
+fn distance(from: &str, to: &str) -> usize {
+    let mut row: Vec<usize> = (0..=to.chars().count()).collect();
+    for (at, a) in from.chars().enumerate() {
+        let mut diagonal = at;
+        let mut left = at.saturating_add(1);
+        for (place, b) in row
+            .iter_mut()
+            .zip(std::iter::once(None).chain(to.chars().map(Some)))
+        {
+            let Some(b) = b else {
+                *place = left;
+                continue;
+            };
+            let changed = diagonal.saturating_add(usize::from(a != b));
+            diagonal = *place;
+            left = changed
+                .min(left.saturating_add(1))
+                .min(place.saturating_add(1));
+            *place = left;
+        }
+    }
+    row.last().copied().unwrap_or_default()
 }
 
 /// Checks a list of features: neither empty nor over capacity, well-formed unique names.

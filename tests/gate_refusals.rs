@@ -13,7 +13,7 @@ use edit::Edit;
 use hedgerow::table::format::*;
 use hedgerow::watch::{Keys, SecretKey};
 use hedgerow::{Bound, Feature, FeatureKind, OpenError, Schema, Table};
-use tables::{plain, plain_table, schema};
+use tables::{plain, plain_table, schema, special_table};
 
 /// One thing that is wrong: what it is called, and what the refusal must say.
 struct Case {
@@ -113,6 +113,11 @@ fn block(edit: impl FnOnce(&mut BlockRecord)) -> OpenError {
     edited(|table| table.record(Section::Blocks, 0, edit))
 }
 
+/// The plain table with another order of a tree's levels.
+fn order(tree: usize, order: u64) -> OpenError {
+    edited(|t| t.record(Section::Orders, tree, |o: &mut u64| *o = order))
+}
+
 fn leaf_start(tree: usize, start: u32) -> OpenError {
     edited(|table| table.record(Section::LeafStarts, tree, |place: &mut u32| *place = start))
 }
@@ -128,6 +133,23 @@ fn node(index: usize, edit: impl FnOnce(&mut NodeRecord)) -> OpenError {
 
 fn tree(index: usize, edit: impl FnOnce(&mut TreeRecord)) -> OpenError {
     edited(|table| table.record(Section::Trees, index, edit))
+}
+
+/// The special table, edited: its plain tree has the nodes 0 to 2, the first special one 3 to 9,
+/// the second one 10 to 14.
+fn special(edit: impl FnOnce(&mut Edit)) -> OpenError {
+    let mut table = Edit::new(&special_table());
+    edit(&mut table);
+    open(&table.finish())
+}
+
+fn special_node(index: usize, edit: impl FnOnce(&mut NodeRecord)) -> OpenError {
+    special(|table| table.record(Section::Nodes, index, edit))
+}
+
+/// The second set, which has the bins 1 and 3.
+fn set(words: [u64; 4]) -> OpenError {
+    special(|table| table.record(Section::Sets, 1, |set: &mut [u64; 4]| *set = words))
 }
 
 /// What is expected of a bias and of sums.
@@ -215,7 +237,7 @@ cases! {
     shorter_than_a_header: open(&plain_table()[..511])
         => "truncated", "header", "512 bytes", "511 bytes";
     the_last_byte_is_missing: { let table = plain_table(); open(&table[..table.len() - 1]) }
-        => "truncated", "file", "2944 bytes", "2943 bytes";
+        => "truncated", "file", "3456 bytes", "3455 bytes";
     wrong_magic: header(|h| h.magic[1] = b'h')
         => "magic", "header.magic", r"\x89HEDGE\r\n", r"\x89hEDGE\r\n";
     wrong_endianness: header(|h| h.byte_order = h.byte_order.swap_bytes())
@@ -223,22 +245,23 @@ cases! {
     wrong_version: header(|h| h.format_version = 2)
         => "format-version", "header.format_version", "1", "2";
     trailing_byte: open(&[plain_table(), vec![0]].concat())
-        => "trailing-bytes", "file", "2944 bytes", "2945 bytes";
+        => "trailing-bytes", "file", "3456 bytes", "3457 bytes";
     trailing_bytes_that_the_header_knows: edited(|t| {
         t.bytes.extend([0; 64]);
         t.header(|h| h.file_bytes += 64);
-    }) => "trailing-bytes", "end of the last section", "2944 bytes", "3008 bytes";
+    }) => "trailing-bytes", "end of the last section", "3456 bytes", "3520 bytes";
     bad_hash: { let mut table = plain_table(); table[24..40].fill(0xab); open(&table) }
         => "content-hash", "header.content_hash", "abababababababababababababababab",
-        "1797eecb30b77e0f4cfe4819845eeca9";
+        "60f670872eb8d39aeeb9131f7dcb27ea";
     reserved_word: header(|h| h.zero_word = 1) => "reserved", "header", "zero", "another value";
     reserved_bytes: header(|h| h.zero[71] = 1) => "reserved", "header", "zero", "another value";
     reserved_gap: edited(|t| { let end = t.range(Section::Groups).end; t.bytes[end] = 1; })
         => "reserved", "gap after groups", "zero", "another value";
     reserved_behind_a_name: feature(1, |f| f.name[55] = 1)
         => "reserved", "features[1]", "zero", "another value";
-    reserved_in_a_split: node(0, |n| n.value = -1)
-        => "reserved", "node 0 of tree 0", "value 0 in a split", "-1";
+    mark_in_a_table_without_any: node(0, |n| n.value = -1)
+        => "missing-mark", "node 0 of tree 0",
+        "no mark in a lane without a bin for missing values", "-1";
     reserved_behind_a_golden_row: edited(|t| {
         let end = t.range(Section::Golden).end;
         t.bytes[end - 1] = 1;
@@ -261,9 +284,9 @@ cases! {
     offset_unaligned: header(|h| h.offsets[0] = 513)
         => "section-offset", "header.offsets[0] (features)", "512", "513";
     length_beyond_the_file: header(|h| h.counts[Section::Provenance as usize] = 65_536)
-        => "section-length", "provenance", "an end within 2944 bytes", "68416";
+        => "section-length", "provenance", "an end within 3456 bytes", "68416";
     length_that_would_overflow: header(|h| h.counts[Section::Nodes as usize] = 16_777_216)
-        => "section-length", "nodes", "an end within 2944 bytes", "134219648";
+        => "section-length", "nodes", "an end within 3456 bytes", "134219648";
 
     // 3 structure and limits: counts
     more_than_capacity: header(|h| h.counts[0] = 257)
@@ -358,7 +381,7 @@ cases! {
     lane_without_borders: lane(2, |l| l.borders = 0)
         => "lane", "lanes[2].borders", "at least 1", "0";
     missing_bin_out_of_range: lane(0, |l| l.missing_bin = 3)
-        => "lane", "lanes[0].missing_bin", "at most 2", "3";
+        => "lane", "lanes[0].missing_bin", "at most 2, or 255", "3";
     zero_flag_out_of_range: lane(0, |l| l.zero_is_missing = 2)
         => "lane", "lanes[0].zero_is_missing", "0 or 1", "2";
     nan_border: border(0, 1, f32::NAN)
@@ -432,8 +455,64 @@ cases! {
         => "tree-order", "trees[0].source", "a position below 4 of its own", "4";
     source_taken: tree(1, |t| t.source = 0)
         => "tree-order", "trees[1].source", "a position below 4 of its own", "0";
+    level_twice_in_the_source: order(0, 0x11)
+        => "tree-order", "orders[0]", "the levels below 2, each once, then zeros",
+        "0x0000000000000011";
+    level_not_in_the_source: order(0, 0x20)
+        => "tree-order", "orders[0]", "the levels below 2, each once, then zeros",
+        "0x0000000000000020";
+    order_beyond_the_depth: order(0, 0x110)
+        => "tree-order", "orders[0]", "the levels below 2, each once, then zeros",
+        "0x0000000000000110";
+    order_of_padding: order(63, 1)
+        => "tree-order", "orders[63]", "the levels below 0, each once, then zeros",
+        "0x0000000000000001";
+    too_few_orders: edited(|t| t.section(Section::Orders, |o| o.truncate(63 * 8)))
+        => "count-mismatch", "orders", "64", "63";
     source_of_padding_in_use: edited(|t| t.record(Section::Sources, 1, |s: &mut u32| *s = u32::MAX))
         => "tree-order", "sources[1]", "a position below 4 of its own", "4294967295";
+
+    // 3 structure and limits: sets and marks
+    set_out_of_range: special_node(3, |n| n.value = 3)
+        => "set", "node 0 of tree 1", "a set below 2", "2";
+    set_of_all_ones: special_node(3, |n| n.value = i32::MAX)
+        => "set", "node 0 of tree 1", "a set below 2", "2147483646";
+    set_named_too_soon: special_node(3, |n| n.value = 2)
+        => "set", "node 0 of tree 1", "set 0, the next one", "1";
+    set_that_no_node_names: special(|t| t.section(Section::Sets, |s| s.extend([0; 32])))
+        => "count-mismatch", "sets", "2", "3";
+    too_many_sets: special(|t| t.header(|h| h.counts[14] = 65_537))
+        => "over-capacity", "sets", "at most 65536", "65537";
+    set_that_stands_twice: set([6, 0, 0, 1 << 63])
+        => "set", "node 0 of tree 2", "a set of its own", "set 1, there before";
+    set_with_a_bin_too_many: set([0b11010, 0, 0, 0])
+        => "set", "node 0 of tree 2", "bins up to 3", "set 1 with others";
+    set_with_a_bin_for_what_is_missing: set([0b1010, 0, 0, 1 << 63])
+        => "set", "node 0 of tree 2", "bins up to 3", "set 1 with others";
+    set_that_is_a_threshold: set([0b1100, 0, 0, 0])
+        => "set", "node 0 of tree 2", "a set that no threshold says", "set 1";
+    set_of_what_is_missing: special(|t| {
+        t.record(Section::Sets, 0, |set: &mut [u64; 4]| *set = [0, 0, 0, 1 << 63]);
+    }) => "set", "node 0 of tree 1", "a set that no threshold says", "set 0";
+    set_that_is_a_marked_threshold: special(|t| {
+        t.record(Section::Sets, 0, |set: &mut [u64; 4]| *set = [0b1000, 0, 0, 0]);
+    }) => "set", "node 0 of tree 1", "a set that no threshold says", "set 0";
+    set_with_a_threshold: special_node(3, |n| n.threshold = 1)
+        => "set", "node 0 of tree 1", "threshold 0 with a set", "1";
+    mark_without_a_bin_for_missing_values: special_node(10, |n| n.value = -1)
+        => "missing-mark", "node 0 of tree 2",
+        "no mark in a lane without a bin for missing values", "-1";
+    mark_of_another_number: special_node(5, |n| n.value = -2)
+        => "missing-mark", "node 2 of tree 1", "at least -1", "-2";
+    mark_on_what_only_missing_values_pass: special_node(4, |n| n.value = -1)
+        => "threshold", "node 1 of tree 1", "a threshold below 3", "3";
+    missing_only_without_a_bin_for_it: special_node(10, |n| (n.threshold, n.value) = (3, 0))
+        => "threshold", "node 0 of tree 2", "a threshold below 3", "3";
+    plain_tree_behind_a_special_one: special(|t| {
+        for node in [10, 12] {
+            t.record(Section::Nodes, node, |n: &mut NodeRecord| n.value = 0);
+        }
+    }) => "tree-order", "trees[2].nodes", "a mark or a set, as in the tree before it", "none";
 
     // 3 structure and limits: margins, scores, golden rows, provenance
     binary_point_out_of_range: header(|h| h.margin_shift = 63)
@@ -601,6 +680,12 @@ fn every_refusal_is_covered() {
             "{name}"
         );
     }
+}
+
+#[test]
+fn the_special_table_is_a_good_one() {
+    let table = Table::from_bytes(&special_table()).expect("a table");
+    Bound::new(table, &schema(&tables::special()), None).expect("a bound table");
 }
 
 #[test]

@@ -4,6 +4,8 @@
 #[path = "common/hot.rs"]
 mod hot;
 
+use hedgerow::Row;
+use hedgerow::traffic::{ClientKey, Facts, HTTP_BASE, Windows};
 use hot::{Hot, PUBLISHES, SCORES};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -78,6 +80,32 @@ fn a_million_scores_under_a_storm_of_publishes_call_no_allocator() {
         assert_eq!(outcome.wrong, 0, "wrong margins");
         assert_eq!(calls, 0, "calls of the allocator");
     });
+}
+
+#[test]
+fn a_million_requests_in_the_windows_call_no_allocator() {
+    let requests = hot::requests();
+    let mut windows = Windows::new(1_024, 7).expect("windows");
+    let mut row = Row::MISSING;
+    let (calls, found) = calls(|| {
+        let (mut known, mut now) = (0_u64, 0_u64);
+        for at in 0..SCORES {
+            // Old clients and new ones, more than there is room for; a clock that jumps at times.
+            let client = at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (32 + at % 32);
+            now = if at % 10_007 == 0 { at } else { now + 50_000 };
+            let request = &requests[at as usize % requests.len()];
+            let name = client.to_le_bytes();
+            let seen = windows.observe(&ClientKey::bytes(&name), &Facts::of(request), now);
+            seen.fill(&mut row, HTTP_BASE);
+            windows.finish(seen.id(), at as u16);
+            known += u64::from(!row.get(HTTP_BASE).is_nan());
+        }
+        known
+    });
+    let stats = windows.stats();
+    println!("{found} requests of known clients, {stats:?}, {calls} calls of the allocator");
+    assert!(found > SCORES / 10 && stats.entered > SCORES / 10 && stats.dropped > SCORES / 20);
+    assert_eq!(calls, 0, "calls of the allocator");
 }
 
 #[test]

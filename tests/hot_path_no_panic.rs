@@ -109,7 +109,7 @@ fn a_planted_panic_is_found_in_the_assembly() {
 }
 
 /// The functions of the proof from which every call is followed.
-const ROOTS: [&str; 7] = [
+const ROOTS: [&str; 8] = [
     "hot_enter_and_leave",
     "hot_extract",
     "hot_kernels",
@@ -117,6 +117,7 @@ const ROOTS: [&str; 7] = [
     "hot_score_batch",
     "hot_score_batch_clients",
     "hot_score_client",
+    "hot_traffic",
 ];
 
 /// What may be called besides the proof's own code: copies and comparisons of memory, and what

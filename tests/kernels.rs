@@ -1,14 +1,20 @@
 //! Every kernel gives every row the same bits, alone and in batches of any size.
 
 mod common;
+#[path = "gate/edit.rs"]
+mod edit;
 
+use common::special::*;
 use common::*;
 use hedgerow::table::build::{BuildOptions, build};
-use hedgerow::table::ensemble::Ensemble;
+use hedgerow::table::ensemble::{Ensemble, Missing, Node, Split, Test, Tree};
+use hedgerow::table::format::Section;
 use hedgerow::{Bound, KERNELS, Row, Table};
 
 /// Batch sizes around every boundary of a kernel.
-const BATCHES: [usize; 15] = [1, 2, 3, 5, 8, 15, 16, 17, 31, 33, 63, 64, 65, 127, 130];
+const BATCHES: [usize; 19] = [
+    1, 2, 3, 5, 7, 8, 15, 16, 17, 19, 20, 31, 33, 63, 64, 65, 84, 127, 130,
+];
 
 /// The margins of rows by a plain walk of each tree, every leaf rounded to the table's scale.
 fn walked(ensemble: &Ensemble, table: &Table, rows: &[Vec<f32>]) -> Vec<i64> {
@@ -60,6 +66,55 @@ fn check(name: &str, ensemble: &Ensemble, seed: u64) {
                 kernel.name
             );
         }
+    }
+}
+
+#[test]
+fn leaf_indexes_are_those_of_the_source() {
+    let mut random = Random::new(11);
+    let mut moved = 0;
+    for depth in 0..=16 {
+        let ensemble = oblivious_ensemble(20, 70, depth, depth + 100);
+        let bytes = build(&ensemble, &BuildOptions::default())
+            .expect("a table")
+            .bytes;
+        let table = Table::from_bytes(&bytes).expect("a valid table");
+        let bound = Bound::new(table, &schema_of(&ensemble), None).expect("a bound table");
+        for _ in 0..20 {
+            let values = random_row(&ensemble, &mut random);
+            let found = bound.leaf_indexes(&bound.row(&values));
+            assert_eq!(found.len(), ensemble.trees.len());
+            for (tree, index) in ensemble.trees.iter().zip(found) {
+                let right = |split: &Split| split.goes_right(values[usize::from(split.feature)]);
+                let bits: Vec<bool> = tree.splits().map(right).collect();
+                let walked = (0..).zip(&bits).map(|(at, bit)| u32::from(*bit) << at);
+                assert_eq!(index, walked.sum::<u32>(), "depth {depth}");
+                moved += usize::from(bits.windows(2).any(|pair| pair[0] != pair[1]));
+            }
+        }
+    }
+    assert!(moved > 1_000, "{moved} rows whose levels differ");
+}
+
+#[test]
+fn kernels_agree_without_orders_of_levels() {
+    // As tables were built before there were orders.
+    let ensemble = oblivious_ensemble(9, 130, 6, 12);
+    let bytes = build(&ensemble, &BuildOptions::default())
+        .expect("a table")
+        .bytes;
+    let mut edit = edit::Edit::new(&bytes);
+    edit.section(Section::Orders, Vec::clear);
+    let schema = schema_of(&ensemble);
+    let bind = |bytes: &[u8]| {
+        let table = Table::from_bytes(bytes).expect("a valid table");
+        Bound::new(table, &schema, None).expect("a bound table")
+    };
+    let (with, without) = (bind(&bytes), bind(&edit.finish()));
+    let mut random = Random::new(13);
+    for _ in 0..50 {
+        let row = with.row(&random_row(&ensemble, &mut random));
+        assert_eq!(with.margin(&row), without.margin(&row));
     }
 }
 
@@ -147,4 +202,111 @@ fn kernels_agree_on_constant_trees() {
 fn kernels_agree_on_long_lanes() {
     check("long oblivious lanes", &long_lanes_ensemble(40, 9), 9);
     check("one long lane", &long_lanes_ensemble(1, 10), 10);
+}
+
+#[test]
+fn kernels_agree_on_sets_and_both_missing_directions() {
+    for seed in 0..40 {
+        check(&format!("special {seed}"), &special_ensemble(seed), seed);
+    }
+}
+
+#[test]
+fn kernels_agree_where_missing_values_have_bins_of_their_own() {
+    for (features, oblivious) in [(100, false), (129, false), (200, false), (256, true)] {
+        let ensemble = both_ways_ensemble(features, oblivious, features as u64);
+        check(&format!("{features} both ways"), &ensemble, 13);
+        let built = build(&ensemble, &BuildOptions::default()).expect("a table");
+        let table = Table::from_bytes(&built.bytes).expect("a valid table");
+        // Two lanes a feature while there is room.
+        let lanes = (2 * features).min(256) as u32;
+        assert_eq!(table.header().lanes_used, lanes);
+    }
+}
+
+#[test]
+fn kernels_agree_on_full_lanes() {
+    let (left, right) = ([Missing::Left; 2], [Missing::Right; 2]);
+    let both = [Missing::Left, Missing::Right];
+    for (borders, missing) in [
+        (255, left),
+        (255, right),
+        (254, left),
+        (255, both),
+        (254, both),
+    ] {
+        let ensemble = full_lane_ensemble(borders, missing, 17);
+        check(&format!("{borders} borders, {missing:?}"), &ensemble, 14);
+    }
+}
+
+/// The splits that only what is missing passes, and that nothing passes: alone, and beside others.
+#[test]
+fn kernels_agree_on_splits_without_edges() {
+    for missing in [Missing::Left, Missing::Right, Missing::AsZero] {
+        for zero_is_missing in [false, true] {
+            let none = Split {
+                feature: 0,
+                test: Test::Within([].into()),
+                missing,
+                zero_is_missing,
+            };
+            let leaf = |value| Node::Leaf { value };
+            let split = none.clone();
+            let (left, right) = (1, 2);
+            let nodes = vec![Node::Split { split, left, right }, leaf(0.5), leaf(-0.25)];
+            let oblivious = Tree::Oblivious {
+                splits: vec![none],
+                leaves: vec![1.0, 3.0],
+                weights: Vec::new(),
+            };
+            let mut ensemble = Ensemble {
+                features: named(2),
+                trees: vec![Tree::Any { nodes }, oblivious],
+                bias: 0.0,
+            };
+            let name = format!("{missing:?}, {zero_is_missing}");
+            check(&name, &ensemble, 15);
+            ensemble.trees.extend(any_ensemble(2, 30, 12, 16).trees);
+            check(&format!("{name}, among others"), &ensemble, 16);
+        }
+    }
+}
+
+/// An oblivious tree with sets is written in another shape; its leaves keep their numbers.
+#[test]
+fn leaf_indexes_of_oblivious_trees_with_sets_are_the_oblivious_ones() {
+    for seed in 0..40 {
+        let random = &mut Random::new(seed);
+        let mut ensemble = oblivious_ensemble(5, 20, seed % 7, seed);
+        for tree in &mut ensemble.trees {
+            if let Tree::Oblivious { splits, .. } = tree {
+                splits
+                    .iter_mut()
+                    .for_each(|split| *split = any_split(5, random));
+            }
+        }
+        let bytes = build(&ensemble, &BuildOptions::default())
+            .expect("a table")
+            .bytes;
+        let table = Table::from_bytes(&bytes).expect("a valid table");
+        let bound = Bound::new(table, &schema_of(&ensemble), None).expect("a bound table");
+        for _ in 0..30 {
+            let row = random_row(&ensemble, random);
+            let index = |tree: &Tree| -> u32 {
+                let Tree::Oblivious { splits, .. } = tree else {
+                    return 0;
+                };
+                let right = |split: &Split| split.goes_right(row[usize::from(split.feature)]);
+                let bits = splits.iter().enumerate();
+                bits.map(|(at, split)| u32::from(right(split)) << at).sum()
+            };
+            let expected: Vec<u32> = ensemble.trees.iter().map(index).collect();
+            assert_eq!(
+                bound.leaf_indexes(&bound.row(&row)),
+                expected,
+                "seed {seed}"
+            );
+        }
+    }
 }

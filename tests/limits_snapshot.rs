@@ -13,6 +13,7 @@ tree_nodes 65535 nodes a tree
 tree_depth 255 levels a tree
 steps 262144 levels a table
 leaves 16777216 leaves a table
+sets 65536 sets a table
 table_bytes 134217728 bytes a file
 score_map 98 margins a table
 golden_rows 256 rows a table
@@ -34,6 +35,12 @@ readers 1024 slots an engine
 retired 64 tables an engine
 ring 65536 requests a worker
 batch_rows 64 rows a batch
+headers_scanned 128 headers a request
+value_scanned 1024 bytes a header's value
+target_scanned 1024 bytes a target
+tls_list 256 values a list of a ClientHello
+traffic_clients 65536 clients a core
+traffic_idle 60 seconds
 ";
 
 #[test]

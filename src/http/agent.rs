@@ -2,6 +2,7 @@
 
 use super::VALUE_SCANNED_MAX;
 use super::bytes::{Dotted, dotted, first, from, key, starts};
+use super::words::{Word, classify};
 
 /// Which browser family's behaviour a User-Agent promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,30 +29,6 @@ pub(super) enum Platform {
     Android,
     Ios,
     ChromeOs,
-}
-
-/// What one word of a User-Agent says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Word {
-    Other,
-    /// A word of ordinary browsers that needs no closer look.
-    Browser,
-    Chrome,
-    Firefox,
-    IosBrowser,
-    Edge,
-    OldEngine,
-    Version,
-    Safari,
-    WebKit,
-    Gecko,
-    Revision,
-    Mobile,
-    Compatible,
-    Platform(Platform),
-    Tool,
-    Automation,
-    Bot,
 }
 
 /// What a User-Agent says.
@@ -91,8 +68,21 @@ pub(super) struct Agent {
     pub starts_lower: bool,
     /// Products whose name no common browser carries.
     pub unknown_products: u8,
+    /// Products: names outside of comments, behind a space.
+    pub products: u8,
+    /// Has a comment.
+    pub comment: bool,
+    /// Spaces at the ends, or several in a row.
+    pub spaces: bool,
+    /// Shown by an app: such views have headers of their own.
+    pub in_app: bool,
+    /// Chromium's comment is none of those that it has sent since it reduced them.
+    pub platform_unreduced: bool,
     /// Claims that cannot stand together.
     pub contradictions: u8,
+    /// The version of the system: of Windows NT, Android, macOS or iOS.
+    system: Dotted,
+    safari: Dotted,
     webkit: Dotted,
     revision: Dotted,
     has: Has,
@@ -105,20 +95,25 @@ struct Has {
     gecko: bool,
     old_engine: bool,
     linux: bool,
+    frozen_build: bool,
 }
 
 /// Where the pass over the bytes stands.
-#[derive(Default)]
 struct Cursor {
-    /// The first eight letters of the current word.
-    head: u64,
-    /// Its last eight letters.
-    tail: u64,
-    letters: u8,
     depth: u8,
-    /// The word begins a product: it stands at the beginning or behind a space.
-    product: bool,
     before: u8,
+}
+
+/// A run of letters.
+struct Letters {
+    /// The first eight.
+    head: u64,
+    /// The last eight.
+    tail: u64,
+    /// It begins a product: it stands at the beginning or behind a space, in no comment.
+    product: bool,
+    /// It stands in a comment.
+    comment: bool,
 }
 
 impl Agent {
@@ -131,44 +126,58 @@ impl Agent {
             ..Agent::default()
         };
         let mut cursor = Cursor {
+            depth: 0,
             before: b' ',
-            ..Cursor::default()
         };
-        for (at, byte) in text.iter().enumerate() {
-            let lower = byte | 0x20;
-            if lower.is_ascii_lowercase() && *byte >= b'A' {
-                if cursor.letters == 0 {
-                    cursor.head = 0;
-                    cursor.tail = 0;
-                    cursor.product = cursor.before == b' ';
-                    agent.contact |= cursor.before == b'@';
-                }
-                cursor.tail = (cursor.tail << 8) | u64::from(lower);
-                cursor.letters = cursor.letters.saturating_add(1);
-                if cursor.letters <= 8 {
-                    cursor.head = cursor.tail;
-                }
-            } else {
-                if cursor.letters != 0 {
-                    agent.word(&cursor, from(text, at));
-                    cursor.letters = 0;
-                }
+        let mut rest = text;
+        while let [byte, after @ ..] = rest {
+            if byte.is_ascii_alphabetic() {
+                rest = agent.letters(&mut cursor, rest);
+                cursor.before = b'a';
+                continue;
+            }
+            // Most other bytes are digits and dots.
+            if !is_dull(*byte) {
                 agent.mark(*byte, &mut cursor);
             }
             cursor.before = *byte;
-        }
-        if cursor.letters != 0 {
-            agent.word(&cursor, b"");
+            rest = after;
         }
         agent.unbalanced |= cursor.depth != 0;
-        agent.conclude();
+        agent.spaces |= cursor.before == b' ';
+        agent.conclude(text);
         agent
+    }
+
+    /// A run of letters at the beginning of `text`; returns what follows it.
+    fn letters<'a>(&mut self, cursor: &mut Cursor, text: &'a [u8]) -> &'a [u8] {
+        let (first, mut rest) = leading_letters(text);
+        let (mut tail, mut more) = (first, first >> 56 != 0);
+        while more {
+            let (next, after) = leading_letters(rest);
+            let bits = 64_u32
+                .saturating_sub(next.leading_zeros())
+                .next_multiple_of(8);
+            tail = tail.checked_shl(bits).unwrap_or_default() | next;
+            (more, rest) = (next >> 56 != 0, after);
+        }
+        self.contact |= cursor.before == b'@';
+        let letters = Letters {
+            head: first,
+            tail,
+            product: cursor.before == b' ' && cursor.depth == 0,
+            comment: cursor.depth != 0,
+        };
+        self.word(&letters, rest);
+        rest
     }
 
     /// A byte that is no letter.
     fn mark(&mut self, byte: u8, cursor: &mut Cursor) {
         match byte {
+            b' ' => self.spaces |= cursor.before == b' ',
             b'(' => {
+                self.comment = true;
                 cursor.depth = cursor.depth.saturating_add(1);
             }
             b')' => {
@@ -185,9 +194,10 @@ impl Agent {
     }
 
     /// The end of a word; `rest` is what follows it.
-    fn word(&mut self, cursor: &Cursor, rest: &[u8]) {
-        let word = classify(cursor.head, cursor.tail);
-        if cursor.depth == 0 && cursor.product {
+    fn word(&mut self, letters: &Letters, rest: &[u8]) {
+        let word = classify(letters.head, letters.tail);
+        if letters.product {
+            self.products = self.products.saturating_add(1);
             let unknown = matches!(word, Word::Other | Word::Tool | Word::Bot);
             self.unknown_products = self.unknown_products.saturating_add(u8::from(unknown));
         }
@@ -204,16 +214,24 @@ impl Agent {
             Word::IosBrowser => self.has.ios_browser = true,
             Word::Edge => self.edge = true,
             Word::OldEngine => self.has.old_engine = true,
-            Word::Safari => self.has.safari = true,
+            Word::Safari => {
+                self.has.safari = true;
+                self.safari = version();
+            }
             Word::Gecko => self.has.gecko |= starts(rest, b"/"),
-            Word::Mobile => self.mobile = true,
+            Word::Mobile => {
+                self.mobile = true;
+                self.has.frozen_build |= starts(rest, b"/15E148");
+            }
+            Word::InApp => self.in_app = true,
+            Word::System if letters.comment => self.system(rest),
             Word::Compatible => self.compatible = true,
-            Word::Platform(platform) if cursor.depth != 0 => self.place(platform),
+            Word::Platform(platform) if letters.comment => self.place(platform, rest),
             Word::Tool => self.tool_word = true,
             Word::Bot => self.bot_word = true,
             Word::Automation => {
                 self.automation_word = true;
-                if cursor.head == key("headlesschrome") && starts(rest, b"/") {
+                if letters.head == key("headlesschrome") && starts(rest, b"/") {
                     self.chrome = version();
                 }
             }
@@ -222,7 +240,12 @@ impl Agent {
     }
 
     /// The first platform counts; `Linux` gives way to the `Android` behind it.
-    fn place(&mut self, platform: Platform) {
+    fn place(&mut self, platform: Platform, rest: &[u8]) {
+        // `Android 10`, and the X of `Mac OS X 10_15_7`.
+        let mac = self.platform == Platform::Mac && platform == Platform::Linux;
+        if platform == Platform::Android || mac {
+            self.system(rest);
+        }
         self.has.linux |= platform == Platform::Linux;
         if self.platform == Platform::None
             || (self.platform == Platform::Linux && platform == Platform::Android)
@@ -231,7 +254,14 @@ impl Agent {
         }
     }
 
-    fn conclude(&mut self) {
+    /// The version behind a system's name; the first counts.
+    fn system(&mut self, rest: &[u8]) {
+        if let ([b' ', version @ ..], 0) = (rest, self.system.parts) {
+            self.system = dotted(version);
+        }
+    }
+
+    fn conclude(&mut self, text: &[u8]) {
         self.compatible &= !self.has.old_engine;
         let ios = self.platform == Platform::Ios;
         // WebKitGTK says what Safari says, on Linux.
@@ -250,6 +280,79 @@ impl Agent {
             Family::None
         };
         self.contradictions = self.count_contradictions(ios);
+        self.platform_unreduced = self.reduced() && !frozen_comment(from(text, 13));
+    }
+
+    /// Whether it claims a Chromium that has reduced its User-Agent: all of them from 110 on,
+    /// but not the views of apps.
+    fn reduced(&self) -> bool {
+        self.family == Family::Chromium && self.chrome.major >= 110 && !self.in_app
+    }
+
+    /// A build number from a Chromium that sends zeros. None where no such is claimed.
+    pub fn version_unreduced(&self) -> Option<bool> {
+        self.reduced().then_some(self.chrome.build != 0)
+    }
+
+    /// A comment that a Chromium with a reduced User-Agent does not send. None where no such is
+    /// claimed.
+    pub fn platform_unreduced(&self) -> Option<bool> {
+        self.reduced().then_some(self.platform_unreduced)
+    }
+
+    /// A browser on a system that it does not run on, or that is not the system's own version of
+    /// it. None where the system's version is not told.
+    pub fn platform_impossible(&self) -> Option<bool> {
+        if self.family == Family::None || self.system.parts == 0 {
+            return None;
+        }
+        let (major, minor) = (self.system.major, self.system.minor);
+        let (chrome, firefox) = (self.chrome.major, self.firefox.major);
+        let chromium = self.family == Family::Chromium;
+        Some(match self.platform {
+            // Both left Windows 7 and 8, which say NT 6, behind.
+            Platform::Windows => major < 10 && (chrome >= 110 || firefox >= 116),
+            Platform::Mac => chromium && chrome >= 117 && major == 10 && minor < 15,
+            Platform::Android => chromium && chrome >= 120 && major < 8,
+            // Safari has its system's version; iOS 26 stopped telling it.
+            Platform::Ios => {
+                let version = self.version.major;
+                (1..26).contains(&version) && version != major
+            }
+            _ => false,
+        })
+    }
+
+    /// Whether it claims one of Apple's systems.
+    pub fn is_apple(&self) -> bool {
+        matches!(self.platform, Platform::Mac | Platform::Ios)
+    }
+
+    /// `Mobile` where the platform has none, or none on a phone. None where no browser is claimed.
+    pub fn mobile_odd(&self) -> Option<bool> {
+        let odd = match self.platform {
+            Platform::Ios => !self.mobile,
+            Platform::Windows | Platform::Mac | Platform::ChromeOs => self.mobile,
+            _ => false,
+        };
+        (self.family != Family::None).then_some(odd)
+    }
+
+    /// Numbers that Safari has frozen, in another form. None where no Safari of such a version is
+    /// claimed.
+    pub fn safari_form(&self) -> Option<bool> {
+        let own = self.family == Family::Safari && self.has.safari && !self.has.ios_browser;
+        if !own || self.version.major < 13 || self.in_app {
+            return None;
+        }
+        let is = |version: Dotted, numbers: (u32, u32, u32)| {
+            (version.major, version.minor, version.build) == numbers
+        };
+        let tail = match self.platform {
+            Platform::Ios => is(self.safari, (604, 1, 0)) && self.has.frozen_build,
+            _ => is(self.safari, (605, 1, 15)),
+        };
+        Some(!tail || !is(self.webkit, (605, 1, 15)))
     }
 
     fn count_contradictions(&self, ios: bool) -> u8 {
@@ -288,6 +391,52 @@ impl Agent {
             _ => None,
         }
     }
+}
+
+/// The letters that a text begins with, eight at most, in lower case as in [`key`], and what
+/// follows them.
+fn leading_letters(text: &[u8]) -> (u64, &[u8]) {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * ONES;
+    let mut bytes = [0; 8];
+    match text.first_chunk::<8>() {
+        Some(chunk) => bytes = *chunk,
+        None => {
+            for (to, byte) in bytes.iter_mut().zip(text) {
+                *to = *byte;
+            }
+        }
+    }
+    let lower = u64::from_be_bytes(bytes) | (0x20 * ONES);
+    // The high bit of a byte: at least `a`, above `z`, or no ASCII.
+    let seven = lower & !HIGH;
+    let from_a = seven.wrapping_add((0x80 - 0x61) * ONES);
+    let above_z = seven.wrapping_add((0x80 - 0x7b) * ONES);
+    let others = !(from_a & !above_z & !lower) & HIGH;
+    let bits = others.leading_zeros() & !7;
+    let letters = lower.checked_shr(64_u32.saturating_sub(bits));
+    let count = usize::try_from(bits / 8).unwrap_or_default();
+    (letters.unwrap_or_default(), from(text, count))
+}
+
+/// Whether a byte, other than a letter, is one of which no feature of an agent tells anything.
+fn is_dull(byte: u8) -> bool {
+    matches!(
+        byte,
+        b'0'..=b'9' | b'.' | b';' | b',' | b'_' | b':' | b'-' | b'+'
+    )
+}
+
+/// Whether `text` begins with a comment of a reduced User-Agent.
+fn frozen_comment(text: &[u8]) -> bool {
+    const COMMENTS: [&[u8]; 5] = [
+        b"Windows NT 10.0; Win64; x64)",
+        b"Macintosh; Intel Mac OS X 10_15_7)",
+        b"X11; Linux x86_64)",
+        b"X11; CrOS x86_64 14541.0.0)",
+        b"Linux; Android 10; K)",
+    ];
+    COMMENTS.iter().any(|comment| text.starts_with(comment))
 }
 
 /// The build number that belongs to a major version of Chrome, every tenth.
@@ -340,100 +489,4 @@ fn firefox_impossible(version: &Dotted, revision: &Dotted) -> bool {
     // Firefox 110 to 119 said rv:109.0, so that no site took 11 for Internet Explorer.
     revision.major != version.major
         && !((110..120).contains(&version.major) && revision.major == 109)
-}
-
-/// Whether a key's last letters are `suffix`, of at most eight letters.
-const fn ends(tail: u64, suffix: &str) -> bool {
-    let unused = 64_u32.saturating_sub((suffix.len() as u32).saturating_mul(8));
-    let mask = match u64::MAX.checked_shr(unused) {
-        Some(mask) => mask,
-        None => 0,
-    };
-    tail & mask == key(suffix)
-}
-
-macro_rules! words {
-    ($head:expr; $($word:ident: $($text:literal)+;)+) => {
-        $($(if $head == const { key($text) } { return Word::$word; })+)+
-    };
-}
-
-/// What a word says: by its first eight letters, then by its ending.
-fn classify(head: u64, tail: u64) -> Word {
-    // A chain of comparisons with constants: the compiler makes a search tree of it.
-    words! { head;
-        Chrome: "chrome";
-        Firefox: "firefox";
-        Safari: "safari";
-        Version: "version";
-        WebKit: "applewebkit";
-        Gecko: "gecko";
-        Revision: "rv";
-        Mobile: "mobile";
-        Compatible: "compatible";
-        Edge: "edg" "edga";
-        IosBrowser: "crios" "fxios" "edgios" "opios" "opt" "gsa" "ddg";
-        OldEngine: "msie" "trident" "edge" "presto";
-        Browser: "mozilla" "khtml" "like" "chromium" "opr" "opera" "samsungbrowser" "yabrowser"
-            "vivaldi" "ucbrowser" "build" "brave" "fban" "fbav" "instagram" "line" "whatsapp"
-            "ubuntu" "electron" "miuibrowser" "huaweibrowser" "duckduckgo" "silk" "coc" "whale"
-            "focus" "klar" "puffin" "maxthon" "seamonkey" "palemoon" "waterfox" "iron"
-            "qtwebengine" "epiphany" "konqueror" "falkon" "surf" "qutebrowser" "netsurf";
-        Tool: "curl" "libcurl" "wget" "python" "urllib" "aiohttp" "httpx" "okhttp" "java" "axios"
-            "node" "undici" "got" "libwww" "lwp" "perl" "ruby" "php" "guzzlehttp" "scrapy" "httpie"
-            "postmanruntime" "insomnia" "winhttp" "faraday" "restsharp" "reqwest" "hyper" "wrk"
-            "apachebench" "siege" "jmeter" "nmap" "nikto" "sqlmap" "masscan" "zgrab" "nuclei"
-            "gobuster" "wpscan" "dirbuster" "fasthttp" "go" "mechanize" "superagent" "dart" "rust"
-            "dalvik" "cfnetwork" "powershell" "aria" "git" "apt" "colly" "needle" "ktor" "resty"
-            "client" "request" "requests" "typhoeus" "httrack" "feedparser";
-        Automation: "headlesschrome" "phantomjs" "selenium" "puppeteer" "playwright" "webdriver"
-            "slimerjs" "casperjs" "cypress" "lighthouse" "splash" "htmlunit" "nightmare" "zombie"
-            "chromedriver" "geckodriver" "testcafe" "electronbot" "prerender" "rendertron";
-        Bot: "bots" "crawl" "crawling" "crawlers" "spiders" "scan" "scanning" "slurp" "indexer"
-            "fetch" "validator" "archive" "uptime" "ping" "probe" "check" "monitoring" "research"
-            "harvest" "analysis" "security" "inspect" "facebookexternalhit" "feed" "feeds" "rss";
-        Other: "cubot";
-    }
-    if let Some(platform) = platform(head) {
-        return Word::Platform(platform);
-    }
-    let bot = ends(tail, "bot")
-        || ends(tail, "crawler")
-        || ends(tail, "spider")
-        || ends(tail, "scanner")
-        || ends(tail, "monitor")
-        || ends(tail, "preview")
-        || ends(tail, "fetcher")
-        || ends(tail, "checker")
-        || ends(tail, "archiver")
-        || ends(tail, "scraper")
-        || ends(tail, "parser")
-        || ends(tail, "robot");
-    if bot {
-        return Word::Bot;
-    }
-    if ends(tail, "client") || (ends(tail, "http") && head != key("http")) {
-        return Word::Tool;
-    }
-    Word::Other
-}
-
-fn platform(head: u64) -> Option<Platform> {
-    const PLATFORMS: [(u64, Platform); 11] = [
-        (key("windows"), Platform::Windows),
-        (key("macintosh"), Platform::Mac),
-        (key("linux"), Platform::Linux),
-        (key("android"), Platform::Android),
-        (key("iphone"), Platform::Ios),
-        (key("ipad"), Platform::Ios),
-        (key("ipod"), Platform::Ios),
-        (key("cros"), Platform::ChromeOs),
-        (key("x"), Platform::Linux),
-        (key("freebsd"), Platform::Linux),
-        (key("openbsd"), Platform::Linux),
-    ];
-    PLATFORMS
-        .iter()
-        .find(|(word, _)| *word == head)
-        .map(|(_, platform)| *platform)
 }

@@ -4,9 +4,11 @@ use super::agent::{Agent, Family};
 use super::bytes::starts;
 use super::consistency::Parts;
 use super::features::{FEATURES, Id};
-use super::headers::{Headers, Name, chromium_rank, firefox_rank};
-use super::request::{HeadersKnown, Request, Version};
+use super::headers::{CHROMIUM, CHROMIUM_FETCH, FIREFOX, FIREFOX_FETCH, Headers, Name};
+use super::peer::Peer;
+use super::request::{Header, HeadersKnown, Request, Scheme, Version};
 use super::target::Target;
+use super::tls::Facts;
 use super::values::{Accept, Brands, Encoding, Language};
 use crate::row::Row;
 
@@ -16,11 +18,37 @@ use crate::row::Row;
 /// Any bytes are fine. At most [`HEADERS_SCANNED_MAX`](super::HEADERS_SCANNED_MAX) headers, and
 /// the first kilobyte of each value and of the target, are looked at.
 pub fn extract(request: &Request<'_>, row: &mut Row) {
+    let headers = Headers::scan(request.known, request.headers.iter().copied());
+    fill_row(request, &headers, row);
+}
+
+/// Like [`extract`], with headers that come one at a time, such as those of a header map, so that
+/// no slice of them is made. The headers of `request` itself are ignored.
+///
+/// ```
+/// # use hedgerow::Row;
+/// # use hedgerow::http::{Header, HeadersKnown, Request, extract_from, position};
+/// let map = [("host", "example.org"), ("user-agent", "curl/8.5.0")];
+/// let headers = map.iter().map(|(name, value)| Header::new(name.as_bytes(), value.as_bytes()));
+/// let request = Request::new(b"GET", b"/", &[], HeadersKnown::Unordered);
+/// let mut row = Row::MISSING;
+/// extract_from(&request, headers, &mut row);
+/// assert_eq!(position("ua_tool_word").map(|at| row.get(at)), Some(1.0));
+/// ```
+pub fn extract_from<'a>(
+    request: &Request<'a>,
+    headers: impl IntoIterator<Item = Header<'a>>,
+    row: &mut Row,
+) {
+    let headers = Headers::scan(request.known, headers.into_iter());
+    fill_row(request, &headers, row);
+}
+
+fn fill_row(request: &Request<'_>, headers: &Headers<'_>, row: &mut Row) {
     for value in row.values_mut().iter_mut().take(FEATURES.len()) {
         *value = f32::NAN;
     }
     let mut fill = Fill { row };
-    let headers = Headers::scan(request);
     let user_agent = headers
         .get(Name::UserAgent)
         .filter(|value| !matches!(*value, b"" | b"-"));
@@ -28,11 +56,15 @@ pub fn extract(request: &Request<'_>, row: &mut Row) {
     let agent = user_agent.map(Agent::parse);
     if let Some(agent) = &agent {
         fill.agent(agent);
+        let length = user_agent.map_or(0, <[u8]>::len);
+        fill.band(Id::UaLength, length, &[24, 72, 256]);
     }
     fill.method(request.method);
     let target = (!request.target.is_empty()).then(|| Target::parse(request.target));
     if let Some(target) = &target {
         fill.target(target);
+        let bounds = [32, 96, 256, 1_024];
+        fill.band(Id::TargetLength, request.target.len(), &bounds);
     }
     if request.known != HeadersKnown::UserAgentOnly {
         // No Referer is well-formed: whether one is sent depends on the site and the visit.
@@ -40,9 +72,8 @@ pub fn extract(request: &Request<'_>, row: &mut Row) {
         let absent = matches!(referer, b"" | b"-");
         fill.flag(Id::RefererMalformed, !absent && !is_url(referer));
     }
-    if request.version != Version::Unknown {
-        fill.flag(Id::Http10, request.version == Version::Http10);
-    }
+    let agent = agent.unwrap_or_default();
+    fill.connection(request, &agent);
     let complete = matches!(
         request.known,
         HeadersKnown::Complete | HeadersKnown::Unordered
@@ -50,10 +81,9 @@ pub fn extract(request: &Request<'_>, row: &mut Row) {
     if !complete {
         return;
     }
-    let agent = agent.unwrap_or_default();
     let parts = Parts {
         request,
-        headers: &headers,
+        headers,
         agent: &agent,
         target: target.as_ref(),
         accept: headers.get(Name::Accept).map(Accept::parse),
@@ -62,9 +92,10 @@ pub fn extract(request: &Request<'_>, row: &mut Row) {
     };
     fill.list(&parts);
     fill.values(&parts);
+    fill.site(&parts);
     fill.coherence(&parts);
     if request.known == HeadersKnown::Complete {
-        fill.wire(request, &headers, &agent);
+        fill.wire(request, headers, &agent);
     }
 }
 
@@ -94,6 +125,65 @@ impl Fill<'_> {
         }
     }
 
+    /// How many of some ascending bounds a length reaches.
+    fn band(&mut self, id: Id, length: usize, bounds: &[usize]) {
+        let reached = bounds.iter().filter(|bound| length >= **bound).count();
+        self.count(id, u8::try_from(reached).unwrap_or(u8::MAX), 7);
+    }
+
+    /// What is known of the connection: version, address, handshake.
+    fn connection(&mut self, request: &Request<'_>, agent: &Agent) {
+        let version = request.version;
+        let multiplexed = matches!(version, Version::Http2 | Version::Http3);
+        if version != Version::Unknown {
+            self.flag(Id::Http10, version == Version::Http10);
+            self.flag(Id::Multiplexed, multiplexed);
+            let offers = matches!(agent.family, Family::Chromium | Family::Firefox);
+            if offers && request.scheme == Scheme::Https {
+                self.flag(Id::OneOnTls, !multiplexed);
+            }
+        }
+        if let Some(peer) = request.peer.map(Peer::of) {
+            self.flag(Id::PeerV6, peer.v6);
+            self.flag(Id::PeerPrivate, peer.private);
+            self.flag(Id::PeerSpecial, peer.special);
+            self.flag(Id::PeerTranslated, peer.translated);
+        }
+        let facts = Facts::of(&request.tls);
+        if let Some(facts) = &facts {
+            self.handshake(facts, agent);
+        }
+        let settled = request.tls.alpn.filter(|alpn| !alpn.is_empty());
+        if version != Version::Unknown && (facts.is_some() || settled.is_some()) {
+            let none = facts.is_some_and(|facts| facts.alpn.is_none());
+            let other = settled.is_some_and(|alpn| matches!(alpn, b"h2" | b"h3") != multiplexed);
+            self.flag(Id::TlsAlpnVersion, other || (multiplexed && none));
+        }
+    }
+
+    fn handshake(&mut self, facts: &Facts, agent: &Agent) {
+        self.flag(Id::TlsQuic, facts.quic);
+        if let Some(version) = facts.version {
+            self.count(Id::TlsVersion, version, 13);
+        }
+        self.flag(Id::TlsNoName, !facts.name);
+        self.count(Id::TlsCiphers, facts.ciphers, 99);
+        self.count(Id::TlsExtensions, facts.extensions, 99);
+        self.flag(Id::TlsNoAlpn, facts.alpn.is_none());
+        self.flag(Id::TlsAlpnTwo, facts.prefers_multiplexed());
+        self.flag(Id::TlsBrowser, facts.family != Family::None);
+        // The lists that are known are those of current versions.
+        let current = match agent.family {
+            Family::Chromium => agent.chrome.major >= 110,
+            Family::Firefox => agent.firefox.major >= 110,
+            Family::Safari => agent.version.major >= 16 && agent.is_apple(),
+            Family::None => false,
+        };
+        if current {
+            self.flag(Id::TlsForeign, facts.family != agent.family);
+        }
+    }
+
     fn agent(&mut self, agent: &Agent) {
         self.count(Id::UaUnknownProducts, agent.unknown_products, 7);
         self.flag(Id::UaMozilla, agent.mozilla);
@@ -108,6 +198,16 @@ impl Fill<'_> {
         self.flag(Id::UaAutomation, agent.automation_word);
         self.flag(Id::UaUnbalanced, agent.unbalanced);
         self.flag(Id::UaOddBytes, agent.odd_bytes);
+        self.count(Id::UaProducts, agent.products, 7);
+        self.flag(Id::UaBare, agent.products == 1 && !agent.comment);
+        self.flag(Id::UaSpaces, agent.spaces);
+        self.maybe(Id::UaUnreduced, agent.version_unreduced());
+        self.maybe(Id::UaPlatformUnreduced, agent.platform_unreduced());
+        self.maybe(Id::UaPlatformImpossible, agent.platform_impossible());
+        self.maybe(Id::UaMobileOdd, agent.mobile_odd());
+        self.maybe(Id::UaSafariForm, agent.safari_form());
+        self.flag(Id::UaInApp, agent.in_app);
+        self.flag(Id::UaSafari, agent.family == Family::Safari);
         self.flag(Id::UaStartsLower, agent.starts_lower);
     }
 
@@ -128,6 +228,12 @@ impl Fill<'_> {
         self.flag(Id::TargetAttack, target.attack);
         self.flag(Id::TargetMalformed, target.malformed);
         self.row.set(Id::TargetEncoded as u8, target.encoded);
+        self.flag(Id::TargetNotPath, target.not_path);
+        self.flag(Id::TargetDouble, target.double_encoded);
+        self.flag(Id::TargetUnnormalised, target.unnormalised);
+        self.count(Id::TargetDepth, target.depth, 7);
+        self.count(Id::TargetParameters, target.parameters, 7);
+        self.count(Id::TargetQueryBits, target.query_bits, 6);
     }
 
     /// What needs the whole list of headers.
@@ -135,6 +241,13 @@ impl Fill<'_> {
         let headers = parts.headers;
         self.count(Id::Malformed, headers.malformed, 7);
         self.count(Id::Repeated, headers.repeated, 7);
+        let count = usize::from(headers.count);
+        self.band(Id::Count, count, &[4, 8, 12, 18]);
+        self.count(Id::Unknown, headers.unknown, 7);
+        self.count(Id::Library, parts.library_headers(), 5);
+        self.flag(Id::H2c, headers.has(Name::Http2Settings));
+        self.maybe(Id::ConnectionOdd, parts.connection_odd());
+        self.flag(Id::HintsMore, headers.more_hints);
         self.maybe_count(Id::ProtocolErrors, parts.protocol_errors(), 7);
         self.maybe_count(Id::CoreMissing, parts.core_missing(), 3);
         self.flag(Id::HasLanguage, headers.has(Name::AcceptLanguage));
@@ -154,11 +267,33 @@ impl Fill<'_> {
         if let Some(value) = parts.headers.get(Name::AcceptLanguage) {
             let language = Language::parse(value);
             self.flag(Id::LanguageOdd, language.odd);
+            self.maybe(Id::LanguageUneven, parts.language_uneven(&language));
+            self.maybe(Id::LanguageLower, parts.language_lower(&language));
+            self.count(Id::Languages, language.entries, 4);
         }
         self.maybe(Id::AcceptAny, parts.accept.map(|accept| accept.any));
-        if parts.brands.is_some_and(|brands| brands.headless) {
-            self.flag(Id::UaAutomation, true);
+        if let Some(brands) = parts.brands {
+            self.flag(Id::HintsMalformed, brands.malformed);
+            if brands.headless {
+                self.flag(Id::UaAutomation, true);
+            }
         }
+        self.maybe(Id::EncodingInexact, parts.encoding_inexact());
+        self.maybe(Id::ZstdMissing, parts.zstd_missing());
+        self.maybe(Id::DocumentVersion, parts.document_version());
+        self.flag(Id::PriorityOdd, parts.priority_odd());
+        self.maybe(Id::PriorityMissing, parts.priority_missing());
+    }
+
+    /// Where it says that it comes from.
+    fn site(&mut self, parts: &Parts<'_>) {
+        self.maybe(Id::HostMismatch, parts.host_mismatch());
+        self.flag(Id::RefererMismatch, parts.referer_mismatch());
+        self.maybe(Id::RefererCrossPath, parts.referer_cross_path());
+        self.flag(Id::OriginOdd, parts.origin_odd());
+        self.flag(Id::OriginNavigation, parts.origin_on_navigation());
+        self.maybe(Id::FetchNoReferer, parts.fetch_referer_absent());
+        self.maybe(Id::UpgradeElsewhere, parts.upgrade_without_navigation());
     }
 
     /// Whether the parts fit together.
@@ -186,8 +321,10 @@ impl Fill<'_> {
 
     /// What needs order and case as sent.
     fn wire(&mut self, request: &Request<'_>, headers: &Headers<'_>, agent: &Agent) {
-        if matches!(request.version, Version::Http10 | Version::Http11) {
+        let one = matches!(request.version, Version::Http10 | Version::Http11);
+        if one {
             self.count(Id::OddCase, headers.odd_case, 15);
+            self.flag(Id::AllLower, headers.upper == 0 && headers.count != 0);
         }
         // Media, WebSocket handshakes and preflights take other ways through a browser.
         let special = headers.has(Name::Range)
@@ -195,8 +332,8 @@ impl Fill<'_> {
             || request.method == b"OPTIONS";
         let inversions = match agent.family {
             _ if special => None,
-            Family::Chromium => Some(headers.inversions(chromium_rank)),
-            Family::Firefox => Some(headers.inversions(firefox_rank)),
+            Family::Chromium => Some(headers.inversions(&CHROMIUM)),
+            Family::Firefox => Some(headers.inversions(&FIREFOX)),
             _ => None,
         };
         self.maybe_count(Id::OrderInversions, inversions, 7);
@@ -204,6 +341,13 @@ impl Fill<'_> {
         if special || agent.family == Family::Safari {
             return;
         }
+        if one {
+            self.flag(Id::HostFirst, headers.names().next() == Some(Name::Host));
+        }
+        let agent_accept = headers.before(Name::UserAgent, Name::Accept);
+        self.maybe(Id::AgentBeforeAccept, agent_accept);
+        self.maybe(Id::FetchOrder, fetch_order_odd(headers, agent));
+        self.flag(Id::Sorted, headers.sorted());
         let encoding = Name::AcceptEncoding;
         let agent_first = headers.before(Name::UserAgent, encoding);
         self.maybe(Id::UaBeforeEncoding, agent_first);
@@ -214,6 +358,18 @@ impl Fill<'_> {
             self.maybe(Id::LanguageBeforeEncoding, language_first);
         }
     }
+}
+
+/// Whether the sec-fetch headers stand in another order than a family's. None for families whose
+/// order is not known.
+fn fetch_order_odd(headers: &Headers<'_>, agent: &Agent) -> Option<bool> {
+    let ranks = match agent.family {
+        // Before 85 the order changed.
+        Family::Chromium if agent.chrome.major >= 85 => &CHROMIUM_FETCH,
+        Family::Firefox => &FIREFOX_FETCH,
+        _ => return None,
+    };
+    Some(headers.inversions(ranks) != 0)
 }
 
 /// Whether a Referer has a form that browsers and their apps send.

@@ -40,6 +40,9 @@ macro_rules! features {
 }
 
 const NEVER: &str = "never";
+const NO_PEER: &str = "address unknown";
+const NO_TLS: &str = "TLS handshake unknown";
+const REDUCED: &str = "no Chromium from 110 on claimed, or shown by an app";
 const NO_AGENT: &str = "no User-Agent";
 const NO_TARGET: &str = "target unknown";
 const NO_REFERER: &str = "Referer unknown";
@@ -77,6 +80,28 @@ features! {
     UaOddBytes "ua_odd_bytes" Flag 1.0, NO_AGENT,
         "Quotes, markup, control or non-ASCII bytes: injections and broken scripts.";
     UaStartsLower "ua_starts_lower" Flag 1.0, NO_AGENT, "Lower-case first letter: tools' names.";
+    UaProducts "ua_products" Number 7.0, NO_AGENT,
+        "Products outside of comments: tools have one, browsers two to five.";
+    UaBare "ua_bare" Flag 1.0, NO_AGENT, "One product and no comment: the form of libraries.";
+    UaSpaces "ua_spaces_odd" Flag 1.0, NO_AGENT,
+        "Spaces at the ends or several in a row: pasted from a list.";
+    UaUnreduced "ua_version_unreduced" Flag 1.0, REDUCED,
+        "A build number where Chromium sends zeros: agents from old lists.";
+    UaPlatformUnreduced "ua_platform_unreduced" Flag 1.0, REDUCED,
+        "A comment that Chromium no longer sends, such as a phone's model: made-up agents.";
+    UaPlatformImpossible "ua_platform_impossible" Flag 1.0,
+        "no browser claimed, or the system's version not told",
+        "A browser on a system that it does not run on: random combinations.";
+    UaMobileOdd "ua_mobile_odd" Flag 1.0, "no browser claimed",
+        "Mobile on a desktop's system, or a phone without it.";
+    UaSafariForm "ua_safari_odd" Flag 1.0, "no Safari from 13 on claimed",
+        "Safari's frozen numbers in another form: made-up agents.";
+    UaInApp "ua_in_app" Flag 1.0, NO_AGENT,
+        "Shown within an app, whose views send headers of their own.";
+    UaSafari "ua_safari" Flag 1.0, NO_AGENT,
+        "Claims Safari or another WebKit, which sends few headers: for the company of others.";
+    UaLength "ua_length_band" Number 3.0, NO_AGENT,
+        "Below 24, 72 or 256 bytes, or more: coarse, because exact lengths name a version.";
 
     MethodUnusual "method_unusual" Flag 1.0, "method unknown",
         "Neither a method of pages and their scripts nor HEAD: scanners, other protocols.";
@@ -88,10 +113,58 @@ features! {
         "Broken percent-encoding or bytes that browsers encode.";
     TargetEncoded "target_encoded_share" Number 1.0, NO_TARGET,
         "Share of percent-encoded bytes: payloads.";
+    TargetNotPath "target_not_path" Flag 1.0, NO_TARGET,
+        "Does not begin with a slash: tries for an open proxy, broken clients.";
+    TargetDouble "target_double_encoded" Flag 1.0, NO_TARGET,
+        "A percent sign encoded once more: payloads past a filter.";
+    TargetUnnormalised "target_unnormalised" Flag 1.0, NO_TARGET,
+        "`/./`, `/../` or a fragment, which browsers resolve before they send.";
+    TargetLength "target_length_band" Number 4.0, NO_TARGET,
+        "Below 32, 96, 256 or 1,024 bytes, or more: coarse, because it tells sites apart.";
+    TargetDepth "target_depth" Number 7.0, NO_TARGET,
+        "Slashes in the path: mostly a site's taste, deep traps and crawls aside.";
+    TargetParameters "target_parameters" Number 7.0, NO_TARGET,
+        "Parameters of the query: searches and crawls of filters.";
+    TargetQueryBits "target_query_bits" Number 6.0, NO_TARGET,
+        "Bits that a byte of the query carries (entropy of order 2), rounded down: payloads.";
     RefererMalformed "referer_malformed" Flag 1.0, NO_REFERER,
         "A Referer that is no absolute URL: made by hand.";
 
     Http10 "http_10" Flag 1.0, "version unknown", "HTTP/1.0: load tools, scanners, old scripts.";
+    Multiplexed "http_2_or_3" Flag 1.0, "version unknown",
+        "HTTP/2 or HTTP/3: most browsers' requests, fewer libraries'; it depends on the site, too.";
+    OneOnTls "http_1_on_tls" Flag 1.0,
+        "version or scheme unknown, plain http, or no Chromium or Firefox claimed",
+        "HTTP/1 over TLS from a browser that offers HTTP/2; where the site has it.";
+
+    PeerV6 "peer_ipv6" Flag 1.0, NO_PEER, "IPv6: homes and phones more than data centres.";
+    PeerPrivate "peer_private" Flag 1.0, NO_PEER,
+        "Loopback, link-local, private or carrier-shared: the own network, or a proxy between.";
+    PeerSpecial "peer_special" Flag 1.0, NO_PEER,
+        "Documentation, multicast, reserved: an address that nobody has.";
+    PeerTranslated "peer_translated" Flag 1.0, NO_PEER,
+        "IPv4 within IPv6 (mapped, NAT64, 6to4, Teredo): how the listener or the network works.";
+
+    TlsQuic "tls_quic" Flag 1.0, NO_TLS, "QUIC: browsers, and next to no library.";
+    TlsVersion "tls_version" Number 13.0, "TLS handshake or its version unknown",
+        "The highest version offered: 13 is TLS 1.3, 10 is 1.0, 3 is SSL; browsers offer 13.";
+    TlsNoName "tls_sni_missing" Flag 1.0, NO_TLS,
+        "No server name: addressed by number, or an old stack.";
+    TlsCiphers "tls_ciphers" Number 99.0, NO_TLS,
+        "Cipher suites: browsers send 15 to 20, OpenSSL's defaults 30 and more.";
+    TlsExtensions "tls_extensions" Number 99.0, NO_TLS,
+        "Extensions: browsers send 16 to 18, libraries 9 to 13.";
+    TlsNoAlpn "tls_alpn_missing" Flag 1.0, NO_TLS, "No ALPN, which every browser sends.";
+    TlsAlpnTwo "tls_alpn_http2" Flag 1.0, NO_TLS,
+        "HTTP/2 or 3 comes first in ALPN, as in browsers.";
+    TlsBrowser "tls_ciphers_browser" Flag 1.0, NO_TLS,
+        "The cipher suites of a current browser family, whatever the agent says.";
+    TlsForeign "tls_ciphers_mismatch" Flag 1.0,
+        "TLS handshake unknown, or no current browser claimed",
+        "Cipher suites that are not those of the claimed family: the agent lies.";
+    TlsAlpnVersion "tls_alpn_mismatch" Flag 1.0, "TLS handshake or version unknown",
+        "HTTP/2 without ALPN, or another version than ALPN settled on: something stands between.";
+
     Malformed "headers_malformed" Number 7.0, LIST,
         "Names that are no token, control bytes in values: fuzzers, broken scripts.";
     Repeated "headers_repeated" Number 7.0, LIST,
@@ -113,11 +186,52 @@ features! {
         "order unknown, or no Chromium claimed",
         "Accept-Language before Accept-Encoding, which Chromium never sends.";
 
+    HostFirst "order_host_first" Flag 1.0,
+        "order unknown, not HTTP/1, or Safari claimed",
+        "Begins with Host, as browsers do; several libraries put it late, or last.";
+    AgentBeforeAccept "order_agent_accept" Flag 1.0, ORDER,
+        "User-Agent before Accept, as browsers do; several libraries do not.";
+    FetchOrder "order_fetch_odd" Flag 1.0,
+        "order unknown, or no Firefox or Chromium from 85 on claimed",
+        "sec-fetch headers in another order than the claimed family's.";
+    Sorted "order_sorted" Flag 1.0, "order unknown, or Safari claimed",
+        "Four known headers or more, all in the order of the alphabet: sorted by a library's map.";
+    AllLower "names_all_lower" Flag 1.0, WIRE,
+        "Every name in lower case over HTTP/1: Node's fetch and other libraries.";
+
+    Count "headers_count_band" Number 4.0, LIST,
+        "Below 4, 8, 12 or 18 headers, or more: coarse, because proxies on the way add some.";
+    Unknown "headers_unknown" Number 7.0, LIST,
+        "Headers that no feature knows: a site's own, a script's, or those of proxies on the way.";
+    Library "headers_of_libraries" Number 5.0, LIST,
+        "Expect, From, Accept-Charset, Keep-Alive, Proxy-Connection: no browser sends them now.";
+    H2c "upgrade_h2c" Flag 1.0, LIST, "HTTP2-Settings: libraries that try HTTP/2 without TLS.";
+    ConnectionOdd "connection_odd" Flag 1.0, "headers unknown, or not HTTP/1.1",
+        "A Connection other than keep-alive, handshakes of WebSocket aside.";
+    HostMismatch "host_mismatch" Flag 1.0, "headers or :authority unknown, or not HTTP/2 or 3",
+        "A Host beside another :authority: set by hand.";
+    RefererMismatch "referer_site_mismatch" Flag 1.0, LIST,
+        "The Referer's host denies sec-fetch-site: one of the two is copied.";
+    RefererCrossPath "referer_cross_path" Flag 1.0, "headers or host unknown",
+        "A Referer with a path on another site, which browsers cut off by default.";
+    OriginOdd "origin_odd" Flag 1.0, LIST,
+        "An Origin that is none, or denies sec-fetch-site.";
+    OriginNavigation "origin_on_navigation" Flag 1.0, LIST,
+        "An Origin in a page load by GET: a script that sets it always.";
+
     CoreMissing "core_missing" Number 3.0, BROWSER,
         "How many of Accept, Accept-Language, Accept-Encoding a claimed browser lacks.";
     HasLanguage "has_accept_language" Flag 1.0, LIST, "Every browser sends it, few libraries do.";
     LanguageOdd "accept_language_odd" Flag 1.0, "Accept-Language unknown or absent",
         "A wildcard, q=1, spaces, rising qualities: no browser's own list.";
+    LanguageUneven "accept_language_uneven" Flag 1.0,
+        "Accept-Language unknown or absent, or no Safari or Chromium from 90 on claimed",
+        "Qualities other than 0.9, 0.8 and so on: typed, or another family's.";
+    LanguageLower "accept_language_lower" Flag 1.0,
+        "Accept-Language unknown or absent, or no browser claimed",
+        "A region in lower case, as in en-us.";
+    Languages "accept_languages" Number 4.0, "Accept-Language unknown or absent",
+        "How many languages: people's settings, and the defaults of their country.";
     AcceptAny "accept_any" Flag 1.0, "Accept unknown or absent",
         "Exactly `*/*`: libraries always, browsers for parts of pages only.";
     AcceptDocumentOdd "accept_document_odd" Flag 1.0, BROWSER,
@@ -126,6 +240,20 @@ features! {
         "Accept against the other signs of a page load: `*/*` with them, text/html without.";
     EncodingOdd "accept_encoding_odd" Number 3.0, BROWSER,
         "Codings that the claimed family does not offer, or lacks, over this scheme.";
+    DocumentVersion "accept_document_version" Flag 1.0,
+        "headers unknown, or no Chromium or Firefox claimed",
+        "An Accept for a page from another time than the claimed version: copied and kept.";
+    EncodingInexact "accept_encoding_inexact" Flag 1.0,
+        "headers unknown, no Accept-Encoding, or no Chromium or Firefox claimed",
+        "Other bytes than these families send: `gzip,deflate`, another order.";
+    ZstdMissing "accept_encoding_old" Flag 1.0,
+        "headers or scheme unknown, plain http, media, or no version claimed that offers zstd",
+        "No zstd from a version that offers it: libraries that cannot decode it.";
+    PriorityOdd "priority_odd" Flag 1.0, LIST,
+        "A Priority in no browser's form, or from a Chromium over HTTP/1.";
+    PriorityMissing "priority_missing" Flag 1.0,
+        "headers unknown, not HTTP/2 or 3, or no Chromium from 126 on claimed",
+        "No Priority over HTTP/2; recordings through proxies and generators lack it, too.";
     TeOdd "te_odd" Flag 1.0, BROWSER, "TE from a browser that sends none, or not `trailers`.";
     Pragma "pragma_alone" Flag 1.0, LIST,
         "Pragma without Cache-Control: browsers reload with both.";
@@ -142,6 +270,10 @@ features! {
         "Agent and sec-ch-ua-mobile disagree.";
     HintsBrands "hints_brands_odd" Flag 1.0, "headers unknown, or no sec-ch-ua",
         "Brands without Chromium or the made-up brand, or Edge on one side only.";
+    HintsMalformed "hints_malformed" Flag 1.0, "headers unknown, or no sec-ch-ua",
+        "Brands in a form that no Chromium writes.";
+    HintsMore "hints_asked_for" Flag 1.0, LIST,
+        "Hints that a site must ask for first: copied, or a site that asks.";
     HintsIncomplete "hints_incomplete" Flag 1.0, CHROMIUM,
         "Some of the three default hints without the others.";
     SecureOnPlain "secure_headers_on_http" Flag 1.0, "headers or scheme unknown, or TLS",
@@ -155,6 +287,10 @@ features! {
         "Values that do not exist or cannot stand together: copied or swapped by scripts.";
     FetchTarget "fetch_target_mismatch" Flag 1.0, LIST,
         "A page load of an asset, or Accept against sec-fetch-dest.";
+    FetchNoReferer "fetch_without_referer" Flag 1.0, "headers unknown, or no sec-fetch-site",
+        "From the own site, and no Referer: browsers send one unless the site forbids it.";
+    UpgradeElsewhere "upgrade_without_navigation" Flag 1.0, "headers unknown, or no sec-fetch-mode",
+        "Upgrade-Insecure-Requests beside a mode that loads no page: one set of headers for all.";
     NavigationUir "navigation_without_upgrade" Flag 1.0,
         "headers unknown, or no Chromium or Firefox claimed",
         "A page load without Upgrade-Insecure-Requests.";

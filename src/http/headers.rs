@@ -1,14 +1,32 @@
 //! One pass over the headers: which known names stand where, and what is wrong with the rest.
 
-use super::bytes::first;
-use super::request::{Header, HeadersKnown, Request};
+use super::bytes::{first, starts};
+use super::request::{Header, HeadersKnown};
 use super::{HEADERS_SCANNED_MAX, VALUE_SCANNED_MAX};
 
-/// A header name that a feature knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(super) enum Name {
+macro_rules! names {
+    ($($name:ident),+ $(,)?) => {
+        /// A header name that a feature knows, in the order of the alphabet but for WebSocket's.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[repr(u8)]
+        pub(super) enum Name {
+            $($name),+
+        }
+
+        const NAMES: usize = [$(Name::$name),+].len();
+
+        /// What a function says of every name.
+        macro_rules! ranks {
+            ($rank:expr) => {
+                [$($rank(Name::$name)),+]
+            };
+        }
+    };
+}
+
+names! {
     Accept,
+    AcceptCharset,
     AcceptEncoding,
     AcceptLanguage,
     CacheControl,
@@ -16,6 +34,8 @@ pub(super) enum Name {
     ContentLength,
     ContentType,
     Cookie,
+    Expect,
+    From,
     Host,
     Http2Settings,
     KeepAlive,
@@ -40,53 +60,115 @@ pub(super) enum Name {
     WebSocketKey,
 }
 
-const NAMES: usize = Name::WebSocketKey as usize + 1;
+/// Where each name belongs in a family's order; 0 is anywhere. A look at a table costs less than a
+/// jump for each header.
+pub(super) type Ranks = [u8; NAMES];
 
-/// The name, and how browsers write it in HTTP/1.1. `true` where a browser always does: pages
-/// choose the case of `Content-Type`, and versions differ on `Priority`.
-type Spelling = (Name, &'static [u8], bool);
+pub(super) static CHROMIUM: Ranks = ranks!(chromium_rank);
+pub(super) static FIREFOX: Ranks = ranks!(firefox_rank);
+/// The order of Chromium's sec-fetch headers from version 85 on. Some of its requests have the
+/// mode in front of the site.
+pub(super) static CHROMIUM_FETCH: Ranks = ranks!(chromium_fetch_rank);
+pub(super) static FIREFOX_FETCH: Ranks = ranks!(firefox_fetch_rank);
 
-/// The known names of this length. Few share one, so that most names cost one comparison.
-#[rustfmt::skip]
-fn spellings(len: usize) -> &'static [Spelling] {
-    match len {
-        2 => &[(Name::Te, b"TE", false)],
-        4 => &[(Name::Host, b"Host", true)],
-        5 => &[(Name::Range, b"Range", false)],
-        6 => &[(Name::Accept, b"Accept", true), (Name::Cookie, b"Cookie", true),
-               (Name::Origin, b"Origin", true), (Name::Pragma, b"Pragma", true)],
-        7 => &[(Name::Referer, b"Referer", true), (Name::Upgrade, b"Upgrade", false)],
-        8 => &[(Name::Priority, b"Priority", false)],
-        9 => &[(Name::ChUa, b"sec-ch-ua", true)],
-        10 => &[(Name::UserAgent, b"User-Agent", true), (Name::Connection, b"Connection", true),
-                (Name::KeepAlive, b"Keep-Alive", false)],
-        12 => &[(Name::ContentType, b"Content-Type", false)],
-        13 => &[(Name::CacheControl, b"Cache-Control", true)],
-        14 => &[(Name::FetchSite, b"Sec-Fetch-Site", true),
-                (Name::FetchMode, b"Sec-Fetch-Mode", true),
-                (Name::FetchDest, b"Sec-Fetch-Dest", true),
-                (Name::FetchUser, b"Sec-Fetch-User", true),
-                (Name::ContentLength, b"Content-Length", true),
-                (Name::Http2Settings, b"HTTP2-Settings", false)],
-        15 => &[(Name::AcceptLanguage, b"Accept-Language", true),
-                (Name::AcceptEncoding, b"Accept-Encoding", true)],
-        16 => &[(Name::ChMobile, b"sec-ch-ua-mobile", true),
-                (Name::ProxyConnection, b"Proxy-Connection", false)],
-        17 => &[(Name::TransferEncoding, b"Transfer-Encoding", false),
-                (Name::WebSocketKey, b"Sec-WebSocket-Key", false)],
-        18 => &[(Name::ChPlatform, b"sec-ch-ua-platform", true)],
-        25 => &[(Name::Uir, b"Upgrade-Insecure-Requests", true)],
-        _ => &[],
-    }
+/// Tries the known names of one length: as browsers write them in HTTP/1.1, in lower case, and in
+/// any other case. Comparisons of a fixed length take an instruction or two each.
+macro_rules! one_of {
+    ($name:ident, $len:literal, $($id:ident $usual:literal $lower:literal $cased:literal),+) => {{
+        if let Ok(name) = <&[u8; $len]>::try_from($name) {
+            $(if name == $usual {
+                let lower = matches!($usual, $lower);
+                return Some((Name::$id, if lower { Case::Lower } else { Case::Usual }));
+            })+
+            $(if name == $lower {
+                let case = if $cased { Case::OddLower } else { Case::Lower };
+                return Some((Name::$id, case));
+            })+
+            $(if name.eq_ignore_ascii_case($usual) {
+                return Some((Name::$id, if $cased { Case::Odd } else { Case::Usual }));
+            })+
+        }
+        None
+    }};
 }
 
-fn classify(name: &[u8]) -> Option<&'static Spelling> {
-    // The last letter tells names of one length apart nearly always: one comparison a name.
-    let last = name.last()? | 0x20;
-    spellings(name.len()).iter().find(|(_, usual, _)| {
-        usual.last().is_some_and(|byte| byte | 0x20 == last)
-            && (*usual == name || usual.eq_ignore_ascii_case(name))
-    })
+/// The case that a known name is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Case {
+    /// As browsers write it.
+    Usual,
+    /// In lower case, which is how browsers write it, or one way in which they do.
+    Lower,
+    /// In lower case, and no browser does.
+    OddLower,
+    /// In a case of its own, and no browser writes it so.
+    Odd,
+}
+
+/// The known name, and its case. How browsers write it in HTTP/1.1 comes first; `true` where they
+/// always do: pages choose the case of `Content-Type`, and versions differ on `Priority`.
+#[rustfmt::skip]
+fn classify(name: &[u8]) -> Option<(Name, Case)> {
+    match name.len() {
+        2 => one_of!(name, 2, Te b"TE" b"te" false),
+        4 => one_of!(
+            name, 4,
+            Host b"Host" b"host" true,
+            From b"From" b"from" false
+        ),
+        5 => one_of!(name, 5, Range b"Range" b"range" false),
+        6 => one_of!(
+            name, 6,
+            Accept b"Accept" b"accept" true,
+            Cookie b"Cookie" b"cookie" true,
+            Origin b"Origin" b"origin" true,
+            Pragma b"Pragma" b"pragma" true,
+            Expect b"Expect" b"expect" false
+        ),
+        7 => one_of!(
+            name, 7,
+            Referer b"Referer" b"referer" true,
+            Upgrade b"Upgrade" b"upgrade" false
+        ),
+        8 => one_of!(name, 8, Priority b"Priority" b"priority" false),
+        9 => one_of!(name, 9, ChUa b"sec-ch-ua" b"sec-ch-ua" true),
+        10 => one_of!(
+            name, 10,
+            UserAgent b"User-Agent" b"user-agent" true,
+            Connection b"Connection" b"connection" true,
+            KeepAlive b"Keep-Alive" b"keep-alive" false
+        ),
+        12 => one_of!(name, 12, ContentType b"Content-Type" b"content-type" false),
+        13 => one_of!(name, 13, CacheControl b"Cache-Control" b"cache-control" true),
+        14 => one_of!(
+            name, 14,
+            FetchSite b"Sec-Fetch-Site" b"sec-fetch-site" true,
+            FetchMode b"Sec-Fetch-Mode" b"sec-fetch-mode" true,
+            FetchDest b"Sec-Fetch-Dest" b"sec-fetch-dest" true,
+            FetchUser b"Sec-Fetch-User" b"sec-fetch-user" true,
+            ContentLength b"Content-Length" b"content-length" true,
+            AcceptCharset b"Accept-Charset" b"accept-charset" false,
+            Http2Settings b"HTTP2-Settings" b"http2-settings" false
+        ),
+        15 => one_of!(
+            name, 15,
+            AcceptLanguage b"Accept-Language" b"accept-language" true,
+            AcceptEncoding b"Accept-Encoding" b"accept-encoding" true
+        ),
+        16 => one_of!(
+            name, 16,
+            ChMobile b"sec-ch-ua-mobile" b"sec-ch-ua-mobile" true,
+            ProxyConnection b"Proxy-Connection" b"proxy-connection" false
+        ),
+        17 => one_of!(
+            name, 17,
+            TransferEncoding b"Transfer-Encoding" b"transfer-encoding" false,
+            WebSocketKey b"Sec-WebSocket-Key" b"sec-websocket-key" false
+        ),
+        18 => one_of!(name, 18, ChPlatform b"sec-ch-ua-platform" b"sec-ch-ua-platform" true),
+        25 => one_of!(name, 25, Uir b"Upgrade-Insecure-Requests" b"upgrade-insecure-requests" true),
+        _ => None,
+    }
 }
 
 /// What the pass has seen.
@@ -99,6 +181,14 @@ pub(super) struct Headers<'a> {
     known: u8,
     /// Known names that no browser writes so in HTTP/1.1.
     pub odd_case: u8,
+    /// Names with a letter in upper case.
+    pub upper: u8,
+    /// Headers, known or not.
+    pub count: u8,
+    /// Headers whose name no feature knows.
+    pub unknown: u8,
+    /// Client hints beyond those that are sent without being asked for.
+    pub more_hints: bool,
     /// Known names that stand twice and must not.
     pub repeated: u8,
     /// Names that are no token, values with control characters.
@@ -108,26 +198,31 @@ pub(super) struct Headers<'a> {
 impl<'a> Headers<'a> {
     /// Looks at the first [`HEADERS_SCANNED_MAX`] headers. Where the list is not complete, only
     /// those that are known count: a host that lists more than it promises changes nothing.
-    pub fn scan(request: &Request<'a>) -> Headers<'a> {
+    pub fn scan(known: HeadersKnown, headers: impl Iterator<Item = Header<'a>>) -> Headers<'a> {
         let mut seen = Headers {
             values: [None; NAMES],
             places: [0; NAMES],
             sequence: [None; NAMES],
             known: 0,
             odd_case: 0,
+            upper: 0,
+            count: 0,
+            unknown: 0,
+            more_hints: false,
             repeated: 0,
             malformed: 0,
         };
-        for header in request.headers.iter().take(HEADERS_SCANNED_MAX) {
-            seen.add(header, request.known);
+        for header in headers.take(HEADERS_SCANNED_MAX) {
+            seen.add(&header, known);
         }
         seen
     }
 
     fn add(&mut self, header: &Header<'a>, known: HeadersKnown) {
         let value = first(header.value, VALUE_SCANNED_MAX);
-        let Some((name, usual, cased)) = classify(header.name) else {
-            self.note_malformed(!is_token(header.name) || has_control(value));
+        self.count = self.count.saturating_add(1);
+        let Some((name, case)) = classify(header.name) else {
+            self.unknown(header.name, value);
             return;
         };
         let listed = match known {
@@ -139,10 +234,11 @@ impl<'a> Headers<'a> {
             return;
         }
         self.note_malformed(has_control(value));
-        if *cased && header.name != *usual {
-            self.odd_case = self.odd_case.saturating_add(1);
-        }
-        let at = *name as usize;
+        let odd = matches!(case, Case::Odd | Case::OddLower);
+        self.odd_case = self.odd_case.saturating_add(u8::from(odd));
+        let upper = matches!(case, Case::Odd | Case::Usual);
+        self.upper = self.upper.saturating_add(u8::from(upper));
+        let at = name as usize;
         match self.values.get_mut(at) {
             Some(slot @ None) => *slot = Some(value),
             _ => {
@@ -157,9 +253,19 @@ impl<'a> Headers<'a> {
             *place = self.known;
         }
         if let Some(slot) = self.sequence.get_mut(usize::from(self.known)) {
-            *slot = Some(*name);
+            *slot = Some(name);
             self.known = self.known.saturating_add(1);
         }
+    }
+
+    fn unknown(&mut self, name: &[u8], value: &[u8]) {
+        self.note_malformed(!is_token(name) || has_control(value));
+        self.unknown = self.unknown.saturating_add(1);
+        self.more_hints |= starts(name, b"sec-ch-");
+        let upper = first(name, VALUE_SCANNED_MAX)
+            .iter()
+            .any(u8::is_ascii_uppercase);
+        self.upper = self.upper.saturating_add(u8::from(upper));
     }
 
     fn note_malformed(&mut self, malformed: bool) {
@@ -178,6 +284,11 @@ impl<'a> Headers<'a> {
         self.get(name).is_some()
     }
 
+    /// The known names in wire order, without repeats.
+    pub fn names(&self) -> impl Iterator<Item = Name> {
+        self.sequence.iter().map_while(|name| *name)
+    }
+
     /// Whether `one` stands before `other`, where both are there.
     pub fn before(&self, one: Name, other: Name) -> Option<bool> {
         self.get(one)?;
@@ -185,13 +296,12 @@ impl<'a> Headers<'a> {
         Some(self.places.get(one as usize)? < self.places.get(other as usize)?)
     }
 
-    /// Known names that stand behind one that they should stand before. `rank` says where a name
-    /// belongs; 0 is anywhere.
-    pub fn inversions(&self, rank: fn(Name) -> u8) -> u8 {
+    /// Known names that stand behind one that they should stand before.
+    pub fn inversions(&self, ranks: &Ranks) -> u8 {
         let mut highest = 0;
         let mut count = 0_u8;
-        for name in self.sequence.iter().flatten() {
-            let rank = rank(*name);
+        for name in self.names() {
+            let rank = ranks.get(name as usize).copied().unwrap_or_default();
             if rank != 0 && rank < highest {
                 count = count.saturating_add(1);
             }
@@ -201,9 +311,29 @@ impl<'a> Headers<'a> {
     }
 }
 
+impl Headers<'_> {
+    /// Whether four known names or more stand in the order of the alphabet. Those that libraries
+    /// write themselves, in front of or behind a sorted map, do not count.
+    pub fn sorted(&self) -> bool {
+        let mut last = None;
+        let mut count = 0_u8;
+        for name in self.names() {
+            if matches!(name, Name::Host | Name::UserAgent | Name::Connection) {
+                continue;
+            }
+            if last > Some(name as u8) {
+                return false;
+            }
+            last = Some(name as u8);
+            count = count.saturating_add(1);
+        }
+        count >= 4
+    }
+}
+
 /// Where Chromium puts a name. Equal ranks differ between versions and kinds of request, and a
 /// page's own `Accept` moves.
-pub(super) fn chromium_rank(name: Name) -> u8 {
+const fn chromium_rank(name: Name) -> u8 {
     match name {
         Name::Host => 1,
         Name::Connection => 2,
@@ -220,7 +350,7 @@ pub(super) fn chromium_rank(name: Name) -> u8 {
 }
 
 /// Where Firefox puts a name.
-pub(super) fn firefox_rank(name: Name) -> u8 {
+const fn firefox_rank(name: Name) -> u8 {
     match name {
         Name::Host => 1,
         Name::UserAgent => 2,
@@ -235,6 +365,25 @@ pub(super) fn firefox_rank(name: Name) -> u8 {
     }
 }
 
+const fn chromium_fetch_rank(name: Name) -> u8 {
+    match name {
+        Name::FetchSite | Name::FetchMode => 1,
+        Name::FetchUser => 2,
+        Name::FetchDest => 3,
+        _ => 0,
+    }
+}
+
+const fn firefox_fetch_rank(name: Name) -> u8 {
+    match name {
+        Name::FetchDest => 1,
+        Name::FetchMode => 2,
+        Name::FetchSite => 3,
+        Name::FetchUser => 4,
+        _ => 0,
+    }
+}
+
 fn is_token(name: &[u8]) -> bool {
     !name.is_empty()
         && name.len() <= VALUE_SCANNED_MAX
@@ -243,8 +392,22 @@ fn is_token(name: &[u8]) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
 }
 
+/// Whether a value holds a control character other than a tab.
 fn has_control(value: &[u8]) -> bool {
-    // No early exit: a loop over all bytes is vectorised, and values are short.
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * ONES;
+    // Eight bytes at a time: the high bit of a byte is set where it is below 0x20, or 0x7f.
+    let (words, rest) = value.as_chunks::<8>();
+    let found = words.iter().fold(0, |found, word| {
+        let word = u64::from_le_bytes(*word);
+        let delete = word ^ (0x7f * ONES);
+        let low = word.wrapping_sub(0x20 * ONES) & !word;
+        found | low | (delete.wrapping_sub(ONES) & !delete)
+    });
+    (found & HIGH != 0 || is_control(rest)) && is_control(value)
+}
+
+fn is_control(value: &[u8]) -> bool {
     let found = value.iter().fold(0_u8, |found, byte| {
         found | u8::from((*byte < 0x20) & (*byte != b'\t')) | u8::from(*byte == 0x7f)
     });

@@ -31,24 +31,24 @@ mod consistency;
 mod extract;
 mod features;
 mod headers;
+mod ja4;
+mod negotiation;
+mod peer;
 mod request;
+mod site;
 mod target;
+mod tls;
 mod values;
+mod words;
 
 #[cfg(test)]
 mod tests;
 
-pub use extract::extract;
+pub use extract::{extract, extract_from};
 pub use features::{FEATURES, FeatureDoc, position};
+pub use ja4::Ja4;
 pub use request::{Header, HeadersKnown, Request, Scheme, Version};
+pub(crate) use target::is_asset;
+pub use tls::{ClientHello, Tls};
 
-/// Headers that are looked at; those beyond are ignored. Browsers send fewer than 30, and common
-/// servers refuse more than 100.
-pub const HEADERS_SCANNED_MAX: usize = 128;
-
-/// Bytes of a header's value that are looked at. The longest value that a feature reads, the
-/// User-Agent of an in-app browser, stays below 600.
-pub const VALUE_SCANNED_MAX: usize = 1_024;
-
-/// Bytes of a request's target that are looked at.
-pub const TARGET_SCANNED_MAX: usize = 1_024;
+pub use crate::limits::{HEADERS_SCANNED_MAX, TARGET_SCANNED_MAX, VALUE_SCANNED_MAX};

@@ -1,5 +1,6 @@
 //! A borrowed view of one HTTP request, as far as the host knows it.
 
+use super::tls::Tls;
 use std::net::IpAddr;
 
 /// One header field as it came: name and value are any bytes.
@@ -65,7 +66,7 @@ pub enum HeadersKnown {
 /// One request, borrowed from the host. Nothing in it is checked: any bytes are allowed.
 ///
 /// The struct is made by [`Request::new`] and the methods that follow it, so that facts added
-/// later (of the TLS handshake, for example) break no host.
+/// later break no host.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Request<'a> {
@@ -83,8 +84,10 @@ pub struct Request<'a> {
     pub known: HeadersKnown,
     /// The `:authority` of HTTP/2 and HTTP/3, where the host keeps it.
     pub authority: Option<&'a [u8]>,
-    /// The client's address. No feature reads it so far.
+    /// The client's address.
     pub peer: Option<IpAddr>,
+    /// What is known of the TLS handshake.
+    pub tls: Tls<'a>,
 }
 
 impl<'a> Request<'a> {
@@ -104,6 +107,7 @@ impl<'a> Request<'a> {
             known,
             authority: None,
             peer: None,
+            tls: Tls::UNKNOWN,
         }
     }
 
@@ -128,6 +132,12 @@ impl<'a> Request<'a> {
     /// The same request with its client's address.
     pub const fn peer(mut self, peer: IpAddr) -> Request<'a> {
         self.peer = Some(peer);
+        self
+    }
+
+    /// The same request with what is known of its TLS handshake.
+    pub const fn tls(mut self, tls: Tls<'a>) -> Request<'a> {
+        self.tls = tls;
         self
     }
 }

@@ -14,6 +14,18 @@ pub(super) struct Target {
     pub attack: bool,
     /// A percent sign without two hex digits, or a byte that no client may send.
     pub malformed: bool,
+    /// No path: an absolute URL, an authority, or something else.
+    pub not_path: bool,
+    /// A percent sign that was encoded itself, in front of two hex digits.
+    pub double_encoded: bool,
+    /// What browsers resolve before they send it: `/./`, `/../`, a fragment.
+    pub unnormalised: bool,
+    /// Folders of the path.
+    pub depth: u8,
+    /// Parameters of the query.
+    pub parameters: u8,
+    /// Bits that a byte of the query carries, see [`bits`].
+    pub query_bits: u8,
     /// Ends in a suffix of images, styles, scripts, fonts or media.
     pub asset: bool,
 }
@@ -77,28 +89,46 @@ impl Target {
     /// Reads a target; the first [`TARGET_SCANNED_MAX`] bytes of it.
     pub fn parse(target: &[u8]) -> Target {
         let text = first(target, TARGET_SCANNED_MAX);
-        let path = text.split(|byte| *byte == b'?').next().unwrap_or_default();
+        let mut halves = text.splitn(2, |byte| *byte == b'?');
+        let path = halves.next().unwrap_or_default();
+        let query = halves.next().unwrap_or_default();
         let suffix = suffix(path);
         let mut found = Target {
             asset: listed(&ASSET_SUFFIXES, suffix),
+            not_path: !matches!(target, [b'/', ..] | b"*"),
+            query_bits: bits(query),
             ..Target::default()
         };
-        let mut suspicious = false;
+        let (mut suspicious, mut dotted) = (false, false);
         let mut percents = 0_u32;
         let mut before = 0;
+        let (mut slashes, mut joints) = (0_u8, u8::from(!query.is_empty()));
         for byte in text {
             match byte {
+                b'/' => slashes = slashes.saturating_add(1),
+                b'&' => joints = joints.saturating_add(1),
+                b'#' => found.unnormalised = true,
                 b'%' => percents = percents.saturating_add(1),
                 0..=0x20 | 0x7f..=0xff | b'"' | b'<' | b'>' | b'\\' => {
                     found.malformed = true;
                     suspicious = true;
                 }
                 b'\'' | b'(' | b'$' | b'+' | b';' | b'|' => suspicious = true,
-                b'.' if before == b'.' => suspicious = true,
+                b'.' => {
+                    suspicious |= before == b'.';
+                    dotted |= before == b'/';
+                }
                 _ => {}
             }
             before = *byte;
         }
+        found.parameters = if query.is_empty() { 0 } else { joints };
+        let below = query.iter().filter(|byte| **byte == b'/').count();
+        found.depth = slashes.saturating_sub(u8::try_from(below).unwrap_or(u8::MAX));
+        if dotted {
+            found.unnormalised |= contains(path, b"/./") || contains(path, b"/../");
+        }
+        found.double_encoded = percents != 0 && double_encoded(text);
         found.malformed |= percents != 0 && broken_percent(text);
         let length = u16::try_from(text.len().max(1)).unwrap_or(u16::MAX);
         let encoded = u16::try_from(percents.saturating_mul(3)).unwrap_or(u16::MAX);
@@ -110,6 +140,11 @@ impl Target {
         }
         found
     }
+}
+
+/// Whether a path ends in a suffix of images, styles, scripts, fonts or media.
+pub(crate) fn is_asset(path: &[u8]) -> bool {
+    listed(&ASSET_SUFFIXES, suffix(path))
 }
 
 /// Whether a probe stands at a folder's beginning.
@@ -142,6 +177,37 @@ fn suffix(path: &[u8]) -> &[u8] {
 
 fn listed(suffixes: &[&[u8]], suffix: &[u8]) -> bool {
     !suffix.is_empty() && suffixes.iter().any(|one| one.eq_ignore_ascii_case(suffix))
+}
+
+/// `%25` and two hex digits.
+fn double_encoded(text: &[u8]) -> bool {
+    text.windows(5).any(|window| {
+        matches!(window, [b'%', b'2', b'5', high, low]
+            if high.is_ascii_hexdigit() && low.is_ascii_hexdigit())
+    })
+}
+
+/// How many bits a byte of a query carries: the entropy of order 2, rounded down, 0 to 6. It is
+/// `-log2` of the chance that two bytes are equal, and needs no logarithm but of a whole number.
+fn bits(query: &[u8]) -> u8 {
+    if query.is_empty() {
+        return 0;
+    }
+    let text = first(query, 255);
+    let mut counts = [0_u8; 128];
+    for byte in text {
+        if let Some(count) = counts.get_mut(usize::from(byte & 127)) {
+            *count = count.saturating_add(1);
+        }
+    }
+    let squares = counts
+        .iter()
+        .map(|count| u32::from(*count).saturating_mul(u32::from(*count)));
+    let pairs: u32 = squares.fold(0, u32::wrapping_add);
+    let length = u32::try_from(text.len()).unwrap_or_default();
+    let symbols = length.wrapping_mul(length).checked_div(pairs);
+    let bits = symbols.and_then(u32::checked_ilog2).unwrap_or_default();
+    u8::try_from(bits).unwrap_or_default().min(6)
 }
 
 fn broken_percent(text: &[u8]) -> bool {

@@ -1,5 +1,7 @@
 //! Requests of common clients, hostile ones, and what is promised of rows.
 
+mod claims;
+mod handshake;
 mod hostile;
 
 use super::features::Id;
@@ -177,7 +179,7 @@ fn the_list_is_a_schema() {
 }
 
 /// Changes with the list, on purpose: tables bind by name, documents by count.
-const COUNT: usize = 56;
+const COUNT: usize = 117;
 
 #[test]
 fn every_feature_is_filled_by_some_request() {
@@ -192,8 +194,18 @@ fn every_feature_is_filled_by_some_request() {
     note(&https(&pairs));
     note(&row_of(&pairs, Version::Http11, Scheme::Http));
     let headers = headers(&pairs);
-    let post = Request::new(b"POST", b"/", &headers, HeadersKnown::Complete);
+    let hello = ClientHello {
+        legacy_version: 0x0303,
+        ..ClientHello::default()
+    };
+    let post = Request::new(b"POST", b"/", &headers, HeadersKnown::Complete)
+        .version(Version::Http2)
+        .authority(b"example.org")
+        .peer(std::net::Ipv4Addr::LOCALHOST.into())
+        .tls(Tls::UNKNOWN.hello(hello));
     note(&filled(&post));
+    let safari = [("User-Agent", SAFARI_UA)];
+    note(&https(&safari));
     for (seen, doc) in seen.iter().zip(FEATURES) {
         assert!(seen, "{} is never filled", doc.name);
     }

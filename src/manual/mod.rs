@@ -15,3 +15,11 @@ pub mod outages {}
 /// Rules beside the ensemble, bots known by their addresses, and how to read verdicts.
 #[doc = include_str!("detections.md")]
 pub mod detections {}
+
+/// Every built-in feature, how to read them, and how a host adds its own.
+#[doc = include_str!("features.md")]
+pub mod features {}
+
+/// The windows of clients: how to use them, how far they err, and what they cannot see.
+#[doc = include_str!("traffic.md")]
+pub mod traffic {}

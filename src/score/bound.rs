@@ -3,12 +3,14 @@
 use super::client::{Client, verified};
 use super::detect::Detectors;
 use super::kernel::{KERNELS, Kernel, choose};
+use super::predicates::Predicates;
 use super::verdict::{Matches, Score, Scored, Source, VerifiedBot};
 use super::words::Words;
 use crate::error::{Detail, OpenError};
 use crate::limits::FEATURES_MAX;
 use crate::row::Row;
 use crate::schema::Schema;
+use crate::table::format::NodeRecord;
 use crate::table::{Table, View};
 
 /// A table that is ready to be published: its features are resolved to row positions, and its
@@ -21,9 +23,13 @@ pub struct Bound {
     positions: [u8; FEATURES_MAX],
     /// Row position of each lane's value.
     lane_positions: [u8; FEATURES_MAX],
+    /// How many trees of any shape stand before the special ones.
+    plain_trees: usize,
     /// Trees of any shape, as kernels with wide registers want them.
     words: Words,
     detectors: Detectors,
+    /// Oblivious trees, as kernels with narrow registers want them.
+    predicates: Predicates,
 }
 
 impl Bound {
@@ -36,9 +42,7 @@ impl Bound {
         for (index, (feature, to)) in table.features().iter().zip(&mut positions).enumerate() {
             let at = || format!("features[{index}]");
             let Some(position) = schema.index_of(&feature.name) else {
-                let known = schema.features().len();
-                let expected = format!("one of the host's {known} features");
-                let got = format!("\"{}\"", feature.name);
+                let (expected, got) = unknown(&table, schema, &feature.name);
                 return Err(OpenError::FeatureUnknown(Detail::new(at(), expected, got)));
             };
             let kind = schema
@@ -60,14 +64,19 @@ impl Bound {
                 .copied()
                 .unwrap_or_default();
         }
-        let words = Words::of(table.view()).ok_or_else(|| {
+        let plain_trees = plain_trees(table.view());
+        let no_memory = || {
             let expected = "memory for the layout of its trees";
             OpenError::Seal(Detail::new("trees", expected, "none left"))
-        })?;
+        };
+        let words = Words::of(table.view(), plain_trees).ok_or_else(no_memory)?;
+        let predicates = Predicates::of(table.view()).ok_or_else(no_memory)?;
         let detectors = Detectors::of(table.view(), &positions);
         let bound = Bound {
+            plain_trees,
             words,
             detectors,
+            predicates,
             table,
             kernel,
             positions,
@@ -138,10 +147,22 @@ impl Bound {
         &self.lane_positions
     }
 
+    /// How many trees of any shape stand before the special ones.
+    #[inline]
+    pub(super) fn plain_trees(&self) -> usize {
+        self.plain_trees
+    }
+
     /// Trees of any shape, laid out for predicate words.
     #[inline]
     pub(super) fn words(&self) -> &Words {
         &self.words
+    }
+
+    /// Oblivious trees, laid out for predicates.
+    #[inline]
+    pub(super) fn predicates(&self) -> &Predicates {
+        &self.predicates
     }
 
     /// A row's margin, fixed point.
@@ -223,6 +244,37 @@ impl Bound {
                 .partition_point(|entry| *entry <= margin),
         )
     }
+}
+
+/// Special trees stand behind the others (T7).
+fn plain_trees(view: &View<'_>) -> usize {
+    view.trees.partition_point(|tree| {
+        let end = tree.start.saturating_add(tree.nodes) as usize;
+        let nodes = view.nodes.get(tree.start as usize..end);
+        !nodes.unwrap_or_default().iter().any(NodeRecord::is_special)
+    })
+}
+
+/// Names that a refusal lists at most.
+const NAMES_LISTED_MAX: usize = 8;
+
+/// What the host has, and what the table has that the host does not, for a refusal.
+fn unknown(table: &Table, schema: &Schema, first: &str) -> (String, String) {
+    let known = schema.features().len();
+    let mut expected = format!("one of the host's {known} features");
+    if let Some(near) = schema.nearest(first) {
+        expected.push_str(&format!(", such as \"{near}\""));
+    }
+    let mut missing: Vec<_> = table.features().into_iter().map(|one| one.name).collect();
+    missing.retain(|name| schema.index_of(name).is_none());
+    let listed = missing.iter().take(NAMES_LISTED_MAX);
+    let listed: Vec<_> = listed.map(|name| format!("\"{name}\"")).collect();
+    let mut got = listed.join(", ");
+    let more = missing.len().saturating_sub(NAMES_LISTED_MAX);
+    if more > 0 {
+        got.push_str(&format!(" and {more} more"));
+    }
+    (expected, got)
 }
 
 fn no_kernel(table: &Table, name: Option<&str>) -> OpenError {

@@ -1,8 +1,8 @@
 //! What a row's margin is made of: off the hot path, for people and for proofs.
 
 use super::bound::Bound;
-use super::portable::{Bins, any_node, binarise, oblivious_index};
-use crate::limits::FEATURES_MAX;
+use super::portable::{Bins, any_node, binarise, goes_right, oblivious_index};
+use crate::limits::{FEATURES_MAX, OBLIVIOUS_DEPTH_MAX};
 use crate::row::Row;
 use crate::table::View;
 use crate::table::detections::{Condition, Detection, FeatureRef};
@@ -49,7 +49,7 @@ impl Bound {
     /// What a row's margin is made of, see [`Explanation`].
     pub fn explain(&self, row: &Row) -> Explanation {
         let view = self.view();
-        let bins = binarise(view, self.lane_positions(), row);
+        let bins = binarise(self, row);
         let mut moves = Moves {
             view,
             base: view.bias,
@@ -106,7 +106,7 @@ impl Bound {
     /// an oblivious tree, the leaf's place from left to right in a tree of any shape.
     pub fn leaf_indexes(&self, row: &Row) -> Vec<u32> {
         let view = self.view();
-        let bins = binarise(view, self.lane_positions(), row);
+        let bins = binarise(self, row);
         let mut found = vec![0; self.table().tree_count()];
         let mut put = |source: u32, leaf: u32| {
             if let Some(place) = found.get_mut(source as usize) {
@@ -114,12 +114,16 @@ impl Bound {
             }
         };
         for (slot, source) in view.sources.iter().enumerate() {
-            put(*source, oblivious_index(view, slot, &bins));
+            let index = oblivious_index(view, slot, &bins);
+            put(*source, in_source(index, view.orders.get(slot)));
         }
         for tree in view.trees {
             let end = tree.start.saturating_add(tree.nodes) as usize;
             let nodes = view.nodes.get(tree.start as usize..end).unwrap_or_default();
-            put(tree.source, place_from_left(nodes, any_node(nodes, &bins)));
+            put(
+                tree.source,
+                place_from_left(nodes, any_node(view, nodes, &bins)),
+            );
         }
         found
     }
@@ -206,11 +210,8 @@ impl Moves<'_> {
         let (mut at, mut from) = (0usize, mean(0));
         self.base = self.base.saturating_add(from);
         while let Some(node) = nodes.get(at).filter(|node| node.threshold != NEVER) {
-            let bin = bins
-                .get(usize::from(node.lane))
-                .copied()
-                .unwrap_or_default();
-            at = usize::from(node.child).saturating_add(usize::from(bin > node.threshold));
+            let right = goes_right::<true>(self.view, node, bins);
+            at = usize::from(node.child).saturating_add(usize::from(right));
             let to = mean(at);
             self.add(node.lane, from, to);
             from = to;
@@ -223,6 +224,18 @@ fn mean(sum: i64, count: i64) -> i64 {
     let twice = count.saturating_mul(2);
     let above = sum.saturating_mul(2).saturating_add(count);
     above.checked_div_euclid(twice).unwrap_or_default()
+}
+
+/// The source's leaf index: each bit goes to the level of the source that it decides.
+fn in_source(index: u32, order: Option<&u64>) -> u32 {
+    let Some(order) = order else { return index };
+    let levels = 0..OBLIVIOUS_DEPTH_MAX as u32;
+    let bits = levels.map(|level| {
+        let bit = index.wrapping_shr(level) & 1;
+        let to = order.wrapping_shr(level.saturating_mul(4)) & 0xf;
+        bit.wrapping_shl(to as u32)
+    });
+    bits.fold(0, |joined, bit| joined | bit)
 }
 
 /// How many leaves stand left of a leaf.

@@ -8,9 +8,9 @@
 //!   indexes are bounded by their width in bits.
 
 use super::bound::Bound;
-use super::portable;
 #[cfg(target_arch = "x86_64")]
 use super::x86_64::{avx2, avx512};
+use super::{portable, portable_batch};
 use crate::row::Row;
 use crate::table::Table;
 
@@ -86,7 +86,7 @@ pub static KERNELS: &[Kernel] = &[
         available: || true,
         supports: |_| true,
         margin: portable::margin,
-        margins: portable::margins,
+        margins: portable_batch::margins,
     },
 ];
 

@@ -1,11 +1,15 @@
 //! From a row to a margin and a score: kernels, and tables bound to them.
 
+mod batch;
 mod bound;
 mod client;
 mod detect;
 mod explain;
 mod kernel;
 mod portable;
+mod portable_batch;
+mod predicates;
+mod steps;
 mod verdict;
 mod words;
 #[cfg(target_arch = "x86_64")]

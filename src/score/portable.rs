@@ -1,12 +1,12 @@
 //! The reference kernel: plain Rust for every machine and every table.
 
 use super::bound::Bound;
+use super::predicates::{PREDICATES_MAX, words};
 use crate::limits::{FEATURES_MAX, TREE_DEPTH_MAX};
 use crate::row::Row;
 use crate::table::View;
-use crate::table::ensemble::ZERO_MAX;
 use crate::table::format::{
-    BLOCK_TREES, GROUP_LANES, LaneRecord, LevelRecord, NEVER, NodeRecord, TreeRecord,
+    BLOCK_TREES, GROUP_LANES, LevelRecord, MISSING_LEFT, NEVER, NodeRecord, OWN_BIN, TreeRecord,
 };
 
 /// A binarised row: one bin a lane.
@@ -18,37 +18,29 @@ const WALKS: usize = 8;
 /// A row's margin, fixed point.
 pub(super) fn margin(bound: &Bound, row: &Row) -> i64 {
     let view = bound.view();
-    let bins = binarise(view, bound.lane_positions(), row);
-    view.bias
-        .wrapping_add(oblivious(view, &bins))
-        .wrapping_add(any(view, &bins))
-}
-
-/// The margins of rows, fixed point.
-pub(super) fn margins(bound: &Bound, rows: &[Row], margins: &mut [i64]) {
-    for (row, to) in rows.iter().zip(margins) {
-        *to = margin(bound, row);
+    let by_predicates = match bound.predicates().count {
+        0 => None,
+        1..=2_048 => Some(oblivious_by_predicates::<2_048>(bound, row)),
+        2_049..=4_096 => Some(oblivious_by_predicates::<4_096>(bound, row)),
+        _ => Some(oblivious_by_predicates::<PREDICATES_MAX>(bound, row)),
+    };
+    if let (Some(sum), []) = (by_predicates, view.trees) {
+        return view.bias.wrapping_add(sum);
     }
+    let bins = binarise(bound, row);
+    let oblivious = by_predicates.unwrap_or_else(|| oblivious(view, &bins));
+    view.bias
+        .wrapping_add(oblivious)
+        .wrapping_add(any(bound, &bins))
 }
 
 /// Counts, for each lane, the borders below its value.
-pub(super) fn binarise(view: &View<'_>, positions: &[u8; FEATURES_MAX], row: &Row) -> Bins {
+pub(super) fn binarise(bound: &Bound, row: &Row) -> Bins {
     let mut bins = [0; FEATURES_MAX];
-    let lanes = view.lanes.chunks_exact(GROUP_LANES);
-    let places = positions
-        .chunks_exact(GROUP_LANES)
-        .zip(bins.chunks_exact_mut(GROUP_LANES));
-    for ((group, lanes), (positions, bins)) in view.groups.iter().zip(lanes).zip(places) {
-        let mut values = [0.0; GROUP_LANES];
-        for (value, position) in values.iter_mut().zip(positions) {
-            *value = row.get(*position);
-        }
-        // T4 holds the range within the section; an empty slice never comes.
-        let end = group.start.wrapping_add(group.ranks) as usize;
-        let ranks = view
-            .borders
-            .get(group.start as usize..end)
-            .unwrap_or_default();
+    let groups = bins.as_chunks_mut::<GROUP_LANES>().0.iter_mut();
+    let missing = bound.predicates().missing_bins.as_chunks::<GROUP_LANES>();
+    for ((bins, missing), group) in groups.zip(missing.0).zip(groups_of(bound, row)) {
+        let (values, present, ranks) = group;
         // Counted in f32: the compiler narrows integer counts to bytes, and then no vector
         // holds both them and the comparison.
         let mut counts = [0f32; GROUP_LANES];
@@ -57,15 +49,55 @@ pub(super) fn binarise(view: &View<'_>, positions: &[u8; FEATURES_MAX], row: &Ro
                 *count += if value > border { 1.0 } else { 0.0 };
             }
         }
-        for (((bin, lane), value), count) in bins.iter_mut().zip(lanes).zip(values).zip(counts) {
-            *bin = if is_missing(lane, value) {
-                lane.missing_bin
-            } else {
-                count as u8
-            };
+        for (((bin, count), present), missing) in
+            bins.iter_mut().zip(counts).zip(present).zip(missing)
+        {
+            // 2^23 and above, floats are as far apart as integers: the count stands in the lowest
+            // bits. A conversion would be done one by one.
+            let count = (count + 8_388_608.0).to_bits();
+            *bin = ((count & present) | (u32::from(*missing) & !present)) as u8;
         }
     }
     bins
+}
+
+/// For each group of lanes: their values, with what stands for a missing one; which are there (all
+/// bits, or none); and their ranks.
+#[inline(always)]
+fn groups_of<'a>(
+    bound: &'a Bound,
+    row: &'a Row,
+) -> impl Iterator<
+    Item = (
+        [f32; GROUP_LANES],
+        [u32; GROUP_LANES],
+        &'a [[f32; GROUP_LANES]],
+    ),
+> {
+    let (view, layout) = (bound.view(), bound.predicates());
+    let positions = bound.lane_positions().as_chunks::<GROUP_LANES>().0.iter();
+    let zero_max = layout.zero_max.as_chunks::<GROUP_LANES>().0.iter();
+    let substitutes = layout.substitutes.as_chunks::<GROUP_LANES>().0.iter();
+    let places = positions.zip(zero_max.zip(substitutes));
+    let groups = view.groups.iter().zip(places);
+    groups.map(move |(group, (positions, (zero_max, substitutes)))| {
+        let mut values = [0.0; GROUP_LANES];
+        for (value, position) in values.iter_mut().zip(positions) {
+            *value = row.get(*position);
+        }
+        let mut present = [0; GROUP_LANES];
+        let fill = values.iter_mut().zip(&mut present);
+        for (((value, present), zero_max), substitute) in fill.zip(zero_max).zip(substitutes) {
+            // NaN is above nothing. In bits: the compiler makes branches of floats.
+            *present = u32::from(value.abs() > *zero_max).wrapping_neg();
+            let bits = (value.to_bits() & *present) | (substitute.to_bits() & !*present);
+            *value = f32::from_bits(bits);
+        }
+        // T4 holds the range within the section; an empty slice never comes.
+        let end = group.start.wrapping_add(group.ranks) as usize;
+        let ranks = view.borders.get(group.start as usize..end);
+        (values, present, ranks.unwrap_or_default())
+    })
 }
 
 /// A lane's bin: one byte indexes 256, so that the check is gone from the machine code.
@@ -74,12 +106,88 @@ fn bin(bins: &Bins, lane: u8) -> u8 {
     bins.get(usize::from(lane)).copied().unwrap_or_default()
 }
 
-#[inline]
-fn is_missing(lane: &LaneRecord, value: f32) -> bool {
-    value.is_nan() | ((lane.zero_is_missing != 0) & (value.abs() <= ZERO_MAX))
+/// The sum of the oblivious trees' leaves, split by split a predicate of the row.
+#[inline(never)]
+fn oblivious_by_predicates<const SIZE: usize>(bound: &Bound, row: &Row) -> i64 {
+    let view = bound.view();
+    let layout = bound.predicates();
+    let mut predicates = [0; SIZE];
+    decide(bound, row, &mut predicates);
+    let mut sum = 0i64;
+    let mut splits = layout.splits.as_slice();
+    let starts = view.leaf_starts.as_chunks::<BLOCK_TREES>().0;
+    for (block, starts) in view.blocks.iter().zip(starts) {
+        let words = words(block.levels);
+        let (own, after) = splits
+            .split_at_checked(words.wrapping_mul(BLOCK_TREES))
+            .unwrap_or((splits, &[]));
+        splits = after;
+        let leaves = match words {
+            0 => roots(view, starts),
+            1 => block_leaves::<1, SIZE>(view, own, starts, &predicates),
+            2 => block_leaves::<2, SIZE>(view, own, starts, &predicates),
+            3 => block_leaves::<3, SIZE>(view, own, starts, &predicates),
+            4 => block_leaves::<4, SIZE>(view, own, starts, &predicates),
+            5 => block_leaves::<5, SIZE>(view, own, starts, &predicates),
+            6 => block_leaves::<6, SIZE>(view, own, starts, &predicates),
+            7 => block_leaves::<7, SIZE>(view, own, starts, &predicates),
+            _ => block_leaves::<8, SIZE>(view, own, starts, &predicates),
+        };
+        sum = sum.wrapping_add(leaves);
+    }
+    sum
 }
 
-/// The sum of the oblivious trees' leaves.
+/// Compares the row with every border; the last predicate stays 0.
+#[inline]
+fn decide<const SIZE: usize>(bound: &Bound, row: &Row, predicates: &mut [u8; SIZE]) {
+    let mut to = predicates.as_chunks_mut::<GROUP_LANES>().0.iter_mut();
+    for (values, _, ranks) in groups_of(bound, row) {
+        for (rank, to) in ranks.iter().zip(&mut to) {
+            for ((to, value), border) in to.iter_mut().zip(&values).zip(rank) {
+                *to = u8::from(value > border);
+            }
+        }
+    }
+}
+
+/// The sum of the leaves of 64 trees without a split.
+fn roots(view: &View<'_>, starts: &[u32; BLOCK_TREES]) -> i64 {
+    let leaves = starts
+        .iter()
+        .filter_map(|start| view.leaves.get(*start as usize));
+    leaves.fold(0, |sum, leaf| sum.wrapping_add(i64::from(*leaf)))
+}
+
+/// The sum of the leaves of 64 trees of `WORDS` words each.
+#[inline]
+fn block_leaves<const WORDS: usize, const SIZE: usize>(
+    view: &View<'_>,
+    splits: &[u32],
+    starts: &[u32; BLOCK_TREES],
+    predicates: &[u8; SIZE],
+) -> i64 {
+    // An id has as many bits as there are predicates: no check is left in the machine code.
+    let shift = const { u32::BITS - SIZE.ilog2() };
+    let mask = const { SIZE - 1 };
+    let decided = |id: usize| u32::from(predicates.get(id).copied().unwrap_or_default());
+    let mut sum = 0i64;
+    for (words, start) in splits.as_chunks::<WORDS>().0.iter().zip(starts) {
+        let mut index = 0u32;
+        for word in words.iter().rev() {
+            let odd = decided((word >> shift) as usize);
+            let even = decided(*word as usize & mask);
+            let pair = even.wrapping_add(odd << 1);
+            index = pair.wrapping_add(index << 2);
+        }
+        // T6 holds the index within the section.
+        let at = start.wrapping_add(index) as usize;
+        sum = sum.wrapping_add(i64::from(view.leaves.get(at).copied().unwrap_or_default()));
+    }
+    sum
+}
+
+/// The sum of the oblivious trees' leaves, by bins.
 fn oblivious(view: &View<'_>, bins: &Bins) -> i64 {
     let mut sum = 0i64;
     let starts = view.leaf_starts.chunks_exact(BLOCK_TREES);
@@ -121,14 +229,19 @@ fn index_bytes(levels: &[LevelRecord], bins: &Bins) -> [u8; BLOCK_TREES] {
 }
 
 /// The sum of the leaves of trees of any shape.
-fn any(view: &View<'_>, bins: &Bins) -> i64 {
-    walk(view, view.trees, bins)
+#[inline]
+pub(super) fn any(bound: &Bound, bins: &Bins) -> i64 {
+    let view = bound.view();
+    let plain = view.trees.get(..bound.plain_trees()).unwrap_or_default();
+    let special = view.trees.get(bound.plain_trees()..).unwrap_or_default();
+    walk::<false>(view, plain, bins).wrapping_add(walk::<true>(view, special, bins))
 }
 
-/// The sum of the leaves of some of them. Trees stand deepest first, so that eight
-/// neighbours are about equally deep; a walk that has arrived at its leaf stays there.
+/// The sum of the leaves of some of them, special ones or not. Trees of a kind stand deepest
+/// first, so that eight neighbours are about equally deep; a walk that has arrived at its leaf
+/// stays there.
 #[inline]
-pub(super) fn walk(view: &View<'_>, trees: &[TreeRecord], bins: &Bins) -> i64 {
+pub(super) fn walk<const SPECIAL: bool>(view: &View<'_>, trees: &[TreeRecord], bins: &Bins) -> i64 {
     let mut sum = 0i64;
     for trees in trees.chunks(WALKS) {
         let mut at = [0u16; WALKS];
@@ -138,8 +251,8 @@ pub(super) fn walk(view: &View<'_>, trees: &[TreeRecord], bins: &Bins) -> i64 {
                 // T7 holds the index within the section.
                 let node = tree.start.wrapping_add(u32::from(*at)) as usize;
                 if let Some(node) = view.nodes.get(node) {
-                    let right = u16::from(bin(bins, node.lane) > node.threshold);
-                    *at = node.child.wrapping_add(right);
+                    let right = goes_right::<SPECIAL>(view, node, bins);
+                    *at = node.child.wrapping_add(u16::from(right));
                 }
             }
         }
@@ -150,6 +263,33 @@ pub(super) fn walk(view: &View<'_>, trees: &[TreeRecord], bins: &Bins) -> i64 {
         }
     }
     sum
+}
+
+/// Whether a row goes right at a node; never in a leaf.
+#[inline]
+pub(super) fn goes_right<const SPECIAL: bool>(
+    view: &View<'_>,
+    node: &NodeRecord,
+    bins: &Bins,
+) -> bool {
+    let bin = bin(bins, node.lane);
+    let above = bin > node.threshold;
+    if !SPECIAL {
+        return above;
+    }
+    if node.is_special() & (node.value > 0) {
+        let at = (node.value as usize).wrapping_sub(1);
+        // T7 holds the set within the section.
+        return view.sets.get(at).is_some_and(|set| is_in(set, bin));
+    }
+    above & ((node.value != MISSING_LEFT) | (bin != OWN_BIN))
+}
+
+/// Whether a set has a bin.
+#[inline]
+pub(super) fn is_in(set: &[u64; 4], bin: u8) -> bool {
+    let word = set.get(usize::from(bin >> 6)).copied().unwrap_or_default();
+    (word >> (bin & 63)) & 1 == 1
 }
 
 /// The leaf index of the oblivious tree in one slot of one block.
@@ -180,13 +320,12 @@ pub(super) fn oblivious_index(view: &View<'_>, slot: usize, bins: &Bins) -> u32 
 }
 
 /// The position of the leaf that a row reaches in one tree of any shape.
-pub(super) fn any_node(nodes: &[NodeRecord], bins: &Bins) -> u16 {
+pub(super) fn any_node(view: &View<'_>, nodes: &[NodeRecord], bins: &Bins) -> u16 {
     let mut at = 0u16;
     for _ in 0..TREE_DEPTH_MAX {
         if let Some(node) = nodes.get(usize::from(at)) {
-            at = node
-                .child
-                .wrapping_add(u16::from(bin(bins, node.lane) > node.threshold));
+            let right = goes_right::<true>(view, node, bins);
+            at = node.child.wrapping_add(u16::from(right));
         }
     }
     at

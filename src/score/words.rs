@@ -4,12 +4,23 @@
 //! without another look at the row. The layout is derived from a validated table when it is
 //! bound, on the control plane; what is in the arrays cannot lead a kernel out of them.
 
+use super::steps::{STEPS, Stepped};
 use crate::table::View;
-use crate::table::format::{NEVER, NodeRecord, TreeRecord};
+use crate::table::format::{MISSING_LEFT, NEVER, NodeRecord, TreeRecord};
 
-/// Trees laid out for predicate words, and those that have too many splits for one.
+/// Trees laid out for predicate words. Those with marks or sets are apart, so that the others pay
+/// nothing for them.
 #[derive(Debug, Default)]
 pub(super) struct Words {
+    /// Trees without marks and sets.
+    pub(super) plain: Lists,
+    /// Trees with some.
+    pub(super) special: Lists,
+}
+
+/// Trees of one kind, by size, and those that have too many splits for a word.
+#[derive(Debug, Default)]
+pub(super) struct Lists {
     /// Trees of up to 31 splits, two to a record.
     pub(super) pairs: Vec<Pair>,
     /// Trees of 32 to 63 splits on up to six levels, as if they were complete.
@@ -18,6 +29,38 @@ pub(super) struct Words {
     pub(super) wide: Vec<Wide>,
     /// Trees with more splits, deepest first.
     pub(super) rest: Vec<TreeRecord>,
+    /// What the splits of each pair say besides; empty in plain trees, as are the next three.
+    pub(super) pair_marks: Vec<Marks>,
+    /// Of each complete tree.
+    pub(super) complete_marks: Vec<Marks>,
+    /// Of each wide tree.
+    pub(super) wide_marks: Vec<Marks>,
+    /// The splits with sets.
+    pub(super) sets: Vec<SetSplit>,
+    /// All of these trees but `rest` once more, for batches.
+    pub(super) stepped: Stepped,
+}
+
+/// What up to 64 splits say besides lane and threshold.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Marks {
+    /// The splits that send missing values left, though their bin is above every threshold.
+    pub(super) lefts: u64,
+    /// Where the splits with sets start in [`Lists::sets`].
+    pub(super) start: u32,
+    /// Where they end.
+    pub(super) end: u32,
+}
+
+/// A split with a set. In its place in [`Splits`] the threshold is [`NEVER`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SetSplit {
+    /// The bins that go right.
+    pub(super) set: [u64; 4],
+    /// Its bit in the predicate word.
+    pub(super) bit: u8,
+    /// Its lane.
+    pub(super) lane: u8,
 }
 
 /// Up to 64 splits that are decided at once.
@@ -75,28 +118,96 @@ impl Words {
     /// The layout of a table's trees of any shape; none where there is no memory for it. It may
     /// take several times the memory of the table, so that to abort for want of it would be the
     /// table's doing.
-    pub(super) fn of(view: &View<'_>) -> Option<Words> {
-        let mut words = Words::default();
+    pub(super) fn of(view: &View<'_>, plain_trees: usize) -> Option<Words> {
+        let plain = view.trees.get(..plain_trees).unwrap_or_default();
+        let special = view.trees.get(plain_trees..).unwrap_or_default();
+        Some(Words {
+            plain: Lists::of(view, plain)?,
+            special: Lists::of(view, special)?,
+        })
+    }
+}
+
+impl Lists {
+    fn of(view: &View<'_>, trees: &[TreeRecord]) -> Option<Lists> {
+        let mut lists = Lists::default();
         let mut small = Vec::new();
-        for tree in view.trees {
+        for tree in trees {
             let end = tree.start.saturating_add(tree.nodes) as usize;
             let nodes = view.nodes.get(tree.start as usize..end).unwrap_or_default();
+            if tree.nodes as usize / 2 <= STEPS {
+                lists.stepped.add(nodes)?;
+            }
+            let mut maker = Maker::new(view, &mut lists.sets)?;
             match tree.nodes / 2 {
                 0..=31 => push(&mut small, nodes)?,
-                32..=63 if tree.depth <= 6 => push(&mut words.complete, Complete::of(nodes))?,
-                32..=63 => push(&mut words.wide, Wide::of(nodes, tree.depth))?,
-                _ => push(&mut words.rest, *tree)?,
+                32..=63 if tree.depth <= 6 => {
+                    push(&mut lists.complete, Complete::of(nodes, &mut maker))?;
+                    push(&mut lists.complete_marks, maker.finish())?;
+                }
+                32..=63 => {
+                    push(&mut lists.wide, Wide::of(nodes, tree.depth, &mut maker))?;
+                    push(&mut lists.wide_marks, maker.finish())?;
+                }
+                _ => push(&mut lists.rest, *tree)?,
             }
         }
         for pair in small.chunks(2) {
-            push(&mut words.pairs, Pair::of(pair))?;
+            let mut maker = Maker::new(view, &mut lists.sets)?;
+            push(&mut lists.pairs, Pair::of(pair, &mut maker))?;
+            push(&mut lists.pair_marks, maker.finish())?;
         }
-        Some(words)
+        Some(lists)
+    }
+}
+
+/// Collects the splits of up to 64, and what they say besides lane and threshold.
+struct Maker<'a> {
+    view: &'a View<'a>,
+    sets: &'a mut Vec<SetSplit>,
+    marks: Marks,
+}
+
+impl<'a> Maker<'a> {
+    fn new(view: &'a View<'a>, sets: &'a mut Vec<SetSplit>) -> Option<Maker<'a>> {
+        sets.try_reserve(64).ok()?;
+        let start = sets.len() as u32;
+        let marks = Marks {
+            start,
+            ..Marks::default()
+        };
+        Some(Maker { view, sets, marks })
+    }
+
+    fn put(&mut self, splits: &mut Splits, at: usize, node: &NodeRecord) {
+        put(&mut splits.lanes, at, node.lane);
+        put(&mut splits.thresholds, at, node.threshold);
+        if !node.is_special() {
+            return;
+        }
+        if node.value == MISSING_LEFT {
+            self.marks.lefts |= 1 << (at & 63);
+            return;
+        }
+        let set = self.view.sets.get((node.value as usize).saturating_sub(1));
+        self.sets.push(SetSplit {
+            set: set.copied().unwrap_or_default(),
+            bit: at as u8 & 63,
+            lane: node.lane,
+        });
+        put(&mut splits.thresholds, at, NEVER);
+    }
+
+    fn finish(self) -> Marks {
+        Marks {
+            end: self.sets.len() as u32,
+            ..self.marks
+        }
     }
 }
 
 /// As `Vec::push`; none where there is no memory.
-fn push<T>(list: &mut Vec<T>, item: T) -> Option<()> {
+pub(super) fn push<T>(list: &mut Vec<T>, item: T) -> Option<()> {
     list.try_reserve(1).ok()?;
     list.push(item);
     Some(())
@@ -107,15 +218,10 @@ impl Splits {
         lanes: [0; 64],
         thresholds: [NEVER; 64],
     };
-
-    fn set(&mut self, at: usize, node: &NodeRecord) {
-        put(&mut self.lanes, at, node.lane);
-        put(&mut self.thresholds, at, node.threshold);
-    }
 }
 
 impl Pair {
-    fn of(trees: &[&[NodeRecord]]) -> Pair {
+    fn of(trees: &[&[NodeRecord]], maker: &mut Maker<'_>) -> Pair {
         // No word leads to a leaf that is not there: it wants a bit that splits 31 and 63 never
         // give.
         let none = Paths {
@@ -143,7 +249,7 @@ impl Pair {
                 let child = usize::from(node.child);
                 put(&mut ways, child, (mask | own, bits));
                 put(&mut ways, child.saturating_add(1), (mask | own, bits | own));
-                pair.splits.set(split.saturating_add(first), node);
+                maker.put(&mut pair.splits, split.saturating_add(first), node);
                 split = split.saturating_add(1);
             }
         }
@@ -152,7 +258,7 @@ impl Pair {
 }
 
 impl Complete {
-    fn of(nodes: &[NodeRecord]) -> Complete {
+    fn of(nodes: &[NodeRecord], maker: &mut Maker<'_>) -> Complete {
         let mut tree = Complete {
             splits: Splits::NONE,
             values: [0; 64],
@@ -165,7 +271,7 @@ impl Complete {
                 continue;
             }
             // A leaf that is not deep enough is a split that always leads left, to itself.
-            tree.splits.set(place, node);
+            maker.put(&mut tree.splits, place, node);
             let (child, left) = (usize::from(node.child), place.saturating_mul(2));
             open.push((child, left));
             if node.threshold != NEVER {
@@ -177,7 +283,7 @@ impl Complete {
 }
 
 impl Wide {
-    fn of(nodes: &[NodeRecord], depth: u32) -> Wide {
+    fn of(nodes: &[NodeRecord], depth: u32, maker: &mut Maker<'_>) -> Wide {
         let mut tree = Wide {
             splits: Splits::NONE,
             children: [0; 256],
@@ -202,7 +308,7 @@ impl Wide {
             let name = usize::from(*name);
             match name.checked_sub(64) {
                 Some(leaf) => put(&mut tree.values, leaf, node.value),
-                None => tree.splits.set(name, node),
+                None => maker.put(&mut tree.splits, name, node),
             }
             for (side, child) in [child, child.saturating_add(right)].into_iter().enumerate() {
                 let to = names.get(child).copied().unwrap_or(64);

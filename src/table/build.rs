@@ -1,10 +1,13 @@
 //! Writes a table: lanes from splits, leaves in fixed point, everything in execution layout.
 
+mod shapes;
+
+use super::arrange::{self, Arranged};
 use super::bots::{self, Bot};
 use super::detections::{self, Detection};
-use super::ensemble::{Ensemble, Split, Test, Tree};
+use super::ensemble::{Ensemble, Split, Tree};
 use super::format::*;
-use super::lanes::{Lanes, Threshold};
+use super::lanes::Lanes;
 use crate::limits::*;
 use crate::schema::{SchemaError, check_features};
 use bytemuck::Zeroable;
@@ -166,12 +169,14 @@ pub fn build(ensemble: &Ensemble, options: &BuildOptions) -> Result<Built, Build
     check_ensemble(ensemble)?;
     check_options(ensemble, options)?;
     let lanes = Lanes::of(ensemble)?;
+    let written = shapes::in_writable_form(ensemble, &lanes)?;
     let fixed = FixedPoint::of(ensemble)?;
 
     let mut parts = Parts::new(ensemble, options, &lanes, &fixed);
-    let (oblivious, any) = by_form(ensemble);
+    let (oblivious, any) = by_form(&written);
     check_steps(&oblivious, &any)?;
-    parts.add_oblivious(&oblivious, &lanes, &fixed)?;
+    let arranged = arrange::arranged(&oblivious, &lanes)?;
+    parts.add_oblivious(&arranged, &fixed)?;
     parts.add_any(&any, &lanes, &fixed)?;
     parts.add_golden(ensemble, options, &fixed);
     parts.add_all(
@@ -240,13 +245,17 @@ fn check_ensemble(ensemble: &Ensemble) -> Result<(), BuildError> {
                     "expected a feature below {count}, got {got}"
                 )));
             }
-            if matches!(split.test, Test::Within(_)) {
-                return Err(problem("expected a border, got a set".into()));
+            let edges = split.test.edges();
+            for edge in edges {
+                finite(|| format!("border in tree {index}"), f64::from(*edge))?;
             }
-            let edges = split.test.edges().iter();
-            edges
-                .copied()
-                .try_for_each(|edge| finite(|| format!("border in tree {index}"), f64::from(edge)))
+            let mut pairs = edges.iter().zip(edges.iter().skip(1));
+            if let Some((a, b)) = pairs.find(|(a, b)| a >= b) {
+                return Err(problem(format!(
+                    "expected ascending edges, got {b} behind {a}"
+                )));
+            }
+            Ok(())
         };
         tree.splits().try_for_each(check_split)?;
         tree.leaves()
@@ -498,27 +507,23 @@ impl Parts {
         self.margin_max = self.margin_max.saturating_add(i64::from(max));
     }
 
-    fn add_oblivious(
-        &mut self,
-        trees: &Placed<'_>,
-        lanes: &Lanes,
-        fixed: &FixedPoint,
-    ) -> Result<(), BuildError> {
-        let leaves: usize = trees.iter().map(|(_, tree)| tree.leaves().count()).sum();
+    fn add_oblivious(&mut self, trees: &[Arranged], fixed: &FixedPoint) -> Result<(), BuildError> {
+        let leaves: usize = trees.iter().map(|tree| tree.leaves.len()).sum();
         over(
             "leaves of oblivious trees",
             LEAVES_MAX.saturating_sub(1),
             leaves,
         )?;
         for block in trees.chunks(BLOCK_TREES) {
-            self.add_levels(block, lanes)?;
-            for (source, tree) in block {
+            self.add_levels(block);
+            for tree in block {
                 let start = self.count(Section::Leaves) as u32;
                 self.push(Section::LeafStarts, &start);
-                self.push(Section::Sources, source);
-                self.widen(tree.leaves().map(|leaf| fixed.leaf(leaf)));
-                for leaf in tree.leaves() {
-                    self.push(Section::Leaves, &fixed.leaf(leaf));
+                self.push(Section::Sources, &tree.source);
+                self.push(Section::Orders, &tree.order);
+                self.widen(tree.leaves.iter().map(|leaf| fixed.leaf(*leaf)));
+                for leaf in &tree.leaves {
+                    self.push(Section::Leaves, &fixed.leaf(*leaf));
                 }
             }
         }
@@ -531,17 +536,15 @@ impl Parts {
             while self.count(Section::LeafStarts) < padding {
                 self.push(Section::LeafStarts, &zero_leaf);
                 self.push(Section::Sources, &u32::MAX);
+                self.push(Section::Orders, &0u64);
             }
         }
         Ok(())
     }
 
-    fn add_levels(&mut self, block: &[(u32, &Tree)], lanes: &Lanes) -> Result<(), BuildError> {
-        let levels = block
-            .iter()
-            .map(|(_, tree)| tree.depth())
-            .max()
-            .unwrap_or_default();
+    fn add_levels(&mut self, block: &[Arranged]) {
+        let levels = block.iter().map(|tree| tree.levels.len()).max();
+        let levels = levels.unwrap_or_default();
         let start = self.count(Section::Levels) as u32;
         self.push(
             Section::Blocks,
@@ -554,64 +557,13 @@ impl Parts {
             let mut record = LevelRecord::zeroed();
             record.thresholds = [NEVER; BLOCK_TREES];
             let places = record.lanes.iter_mut().zip(&mut record.thresholds);
-            for ((lane, threshold), (_, tree)) in places.zip(block) {
-                if let Some(split) = tree.level(level) {
-                    let found = lanes.find(split)?;
+            for ((lane, threshold), tree) in places.zip(block) {
+                if let Some(found) = tree.levels.get(level) {
                     (*lane, *threshold) = (found.lane, found.threshold);
                 }
             }
             self.push(Section::Levels, &record);
         }
-        Ok(())
-    }
-
-    fn add_any(
-        &mut self,
-        trees: &Placed<'_>,
-        lanes: &Lanes,
-        fixed: &FixedPoint,
-    ) -> Result<(), BuildError> {
-        let nodes: usize = trees.iter().map(|(_, tree)| tree.node_count()).sum();
-        over("nodes of trees of any shape", LEAVES_MAX, nodes)?;
-        for (source, tree) in trees {
-            let start = self.count(Section::Nodes) as u32;
-            let nodes = tree.breadth_first();
-            for (at, node) in nodes.iter().enumerate() {
-                let record = match &node.split {
-                    Some(split) => {
-                        let Threshold { lane, threshold } = lanes.find(split)?;
-                        NodeRecord {
-                            lane,
-                            threshold,
-                            child: node.child as u16,
-                            value: 0,
-                        }
-                    }
-                    None => {
-                        let (child, value) = (at as u16, fixed.leaf(node.value));
-                        NodeRecord {
-                            lane: 0,
-                            threshold: NEVER,
-                            child,
-                            value,
-                        }
-                    }
-                };
-                self.push(Section::Nodes, &record);
-            }
-            self.widen(tree.leaves().map(|leaf| fixed.leaf(leaf)));
-            let (nodes, depth) = (nodes.len() as u32, tree.depth() as u32);
-            self.push(
-                Section::Trees,
-                &TreeRecord {
-                    start,
-                    nodes,
-                    depth,
-                    source: *source,
-                },
-            );
-        }
-        Ok(())
     }
 
     /// Golden margins come from a plain walk of the ensemble, not from a kernel: so a golden row

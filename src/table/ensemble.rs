@@ -243,11 +243,26 @@ impl Tree {
         }
     }
 
-    pub(super) fn level(&self, level: usize) -> Option<&Split> {
-        match self {
-            Tree::Oblivious { splits, .. } => splits.get(level),
-            Tree::Any { .. } => None,
+    /// The same tree as one of any shape; its leaves stand, from left to right, in the order of
+    /// their leaf indexes.
+    pub(super) fn to_any(&self) -> Tree {
+        let Tree::Oblivious { splits, leaves, .. } = self else {
+            return self.clone();
+        };
+        let mut nodes = Vec::new();
+        // Breadth first: the highest level, which decides the highest bit, is the root.
+        for (level, split) in splits.iter().rev().enumerate() {
+            for _ in 0..1usize << level {
+                let left = (nodes.len() as u32).saturating_mul(2).saturating_add(1);
+                nodes.push(Node::Split {
+                    split: split.clone(),
+                    left,
+                    right: left.saturating_add(1),
+                });
+            }
         }
+        nodes.extend(leaves.iter().map(|value| Node::Leaf { value: *value }));
+        Tree::Any { nodes }
     }
 
     pub(super) fn node_count(&self) -> usize {

@@ -17,10 +17,19 @@
 //! ## Definitions
 //! - A **lane** is one byte of a binarised row. It belongs to one feature and holds that value's
 //!   **bin**: how many of the lane's borders the value exceeds (`value > border`, in `f32`).
-//!   A missing value (NaN) has the bin `missing_bin`. A feature has several lanes where its splits
-//!   treat missing values differently, or where it has more than 255 borders.
+//!   A missing value (NaN) has the bin `missing_bin`: one of the bins that values have, or 255 in a
+//!   lane of at most 254 borders, which is then a bin of its **own**. A feature has several lanes
+//!   where its splits treat missing values differently, or where it has more than 255 borders.
 //! - A **split** is a lane and a threshold; a row goes right where `bin > threshold`.
-//!   Threshold 255 therefore always goes left; padding uses it.
+//!   Threshold 255 therefore always goes left; padding uses it. In a lane with a bin of its own
+//!   for missing values these go right, then.
+//! - A split of a tree of any shape can say more. **Marked**, in a lane with that bin, it sends
+//!   missing values left. With a **set** of bins it sends those right that are in the set, and its
+//!   threshold is 0. Unmarked and without a set, in a lane with that bin, its threshold may be the
+//!   lane's border count: only what is missing goes right.
+//! - A **set** is 256 bits, bin `b` being bit `b % 64` of word `b / 64`. It names no bin that the
+//!   lanes it is used with do not have, and nothing that a threshold can say. Sets differ from one
+//!   another and stand in the order in which nodes first name them.
 //! - Lanes are ordered by border count, descending, and stand in **groups** of 16. A group's
 //!   borders are stored transposed: **rank** `j` is one record of 16 floats, border `j` of each
 //!   lane, positive infinity where a lane has no border `j`.
@@ -31,9 +40,14 @@
 //!   `i` of a tree's leaf index. A tree's leaves are consecutive in the leaf section, in the
 //!   order of trees. What is missing to a whole last block is padding: trees without levels, with
 //!   the source `u32::MAX`, that all start at one extra leaf of value zero at the section's end.
-//! - A tree of any shape is a run of **nodes**, root first. Both children of a node stand side by
-//!   side, `child` and `child + 1`, behind it. A leaf's child is itself, and its threshold is 255:
-//!   a walk that has arrived stays.
+//! - Kernels look up a level's lanes faster the closer they stand together. So `build` sorts a
+//!   tree's levels by lane, and equally deep trees by the sum of their lanes. A tree's **order**
+//!   says which level of the source its level `i` is, in bits `4i` to `4i + 3`: only who asks for
+//!   the source's leaf index needs it. Without orders all levels stand as in the source.
+//! - Trees of any shape without marks and sets come first, deepest first, then those with some,
+//!   deepest first: the **special** ones. Each is a run of **nodes**, root first. Both children of
+//!   a node stand side by side, `child` and `child + 1`, behind it. A leaf's child is itself, and
+//!   its threshold is 255: a walk that has arrived stays.
 //! - Leaves and margins are **fixed point**: the value times `2^margin_shift`, rounded to
 //!   nearest. The margin of a row is `bias` plus its leaves.
 //! - The **score** of a margin is 1 plus how many of the score map's 98 margins are at most it.
@@ -87,6 +101,12 @@ pub const GROUP_LANES: usize = 16;
 /// A threshold that no bin exceeds.
 pub const NEVER: u8 = u8::MAX;
 
+/// A missing value's bin where it is its own.
+pub const OWN_BIN: u8 = u8::MAX;
+
+/// [`NodeRecord::value`] of a split that is marked: missing values go left.
+pub const MISSING_LEFT: i32 = -1;
+
 /// Bytes of the header.
 pub const HEADER_BYTES: usize = 512;
 
@@ -113,7 +133,7 @@ pub enum Section {
     Golden = 12,
     Provenance = 13,
     Sets = 14,
-    Flips = 15,
+    Orders = 15,
     Detections = 16,
     Conditions = 17,
     Bots = 18,
@@ -153,7 +173,7 @@ pub const SECTIONS: [SectionSpec; SECTION_COUNT] = [
         "an oblivious tree's position in the source; 64 a block",
     ),
     spec::<i32>("leaves", "a leaf of an oblivious tree, fixed point"),
-    spec::<TreeRecord>("trees", "a tree of any shape, deepest first"),
+    spec::<TreeRecord>("trees", "a tree of any shape"),
     spec::<NodeRecord>("nodes", "a node of a tree of any shape"),
     spec::<i64>(
         "score_map",
@@ -164,8 +184,11 @@ pub const SECTIONS: [SectionSpec; SECTION_COUNT] = [
         "a margin (i64), then one f32 a feature, padded to 8 bytes",
     ),
     spec::<u8>("provenance", "UTF-8 text, JSON; for people"),
-    spec::<[u64; 4]>("sets", "not in use yet: empty"),
-    spec::<u16>("flips", "not in use yet: empty"),
+    spec::<[u64; 4]>("sets", "the bins that a split sends right"),
+    spec::<u64>(
+        "orders",
+        "an oblivious tree's levels in the source, 4 bits each; 64 a block, or none at all",
+    ),
     spec::<DetectionRecord>("detections", "a detection, ascending by id"),
     spec::<ConditionRecord>("conditions", "one condition of a detection"),
     spec::<BotRecord>("bots", "a verified bot"),
@@ -248,7 +271,7 @@ pub struct LaneRecord {
     pub feature: u8,
     /// How many borders it has: 1 to 255; 0 in padding.
     pub borders: u8,
-    /// The bin of a missing value, at most `borders`.
+    /// The bin of a missing value: at most `borders`, or [`OWN_BIN`].
     pub missing_bin: u8,
     /// 1 where values within ±1e-35 count as missing, else 0.
     pub zero_is_missing: u8,
@@ -305,12 +328,14 @@ pub struct TreeRecord {
 pub struct NodeRecord {
     /// Lane of the split; 0 in a leaf.
     pub lane: u8,
-    /// Threshold of the split, below its lane's border count; [`NEVER`] in a leaf.
+    /// Threshold of the split, below its lane's border count, or at it where a missing value has
+    /// a bin of its own; 0 with a set; [`NEVER`] in a leaf.
     pub threshold: u8,
     /// The left child, counted from the tree's first node; the right one is next to it. A leaf's
     /// own position in a leaf.
     pub child: u16,
-    /// The leaf's value, fixed point; 0 in a split.
+    /// The leaf's value, fixed point. In a split 0, [`MISSING_LEFT`], or one more than the position
+    /// of its set in the section.
     pub value: i32,
 }
 
@@ -401,6 +426,22 @@ impl BotRangeRecord {
 /// The halves of an address, upper half first.
 pub fn halves(address: u128) -> [u64; 2] {
     [(address >> 64) as u64, address as u64]
+}
+
+impl LaneRecord {
+    /// Whether a missing value has a bin of its own.
+    #[inline]
+    pub fn has_own_bin(&self) -> bool {
+        self.missing_bin > self.borders
+    }
+}
+
+impl NodeRecord {
+    /// Whether it is a split with a mark or a set.
+    #[inline]
+    pub fn is_special(&self) -> bool {
+        (self.value != 0) & (self.threshold != NEVER)
+    }
 }
 
 /// Offset of [`Header::content_hash`] in the file.

@@ -1,5 +1,6 @@
 //! The table: feature descriptors, ensemble, score map and golden rows in one sealed artefact.
 
+mod arrange;
 pub mod bots;
 pub mod build;
 mod catalog;
@@ -242,6 +243,7 @@ impl Table {
             row("steps", self.steps(), STEPS_MAX),
             row("leaves", count(Section::Leaves), LEAVES_MAX),
             row("nodes", count(Section::Nodes), LEAVES_MAX),
+            row("sets", count(Section::Sets), SETS_MAX),
             row("golden_rows", count(Section::Golden), GOLDEN_ROWS_MAX),
             row(
                 "provenance_bytes",

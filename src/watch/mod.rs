@@ -61,7 +61,7 @@ pub enum Fallback {
 /// How a directory is watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WatchOptions {
-    /// How often the directory is looked at. A look reads two small files.
+    /// How often the directory is looked at. A look reads one small file on each of two threads.
     pub poll: Duration,
     /// How long a table's file of another length than the pointer says may stay unchanged before
     /// it is refused: somebody may be copying it.
@@ -81,7 +81,7 @@ pub struct WatchOptions {
 impl Default for WatchOptions {
     fn default() -> WatchOptions {
         WatchOptions {
-            poll: Duration::from_millis(20),
+            poll: Duration::from_millis(40),
             settle: Duration::from_secs(2),
             admission: Admission::default(),
             state: None,

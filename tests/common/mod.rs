@@ -1,6 +1,8 @@
 //! Ensembles and rows for tests, made from a seed.
 #![allow(dead_code, reason = "each test takes what it needs")]
 
+pub mod special;
+
 use hedgerow::table::ensemble::{Ensemble, Missing, Node, Split, Test, Tree};
 use hedgerow::{Feature, FeatureKind, Schema};
 
@@ -47,7 +49,7 @@ const SPECIAL: [f32; 14] = [
 ];
 
 /// Borders come from a small grid, so that rows hit them exactly.
-fn border(random: &mut Random) -> f32 {
+pub fn border(random: &mut Random) -> f32 {
     match random.below(12) {
         0 => 0.0,
         1 => -0.0,
@@ -57,7 +59,7 @@ fn border(random: &mut Random) -> f32 {
     }
 }
 
-fn split(features: u64, random: &mut Random) -> Split {
+pub fn split(features: u64, random: &mut Random) -> Split {
     let missing = [Missing::Left, Missing::Right, Missing::AsZero][random.below(3) as usize];
     Split {
         feature: random.below(features) as u16,

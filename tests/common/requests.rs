@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test takes what it needs")]
 
 use hedgerow::Row;
-use hedgerow::http::{Header, HeadersKnown, Request, Scheme, Version, extract};
+use hedgerow::http::{ClientHello, Header, HeadersKnown, Request, Scheme, Tls, Version, extract};
 use serde::Deserialize;
 
 /// One recorded request, as far as the tests need it.
@@ -32,6 +32,17 @@ pub fn requests() -> Vec<Request<'static>> {
     views.collect()
 }
 
+/// The recordings hold no handshake: a made-up one has the hot path read it.
+const HELLO: ClientHello<'static> = ClientHello {
+    quic: false,
+    legacy_version: 0x0303,
+    versions: &[0x0a0a, 0x0304, 0x0303],
+    ciphers: &[0x1a1a, 0x1301, 0x1302, 0x1303, 0xc02b],
+    extensions: &[0x0000, 0x0010, 0x000d],
+    signature_algorithms: &[0x0403],
+    alpn: b"h2",
+};
+
 fn view(recorded: &'static Recorded) -> Request<'static> {
     let header =
         |(name, value): &'static (String, String)| Header::new(name.as_bytes(), value.as_bytes());
@@ -52,6 +63,8 @@ fn view(recorded: &'static Recorded) -> Request<'static> {
             "https" => Scheme::Https,
             _ => Scheme::Unknown,
         })
+        .peer(std::net::Ipv6Addr::LOCALHOST.into())
+        .tls(Tls::UNKNOWN.hello(HELLO).alpn(b"h2"))
 }
 
 /// A row of each request.

@@ -3,7 +3,7 @@
 use super::tables::{fork, leaf, mixed, plain, schema, split};
 use hedgerow::limits::*;
 use hedgerow::table::build::{BuildError, BuildOptions, build};
-use hedgerow::table::ensemble::{Ensemble, Node, Tree};
+use hedgerow::table::ensemble::{Ensemble, Missing, Node, Split, Test, Tree};
 use hedgerow::{Bound, SchemaError, Table};
 
 fn refused(edit: impl FnOnce(&mut Ensemble, &mut BuildOptions)) -> BuildError {
@@ -297,6 +297,78 @@ fn malformed_trees() {
     assert!(
         build(&ensemble, &BuildOptions::default()).is_ok(),
         "255 levels are allowed"
+    );
+}
+
+#[test]
+fn sets_that_cannot_be_written() {
+    let within = |feature, edges: Vec<f32>| Split {
+        test: Test::Within(edges.into()),
+        ..split(feature, 0.0)
+    };
+    let stump = |split| any(vec![fork(split, 1, 2), leaf(0.0), leaf(1.0)]);
+    for edges in [[2.0, 1.0], [1.0, 1.0], [-0.0, 0.0]] {
+        let error = refused(|ensemble, _| ensemble.trees[1] = stump(within(0, edges.to_vec())));
+        let [before, edge] = edges;
+        let problem = format!("expected ascending edges, got {edge} behind {before}");
+        assert_eq!(error, BuildError::Tree { tree: 1, problem });
+    }
+    let error = refused(|ensemble, _| {
+        ensemble.trees[1] = stump(within(0, vec![1.0, f32::NAN]));
+    });
+    assert!(matches!(error, BuildError::Number { .. }), "{error}");
+    let long = |count: u16| (0..count).map(f32::from).collect::<Vec<_>>();
+    let mut ensemble = plain();
+    ensemble.trees[1] = stump(within(2, long(255)));
+    let built = build(&ensemble, &BuildOptions::default()).expect("a full lane of edges");
+    Table::from_bytes(&built.bytes).expect("a good table");
+    let error = refused(|ensemble, _| ensemble.trees[1] = stump(within(2, long(256))));
+    assert_eq!(
+        error,
+        over("edges of sets of feature 2 (all in one lane)", 255, 256)
+    );
+    let own = |edges| Split {
+        missing: Missing::Right,
+        ..within(2, edges)
+    };
+    let error = refused(|ensemble, _| {
+        ensemble.trees = vec![stump(own(long(255))), stump(own(long(4)))];
+    });
+    assert_eq!(
+        error,
+        over("edges of sets of feature 2 (all in one lane)", 254, 255)
+    );
+    let oblivious = |depth| Tree::Oblivious {
+        splits: vec![within(0, vec![1.0, 2.0]); depth],
+        leaves: vec![0.5; 1 << depth],
+        weights: Vec::new(),
+    };
+    let mut ensemble = plain();
+    ensemble.trees[2] = oblivious(15);
+    build(&ensemble, &BuildOptions::default()).expect("as many nodes as a tree may have");
+    let error = refused(|ensemble, _| ensemble.trees[2] = oblivious(16));
+    let what = "nodes of oblivious tree 2 (sets, marks: written in any shape)";
+    assert_eq!(error, over(what, 65_535, 131_071));
+    let error = refused(|ensemble, _| {
+        // 16 edges of which a subset each: more different sets than a table holds.
+        let subset = |bits: u32| {
+            (0..18)
+                .filter(move |at| bits >> at & 1 == 1)
+                .map(|at| at as f32)
+        };
+        let chunk = |first: u32| {
+            let chain = (first..first + 250).enumerate().flat_map(|(at, bits)| {
+                let at = 2 * at as u32;
+                let edges = subset(bits).collect();
+                [fork(within(0, edges), at + 1, at + 2), leaf(0.0)]
+            });
+            any(chain.chain([leaf(1.0)]).collect())
+        };
+        ensemble.trees = (0..66_000).step_by(250).map(chunk).collect();
+    });
+    assert!(
+        matches!(error, BuildError::OverCapacity { max: SETS_MAX, .. }),
+        "{error}"
     );
 }
 

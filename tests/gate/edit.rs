@@ -163,7 +163,7 @@ pub const ORDER: [Section; SECTION_COUNT] = [
     Section::Golden,
     Section::Provenance,
     Section::Sets,
-    Section::Flips,
+    Section::Orders,
     Section::Detections,
     Section::Conditions,
     Section::Bots,

@@ -26,6 +26,7 @@ const LEAVES: usize = 8;
 const TREES: usize = 9;
 const NODES: usize = 10;
 const SCORE_MAP: usize = 11;
+const SETS: usize = 14;
 const DETECTIONS: usize = 16;
 const CONDITIONS: usize = 17;
 const BOTS: usize = 18;
@@ -115,6 +116,12 @@ impl<'a> Oracle<'a> {
         self.i32(self.record(LEAVES, 4, start + index))
     }
 
+    /// Whether a set has a bin.
+    fn has(&self, set: usize, bin: u8) -> bool {
+        let word = self.record(SETS, 32, set) + 8 * usize::from(bin / 64);
+        (self.i64(word) as u64) & (1 << (bin % 64)) != 0
+    }
+
     fn any(&self, tree: usize, bins: &[u8; 256]) -> i64 {
         let record = self.record(TREES, 16, tree);
         let nodes: Range<usize> = self.u32(record)..self.u32(record) + self.u32(record + 4);
@@ -127,7 +134,13 @@ impl<'a> Oracle<'a> {
                 return self.i32(node + 4);
             }
             let child = nodes.start + usize::from(u16::from_le_bytes([low, high]));
-            at = child + usize::from(bins[usize::from(lane)] > threshold);
+            let bin = bins[usize::from(lane)];
+            let right = match self.i32(node + 4) {
+                0 => bin > threshold,
+                -1 => bin > threshold && bin != 255,
+                name => self.has(usize::try_from(name).unwrap() - 1, bin),
+            };
+            at = child + usize::from(right);
         }
         panic!("tree {tree} has no end");
     }

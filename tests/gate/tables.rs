@@ -3,9 +3,10 @@
 
 use crate::common::{Random, any_ensemble, oblivious_ensemble, random_row};
 use hedgerow::table::bots::{AddressRange, Bot, Category};
-use hedgerow::table::build::{BuildOptions, build};
+use hedgerow::table::build::{BuildOptions, build, rehash};
 use hedgerow::table::detections::{Condition, ConditionTest, Detection, FeatureRef};
 use hedgerow::table::ensemble::{Ensemble, Missing, Node, Split, Test, Tree};
+use hedgerow::table::format::{HEADER_BYTES, Header, MISSING_LEFT, Section};
 use hedgerow::{Feature, FeatureKind, Schema};
 
 pub fn split(feature: u16, border: f32) -> Split {
@@ -192,6 +193,65 @@ pub fn mixed(features: usize, trees: usize) -> Ensemble {
     mixed
 }
 
+/// A plain tree and two special ones. Lane 0 is `f0` where missing values go right, with borders 1,
+/// 2 and 3 and a bin of its own for what is missing; lane 1 is `f1` with the same borders; lane 2
+/// is `f0` where missing values go left, with border 1.
+pub fn special() -> Ensemble {
+    let right = |test| Split {
+        test,
+        missing: Missing::Right,
+        ..split(0, 0.0)
+    };
+    let within = |edges: &[f32]| Test::Within(edges.into());
+    let set = Split {
+        test: within(&[1.0, 2.0, 3.0]),
+        ..split(1, 0.0)
+    };
+    let trees = vec![
+        Tree::Any {
+            nodes: vec![
+                fork(right(within(&[1.0, 3.0])), 1, 2),
+                fork(right(within(&[])), 3, 4),
+                fork(right(Test::Above(2.0)), 5, 6),
+                leaf(0.5),
+                leaf(-0.5),
+                leaf(0.25),
+                leaf(-0.25),
+            ],
+        },
+        Tree::Any {
+            nodes: vec![
+                fork(set.clone(), 1, 2),
+                leaf(0.125),
+                fork(set, 3, 4),
+                leaf(0.75),
+                leaf(1.0),
+            ],
+        },
+        Tree::Any {
+            nodes: vec![fork(split(0, 1.0), 1, 2), leaf(0.5), leaf(-0.25)],
+        },
+    ];
+    Ensemble {
+        features: crate::common::named(2),
+        trees,
+        bias: 0.0,
+    }
+}
+
+/// The special ensemble's table, with a mark on the split at 2 in lane 0: marks are written only
+/// where there are too many lanes, which no small table has.
+pub fn special_table() -> Vec<u8> {
+    let mut bytes = table(&special(), &BuildOptions::default());
+    let header: Header = bytemuck::pod_read_unaligned(&bytes[..HEADER_BYTES]);
+    // Behind the three nodes of the plain tree, the third one.
+    let value = header.offsets[Section::Nodes as usize] as usize + 8 * 5 + 4;
+    assert_eq!(bytes[value - 4..value + 4], [0, 1, 5, 0, 0, 0, 0, 0]);
+    bytes[value..value + 4].copy_from_slice(&MISSING_LEFT.to_le_bytes());
+    rehash(&mut bytes);
+    bytes
+}
+
 /// Small tables of every form, by name.
 pub fn small_tables() -> Vec<(&'static str, Ensemble, Vec<u8>)> {
     let bare = BuildOptions::default();
@@ -210,5 +270,6 @@ pub fn small_tables() -> Vec<(&'static str, Ensemble, Vec<u8>)> {
         ("golden", golden.clone(), with(&golden, 2)),
         ("full block", full.clone(), table(&full, &bare)),
         ("one leaf", stump.clone(), table(&stump, &bare)),
+        ("special", special(), special_table()),
     ]
 }

@@ -19,8 +19,8 @@ const LAYERS: &[(&str, u8)] = &[
     ("epoch", 2),
     ("score", 3),
     ("http", 3),
-    ("traffic", 3),
     ("stats", 4),
+    ("traffic", 4),
     ("engine", 5),
     ("worker", 6),
     ("watch", 7),
@@ -42,12 +42,22 @@ pub const UNSAFE_FILES: &[&str] = &[
 pub const DATA_PLANE: &[&str] = &[
     "src/http/",
     "src/row.rs",
+    "src/score/batch.rs",
     "src/score/client.rs",
     "src/score/detect.rs",
     "src/score/kernel.rs",
     "src/score/portable.rs",
+    "src/score/portable_batch.rs",
     "src/score/verdict.rs",
     "src/score/x86_64/",
+    "src/traffic/client.rs",
+    "src/traffic/facts.rs",
+    "src/traffic/features.rs",
+    "src/traffic/hash.rs",
+    "src/traffic/key.rs",
+    "src/traffic/observe.rs",
+    "src/traffic/set.rs",
+    "src/traffic/sketch.rs",
 ];
 
 /// What allocates, locks, or reads files.

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, Once};
 use std::time::{Duration, Instant};
 
-/// A small table of the built-in schema; each seed has a margin of its own.
-pub fn bytes(seed: u64) -> Vec<u8> {
+/// One split over four features of the built-in schema; each seed has a margin of its own.
+pub fn ensemble(seed: u64) -> Ensemble {
     let features = Schema::http().features().iter().take(4).cloned().collect();
     let split = Split {
         feature: 1,
@@ -24,16 +24,20 @@ pub fn bytes(seed: u64) -> Vec<u8> {
     let leaf = |value| Node::Leaf { value };
     let (left, right) = (1, 2);
     let nodes = vec![Node::Split { split, left, right }, leaf(0.25), leaf(-0.5)];
-    let ensemble = Ensemble {
+    Ensemble {
         features,
         trees: vec![Tree::Any { nodes }],
         bias: seed as f64 / 8.0,
-    };
+    }
+}
+
+/// A small table of it.
+pub fn bytes(seed: u64) -> Vec<u8> {
     let options = BuildOptions {
         golden: vec![vec![f32::NAN; 4], vec![3.0; 4]],
         ..BuildOptions::default()
     };
-    build(&ensemble, &options).unwrap().bytes
+    build(&ensemble(seed), &options).unwrap().bytes
 }
 
 pub fn table(seed: u64) -> Table {

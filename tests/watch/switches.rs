@@ -1,8 +1,12 @@
 //! Kill switches: what each does, in every state, and that nothing but a person flips one.
 
 use super::common::*;
+use hedgerow::table::build::{BuildOptions, build};
+use hedgerow::table::detections::{Condition, ConditionTest, Detection, FeatureRef};
 use hedgerow::watch::RefusalKind;
-use hedgerow::{Engine, Reason, Row, Schema, Selector, Switches, Verdict, WatchOptions, Watcher};
+use hedgerow::{
+    Engine, Reason, Row, Schema, Selector, Switches, Table, Verdict, WatchOptions, Watcher,
+};
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -86,6 +90,89 @@ fn each_switch_does_what_it_says_to_one_row_and_to_batches() {
     assert_eq!(engine.stats().switches.len(), 2);
     let disabled = engine.stats().rows.not_scored[Reason::Disabled as usize];
     assert_eq!(disabled, 2 + 2 * (1 + batch.len() as u64));
+}
+
+/// A table of which detection 7 matches every row with the score 3, and 9 every row with 5.
+fn with_detections() -> Table {
+    let detection = |id, score| Detection {
+        id,
+        name: format!("number {id}"),
+        score,
+        active: true,
+        conditions: vec![Condition {
+            feature: FeatureRef::Index(0),
+            test: ConditionTest::Above(-1.0),
+        }],
+    };
+    let options = BuildOptions {
+        detections: vec![detection(7, 3), detection(9, 5)],
+        ..BuildOptions::default()
+    };
+    Table::from_bytes(&build(&ensemble(1), &options).unwrap().bytes).unwrap()
+}
+
+#[test]
+fn detections_are_switched_one_by_one_and_decide_where_the_ensemble_is_off() {
+    let engine = Engine::new(Schema::http());
+    engine.publish(with_detections()).unwrap();
+    let mut scorer = engine.scorer().unwrap();
+    let (row, missing) = (rows().0, Row::MISSING);
+    let off = |all: &[&str]| all.iter().map(|text| selector(text)).collect::<Switches>();
+    let cases: [(&[&str], Option<u8>, usize); 8] = [
+        (&[], Some(3), 2),
+        (&["detection:7"], Some(5), 1),
+        (&["detection:9"], Some(3), 1),
+        (&["detection:8"], Some(3), 2),
+        (&["ensemble"], Some(3), 2),
+        (&["ensemble", "detection:7"], Some(5), 1),
+        (&["ensemble", "detection:7", "detection:9"], None, 0),
+        (&["engine"], None, 0),
+    ];
+    for (switches, score, matches) in cases {
+        engine.set_switches(off(switches)).unwrap();
+        let mut verdicts = vec![scorer.score(&missing); 3];
+        let single = scorer.score(&row);
+        let batch = [row.clone(), row.clone(), row.clone()];
+        scorer.score_batch(&batch, &mut verdicts);
+        verdicts.push(single);
+        for verdict in verdicts {
+            assert_eq!(
+                verdict.score().map(|score| score.get()),
+                score,
+                "{switches:?}"
+            );
+            let found = match &verdict {
+                Verdict::Scored(scored) => scored.detections.count() as usize,
+                other => usize::from(reason(other) != Some(Reason::Disabled)),
+            };
+            assert_eq!(found, matches, "{switches:?}");
+        }
+    }
+    // The ensemble is off, and nothing is detected: there is no score.
+    engine.set_switches(off(&["ensemble"])).unwrap();
+    assert_eq!(reason(&scorer.score(&missing)), Some(Reason::Disabled));
+    // With both off the ensemble decides, as on a table without detections.
+    engine
+        .set_switches(off(&["detection:7", "detection:9"]))
+        .unwrap();
+    let by_ensemble = scorer.score(&row);
+    engine.publish(table(1)).unwrap();
+    assert_eq!(margin(&scorer.score(&row)), margin(&by_ensemble));
+    assert_eq!(scorer.score(&row).score(), by_ensemble.score());
+
+    // A person can switch what the active table has.
+    let place = Place::new("switches-detections");
+    let options = hedgerow::watch::PublishOptions::default();
+    place
+        .publisher()
+        .publish(&with_detections(), &options)
+        .unwrap();
+    flip(&place, "detection:9", true);
+    let refused = place
+        .publisher()
+        .switch(&selector("detection:8"), true)
+        .unwrap_err();
+    assert!(refused.detail.expected.contains("[7, 9]"), "{refused}");
 }
 
 fn flip(place: &Place, text: &str, off: bool) {

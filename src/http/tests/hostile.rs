@@ -54,6 +54,87 @@ fn hostile_requests_return() {
     }
 }
 
+#[test]
+fn requests_without_anything_return() {
+    for known in KNOWN {
+        for peer in [
+            "::",
+            "::ffff:0:0",
+            "::ffff:255.255.255.255",
+            "64:ff9b::",
+            "ff0f::%0",
+        ] {
+            let mut request = Request::new(b"", b"", &[], known);
+            if let Ok(peer) = peer.parse() {
+                request = request.peer(peer);
+            }
+            expect(&filled(&request), &[(Id::UaMissing, 1.0)]);
+        }
+    }
+}
+
+#[test]
+fn hostile_handshakes_return() {
+    let many = vec![0x1301; 100_000];
+    let grease = vec![0x0a0a; 100_000];
+    for list in [&many[..], &grease, &[], &[0xffff]] {
+        let hello = ClientHello {
+            quic: true,
+            legacy_version: 0xffff,
+            versions: list,
+            ciphers: list,
+            extensions: list,
+            signature_algorithms: list,
+            alpn: &[0xff; 70_000],
+        };
+        let request = Request::new(b"GET", b"/", &[], HeadersKnown::Complete);
+        let tls = Tls::UNKNOWN.hello(hello).ja4("\0").alpn(b"\0\xff");
+        let row = filled(&request.version(Version::Http3).tls(tls));
+        expect(&row, &[(Id::TlsQuic, 1.0)]);
+        assert_eq!(Ja4::of(&hello).is_none(), list.len() > 256);
+    }
+}
+
+/// What is beyond the bounds changes nothing.
+#[test]
+fn work_is_bounded() {
+    let flood = vec![Header::new(b"X-Flood", b"\xff"); 10_000];
+    let bits = |headers: &[Header<'_>]| {
+        let request = Request::new(b"GET", b"/", headers, HeadersKnown::Complete);
+        filled(&request).values().map(f32::to_bits)
+    };
+    assert_eq!(bits(&flood), bits(&flood[..HEADERS_SCANNED_MAX]));
+    let long = vec![b'a'; 1 << 20];
+    for name in ["User-Agent", "Accept", "Accept-Language", "sec-ch-ua", "X"] {
+        let whole = [Header::new(name.as_bytes(), &long)];
+        let cut = [Header::new(name.as_bytes(), &long[..VALUE_SCANNED_MAX])];
+        assert_eq!(bits(&whole), bits(&cut), "{name}");
+    }
+}
+
+/// Headers from an iterator and from a slice are the same headers.
+#[test]
+fn iterators_and_slices_agree() {
+    let headers = headers(&chrome());
+    let request = Request::new(b"GET", b"/", &headers, HeadersKnown::Complete)
+        .version(Version::Http11)
+        .scheme(Scheme::Https);
+    let mut row = Row::MISSING;
+    extract_from(&request, headers.iter().copied(), &mut row);
+    let bits = |row: &Row| row.values().map(f32::to_bits);
+    assert_eq!(bits(&row), bits(&filled(&request)));
+    extract_from(&request, std::iter::repeat(headers[0]), &mut row);
+    check(&row);
+    expect(&row, &[(Id::Repeated, 7.0)]);
+}
+
+const KNOWN: [HeadersKnown; 4] = [
+    HeadersKnown::Complete,
+    HeadersKnown::Unordered,
+    HeadersKnown::Partial,
+    HeadersKnown::UserAgentOnly,
+];
+
 /// A small generator, so that a failure repeats.
 struct Dice(u64);
 
@@ -99,12 +180,6 @@ fn random_requests_stay_in_range() {
         Version::Http2,
     ];
     let schemes = [Scheme::Unknown, Scheme::Http, Scheme::Https];
-    let known = [
-        HeadersKnown::Complete,
-        HeadersKnown::Unordered,
-        HeadersKnown::Partial,
-        HeadersKnown::UserAgentOnly,
-    ];
     for _ in 0..20_000 {
         let mut owned = Vec::new();
         for _ in 0..dice.below(25) {
@@ -121,9 +196,13 @@ fn random_requests_stay_in_range() {
         }
         let headers: Vec<_> = owned.iter().map(|(n, v)| Header::new(n, v)).collect();
         let target = dice.spoil(b"/a/../b.php?c=%41&d=<script>");
-        let request = Request::new(b"GET", &target, &headers, known[dice.below(4)])
+        let request = Request::new(b"GET", &target, &headers, KNOWN[dice.below(4)])
             .version(versions[dice.below(4)])
             .scheme(schemes[dice.below(3)]);
-        filled(&request);
+        let ja4 = dice.spoil(b"t13d1516h2_8daaf6152771_e5627efa2ab1");
+        let ja4 = String::from_utf8_lossy(&ja4);
+        let peer = std::net::Ipv6Addr::from_bits((1 << dice.below(128)) - 1);
+        let tls = Tls::UNKNOWN.ja4(&ja4).alpn(&target);
+        filled(&request.peer(peer.into()).tls(tls));
     }
 }

@@ -1,9 +1,11 @@
-//! AVX2: eight floats at a time, and lookups in tables of 16 bins.
+//! AVX2: eight floats at a time, and lookups among 16 bins.
 
-use crate::limits::FEATURES_MAX;
+use crate::limits::{BATCH_ROWS_MAX, FEATURES_MAX};
 use crate::row::Row;
 use crate::score::bound::Bound;
 use crate::score::portable::{self, Bins};
+use crate::score::portable_batch::{self, Batch};
+use crate::score::predicates::Span;
 use crate::table::View;
 use crate::table::ensemble::ZERO_MAX;
 use crate::table::format::{BLOCK_TREES, GROUP_LANES, LaneRecord, LevelRecord};
@@ -25,8 +27,32 @@ pub(in crate::score) fn margin(bound: &Bound, row: &Row) -> i64 {
 
 /// The margins of rows, fixed point.
 pub(in crate::score) fn margins(bound: &Bound, rows: &[Row], margins: &mut [i64]) {
-    for (row, to) in rows.iter().zip(margins) {
-        *to = margin(bound, row);
+    let chunks = rows.chunks(BATCH_ROWS_MAX);
+    for (rows, margins) in chunks.zip(margins.chunks_mut(BATCH_ROWS_MAX)) {
+        if portable_batch::pays(bound, rows) {
+            // SAFETY: K1, as in `margin`.
+            unsafe { batch(bound, rows, margins) };
+        } else {
+            for (row, to) in rows.iter().zip(margins) {
+                *to = margin(bound, row);
+            }
+        }
+    }
+}
+
+/// The margins of up to 64 rows, fixed point.
+#[target_feature(enable = "avx2,bmi1,bmi2")]
+fn batch(bound: &Bound, rows: &[Row], margins: &mut [i64]) {
+    let view = bound.view();
+    let mut batch = Batch::new();
+    for (at, row) in rows.iter().enumerate() {
+        let bins = binarise(view, bound.lane_positions(), row);
+        batch.put(bound, at, &bins);
+    }
+    batch.add_oblivious(bound);
+    batch.add_stepped(bound);
+    for (to, sum) in margins.iter_mut().zip(batch.sums) {
+        *to = sum;
     }
 }
 
@@ -35,8 +61,8 @@ fn margin_avx2(bound: &Bound, row: &Row) -> i64 {
     let view = bound.view();
     let bins = binarise(view, bound.lane_positions(), row);
     view.bias
-        .wrapping_add(oblivious(view, &bins))
-        .wrapping_add(any(view, &bins))
+        .wrapping_add(oblivious(bound, &bins))
+        .wrapping_add(portable::any(bound, &bins))
 }
 
 /// Counts, for each lane, the borders below its value.
@@ -102,20 +128,22 @@ fn with_missing(counts: __m256i, values: __m256, lanes: Option<&[LaneRecord; 8]>
 /// The sum of the oblivious trees' leaves.
 #[inline]
 #[target_feature(enable = "avx2,bmi1,bmi2")]
-fn oblivious(view: &View<'_>, bins: &Bins) -> i64 {
-    let steps = Steps::of(bins, view.lanes.len());
+fn oblivious(bound: &Bound, bins: &Bins) -> i64 {
+    let view = bound.view();
+    let steps = Steps::of(bins);
     let mut sum = 0i64;
     let starts = view.leaf_starts.as_chunks::<BLOCK_TREES>().0;
     for (block, starts) in view.blocks.iter().zip(starts) {
         let end = block.start.wrapping_add(block.levels) as usize;
+        let own = block.start as usize..end;
         // T5 holds the range within the section.
-        let levels = view
-            .levels
-            .get(block.start as usize..end)
-            .unwrap_or_default();
-        let (low, high) = levels.split_at_checked(8).unwrap_or((levels, &[]));
-        let low = index_byte(&steps, low);
-        let high = index_byte(&steps, high);
+        let levels = view.levels.get(own.clone()).unwrap_or_default();
+        let spans = bound.predicates().spans.get(own).unwrap_or_default();
+        let low = index_byte(&steps, levels, spans);
+        let mut high = [0; BLOCK_TREES];
+        if let (Some(levels @ [_, ..]), Some(spans)) = (levels.get(8..), spans.get(8..)) {
+            high = index_byte(&steps, levels, spans);
+        }
         let mut at = [0u32; BLOCK_TREES];
         let indexes = low.as_chunks::<8>().0.iter().zip(high.as_chunks::<8>().0);
         let eights = at
@@ -150,17 +178,16 @@ fn leaves(view: &View<'_>, at: &[u32; BLOCK_TREES]) -> i64 {
     sums.iter().fold(0, |sum, part| sum.wrapping_add(*part))
 }
 
-/// Eight bits of the leaf indices of 64 trees.
+/// Eight bits of the leaf indices of 64 trees: of the first levels, at most eight.
 #[inline]
 #[target_feature(enable = "avx2,bmi1,bmi2")]
-fn index_byte(steps: &Steps, levels: &[LevelRecord]) -> [u8; BLOCK_TREES] {
+fn index_byte(steps: &Steps<'_>, levels: &[LevelRecord], spans: &[Span]) -> [u8; BLOCK_TREES] {
     let mut index = [_mm256_setzero_si256(); 2];
     let mut bit = _mm256_set1_epi8(1);
-    for level in levels {
-        let lanes = level.lanes.as_chunks::<32>().0.iter();
+    for (level, span) in levels.iter().zip(spans).take(8) {
+        let found = lookup(steps, &level.lanes, *span);
         let thresholds = level.thresholds.as_chunks::<32>().0.iter();
-        for ((index, lanes), thresholds) in index.iter_mut().zip(lanes).zip(thresholds) {
-            let found = lookup(steps, load(lanes));
+        for ((index, found), thresholds) in index.iter_mut().zip(found).zip(thresholds) {
             let thresholds = load(thresholds);
             let left = _mm256_cmpeq_epi8(_mm256_max_epu8(found, thresholds), thresholds);
             *index = _mm256_or_si256(*index, _mm256_andnot_si256(left, bit));
@@ -174,73 +201,77 @@ fn index_byte(steps: &Steps, levels: &[LevelRecord]) -> [u8; BLOCK_TREES] {
     bytes
 }
 
-/// The bins of 32 lanes. A byte shuffle looks up 16 bins by the low half of a byte, and gives 0
-/// where the byte is negative. Each table holds what differs from the table before it: so the
-/// lookups of a lane in all tables up to its own, joined by xor, are its bin.
+/// The bins of 64 lanes of a span; of lanes outside of it, anything. A byte shuffle looks up 16
+/// bins by the low half of a byte, and gives 0 where the byte is negative. The first group is
+/// looked up as it is, each further one by what differs from the one before: so the lookups of a
+/// lane in all groups up to its own, joined by xor, are its bin. After eight groups the
+/// byte's range is used up, and a new chain begins.
 #[inline]
 #[target_feature(enable = "avx2,bmi1,bmi2")]
-fn lookup(steps: &Steps, lanes: __m256i) -> __m256i {
-    let [low, high] = steps.halves();
-    let sixteen = _mm256_set1_epi8(16);
-    let mut found = _mm256_setzero_si256();
-    let mut at = lanes;
-    for table in low {
-        found = _mm256_xor_si256(found, _mm256_shuffle_epi8(load(table), at));
-        at = _mm256_subs_epi8(at, sixteen);
+fn lookup(steps: &Steps<'_>, lanes: &[u8; BLOCK_TREES], span: Span) -> [__m256i; 2] {
+    let lanes = halves(lanes).map(|lanes| load(lanes));
+    let (first, end) = (usize::from(span.first), usize::from(span.end));
+    let found = chain(steps, lanes, first, end.min(first.wrapping_add(CHAIN)));
+    if end <= first.wrapping_add(CHAIN) {
+        return found;
     }
-    let mut at = _mm256_xor_si256(lanes, _mm256_set1_epi8(i8::MIN));
-    for table in high {
-        found = _mm256_xor_si256(found, _mm256_shuffle_epi8(load(table), at));
-        at = _mm256_subs_epi8(at, sixteen);
+    let [low, high] = chain(steps, lanes, first.wrapping_add(CHAIN), end);
+    [
+        _mm256_xor_si256(found[0], low),
+        _mm256_xor_si256(found[1], high),
+    ]
+}
+
+/// Groups of a chain of lookups: those that a byte tells apart, half of it negative.
+const CHAIN: usize = 8;
+
+/// The bins of those of 64 lanes that are in some groups, at most [`CHAIN`]; zero for lanes that
+/// are in the eight groups before or after them.
+#[inline]
+#[target_feature(enable = "avx2,bmi1,bmi2")]
+fn chain(steps: &Steps<'_>, lanes: [__m256i; 2], first: usize, end: usize) -> [__m256i; 2] {
+    let sixteen = _mm256_set1_epi8(16);
+    let start = _mm256_set1_epi8((first << 4) as i8);
+    let mut at = lanes.map(|lanes| _mm256_sub_epi8(lanes, start));
+    // A span's groups are below 16: an empty group never comes.
+    let table = load_twice(steps.bins.get(first).unwrap_or(&[0; 16]));
+    let mut found = at.map(|at| _mm256_shuffle_epi8(table, at));
+    let steps = steps.steps.get(first.wrapping_add(1)..end);
+    for step in steps.unwrap_or_default() {
+        let table = load_twice(step);
+        for (found, at) in found.iter_mut().zip(&mut at) {
+            *at = _mm256_subs_epi8(*at, sixteen);
+            *found = _mm256_xor_si256(*found, _mm256_shuffle_epi8(table, *at));
+        }
     }
     found
 }
 
-/// A binarised row in tables of 16 bins, each twice: see [`lookup`].
-struct Steps {
-    tables: [[u8; 32]; TABLES],
-    used: usize,
+/// Sixteen bins, or how they differ from those of the group before.
+type Group = [u8; GROUP_LANES];
+
+/// A binarised row by groups: see [`lookup`].
+struct Steps<'a> {
+    bins: &'a [Group],
+    steps: [Group; GROUPS],
 }
 
-/// Tables of a whole row.
-const TABLES: usize = FEATURES_MAX / 16;
+/// Groups of a whole row.
+const GROUPS: usize = FEATURES_MAX / GROUP_LANES;
 
-impl Steps {
+impl<'a> Steps<'a> {
     #[inline]
-    fn of(bins: &Bins, lanes: usize) -> Steps {
-        let mut tables = [[0; 32]; TABLES];
-        let mut before = [0; 16];
-        for (at, (table, bins)) in tables.iter_mut().zip(bins.as_chunks::<16>().0).enumerate() {
-            if at == TABLES / 2 {
-                before = [0; 16];
+    fn of(bins: &'a Bins) -> Steps<'a> {
+        let bins = bins.as_chunks::<GROUP_LANES>().0;
+        let mut steps = [[0; GROUP_LANES]; GROUPS];
+        let pairs = bins.iter().zip(bins.iter().skip(1));
+        for (step, (before, own)) in steps.iter_mut().skip(1).zip(pairs) {
+            for ((to, own), before) in step.iter_mut().zip(own).zip(before) {
+                *to = own ^ before;
             }
-            for half in table.as_chunks_mut::<16>().0 {
-                for ((to, bin), before) in half.iter_mut().zip(bins).zip(before) {
-                    *to = bin ^ before;
-                }
-            }
-            before = *bins;
         }
-        let used = lanes.div_ceil(16).min(TABLES);
-        Steps { tables, used }
+        Steps { bins, steps }
     }
-
-    /// The tables in use of lanes below 128, and of the others.
-    #[inline]
-    fn halves(&self) -> [&[[u8; 32]]; 2] {
-        let (low, high) = self.tables.split_at(TABLES / 2);
-        let used = self.used.saturating_sub(TABLES / 2);
-        [
-            low.get(..self.used).unwrap_or(low),
-            high.get(..used).unwrap_or(high),
-        ]
-    }
-}
-
-/// The sum of the leaves of trees of any shape.
-#[inline]
-fn any(view: &View<'_>, bins: &Bins) -> i64 {
-    portable::walk(view, view.trees, bins)
 }
 
 #[inline]
@@ -261,6 +292,20 @@ fn load<T: bytemuck::Pod>(from: &T) -> __m256i {
     const { assert!(size_of::<T>() == 32) };
     // SAFETY: K2: a reference to 32 plain bytes.
     unsafe { _mm256_loadu_si256(std::ptr::from_ref(from).cast()) }
+}
+
+#[inline]
+fn halves(bytes: &[u8; BLOCK_TREES]) -> [&[u8; 32]; 2] {
+    let (low, high) = (bytes.first_chunk(), bytes.last_chunk());
+    [low.unwrap_or(&[0; 32]), high.unwrap_or(&[0; 32])]
+}
+
+/// Sixteen bytes in both halves of a register.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load_twice(from: &[u8; 16]) -> __m256i {
+    // SAFETY: K2: a reference to 16 bytes.
+    _mm256_broadcastsi128_si256(unsafe { _mm_loadu_si128(from.as_ptr().cast()) })
 }
 
 #[inline]

@@ -5,10 +5,10 @@ use crate::limits::{BATCH_ROWS_MAX, FEATURES_MAX};
 use crate::row::Row;
 use crate::score::bound::Bound;
 use crate::score::portable::{self, Bins};
-use crate::score::words::{Complete, Paths, Splits};
+use crate::score::words::{Complete, Lists, Marks, Paths, SetSplit, Splits};
 use crate::table::View;
 use crate::table::ensemble::ZERO_MAX;
-use crate::table::format::{BLOCK_TREES, GROUP_LANES, LaneRecord, LevelRecord};
+use crate::table::format::{BLOCK_TREES, GROUP_LANES, LaneRecord, LevelRecord, OWN_BIN};
 use std::arch::x86_64::*;
 
 /// Whether this machine has the instructions.
@@ -44,7 +44,7 @@ pub(in crate::score) fn margins(bound: &Bound, rows: &[Row], margins: &mut [i64]
         .zip(margins.chunks_mut(BATCH_ROWS_MAX))
     {
         let count = rows.len().min(margins.len());
-        if count < batch::ROWS_MIN || !batch::fits(bound.view()) {
+        if count < batch::ROWS_MIN || !batch::fits(bound) {
             for (row, to) in rows.iter().zip(margins) {
                 *to = margin(bound, row);
             }
@@ -237,29 +237,61 @@ fn any(bound: &Bound, bins: &Bins) -> i64 {
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,bmi1,bmi2")]
 fn any_in<const REGISTERS: usize>(bound: &Bound, bins: &Bins) -> i64 {
+    let (view, words) = (bound.view(), bound.words());
+    let mut sum = sum_of::<REGISTERS, false>(view, &words.plain, bins);
+    if view.trees.len() > bound.plain_trees() {
+        let special = sum_of::<REGISTERS, true>(view, &words.special, bins);
+        sum = sum.wrapping_add(special);
+    }
+    sum
+}
+
+/// The sum of the leaves of special trees, or of the others.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,bmi1,bmi2")]
+fn sum_of<const REGISTERS: usize, const SPECIAL: bool>(
+    view: &View<'_>,
+    lists: &Lists,
+    bins: &Bins,
+) -> i64 {
     let row = row_registers(bins);
-    let words = bound.words();
-    let mut sum = portable::walk(bound.view(), &words.rest, bins);
-    for pair in &words.pairs {
-        let word = word::<REGISTERS>(&row, &pair.splits);
+    let marked = |marks| Marked {
+        marks,
+        sets: &lists.sets,
+        bins,
+    };
+    let mut sum = portable::walk::<SPECIAL>(view, &lists.rest, bins);
+    for (at, pair) in lists.pairs.iter().enumerate() {
+        let marked = marked(lists.pair_marks.get(at));
+        let word = word::<REGISTERS, SPECIAL>(&row, &pair.splits, marked);
         let [low, high] = &pair.trees;
         sum = sum.wrapping_add(i64::from(leaf(low, word as u32)));
         sum = sum.wrapping_add(i64::from(leaf(high, (word >> 32) as u32)));
     }
-    let (eights, last) = words.complete.as_chunks::<COMPLETE>();
+    let (eights, last) = lists.complete.as_chunks::<COMPLETE>();
     let mut sums = _mm512_setzero_si512();
+    let mut all_marks = lists.complete_marks.chunks(COMPLETE);
     for trees in eights {
-        sums = _mm512_add_epi64(sums, complete::<REGISTERS>(&row, trees));
+        let all_marks = all_marks.next().unwrap_or_default();
+        let mut words = [0u64; COMPLETE];
+        for (at, (word, tree)) in words.iter_mut().zip(trees).enumerate() {
+            let marked = marked(all_marks.get(at));
+            *word = self::word::<REGISTERS, SPECIAL>(&row, &tree.splits, marked);
+        }
+        sums = _mm512_add_epi64(sums, complete(&words, trees));
     }
     sum = sum.wrapping_add(_mm512_reduce_add_epi64(sums));
-    for tree in last {
-        let word = word::<REGISTERS>(&row, &tree.splits);
+    let last_marks = all_marks.next().unwrap_or_default();
+    for (at, tree) in last.iter().enumerate() {
+        let marked = marked(last_marks.get(at));
+        let word = word::<REGISTERS, SPECIAL>(&row, &tree.splits, marked);
         let at = (0..6).fold(1, |at, _| (at << 1) | (word >> (at & 63) & 1));
         let value = tree.values.get(at as usize & 63);
         sum = sum.wrapping_add(i64::from(value.copied().unwrap_or_default()));
     }
-    for tree in &words.wide {
-        let word = word::<REGISTERS>(&row, &tree.splits);
+    for (at, tree) in lists.wide.iter().enumerate() {
+        let marked = marked(lists.wide_marks.get(at));
+        let word = word::<REGISTERS, SPECIAL>(&row, &tree.splits, marked);
         let mut at = 0u8;
         for _ in 0..tree.depth {
             let side = (word >> (at & 63) & 1) as u8;
@@ -272,12 +304,36 @@ fn any_in<const REGISTERS: usize>(bound: &Bound, bins: &Bins) -> i64 {
     sum
 }
 
+/// What the splits of special trees need besides the row's registers.
+#[derive(Clone, Copy)]
+struct Marked<'a> {
+    marks: Option<&'a Marks>,
+    sets: &'a [SetSplit],
+    bins: &'a Bins,
+}
+
 /// The predicate word of up to 64 splits.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,bmi1,bmi2")]
-fn word<const REGISTERS: usize>(row: &[__m512i; 4], splits: &Splits) -> u64 {
+fn word<const REGISTERS: usize, const SPECIAL: bool>(
+    row: &[__m512i; 4],
+    splits: &Splits,
+    marked: Marked<'_>,
+) -> u64 {
     let found = lookup::<REGISTERS>(row, load(&splits.lanes));
-    _mm512_cmpgt_epu8_mask(found, load(&splits.thresholds))
+    let above = _mm512_cmpgt_epu8_mask(found, load(&splits.thresholds));
+    let Some(marks) = marked.marks.filter(|_| SPECIAL) else {
+        return above;
+    };
+    let own_bin = _mm512_set1_epi8(OWN_BIN as i8);
+    let mut word = above & !_mm512_mask_cmpeq_epi8_mask(marks.lefts, found, own_bin);
+    let sets = marks.start as usize..marks.end as usize;
+    for split in marked.sets.get(sets).unwrap_or_default() {
+        let bin = marked.bins.get(usize::from(split.lane)).copied();
+        let right = portable::is_in(&split.set, bin.unwrap_or_default());
+        word |= u64::from(right) << (split.bit & 63);
+    }
+    word
 }
 
 /// The leaf that a predicate word leads to: all leaves of the tree compare their paths with it.
@@ -302,14 +358,10 @@ const COMPLETE: usize = 32;
 /// The sums of the leaves of trees of up to six levels: eight trees walk in one register.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,bmi1,bmi2")]
-fn complete<const REGISTERS: usize>(row: &[__m512i; 4], trees: &[Complete; COMPLETE]) -> __m512i {
+fn complete(words: &[u64; COMPLETE], trees: &[Complete; COMPLETE]) -> __m512i {
     const STRIDE: i64 = size_of::<Complete>() as i64;
     // Leaf `l` is 64 + l.
     const VALUES: i64 = std::mem::offset_of!(Complete, values) as i64 - 64 * 4;
-    let mut words = [0u64; COMPLETE];
-    for (word, tree) in words.iter_mut().zip(trees) {
-        *word = self::word::<REGISTERS>(row, &tree.splits);
-    }
     let mut sums = _mm512_setzero_si512();
     let one = _mm512_set1_epi64(1);
     let numbers = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7);

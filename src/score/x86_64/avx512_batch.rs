@@ -1,9 +1,11 @@
 //! AVX-512 with VBMI: batches of up to 64 rows, a row a byte of a register.
 
 use super::avx512::{Group, load, store, store128};
+use super::avx512_steps;
 use crate::limits::{BATCH_ROWS_MAX, FEATURES_MAX};
 use crate::row::Row;
 use crate::score::bound::Bound;
+use crate::score::portable;
 use crate::table::View;
 use crate::table::format::{BLOCK_TREES, GROUP_LANES, LevelRecord};
 use std::arch::x86_64::*;
@@ -15,11 +17,16 @@ pub(super) const ROWS_MIN: usize = 20;
 const CARRY_BLOCKS: usize = 256 / BLOCK_TREES;
 
 /// Bins of 64 rows, by lane.
-type Columns = [[u8; BATCH_ROWS_MAX]; FEATURES_MAX];
+pub(super) type Columns = [[u8; BATCH_ROWS_MAX]; FEATURES_MAX];
 
-/// Whether every leaf index fits a byte, and all trees are oblivious.
-pub(super) fn fits(view: &View<'_>) -> bool {
-    view.trees.is_empty() && view.blocks.first().is_none_or(|block| block.levels <= 8)
+/// Whether every leaf index fits a byte, and not every tree is walked row by row.
+pub(super) fn fits(bound: &Bound) -> bool {
+    let words = bound.words();
+    let stepped = [&words.plain.stepped, &words.special.stepped];
+    match bound.view().blocks.first() {
+        Some(deepest) => deepest.levels <= 8,
+        None => stepped.iter().any(|list| !list.trees.is_empty()),
+    }
 }
 
 /// The margins of up to 64 rows, fixed point.
@@ -31,6 +38,16 @@ pub(super) fn margins(bound: &Bound, rows: &[Row], margins: &mut [i64]) {
     let offset = OFFSET.wrapping_mul(view.leaf_starts.len() as i64);
     let mut sums = [view.bias.wrapping_sub(offset); BATCH_ROWS_MAX];
     oblivious(view, &columns, &mut sums);
+    avx512_steps::add_stepped(bound, &columns, &mut sums);
+    let words = bound.words();
+    if !(words.plain.rest.is_empty() && words.special.rest.is_empty()) {
+        for (at, sum) in sums.iter_mut().enumerate().take(rows.len()) {
+            let bins = columns.map(|column| column.get(at).copied().unwrap_or_default());
+            let plain = portable::walk::<false>(view, &words.plain.rest, &bins);
+            let special = portable::walk::<true>(view, &words.special.rest, &bins);
+            *sum = sum.wrapping_add(plain).wrapping_add(special);
+        }
+    }
     for (to, sum) in margins.iter_mut().zip(sums) {
         *to = sum;
     }
@@ -108,7 +125,7 @@ fn oblivious(view: &View<'_>, columns: &Columns, sums: &mut [i64; BATCH_ROWS_MAX
 }
 
 /// What byte planes add to a leaf, so that they have no sign.
-const OFFSET: i64 = 1 << 31;
+pub(super) const OFFSET: i64 = 1 << 31;
 
 /// Which bit of an index a level decides: leaves stand in the order that `leaf_planes` leaves
 /// them in.
@@ -166,7 +183,7 @@ fn first_planes(leaves: &[i32]) -> [__m512i; 4] {
 /// places with bits 4 and 5.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,bmi1,bmi2")]
-fn leaf_planes(leaves: &[i32; 64]) -> [__m512i; 4] {
+pub(super) fn leaf_planes(leaves: &[i32; 64]) -> [__m512i; 4] {
     // Within each four leaves: their lowest bytes, then the next.
     let by_byte = _mm512_set4_epi32(0x0f0b_0703, 0x0e0a_0602, 0x0d09_0501, 0x0c08_0400);
     let mut quarters = [_mm512_setzero_si512(); 4];
@@ -186,7 +203,7 @@ fn leaf_planes(leaves: &[i32; 64]) -> [__m512i; 4] {
 }
 
 /// Sums of the four bytes of up to 256 leaves of 64 rows.
-struct Planes {
+pub(super) struct Planes {
     /// Of both bytes of each 16-bit pair, modulo 2^16.
     pairs: [__m512i; 4],
     /// Of each pair's upper byte: the odd rows.
@@ -196,7 +213,7 @@ struct Planes {
 impl Planes {
     #[inline]
     #[target_feature(enable = "avx512f")]
-    fn new() -> Planes {
+    pub(super) fn new() -> Planes {
         Planes {
             pairs: [_mm512_setzero_si512(); 4],
             odd: [_mm512_setzero_si512(); 4],
@@ -205,7 +222,7 @@ impl Planes {
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
-    fn add(&mut self, leaves: [__m512i; 4]) {
+    pub(super) fn add(&mut self, leaves: [__m512i; 4]) {
         let sums = self.pairs.iter_mut().zip(&mut self.odd);
         for ((pairs, odd), leaf) in sums.zip(leaves) {
             *pairs = _mm512_add_epi16(*pairs, leaf);
@@ -216,7 +233,7 @@ impl Planes {
     /// Adds the sums to those of the rows.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
-    fn carry(&self, sums: &mut [i64; BATCH_ROWS_MAX]) {
+    pub(super) fn carry(&self, sums: &mut [i64; BATCH_ROWS_MAX]) {
         let planes = [0, 8, 16, 24]
             .into_iter()
             .zip(self.pairs.iter().zip(&self.odd));

@@ -4,3 +4,4 @@
 pub(super) mod avx2;
 pub(super) mod avx512;
 mod avx512_batch;
+mod avx512_steps;

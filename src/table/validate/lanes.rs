@@ -29,8 +29,8 @@ pub(super) fn check_lanes<'a>(parts: &Parts<'a>) -> Check<&'a [LaneRecord]> {
         if lane.borders == 0 {
             return Err(OpenError::Lane(Detail::new(at("borders"), "at least 1", 0)));
         }
-        if lane.missing_bin > lane.borders {
-            let most = format!("at most {}", lane.borders);
+        if lane.missing_bin > lane.borders && lane.missing_bin != OWN_BIN {
+            let most = format!("at most {}, or {OWN_BIN}", lane.borders);
             return Err(OpenError::Lane(Detail::new(
                 at("missing_bin"),
                 most,

@@ -8,6 +8,7 @@
 mod bots;
 mod detections;
 mod lanes;
+mod sets;
 mod trees;
 
 use super::format::*;
@@ -33,7 +34,8 @@ type Check<T> = Result<T, OpenError>;
 ///   leaf, lies within the leaf section;
 /// - **T7** every node's child, and the node next to it, lie within its tree; a leaf's child is
 ///   itself; every tree's nodes lie within the node section; no tree is deeper than it says, or
-///   than the one before it;
+///   than the one before it, special trees counted by themselves and behind the others; a node's
+///   set lies within the set section;
 /// - **T8** no sum of bias and one leaf a tree exceeds `MARGIN_MAX` in magnitude;
 /// - **T9** every detection's conditions lie within the condition section, every condition's
 ///   feature is below the feature count, and every detection's score is 1 to 99;
@@ -262,6 +264,9 @@ fn check_counts(header: &Header) -> Check<()> {
     let slots = blocks.saturating_mul(BLOCK_TREES);
     exactly("leaf_starts", slots, count(Section::LeafStarts))?;
     exactly("sources", slots, count(Section::Sources))?;
+    if count(Section::Orders) > 0 {
+        exactly("orders", slots, count(Section::Orders))?;
+    }
     at_most(
         "levels",
         blocks.saturating_mul(OBLIVIOUS_DEPTH_MAX),
@@ -269,6 +274,7 @@ fn check_counts(header: &Header) -> Check<()> {
     )?;
     at_most("leaves", LEAVES_MAX, count(Section::Leaves))?;
     at_most("nodes", LEAVES_MAX, count(Section::Nodes))?;
+    at_most("sets", SETS_MAX, count(Section::Sets))?;
     exactly("score_map", SCORE_MAP_LEN, count(Section::ScoreMap))?;
     at_most("golden", GOLDEN_ROWS_MAX, count(Section::Golden))?;
     at_most(
@@ -276,14 +282,6 @@ fn check_counts(header: &Header) -> Check<()> {
         PROVENANCE_BYTES_MAX,
         count(Section::Provenance),
     )?;
-    let later = SECTIONS
-        .iter()
-        .zip(&header.counts)
-        .take(Section::Detections as usize)
-        .skip(Section::Sets as usize);
-    for (spec, count) in later {
-        exactly(spec.name, 0, *count as usize)?;
-    }
     detections::check_counts(count(Section::Detections), count(Section::Conditions))?;
     bots::check_counts(count(Section::Bots), count(Section::BotRanges))
 }

@@ -1,6 +1,7 @@
 //! Checks trees of both forms, and the margins that they can attain.
 
 use super::lanes::check_split;
+use super::sets::Sets;
 use super::{Check, Parts, at_most, exactly};
 use crate::error::{Detail, OpenError};
 use crate::limits::*;
@@ -106,6 +107,7 @@ pub(super) fn check_oblivious(
     let leaves: &[i32] = parts.records(Section::Leaves)?;
     let starts: &[u32] = parts.records(Section::LeafStarts)?;
     let places: &[u32] = parts.records(Section::Sources)?;
+    let orders: &[u64] = parts.records(Section::Orders)?;
     let trees = parts.header.oblivious_trees as usize;
     let (mut level_start, mut leaf_start) = (0usize, 0usize);
     let mut before = OBLIVIOUS_DEPTH_MAX;
@@ -121,6 +123,9 @@ pub(super) fn check_oblivious(
             }
             check_order(|| format!("depth of oblivious tree {tree}"), before, depth)?;
             before = depth;
+            if let Some(order) = orders.get(tree) {
+                check_level_order(*order, depth, || at("orders"))?;
+            }
             if *start as usize != leaf_start {
                 return Err(OpenError::LeafIndex(Detail::new(
                     at("leaf_starts"),
@@ -211,6 +216,26 @@ fn check_tree_levels(
     Ok(depth)
 }
 
+/// A tree's levels are those of its source, each once; what is beyond its depth is zero.
+fn check_level_order(order: u64, depth: usize, at: impl Fn() -> String) -> Check<()> {
+    let mut taken = 0u32;
+    for level in 0..OBLIVIOUS_DEPTH_MAX as u32 {
+        let to = (order.wrapping_shr(level.saturating_mul(4)) & 0xf) as u32;
+        let bit = 1u32.wrapping_shl(to);
+        let fits = match (level as usize) < depth {
+            true => (to as usize) < depth && taken & bit == 0,
+            false => to == 0,
+        };
+        if !fits {
+            let expected = format!("the levels below {depth}, each once, then zeros");
+            let got = format!("{order:#018x}");
+            return Err(OpenError::TreeOrder(Detail::new(at(), expected, got)));
+        }
+        taken |= bit;
+    }
+    Ok(())
+}
+
 pub(super) fn check_trees(
     parts: &Parts<'_>,
     lanes: &[LaneRecord],
@@ -220,8 +245,9 @@ pub(super) fn check_trees(
     let trees: &[TreeRecord] = parts.records(Section::Trees)?;
     let nodes: &[NodeRecord] = parts.records(Section::Nodes)?;
     let mut depths = Vec::with_capacity(nodes.len().min(TREE_NODES_MAX));
+    let mut sets = Sets::of(parts)?;
     let mut start = 0usize;
-    let mut before = TREE_DEPTH_MAX;
+    let (mut before, mut special) = (TREE_DEPTH_MAX, false);
     for (index, tree) in trees.iter().enumerate() {
         let at = |field: &str| format!("trees[{index}].{field}");
         exactly(&at("start"), start, tree.start as usize)?;
@@ -235,7 +261,7 @@ pub(super) fn check_trees(
                 tree.nodes,
             )));
         };
-        let depth = check_nodes(index, own, lanes, &mut depths)?;
+        let depth = check_nodes(index, own, lanes, &mut sets, &mut depths)?;
         if depth > TREE_DEPTH_MAX || tree.depth as usize != depth {
             let expected = format!("{depth}, at most {TREE_DEPTH_MAX}");
             return Err(OpenError::TooDeep(Detail::new(
@@ -243,6 +269,18 @@ pub(super) fn check_trees(
                 expected,
                 tree.depth,
             )));
+        }
+        let own_special = own.iter().any(NodeRecord::is_special);
+        if special && !own_special {
+            let expected = "a mark or a set, as in the tree before it";
+            return Err(OpenError::TreeOrder(Detail::new(
+                at("nodes"),
+                expected,
+                "none",
+            )));
+        }
+        if own_special && !special {
+            (before, special) = (TREE_DEPTH_MAX, true);
         }
         check_order(|| at("depth"), before, depth)?;
         before = depth;
@@ -254,7 +292,8 @@ pub(super) fn check_trees(
         sources.take(tree.source, || at("source"))?;
         start = end;
     }
-    exactly("nodes", start, nodes.len())
+    exactly("nodes", start, nodes.len())?;
+    sets.finish()
 }
 
 /// Returns the depth of a tree whose nodes stand breadth first: then the children of the `k`-th
@@ -263,6 +302,7 @@ fn check_nodes(
     tree: usize,
     nodes: &[NodeRecord],
     lanes: &[LaneRecord],
+    sets: &mut Sets<'_>,
     depths: &mut Vec<usize>,
 ) -> Check<usize> {
     depths.clear();
@@ -279,7 +319,7 @@ fn check_nodes(
         };
         deepest = deepest.max(depth);
         let child = usize::from(node.child);
-        if !check_split(lanes, node.lane, node.threshold, at)? {
+        if !sets.check_split(lanes, node, at)? {
             if child != index {
                 return Err(OpenError::ChildIndex(Detail::new(
                     at(),
@@ -296,13 +336,6 @@ fn check_nodes(
         if child != depths.len() {
             let expected = format!("the children {}", depths.len());
             return Err(OpenError::Cycle(Detail::new(at(), expected, child)));
-        }
-        if node.value != 0 {
-            return Err(OpenError::Reserved(Detail::new(
-                at(),
-                "value 0 in a split",
-                node.value,
-            )));
         }
         depths.extend([depth.saturating_add(1); 2]);
     }

@@ -6,14 +6,15 @@ mod beside;
 mod commands;
 mod failure;
 mod files;
+mod history;
 mod requests;
 mod rows;
 mod tables;
 
 use clap::{Parser, Subcommand};
 use commands::{
-    bench, compile, diff, explain, extract, inspect, key, limits, publish, replay, score, status,
-    switch, verify,
+    bench, compile, diff, explain, extract, features, inspect, key, limits, publish, replay, score,
+    status, switch, verify,
 };
 use failure::Failure;
 use std::io::Write;
@@ -57,6 +58,7 @@ enum Command {
     Score(score::Args),
     Explain(explain::Args),
     Extract(extract::Args),
+    Features(features::Args),
     Bench(bench::Args),
     Limits(limits::Args),
     Publish(publish::Args),
@@ -121,6 +123,7 @@ fn main() -> ExitCode {
         Command::Score(command) => score::run(&command, json),
         Command::Explain(command) => explain::run(&command),
         Command::Extract(command) => extract::run(&command, json),
+        Command::Features(command) => features::run(&command),
         Command::Bench(command) => bench::run(&command),
         Command::Limits(command) => limits::run(&command),
         Command::Publish(command) => publish::run(&command),

@@ -2,8 +2,9 @@
 
 use crate::failure::Failure;
 use crate::files;
-use hedgerow::http::{Header, HeadersKnown, Request, Scheme, Version};
+use hedgerow::http::{Header, HeadersKnown, Request, Scheme, Tls, Version};
 use serde::Deserialize;
+use serde_json::Value;
 use std::io::{BufRead, Read};
 use std::path::Path;
 
@@ -40,9 +41,24 @@ pub struct Recorded {
     /// `full`, `log` (User-Agent and Referer are known) or `ua` (the User-Agent is).
     #[serde(default)]
     pub slice: Option<String>,
-    /// The client's address.
+    /// The client's address; a text that is none is not known.
     #[serde(default)]
     pub ip: Option<String>,
+    /// The JA4 of the TLS client; a text that is none is not known.
+    #[serde(default)]
+    pub ja4: Option<String>,
+    /// The protocol that ALPN settled on, such as `h2`.
+    #[serde(default)]
+    pub alpn: Option<String>,
+    /// When it came: a number of seconds since any point in time; anything else is not known.
+    #[serde(default)]
+    pub ts: Value,
+    /// What its client is known by where the address is not: a text.
+    #[serde(default)]
+    pub session: Value,
+    /// The answer's status: a number.
+    #[serde(default)]
+    pub status: Value,
     /// `bot` or `human`, where labelled.
     #[serde(default)]
     pub label: Option<String>,
@@ -77,6 +93,14 @@ impl Recorded {
         if let Some(host) = &self.host {
             request = request.authority(host.as_bytes());
         }
+        let mut tls = Tls::UNKNOWN;
+        if let Some(ja4) = &self.ja4 {
+            tls = tls.ja4(ja4);
+        }
+        if let Some(alpn) = &self.alpn {
+            tls = tls.alpn(alpn.as_bytes());
+        }
+        request = request.tls(tls);
         match self.ip.as_deref().and_then(|ip| ip.parse().ok()) {
             Some(peer) => request.peer(peer),
             None => request,

@@ -28,12 +28,42 @@ def around(border):
         return [b, np.nextafter(b, np.float32(np.inf)), np.nextafter(b, np.float32(-np.inf))]
 
 
-def border_rows(borders, columns, rng, rows_max=20_000):
-    """Rows that put on every column each of its borders, their neighbours and the specials at
-    least once: row k has every column's k-th value, so as few rows as the longest list."""
+# Values at which libraries differ in what category they are, if any.
+NO_CATEGORIES = np.array(
+    [-0.5, np.nextafter(np.float32(-1), np.float32(0)), -1, -1.5, -7, 0.5, 2**24 - 1, 2**24]
+    + [1e9, 2**31, 2**32, 2**32 + 512, -(2.0**31), -(2.0**40), 1e20],
+    dtype=np.float32,
+)
+
+
+def around_category(category):
+    """A category, its neighbours as numbers, and as f32."""
+    return [np.float32(category + step) for step in (-1, -0.5, 0.5, 1, 32)] + around(category)
+
+
+def categorised(x, rng, counts, ids=None):
+    """Makes the first columns of training rows categories, this many each, of which some mean
+    much; returns what they add to the signal too. `ids` numbers the categories of a column."""
+    signal = np.zeros(len(x))
+    for column, count in enumerate(counts):
+        codes = rng.integers(0, count, len(x))
+        signal += rng.normal(size=count)[codes]
+        numbers = np.arange(count) if ids is None else ids(count, rng)
+        x[:, column] = numbers[codes]
+    return signal / np.sqrt(len(counts))
+
+
+def border_rows(borders, columns, rng, categories={}, rows_max=20_000):
+    """Rows that put on every column each of its borders and categories, their neighbours and the
+    specials at least once: row k has every column's k-th value, so as few rows as the longest
+    list."""
     lists = []
     for column in range(columns):
         values = [value for border in borders.get(column, []) for value in around(border)]
+        for category in categories.get(column, []):
+            values += around_category(category)
+        if column in categories:
+            values += list(NO_CATEGORIES)
         values = np.concatenate([np.array(values, dtype=np.float32), SPECIALS])
         lists.append(rng.permutation(values))
     count = max(len(values) for values in lists)

@@ -22,7 +22,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np
 import xgboost as xgb
 
-from common import F32, FIXTURES, ROOT, border_rows, fresh, keep, keep_fixture, mixed
+from common import F32, FIXTURES, ROOT, border_rows, categorised, fresh, keep, keep_fixture, mixed
 
 COMMON = {"objective": "binary:logistic", "nthread": 1, "seed": 7, "eta": 0.1, "verbosity": 1}
 
@@ -55,6 +55,58 @@ def trained(rng, trees, rows=6_000, columns=12, nans=False, scale=1.0, names=Non
     return xgb.train(COMMON | params, xgb.DMatrix(x, y, feature_names=names), trees), x
 
 
+def with_categories(rng, trees, counts=(6, 50, 200), nans=True, rows=5_000, frame=False, **params):
+    """A model with categorical columns before numerical ones, and its training rows."""
+    x, signal = data(rng, rows, 7, False)
+    effect = categorised(x, rng, counts)
+    y = (signal + 2 * effect > 0).astype(int)
+    params = COMMON | {"max_cat_to_onehot": 1} | params
+    kinds = ["c"] * len(counts) + ["q"] * (7 - len(counts))
+    if frame:
+        import pandas as pd
+
+        columns = {f"f{i}": x[:, i] for i in range(7)}
+        for i, count in enumerate(counts):
+            codes = x[:, i].astype(np.int64)
+            columns[f"f{i}"] = pd.Categorical(codes, categories=range(count))
+        d = xgb.DMatrix(pd.DataFrame(columns), y, enable_categorical=True)
+        return xgb.train(params, d, trees), x
+    if nans:
+        x[rng.random(x.shape) < 0.05] = np.nan
+    d = xgb.DMatrix(x, y, feature_types=kinds, enable_categorical=True)
+    return xgb.train(params, d, trees), x
+
+
+def pruned(model, x):
+    """The model without its lesser splits: their nodes stay, as leaves that have categories. The
+    updaters that make categorical splits prune none by themselves."""
+    d = xgb.DMatrix(x, np.zeros(len(x)), feature_types=model.feature_types, enable_categorical=True)
+    params = {"process_type": "update", "updater": "prune", "gamma": 8.0}
+    return xgb.train(COMMON | params, d, model.num_boosted_rounds(), xgb_model=model), x
+
+
+def old_form(model, x, base_score):
+    """The model as a version before 3.1 writes it: one number as base_score, and no container."""
+    text = as_json(model)
+    text["version"] = [2, 1, 4]
+    text["learner"]["learner_model_param"]["base_score"] = base_score
+    del forest(text)["cats"]
+    return OldForm(text), x
+
+
+class OldForm:
+    """A model whose file must be kept as it is: XGBoost would write it in its own form."""
+
+    def __init__(self, text):
+        self.text = text
+
+    def save_model(self, path):
+        if path.suffix == ".json":
+            path.write_text(json.dumps(self.text))
+        else:
+            xgb.Booster(model_file=bytearray(json.dumps(self.text).encode())).save_model(path)
+
+
 def models(rng):
     """Yields name, model and training rows."""
     yield "depth6", *trained(rng, 100)
@@ -81,6 +133,24 @@ def models(rng):
     )
     # Thresholds are denormal f32 values here.
     yield "denormal", *trained(rng, 60, nans=True, scale=1e-40, tree_method="exact", rows=1_000)
+    yield "base-score-least", *trained(rng, 20, base_score=1e-6, min_child_weight=0, eta=0.01)
+    yield "base-score-most", *trained(rng, 20, base_score=0.999998, min_child_weight=0, eta=0.01)
+    yield "base-score-zero", *trained(rng, 20, objective="reg:squarederror", base_score=0.0)
+    yield "base-score-tiny", *trained(rng, 20, objective="reg:squarederror", base_score=-1e-38)
+    yield "old-form-scalar", *old_form(*trained(rng, 20, nans=True), "3.25E-1")
+    yield "old-form-plain", *old_form(*trained(rng, 20, nans=True), "0.75")
+    yield "categories", *with_categories(rng, 60)
+    yield "categories-one-hot", *with_categories(rng, 60, max_cat_to_onehot=1_000)
+    yield "categories-pruned", *pruned(*with_categories(rng, 30, max_depth=7))
+    yield "categories-dart", *with_categories(
+        rng, 30, booster="dart", rate_drop=0.3, one_drop=True
+    )
+    yield "categories-approx", *with_categories(rng, 30, tree_method="approx", max_cat_threshold=4)
+    yield "categories-lossguide", *with_categories(
+        rng, 20, grow_policy="lossguide", max_depth=0, max_leaves=64, nans=False
+    )
+    yield "categories-frame", *with_categories(rng, 20, counts=(6, 50), frame=True)
+    yield "categories-old-form", *old_form(*with_categories(rng, 20), "5E-1")
     yield "edited", *edited(*trained(rng, 30, nans=True), rng)
     # With missing values in training too, the features would need two lanes each, of 256 in all.
     # With larger steps the f32 sums of so many trees are more than 1e-5 from the real ones.
@@ -104,9 +174,13 @@ def refused(rng):
     yield "refused-targets", xgb.train(targets, both, 2)
     vectors = {"multi_strategy": "multi_output_tree"}
     yield "refused-vectors", xgb.train(targets | vectors, both, 2)
-    codes = np.floor(np.abs(x) * 3)
-    kinds = xgb.DMatrix(codes, codes[:, 0] % 2, feature_types=["c"] * 4, enable_categorical=True)
-    yield "refused-categories", xgb.train(few | {"max_cat_to_onehot": 1}, kinds, 2)
+    import pandas as pd
+
+    for name, categories in [("strings", ["a", "b", "c"]), ("recoded", [3, 5, 9])]:
+        codes = rng.integers(0, 3, len(x))
+        frame = pd.DataFrame({"c": pd.Categorical.from_codes(codes, categories), "x": x[:, 0]})
+        kinds = xgb.DMatrix(frame, codes == 1, enable_categorical=True)
+        yield f"refused-{name}", xgb.train(few, kinds, 2)
 
 
 def as_json(model):
@@ -132,17 +206,25 @@ def edited(model, x, rng):
 
 
 def borders_of(text):
-    """The thresholds by column, of the nodes that can be reached."""
-    borders = {}
+    """The thresholds by column, of the nodes that can be reached, and the categories."""
+    borders, categories = {}, {}
     for tree in forest(text)["trees"]:
+        lists = [tree.get(f"categories_{key}", []) for key in ("nodes", "segments", "sizes")]
+        sets = {node: tree["categories"][at : at + size] for node, at, size in zip(*lists)}
+        kinds = tree.get("split_type", [0] * len(tree["left_children"]))
         waiting = [0]
         while waiting:
             node = waiting.pop()
             if tree["left_children"][node] != -1:
-                threshold = np.float32(tree["split_conditions"][node])
-                borders.setdefault(tree["split_indices"][node], set()).add(threshold)
+                column = tree["split_indices"][node]
+                if kinds[node] == 1:
+                    categories.setdefault(column, set()).update(sets[node])
+                else:
+                    threshold = np.float32(tree["split_conditions"][node])
+                    borders.setdefault(column, set()).add(threshold)
                 waiting += [tree["left_children"][node], tree["right_children"][node]]
-    return {column: sorted(values) for column, values in borders.items()}
+    ordered = lambda lists: {column: sorted(values) for column, values in lists.items()}
+    return ordered(borders), ordered(categories)
 
 
 def bias_of(text):
@@ -156,9 +238,9 @@ def bias_of(text):
 
 def results(model, text, rows):
     """Margins, leaves, and margins added up in f64."""
-    names = model.feature_names
+    kinds = {"feature_names": model.feature_names, "feature_types": model.feature_types}
     clean = np.clip(rows, F32.min, F32.max)
-    d = xgb.DMatrix(clean, feature_names=names, nthread=1)
+    d = xgb.DMatrix(clean, nthread=1, enable_categorical=True, **kinds)
     margins = model.predict(d, output_margin=True)
     infinite = model.inplace_predict(rows, predict_type="margin", validate_features=False)
     # In a dart model inplace_predict adds up in another order.
@@ -181,7 +263,9 @@ def make(name, model, x, root, rng, ordinary=1_500):
     model.save_model(folder / "model.ubj")
     loaded = xgb.Booster(model_file=path)
     text = json.loads(path.read_text())
-    special = border_rows(borders_of(text), x.shape[1], rng)
+    borders, categories = borders_of(text)
+    assert bool(categories) == name.startswith("categories"), name
+    special = border_rows(borders, x.shape[1], rng, categories)
     sample = x[rng.integers(0, len(x), size=ordinary)]
     rows = np.ascontiguousarray(np.concatenate([sample, special, mixed(sample, special, rng)]))
     margins, leaves, exact = results(loaded, text, rows)
@@ -189,8 +273,8 @@ def make(name, model, x, root, rng, ordinary=1_500):
     keep(folder, rows, margins, leaves)
     deleted = sum(int(tree["tree_param"]["num_deleted"]) for tree in forest(text)["trees"])
     weights = set(text["learner"]["gradient_booster"].get("weight_drop", []))
-    assert deleted > 0 or name != "exact-pruned", "nothing was pruned"
-    assert len(weights) > 1 or name != "dart", "nothing was dropped"
+    assert deleted > 0 or "pruned" not in name, "nothing was pruned"
+    assert len(weights) > 1 or "dart" not in name, "nothing was dropped"
     error = np.abs(margins - exact).max()
     print(f"{name}: {leaves.shape[1]} trees, {len(rows)} rows, f32 sums off by {error:.1e}")
 
@@ -259,7 +343,8 @@ def fixture(name, text, x, rng):
     """What XGBoost makes of a small model, for the tests that need no Python."""
     path = FIXTURES / f"{name}.json"
     model = xgb.Booster(model_file=path)
-    special = border_rows(borders_of(text), x.shape[1], rng)
+    borders, categories = borders_of(text)
+    special = border_rows(borders, x.shape[1], rng, categories)
     rows = np.ascontiguousarray(np.concatenate([special, mixed(x[:40], special, rng)]))
     margins, leaves, _ = results(model, text, rows)
     keep_fixture(name, rows, margins.astype(np.float64), leaves)
@@ -279,6 +364,13 @@ def fixtures(rng):
         fixture(name, by, x[:, :3], rng)
 
 
+def category_fixture(rng):
+    model, x = with_categories(rng, 3, counts=(5, 40), rows=800, max_depth=3, max_bin=8)
+    model.save_model(FIXTURES / "xgboost-categories.json")
+    model.save_model(FIXTURES / "xgboost-categories.ubj")
+    fixture("xgboost-categories", as_json(model), x, rng)
+
+
 def main():
     root = ROOT / "target" / "parity" / "xgboost"
     rng = np.random.default_rng(20_240_603)
@@ -292,6 +384,7 @@ def main():
         make(name, model, x, root, rng)
     if "--fixtures" in sys.argv[1:]:
         fixtures(np.random.default_rng(1))
+        category_fixture(np.random.default_rng(2))
 
 
 if __name__ == "__main__":

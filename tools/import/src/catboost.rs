@@ -1,11 +1,19 @@
-//! CatBoost models in JSON: oblivious and non-symmetric trees over numerical features.
+//! CatBoost models in JSON: oblivious and non-symmetric trees over numerical features, and one-hot
+//! splits on categories that are whole numbers.
 //!
 //! Carried over exactly: borders (`f32`), leaves (`f64`, times the model's scale), the bias, and
-//! where missing values go. Refused by name: models of several outputs, splits on categorical
-//! features (one-hot and counters), text and embedding features, and numbers that are not finite.
-//! A categorical feature that no split uses stays in the list as a category, so that the columns
-//! keep their positions.
+//! where missing values go. Refused by name: models of several outputs, categories that are other
+//! strings than whole numbers, counters of categories (CTR), text and embedding features, and
+//! numbers that are not finite. A categorical feature that no split uses stays in the list as a
+//! category, so that the columns keep their positions.
+//!
+//! CatBoost takes a category as a string, of which it keeps a hash of 32 bits: `3` is trained and
+//! scored as "3". Here the host gives the number, and a split holds for that number alone. What
+//! CatBoost has no string for goes left: a number with a fraction, an infinite or a missing one.
+//! A number that training never saw goes left too, where CatBoost would send one in about four
+//! thousand million to the right, because its hash happens to be that of another category.
 
+mod category;
 mod columns;
 mod raw;
 mod source;
@@ -217,6 +225,11 @@ enum Place<'a> {
 }
 
 impl Place<'_> {
+    /// The value of a key of the split that must be there.
+    fn required<T>(&self, key: &str, value: Option<T>) -> Result<T, ImportError> {
+        value.ok_or_else(|| shape(self.key(""), format!("the key `{key}`"), "nothing"))
+    }
+
     /// The JSON path of a key of the split, or, with an empty key, of the split or node itself.
     fn key(&self, key: &str) -> String {
         let mut at = match self {
@@ -245,8 +258,8 @@ fn several_outputs(at: String, outputs: usize) -> ImportError {
     unsupported(at, "one output", got).with_hint("train a binary classifier or a regressor")
 }
 
-fn hash_features() -> &'static str {
-    "only numerical splits are carried over exactly; encode the feature as numbers and train again"
+fn counters() -> &'static str {
+    "train with one_hot_max_size above the number of categories, or encode the feature as numbers"
 }
 
 fn unsupported(at: String, expected: impl Into<String>, got: impl Into<String>) -> ImportError {

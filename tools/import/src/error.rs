@@ -52,9 +52,9 @@ impl ImportError {
         ImportError {
             problem,
             file: String::new(),
-            at: at.into(),
-            expected: expected.into(),
-            got: got.into(),
+            at: bounded(at.into()),
+            expected: bounded(expected.into()),
+            got: bounded(got.into()),
             hint: None,
         }
     }
@@ -76,6 +76,18 @@ impl ImportError {
         self.problem as u16
     }
 }
+
+/// A part of a message: a parser may quote a whole file in it.
+fn bounded(mut part: String) -> String {
+    if let Some((end, _)) = part.char_indices().nth(PART_CHARS_MAX) {
+        part.truncate(end);
+        part.push('…');
+    }
+    part
+}
+
+/// Characters of a part of a message that are kept.
+const PART_CHARS_MAX: usize = 400;
 
 impl fmt::Display for ImportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -40,6 +40,8 @@ pub enum Format {
     Html,
     /// A table of comma-separated values.
     Csv,
+    /// Text of 16-bit units.
+    Utf16,
     /// JSON that is none of the models.
     OtherJson,
     /// An empty file.
@@ -55,6 +57,9 @@ pub enum Format {
 pub(crate) fn recognise(bytes: &[u8]) -> Result<Format, ImportError> {
     if let Some(&(_, format)) = MAGICS.iter().find(|(magic, _)| bytes.starts_with(magic)) {
         return Ok(format);
+    }
+    if is_onnx(bytes) {
+        return Ok(Format::Onnx);
     }
     if is_old_xgboost(bytes) {
         return Ok(Format::XgBoostBinary);
@@ -88,6 +93,12 @@ fn json_format(bytes: &[u8]) -> Result<Format, ImportError> {
     } else {
         Format::OtherJson
     })
+}
+
+/// Whether this is ONNX: a protobuf that starts with field 1, the version (up to 13 so far), before
+/// field 2, the producer, or 7 or 8, the graph or the operator sets.
+fn is_onnx(bytes: &[u8]) -> bool {
+    matches!(bytes, [0x08, 1..=31, 0x12 | 0x3a | 0x42, ..])
 }
 
 /// Whether this is XGBoost's old binary form: 136 bytes of parameters, then the objective's name
@@ -150,6 +161,7 @@ impl Format {
             Format::Npy => "a NumPy array",
             Format::Html => "a web page",
             Format::Csv => "comma-separated values",
+            Format::Utf16 => "text in UTF-16",
             Format::OtherJson => "JSON that is no model known here",
             Format::Empty => "an empty file",
             Format::Unknown => "a file of unknown kind",
@@ -188,6 +200,7 @@ impl Format {
             ),
             Format::Zip | Format::Gzip => Some("unpack it first"),
             Format::Npy | Format::Csv => Some("these are rows, not a model"),
+            Format::Utf16 => Some("save it anew in UTF-8"),
             Format::Html => Some("the download may have failed: open the file and read it"),
             Format::Empty => Some("the export or copy may have been cut off"),
             Format::XgBoostBinary => Some(
@@ -212,17 +225,10 @@ const MAGICS: &[(&[u8], Format)] = &[
     (b"\x80\x03", Format::Pickle),
     (b"\x80\x04", Format::Pickle),
     (b"\x80\x05", Format::Pickle),
-    // ONNX is a protobuf that starts with field 1, the version: 3 to 13 so far, and leaves room.
-    // Field 2, the producer, or field 7 or 8, the graph and operator sets, follow.
-    (b"\x08\x03\x12", Format::Onnx),
-    (b"\x08\x04\x12", Format::Onnx),
-    (b"\x08\x05\x12", Format::Onnx),
-    (b"\x08\x06\x12", Format::Onnx),
-    (b"\x08\x07\x12", Format::Onnx),
-    (b"\x08\x08\x12", Format::Onnx),
-    (b"\x08\x09\x12", Format::Onnx),
-    (b"\x08\x0a\x12", Format::Onnx),
-    (b"\x08\x0b\x12", Format::Onnx),
-    (b"\x08\x0c\x12", Format::Onnx),
-    (b"\x08\x0d\x12", Format::Onnx),
+    (b"\xff\xfe", Format::Utf16),
+    (b"\xfe\xff", Format::Utf16),
 ];
+
+/// What some editors and shells write before text in UTF-8. All models that are text may begin
+/// with it, and it is no part of them.
+pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";

@@ -10,7 +10,22 @@
 //! | CatBoost | `save_model("model.json", format="json")` | imported |
 //! | LightGBM | `save_model("model.txt")`, versions v3 and v4 | imported |
 //! | XGBoost | `save_model("model.json")` or `"model.ubj"`, versions 1 to 3 | imported |
-//! | all others that are recognised | see [`Format`] | refused, with a hint how to export |
+//! | all others that are recognised | ONNX and more, see [`Format`] | refused, with a hint |
+//!
+//! What comes over of each:
+//! - CatBoost: oblivious trees and trees of any shape; numerical splits, with NaN least, greatest or
+//!   forbidden; one-hot splits on categories that are whole numbers. Refused: counters (CTR),
+//!   categories that are other strings, text and embedding features.
+//! - LightGBM: numerical splits of every missing type, with infinite thresholds; categorical splits;
+//!   `gbdt`, `dart` and `rf`. Refused: linear trees, and thresholds that are NaN or below every
+//!   `f32`.
+//! - XGBoost: `gbtree` and `dart`, numerical and categorical splits. Refused: `gblinear`, vector
+//!   leaves, and data frames' containers of categories by which XGBoost recodes values.
+//! - Models of several outputs are refused in all.
+//!
+//! A host gives a category as a number. Whole numbers from 0 to 2^24 - 1 mean the same to all
+//! three; how each takes negative numbers and fractions is said where it is imported, and carried
+//! over. A byte order mark before a text model is skipped.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -26,7 +41,9 @@
 )]
 
 mod catboost;
+mod category;
 mod error;
+mod features;
 mod format;
 mod json;
 mod lightgbm;
@@ -85,10 +102,12 @@ pub fn import(bytes: &[u8], file: &str) -> Result<Imported, ImportError> {
             format!("{} bytes", bytes.len()),
         )));
     }
-    let imported = match format::recognise(bytes).map_err(located)? {
-        Format::CatBoostJson => catboost::import(bytes),
-        Format::LightGbmText => lightgbm::import(bytes),
-        Format::XgBoostJson => xgboost::import_json(bytes),
+    let text = bytes.strip_prefix(format::BYTE_ORDER_MARK).unwrap_or(bytes);
+    let imported = match format::recognise(text).map_err(located)? {
+        Format::CatBoostJson => catboost::import(text),
+        Format::LightGbmText => lightgbm::import(text),
+        Format::XgBoostJson => xgboost::import_json(text),
+        // No text: a mark does not belong before it.
         Format::XgBoostUbj => xgboost::import_ubj(bytes),
         other => Err(other.refusal()),
     };

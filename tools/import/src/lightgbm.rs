@@ -1,27 +1,37 @@
-//! LightGBM models in text form, versions v3 and v4: numerical splits with every missing type.
+//! LightGBM models in text form, versions v3 and v4: numerical splits with every missing type, and
+//! categorical splits.
 //!
-//! Refused by name: models of several outputs, categorical splits and linear trees. A threshold is
-//! `f64` there and `f32` here: rounded down, `x <= threshold` holds for the same `f32` values.
+//! Refused by name: models of several outputs, linear trees, categories from 2^24 on, and
+//! thresholds that are NaN or below every `f32`. A threshold is `f64` there and `f32` here: rounded
+//! down, `x <= threshold` holds for the same `f32` values. With the threshold infinity, which parts
+//! missing values from all others, it holds for every value.
+//!
+//! A category is the whole part of a value, so all above -1 and below 1 are category 0. Categories
+//! in a split's set go left there, and all others, with negative, huge and missing values, go
+//! right, whatever the missing type. Here a test holds on the right: children are swapped.
 //!
 //! LightGBM takes dense rows with values within ±1e-35 as 0 (its own sparse and single-value ways
 //! do not differ otherwise). [`border`] moves thresholds within that range to its edge, so that
 //! every value of the range goes where 0 goes.
 
+mod sets;
 mod text;
 
 use crate::error::{ImportError, Problem};
-use crate::{Imported, Source};
-use hedgerow::limits::{FEATURES_MAX, LEAVES_MAX, TREE_DEPTH_MAX, TREE_NODES_MAX};
-use hedgerow::schema::{Feature, FeatureKind, SchemaError, check_features};
+use crate::{Imported, Source, features};
+use hedgerow::limits::{LEAVES_MAX, TREE_DEPTH_MAX, TREE_NODES_MAX};
+use hedgerow::schema::{Feature, FeatureKind};
 use hedgerow::table::ensemble::{Ensemble, Missing, Node, Split, Test, Tree};
 use serde_json::{Map, Value};
+use sets::Sets;
+use std::sync::Arc;
 use text::{Block, Model};
 
 /// Imports a model.
 pub(crate) fn import(bytes: &[u8]) -> Result<Imported, ImportError> {
     let model = text::read(bytes)?;
     check_header(&model.header)?;
-    let features = features(&model.header)?;
+    let mut features = read_features(&model.header)?;
     let count = model.trees.len();
     // The margin is the average of the trees in a random forest, and else their sum.
     let divisor = if model.header.flag("average_output") {
@@ -32,8 +42,9 @@ pub(crate) fn import(bytes: &[u8]) -> Result<Imported, ImportError> {
     let mut trees = Vec::with_capacity(count);
     let mut leaf_order = Vec::with_capacity(count);
     let mut nodes_total = 0_usize;
+    let mut edges_total = 0_usize;
     for block in &model.trees {
-        let (nodes, order) = tree(block, features.len(), divisor)?;
+        let (nodes, order) = tree(block, &mut features, &mut edges_total, divisor)?;
         nodes_total = nodes_total.saturating_add(nodes.len());
         if nodes_total > LEAVES_MAX {
             let expected = format!("at most {LEAVES_MAX} nodes in all trees (capacity)");
@@ -71,7 +82,7 @@ fn check_header(header: &Block<'_>) -> Result<(), ImportError> {
     Ok(())
 }
 
-fn features(header: &Block<'_>) -> Result<Vec<Feature>, ImportError> {
+fn read_features(header: &Block<'_>) -> Result<Vec<Feature>, ImportError> {
     const KEY: &str = "feature_names";
     let features: Vec<Feature> = header
         .get(KEY)?
@@ -87,62 +98,20 @@ fn features(header: &Block<'_>) -> Result<Vec<Feature>, ImportError> {
         let expected = format!("{wanted} names, one more than max_feature_idx");
         return Err(header.refusal(Problem::Shape, KEY, expected, got));
     }
-    match check_features(&features) {
-        Ok(()) => Ok(features),
-        Err(error) => Err(schema_refusal(error, header, KEY)),
-    }
-}
-
-fn schema_refusal(error: SchemaError, header: &Block<'_>, key: &str) -> ImportError {
-    let (problem, expected, got) = match error {
-        SchemaError::Empty => (
-            Problem::Shape,
-            "at least 1 feature".to_owned(),
-            "none".to_owned(),
-        ),
-        SchemaError::TooMany { got } => (
-            Problem::Capacity,
-            format!("at most {FEATURES_MAX} features (capacity)"),
-            got.to_string(),
-        ),
-        SchemaError::Duplicate {
-            name,
-            first,
-            second,
-            duplicates,
-        } => (
-            Problem::Duplicate,
-            "unique feature names".to_owned(),
-            format!(
-                "{name:?} at positions {first} and {second} ({duplicates} names stand more than \
-                 once)"
-            ),
-        ),
-        SchemaError::Name { index, problem } => (
-            Problem::Value,
-            "a feature name".to_owned(),
-            format!("the name at position {index}, which {problem}"),
-        ),
-    };
-    header.refusal(problem, key, expected, got)
+    let place = |_| header.place(KEY);
+    features::check(&features, &header.place(KEY), place)?;
+    Ok(features)
 }
 
 /// The nodes of a tree, splits first, and its leaves' numbers from left to right.
+///
+/// A feature that it tests for categories becomes one.
 fn tree(
     block: &Block<'_>,
-    features: usize,
+    features: &mut [Feature],
+    edges_total: &mut usize,
     divisor: f64,
 ) -> Result<(Vec<Node>, Vec<u32>), ImportError> {
-    if block.count_or("num_cat", 0)? != 0 {
-        return Err(block
-            .refusal(
-                Problem::Unsupported,
-                "num_cat",
-                "0",
-                "splits on categorical features",
-            )
-            .with_hint("encode the features as numbers and train again"));
-    }
     if block.count_or("is_linear", 0)? != 0 {
         let got = "a linear tree";
         return Err(block
@@ -164,7 +133,7 @@ fn tree(
     let values: Vec<f64> = block.numbers("leaf_value", leaves)?;
     let mut nodes = Vec::with_capacity(leaves.saturating_add(splits));
     if splits > 0 {
-        split_nodes(block, features, leaves, &mut nodes)?;
+        split_nodes(block, features, edges_total, &mut nodes)?;
     }
     for (leaf, value) in values.into_iter().enumerate() {
         let value = value / divisor;
@@ -182,36 +151,39 @@ fn tree(
 /// Adds the split nodes. Node `i` is split `i`, and node `splits + k` is leaf `k`.
 fn split_nodes(
     block: &Block<'_>,
-    features: usize,
-    leaves: usize,
+    features: &mut [Feature],
+    edges_total: &mut usize,
     nodes: &mut Vec<Node>,
 ) -> Result<(), ImportError> {
+    let leaves = block.count("num_leaves")?;
     let splits = leaves.saturating_sub(1);
     let columns: Vec<u32> = block.numbers("split_feature", splits)?;
     let thresholds: Vec<f64> = block.numbers("threshold", splits)?;
     let decisions: Vec<u8> = block.numbers("decision_type", splits)?;
     let lefts: Vec<i64> = block.numbers("left_child", splits)?;
     let rights: Vec<i64> = block.numbers("right_child", splits)?;
+    let mut sets = Sets::read(block)?;
     let tests = columns.iter().zip(thresholds).zip(decisions);
     for (index, (((column, threshold), decision), (left, right))) in
         tests.zip(lefts.into_iter().zip(rights)).enumerate()
     {
         let at = |key: &str| format!("{key}[{index}]");
+        let count = features.len();
         let feature = u16::try_from(*column).ok();
-        let Some(feature) = feature.filter(|feature| usize::from(*feature) < features) else {
-            let expected = format!("a feature below {features}");
+        let known = feature.and_then(|feature| features.get_mut(usize::from(feature)));
+        let (Some(feature), Some(known)) = (feature, known) else {
+            let expected = format!("a feature below {count}");
             let (key, got) = (at("split_feature"), column.to_string());
             return Err(block.refusal(Problem::Value, &key, expected, got));
         };
-        let Some(border) = border(threshold) else {
-            let (key, got) = (at("threshold"), threshold.to_string());
-            let expected = "a finite number within the range of f32";
-            return Err(block.refusal(Problem::Value, &key, expected, got));
-        };
-        let (missing, zero_is_missing) =
-            missing(decision).map_err(|(problem, expected, got)| {
-                block.refusal(problem, &at("decision_type"), expected, got)
-            })?;
+        let (missing, zero_is_missing) = missing(decision).map_err(|got| {
+            block.refusal(
+                Problem::Value,
+                &at("decision_type"),
+                "0 to 11",
+                got.to_string(),
+            )
+        })?;
         let child = |key: &str, child: i64| {
             node_of(child, splits, leaves).ok_or_else(|| {
                 let expected =
@@ -219,18 +191,59 @@ fn split_nodes(
                 block.refusal(Problem::Value, &at(key), expected, child.to_string())
             })
         };
-        nodes.push(Node::Split {
-            split: Split {
+        let (left, right) = (child("left_child", left)?, child("right_child", right)?);
+        nodes.push(if decision & 1 == 1 {
+            known.kind = FeatureKind::Category;
+            let edges = set(threshold, index, &mut sets, edges_total, block)?;
+            let split = Split {
                 feature,
-                test: Test::Above(border),
+                test: Test::Within(edges),
+                missing: Missing::Left,
+                zero_is_missing: false,
+            };
+            // What is in the set goes left there, and the test holds on the right here.
+            let (left, right) = (right, left);
+            Node::Split { split, left, right }
+        } else {
+            let split = Split {
+                feature,
+                test: threshold_test(threshold).ok_or_else(|| {
+                    let (key, got) = (at("threshold"), threshold.to_string());
+                    let expected = "infinity, or a number not below the lowest f32";
+                    block.refusal(Problem::Value, &key, expected, got)
+                })?,
                 missing,
                 zero_is_missing,
-            },
-            left: child("left_child", left)?,
-            right: child("right_child", right)?,
+            };
+            Node::Split { split, left, right }
         });
     }
     Ok(())
+}
+
+/// The edges of the set that a categorical split names: its threshold is the set's number.
+fn set(
+    threshold: f64,
+    index: usize,
+    sets: &mut Sets,
+    edges_total: &mut usize,
+    block: &Block<'_>,
+) -> Result<Arc<[f32]>, ImportError> {
+    // LightGBM takes a tree for one of numerical splits only where it has no sets.
+    if sets.count() == 0 {
+        let (key, expected) = (
+            format!("decision_type[{index}]"),
+            "a numerical split in a tree of num_cat=0",
+        );
+        return Err(block.refusal(Problem::Value, &key, expected, "a categorical split"));
+    }
+    let number = threshold as usize;
+    if number as f64 != threshold || number >= sets.count() {
+        let key = format!("threshold[{index}]");
+        let expected = format!("the number of one of num_cat={} sets", sets.count());
+        return Err(block.refusal(Problem::Value, &key, expected, threshold.to_string()));
+    }
+    sets.edges(number, edges_total, block)
 }
 
 /// The node of a child: a split as it is, or a leaf as its bitwise complement.
@@ -279,13 +292,9 @@ fn leaf_order(block: &Block<'_>, nodes: &[Node], splits: usize) -> Result<Vec<u3
     }
 }
 
-/// Where missing values go: bit 0 is a categorical split, bit 1 the default side (1 = left), bits 2
-/// and 3 the missing type (0 none, 1 zero, 2 NaN).
-fn missing(decision: u8) -> Result<(Missing, bool), (Problem, &'static str, String)> {
-    if decision & 1 == 1 {
-        let got = format!("{decision}, a categorical split");
-        return Err((Problem::Unsupported, "a numerical split", got));
-    }
+/// Where missing values go: bit 1 is the default side (1 = left), bits 2 and 3 the missing type (0
+/// none, 1 zero, 2 NaN). Bit 0, a categorical split, is looked at elsewhere.
+fn missing(decision: u8) -> Result<(Missing, bool), u8> {
     let side = if decision & 2 == 2 {
         Missing::Left
     } else {
@@ -295,8 +304,18 @@ fn missing(decision: u8) -> Result<(Missing, bool), (Problem, &'static str, Stri
         0 => Ok((Missing::AsZero, false)),
         1 => Ok((side, true)),
         2 => Ok((side, false)),
-        _ => Err((Problem::Value, "0 to 11", decision.to_string())),
+        _ => Err(decision),
     }
+}
+
+/// The test that holds where a value that is not missing goes right; none where there is no such
+/// test with finite borders.
+fn threshold_test(threshold: f64) -> Option<Test> {
+    // All values are at most infinity: +inf too goes left.
+    if threshold == f64::INFINITY {
+        return Some(Test::Within(Arc::new([])));
+    }
+    border(threshold).map(Test::Above)
 }
 
 /// The `f32` border of a threshold: `x > border` for the same `f32` values as `x > threshold`,

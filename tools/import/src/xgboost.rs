@@ -1,27 +1,33 @@
-//! XGBoost models in JSON and UBJSON, of versions 1 to 3: `gbtree` and `dart` with one output and
-//! numerical splits.
+//! XGBoost models in JSON and UBJSON, of versions 1 to 3: `gbtree` and `dart` with one output,
+//! with numerical and categorical splits.
 //!
 //! XGBoost goes left where `x < threshold`, in `f32`; here a row goes right where `x > border`, so
 //! the border is the next `f32` below the threshold. Leaves are the file's `f32`, times the tree's
 //! weight in a `dart` model, in `f32` as XGBoost does it.
 //!
-//! Refused by name: linear boosters, models of several outputs, categorical splits, and objectives
-//! whose `base_score` has no known margin.
+//! A category is the whole part of a value. Values of a split's categories go right, all others and
+//! those that are no category (negative, or 2^24 and more) left, and missing ones where the split
+//! says. Models that were trained on data frames have a container of categories, by which XGBoost
+//! recodes data frames: only one in which each category is its own code is taken.
+//!
+//! Refused by name: linear boosters, models of several outputs, containers that recode, and
+//! objectives whose `base_score` has no known margin.
 //!
 //! XGBoost adds the margins up in `f32`, and so differs from the real sum by about 1e-6; the sum
 //! here is the nearer one. All trees count: `best_iteration` is applied by XGBoost's scikit-learn
 //! wrapper alone, and stands in the provenance here. A value is missing where it is NaN; a model
 //! that was trained with another `missing` needs rows in which that value is NaN.
 
+mod category;
 mod margin;
 mod raw;
 mod tree;
 
 use crate::error::{ImportError, Problem};
-use crate::{Imported, Source, json, ubj};
+use crate::{Imported, Source, features, json, ubj};
 use hedgerow::limits::{FEATURES_MAX, LEAVES_MAX};
-use hedgerow::schema::{Feature, FeatureKind, SchemaError, check_features};
-use hedgerow::table::ensemble::{Ensemble, Tree};
+use hedgerow::schema::{Feature, FeatureKind};
+use hedgerow::table::ensemble::{Ensemble, Node, Split, Test, Tree};
 use serde_json::{Map, Value};
 use std::fmt;
 
@@ -44,7 +50,7 @@ fn import(model: raw::Model) -> Result<Imported, ImportError> {
     let learner = model.learner;
     let source = source(version, &learner);
     check_outputs(&learner.learner_model_param)?;
-    let features = features(&learner)?;
+    let mut features = read_features(&learner)?;
     let bias = margin::bias(&learner, version)?;
     let forest = forest(learner.gradient_booster)?;
     let mut trees = Vec::with_capacity(forest.trees.len());
@@ -60,6 +66,7 @@ fn import(model: raw::Model) -> Result<Imported, ImportError> {
             let expected = format!("at most {LEAVES_MAX} nodes in all trees (capacity)");
             return Err(capacity(at, expected, nodes_total));
         }
+        mark_categories(&nodes, &mut features);
         trees.push(Tree::Any { nodes });
         leaf_order.push(order);
     }
@@ -87,7 +94,7 @@ fn check_outputs(parameters: &raw::Parameters) -> Result<(), ImportError> {
 }
 
 /// The features: by their names, or `f0`, `f1` and so on where the model was trained without.
-fn features(learner: &raw::Learner) -> Result<Vec<Feature>, ImportError> {
+fn read_features(learner: &raw::Learner) -> Result<Vec<Feature>, ImportError> {
     let count = learner.learner_model_param.num_feature.0;
     let names = learner
         .feature_names
@@ -125,41 +132,32 @@ fn features(learner: &raw::Learner) -> Result<Vec<Feature>, ImportError> {
             },
         });
     }
-    match check_features(&features) {
-        Ok(()) => Ok(features),
-        Err(error) => Err(schema_refusal(error, names)),
-    }
+    let list = match names {
+        [] => format!("{PARAMETERS}.num_feature"),
+        _ => "learner.feature_names".to_owned(),
+    };
+    features::check(&features, &list, |index| {
+        format!("learner.feature_names[{index}]")
+    })?;
+    Ok(features)
 }
 
-fn schema_refusal(error: SchemaError, names: &[String]) -> ImportError {
-    let place = |index: usize| format!("learner.feature_names[{index}]");
-    match error {
-        SchemaError::Empty => {
-            let at = format!("{PARAMETERS}.num_feature");
-            shape(at, "at least 1 feature", "none")
-        }
-        SchemaError::TooMany { got } => {
-            let expected = format!("at most {FEATURES_MAX} features (capacity)");
-            capacity("learner.feature_names".to_owned(), expected, got)
-        }
-        SchemaError::Duplicate {
-            name,
-            first,
-            second,
-            duplicates,
-        } => ImportError::new(
-            Problem::Duplicate,
-            place(second),
-            "unique feature names",
-            format!(
-                "{name:?} at positions {first} and {second} ({duplicates} names stand more than \
-                 once)"
-            ),
-        ),
-        SchemaError::Name { index, problem } => {
-            let name = names.get(index).map_or("", String::as_str);
-            let got = format!("{}, which {problem}", shown(name));
-            value(place(index), "a feature name", got)
+/// Makes the features categories that a tree tests for some: a model that was trained without
+/// types does not say so elsewhere.
+fn mark_categories(nodes: &[Node], features: &mut [Feature]) {
+    for node in nodes {
+        if let Node::Split {
+            split:
+                Split {
+                    feature,
+                    test: Test::Within(_),
+                    ..
+                },
+            ..
+        } = node
+            && let Some(feature) = features.get_mut(usize::from(*feature))
+        {
+            feature.kind = FeatureKind::Category;
         }
     }
 }
@@ -188,6 +186,9 @@ fn forest(booster: raw::Booster) -> Result<Forest, ImportError> {
         }
     };
     let model = model.ok_or_else(|| missing(at))?;
+    if let Some(cats) = &model.cats {
+        category::check_container(cats, at)?;
+    }
     let trees = model
         .trees
         .ok_or_else(|| missing(&format!("{at}.trees")))?

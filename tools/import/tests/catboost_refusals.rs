@@ -18,7 +18,7 @@ const SPLIT_AT: &str = "oblivious_trees[1].splits[0]";
 #[test]
 fn constructs_that_are_not_carried_over() {
     use Problem::Unsupported;
-    for kind in ["OneHotFeature", "OnlineCtr", "EstimatedFeature", "Unheard"] {
+    for kind in ["OnlineCtr", "EstimatedFeature", "Unheard"] {
         let at = format!("{SPLIT_AT}.split_type");
         let split = json!({ "split_type": kind, "cat_feature_index": 0, "value": -7 });
         let want = (Unsupported, at.as_str(), "FloatFeature", kind);
@@ -298,7 +298,7 @@ fn features_that_stand_twice_or_do_not_fit() {
     check(OBLIVIOUS, "/features_info", json!({}), {
         (
             Problem::Shape,
-            "features_info.float_features",
+            "features_info",
             "at least 1 feature",
             "none",
         )

@@ -1,4 +1,4 @@
-//! Files that are no CatBoost JSON are recognised and refused by name.
+//! Files that are no model that is imported are recognised and refused by name.
 
 use hedgerow_import::{MODEL_BYTES_MAX, Problem, import};
 
@@ -22,6 +22,8 @@ fn other_files_are_refused_by_name() {
             "an XGBoost model in the old binary form",
         ),
         (b"\x08\x08\x12\x08skl2onnx", "an ONNX model"),
+        (b"\x08\x0d\x3a\x80\x01", "an ONNX model"),
+        (b"\x08\x03\x42\x04\x0a\0", "an ONNX model"),
         (
             b"<?xml version=\"1.0\"?>\n<PMML version=\"4.3\">",
             "a PMML model",
@@ -39,6 +41,11 @@ fn other_files_are_refused_by_name() {
         (b"\x7fELF\x02\x01", "a file of unknown kind"),
         (b"hello", "a file of unknown kind"),
         (b"\0\0\0,\0", "a file of unknown kind"),
+        (b"\x08\x20\x12\x08", "a file of unknown kind"),
+        (b"\xef\xbb\xbf", "an empty file"),
+        (b"\xef\xbb\xbf\n{}", "JSON that is no model known here"),
+        (b"\xff\xfet\0r\0", "text in UTF-16"),
+        (b"\xfe\xff\0t\0r", "text in UTF-16"),
         (b"<", "a file of unknown kind"),
     ];
     for (bytes, name) in cases {

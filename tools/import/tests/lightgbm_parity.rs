@@ -3,6 +3,8 @@
 mod common;
 
 use common::{compare, expected, fixture, reference_models};
+use hedgerow::table::ensemble::Test;
+use hedgerow_import::Imported;
 
 /// What `parity/make_lightgbm.py` makes.
 const MODELS: &[&str] = &[
@@ -10,26 +12,30 @@ const MODELS: &[&str] = &[
     "none-nan-unused",
     "zero-named",
     "nan",
-    "nan-finite",
     "stumps",
     "deep-255",
-    "deep-255-finite",
     "sigmoid-2",
     "regression",
-    "regression-finite",
     "forest",
     "dart",
     "constant",
     "tiny",
     "tiny-zero",
+    "500x31",
+    "edited",
+    "categories",
+    "categories-one-hot",
+    "categories-zero",
+    "categories-none",
+    "categories-dart",
+    "categories-beyond-capacity",
+    "categories-far",
+    "categories-edited",
     "wide-128x1000",
-    "wide-128x1000-finite",
 ];
 
-/// Those that must be refused, and only these: LightGBM parted missing values from all others by
-/// `x <= inf` there, which no finite border does, as +inf itself goes left. Of each there is a
-/// second model with the largest f32 in that place, which must pass.
-const REFUSED: &[&str] = &["nan", "deep-255", "regression", "wide-128x1000"];
+/// Those in which LightGBM parts missing values from all others by `x <= inf`.
+const INFINITE: &[&str] = &["nan", "deep-255", "regression", "edited", "wide-128x1000"];
 
 #[test]
 fn reference_models_score_as_in_lightgbm() {
@@ -40,22 +46,40 @@ fn reference_models_score_as_in_lightgbm() {
         let folder = folder.join(name);
         let bytes = std::fs::read(folder.join("model.txt")).expect("the model");
         let imported = hedgerow_import::import(&bytes, name);
-        if REFUSED.contains(name) {
-            let error = imported.expect_err("a split at infinity is refused");
-            assert_eq!(error.got, "inf", "{error}");
-            assert!(error.at.contains("threshold["), "{error}");
-            println!("{name}: refused, as it should be: {error}");
-            continue;
-        }
         let imported = imported.unwrap_or_else(|error| panic!("{error}"));
         let expected = expected(&folder);
         assert_eq!(imported.ensemble.features.len(), expected.rows[0].len());
+        let sets = sets(&imported);
+        let wanted = match *name {
+            "categories-edited" => [true, true],
+            _ => [INFINITE.contains(name), name.starts_with("categories")],
+        };
+        // The model shows what it was made for.
+        let found = [
+            sets.iter().any(|edges| edges.is_empty()),
+            sets.iter().any(|edges| !edges.is_empty()),
+        ];
+        assert!(wanted[0] <= found[0], "{name}: no infinite threshold");
+        assert_eq!(wanted[1], found[1], "{name}: categorical splits");
         compare(name, &imported, &expected);
     }
 }
 
+/// The edges of all splits that have a set of them.
+fn sets(imported: &Imported) -> Vec<&[f32]> {
+    let splits = imported
+        .ensemble
+        .trees
+        .iter()
+        .flat_map(|tree| tree.splits());
+    let sets = splits.filter(|split| matches!(split.test, Test::Within(_)));
+    sets.map(|split| split.test.edges()).collect()
+}
+
 #[test]
-fn the_checked_in_model_scores_as_in_lightgbm() {
-    let (imported, expected) = fixture("lightgbm", "txt");
-    compare("lightgbm", &imported, &expected);
+fn checked_in_models_score_as_in_lightgbm() {
+    for name in ["lightgbm", "lightgbm-categories"] {
+        let (imported, expected) = fixture(name, "txt");
+        compare(name, &imported, &expected);
+    }
 }

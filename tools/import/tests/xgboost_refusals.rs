@@ -70,14 +70,6 @@ fn constructs_that_are_not_carried_over() {
 #[test]
 fn trees_that_are_not_carried_over() {
     use Problem::Unsupported;
-    let split_type = format!("{TREE}/split_type/0");
-    let at = format!("{TREE_AT}.split_type[0]");
-    check(
-        NEW,
-        &split_type,
-        json!(1),
-        (Unsupported, &at, "numerical", "category"),
-    );
     let vector = format!("{TREE}/tree_param/size_leaf_vector");
     let at = format!("{TREE_AT}.tree_param.size_leaf_vector");
     check(

@@ -18,7 +18,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 ///
 /// Models are CatBoost JSON, from model.save_model("model.json", format="json"); LightGBM text,
 /// from booster.save_model("model.txt"); or XGBoost JSON or UBJ, from
-/// booster.save_model("model.json"). With `--schema http` the model's features must have the names
+/// booster.save_model("model.json"). Categorical splits come over where categories are whole
+/// numbers, as which a row gives them; a CatBoost model with some is saved with its training data:
+/// model.save_model("model.json", format="json", pool=pool). What does not come over exactly is
+/// refused by name. With `--schema http` the model's features must have the names
 /// of the built-in schema, which are the columns that `hedgerow extract` writes. A schema file of
 /// one's own lists names and kinds (number, flag or category):
 ///

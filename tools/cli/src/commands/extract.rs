@@ -1,9 +1,11 @@
 //! `extract`: recorded requests to rows, by the code that a proxy runs.
 
 use crate::failure::Failure;
-use crate::{Report, files, requests};
+use crate::requests::Recorded;
+use crate::{Report, files, history, requests};
 use hedgerow::Row;
 use hedgerow::http::{FEATURES, extract};
+use hedgerow::traffic::{FEATURES as TRAFFIC, HTTP_BASE};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::io::Write;
@@ -20,7 +22,10 @@ use std::path::{Path, PathBuf};
 ///  "headers": [["Host", "example.org"], ["User-Agent", "curl/8.5.0"]], "complete": true}
 ///
 /// (on one line). complete: whether every header is listed; slice: log (only User-Agent and
-/// Referer are known) or ua (only the User-Agent is) where it is not. Other fields are left alone.
+/// Referer are known) or ua (only the User-Agent is) where it is not. Of the connection, where
+/// known: "ip" (the client's address), "ja4" (of the TLS client, as in
+/// t13d1516h2_8daaf6152771_e5627efa2ab1), "alpn" (what it settled on, such as h2). Other fields
+/// are left alone. `hedgerow features` says what the features are.
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
@@ -29,6 +34,10 @@ pub struct Args {
     /// Write CSV to this file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Add what each client did before, from "ts" (seconds), "ip" or else "session", and "status":
+    /// the requests are replayed in the order of their times, by one core, and held in memory
+    #[arg(long)]
+    traffic: bool,
 }
 
 /// Extracts rows, one at a time: a file of any length is no burden.
@@ -44,13 +53,13 @@ pub fn run(args: &Args, json: bool) -> Result<Report, Failure> {
         count = write(args, Style::Csv, path, out)?;
         Ok(())
     })?;
-    let width = FEATURES.len();
+    let width = names(args).len();
     let text = format!("{}: {count} rows of {width} features\n", path.display());
     let json = json!({
         "ok": true,
         "output": path.display().to_string(),
         "rows": count,
-        "features": names(),
+        "features": names(args),
     });
     Ok(Report::done(text, json))
 }
@@ -61,32 +70,55 @@ enum Style {
     Json,
 }
 
-fn names() -> Vec<&'static str> {
-    FEATURES.iter().map(|feature| feature.name).collect()
+fn names(args: &Args) -> Vec<&'static str> {
+    let traffic = if args.traffic { TRAFFIC } else { &[] };
+    let features = FEATURES.iter().chain(traffic);
+    features.map(|feature| feature.name).collect()
+}
+
+/// Hands over each request with its row, one at a time. With traffic, all are read first: a
+/// request's windows depend on those that came before it, wherever they stand in the file.
+fn rows(args: &Args, mut take: impl FnMut(&Row) -> Result<(), Failure>) -> Result<usize, Failure> {
+    let mut row = Row::MISSING;
+    let mut fill = |recorded: &Recorded, traffic: Option<&history::Values>| {
+        let headers = recorded.headers();
+        extract(&recorded.view(&headers), &mut row);
+        for (position, value) in (HTTP_BASE..).zip(traffic.into_iter().flatten()) {
+            row.set(position, *value);
+        }
+        take(&row)
+    };
+    if !args.traffic {
+        let at = args.requests.display().to_string();
+        let from = files::open(&args.requests, u64::MAX)?;
+        return requests::each(from, &at, |recorded| fill(&recorded, None));
+    }
+    let requests = requests::read(&args.requests)?;
+    for (recorded, values) in requests.iter().zip(&history::replay(&requests)?) {
+        fill(recorded, Some(values))?;
+    }
+    Ok(requests.len())
 }
 
 /// Writes the rows of all requests; returns how many. Nothing is written before the first request
 /// is well-formed; JSON is held back until all are, so that it is never cut off.
 fn write(args: &Args, style: Style, to: &Path, out: &mut dyn Write) -> Result<usize, Failure> {
     let failed = |error| Failure::io(to, "a writable stream", error);
+    let names = names(args);
     let head = match style {
-        Style::Csv => format!("{}\n", names().join(",")),
-        Style::Json => format!("{{\"features\":{},\"rows\":[", json!(names())),
+        Style::Csv => format!("{}\n", names.join(",")),
+        Style::Json => format!("{{\"features\":{},\"rows\":[", json!(names)),
     };
     let mut held = head;
-    let mut row = Row::MISSING;
     let mut first = true;
     let at = args.requests.display().to_string();
-    let from = files::open(&args.requests, u64::MAX)?;
-    let count = requests::each(from, &at, |recorded| {
-        let headers = recorded.headers();
-        extract(&recorded.view(&headers), &mut row);
+    let count = rows(args, |row| {
         let (brackets, missing) = match (style, first) {
             (Style::Csv, _) => (("", "\n"), ""),
             (Style::Json, true) => (("[", "]"), "null"),
             (Style::Json, false) => ((",[", "]"), "null"),
         };
-        line(&mut held, &row, brackets, missing);
+        line(&mut held, row, names.len(), brackets, missing);
         first = false;
         if style == Style::Csv {
             out.write_all(held.as_bytes()).map_err(failed)?;
@@ -110,9 +142,9 @@ fn write(args: &Args, style: Style, to: &Path, out: &mut dyn Write) -> Result<us
 }
 
 /// A row's values with commas between, within a pair of brackets.
-fn line(to: &mut String, row: &Row, (open, close): (&str, &str), missing: &str) {
+fn line(to: &mut String, row: &Row, width: usize, (open, close): (&str, &str), missing: &str) {
     to.push_str(open);
-    for (index, value) in row.values().iter().take(FEATURES.len()).enumerate() {
+    for (index, value) in row.values().iter().take(width).enumerate() {
         if index > 0 {
             to.push(',');
         }

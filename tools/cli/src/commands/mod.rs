@@ -5,6 +5,7 @@ pub mod compile;
 pub mod diff;
 pub mod explain;
 pub mod extract;
+pub mod features;
 pub mod inspect;
 pub mod key;
 pub mod limits;

@@ -94,7 +94,7 @@ fn what_is_no_model_is_refused_and_leaves_no_file() {
             &["num_class"],
         ),
         (
-            &LIGHTGBM.replacen("threshold=-0.4", "threshold=inf -0.4", 1),
+            &LIGHTGBM.replacen("threshold=-0.4", "threshold=-inf -0.4", 1),
             &["threshold"],
         ),
     ] {
@@ -109,6 +109,42 @@ fn what_is_no_model_is_refused_and_leaves_no_file() {
     run(&["compile", "no.json", "-o", &output]).refused(&["no.json", "No such file"]);
     run(&["compile", "/", "-o", &output]).refused(&["a directory"]);
     assert!(!folder.names().contains(&"o.hedge".to_string()));
+}
+
+#[test]
+fn categories_come_over_and_words_do_not() {
+    let folder = Folder::new("compile-categories");
+    let catboost = include_str!("../../../import/tests/data/catboost-one-hot.json");
+    for (model, categories) in [
+        (catboost, [0, 1]),
+        (
+            include_str!("../../../import/tests/data/lightgbm-categories.txt"),
+            [0, 1],
+        ),
+        (
+            include_str!("../../../import/tests/data/xgboost-categories.json"),
+            [0, 1],
+        ),
+    ] {
+        for before in ["", "\u{feff}"] {
+            compile(&folder, &format!("{before}{model}"), "o.hedge", &[]).done();
+        }
+        run(&["verify", &folder.path("o.hedge")]).done();
+        let json = run(&["inspect", &folder.path("o.hedge"), "--json"]).json();
+        for feature in categories {
+            assert_eq!(json["features"][feature]["kind"], "category", "{feature}");
+        }
+    }
+    let words = catboost.replace("\"value\": \"1\"", "\"value\": \"mobile\"");
+    assert_ne!(words, catboost);
+    compile(&folder, &words, "p.hedge", &[]).refused(&["\"mobile\"", "whole number", ".value"]);
+    compile(&folder, "\u{8}\u{8}\u{12}\u{8}skl2onnx", "p.hedge", &[]).refused(&[
+        "an ONNX model",
+        "CatBoost model in JSON",
+        "LightGBM",
+        "XGBoost",
+    ]);
+    assert!(!folder.names().contains(&"p.hedge".to_string()));
 }
 
 #[test]

@@ -47,6 +47,50 @@ fn extract_writes_one_row_a_request_in_order() {
 }
 
 #[test]
+fn traffic_is_replayed_in_the_order_of_time() {
+    let request = |rest: &str| REQUEST.replace("{\"method\"", &format!("{{{rest},\"method\""));
+    // The file's order is not that of time; one client is an address, one a session.
+    let lines = [
+        request(r#""ts":1002.5,"ip":"192.0.2.1","status":404"#),
+        request(r#""ts":1000,"ip":"192.0.2.1","session":"a","status":404"#),
+        request(r#""ts":1001,"ip":null,"session":"b","status":null"#),
+        request(r#""ts":"noon","ip":"192.0.2.1","status":"x""#),
+        request(r#""ts":1002.75,"ip":"192.0.2.1","session":"b""#),
+        request(r#""ts":1003"#),
+        request(r#""ts":1001.25,"ip":null,"session":"b""#),
+    ];
+    let input = lines.join("\n");
+    let csv = run_on(&["extract", "--traffic", "-"], input.as_bytes()).done();
+    let rows: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
+    let plain = extract(&input).done();
+    let width = FEATURES.len();
+    for (row, plain) in rows.iter().zip(plain.lines()) {
+        assert_eq!(row[..width].join(","), plain);
+        assert_eq!(row.len(), width + 12);
+    }
+    let column = |name: &str| {
+        let at = rows[0].iter().position(|other| *other == name).unwrap();
+        rows[1..].iter().map(|row| row[at]).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        column("traffic_requests_1s"),
+        ["1", "", "", "", "2", "", "2"]
+    );
+    assert_eq!(
+        column("traffic_requests_60s"),
+        ["2", "", "", "", "3", "", "2"]
+    );
+    assert_eq!(
+        column("traffic_age"),
+        ["2.5", "", "", "", "2.75", "", "0.25"]
+    );
+    let again = run_on(&["extract", "--traffic", "-"], input.as_bytes()).done();
+    assert_eq!(csv, again);
+    let json = run_on(&["extract", "--traffic", "--json", "-"], input.as_bytes()).json();
+    assert_eq!(json["features"].as_array().unwrap().len(), width + 12);
+}
+
+#[test]
 fn what_is_null_or_absent_is_not_known() {
     let nulls = concat!(
         r#"{"id":"x","label":null,"ts":null,"ip":null,"session":null,"method":null,"scheme":null,"#,

@@ -1,8 +1,10 @@
 //! The columns of a CatBoost model, and the splits that test them.
 
+use super::category::CategoryColumns;
 use super::raw;
-use super::{Place, capacity, hash_features, unsupported, value};
+use super::{Place, capacity, counters, unsupported, value};
 use crate::error::{ImportError, Problem};
+use crate::features;
 use hedgerow::limits::FEATURES_MAX;
 use hedgerow::schema::{Feature, FeatureKind, SchemaError, check_features};
 use hedgerow::table::ensemble::{Missing, Split, Test};
@@ -13,6 +15,7 @@ pub(super) struct Columns {
     pub features: Vec<Feature>,
     /// By `feature_index`, which counts float features only and is what splits name.
     floats: HashMap<u64, FloatColumn>,
+    categories: CategoryColumns,
 }
 
 struct FloatColumn {
@@ -26,7 +29,7 @@ struct FloatColumn {
 
 impl Columns {
     /// Reads the features. A column that the file does not list (older versions list the used ones
-    /// only) becomes a number, and a categorical feature a category; a split on either is refused.
+    /// only) becomes a number; a split on it is refused.
     pub fn new(raw: raw::Features) -> Result<Columns, ImportError> {
         for (key, list) in [
             ("text", &raw.text_features),
@@ -40,27 +43,33 @@ impl Columns {
         }
         let floats = raw.float_features.unwrap_or_default();
         let categories = raw.categorical_features.unwrap_or_default();
-        let features = features(&floats, &categories)?;
+        let features = read_features(&floats, &categories)?;
+        let borders = floats.iter().flat_map(|feature| &feature.borders);
+        let borders = borders.map(|borders| borders.len() as u64).sum();
         Ok(Columns {
             features,
+            categories: CategoryColumns::new(categories, raw.cat_features_hash, borders)?,
             floats: float_columns(floats)?,
         })
     }
 
-    /// The canonical form of a split: right where `value > border`, in `f32`.
+    /// The canonical form of a split.
     pub fn split(&self, raw: &raw::Split, place: &Place<'_>) -> Result<Split, ImportError> {
-        if raw.split_type != "FloatFeature" {
-            let at = place.key("split_type");
-            return Err(unsupported(at, "FloatFeature", &raw.split_type).with_hint(hash_features()));
+        match raw.split_type.as_str() {
+            "FloatFeature" => self.float_split(raw, place),
+            "OneHotFeature" => self.categories.split(raw, place),
+            other => {
+                let at = place.key("split_type");
+                let expected = "FloatFeature or OneHotFeature";
+                Err(unsupported(at, expected, other).with_hint(counters()))
+            }
         }
-        let missing_key = |key| {
-            let expected = format!("the key `{key}`");
-            ImportError::new(Problem::Shape, place.key(""), expected, "nothing")
-        };
-        let index = raw
-            .float_feature_index
-            .ok_or_else(|| missing_key("float_feature_index"))?;
-        let wide = raw.border.ok_or_else(|| missing_key("border"))?;
+    }
+
+    /// Right where `value > border`, in `f32`.
+    fn float_split(&self, raw: &raw::Split, place: &Place<'_>) -> Result<Split, ImportError> {
+        let index = place.required("float_feature_index", raw.float_feature_index)?;
+        let wide = place.required("border", raw.border)?;
         let column = self.floats.get(&index).ok_or_else(|| {
             value(
                 place.key("float_feature_index"),
@@ -109,11 +118,11 @@ impl FloatColumn {
 }
 
 /// The feature of every column.
-fn features(
+fn read_features(
     floats: &[raw::FloatFeature],
     categories: &[raw::CategoricalFeature],
 ) -> Result<Vec<Feature>, ImportError> {
-    let columns: Vec<Column<'_>> = floats
+    let columns: Vec<Column> = floats
         .iter()
         .enumerate()
         .map(|(index, raw)| Column {
@@ -121,22 +130,22 @@ fn features(
             flat: raw.flat_feature_index,
             name: name(raw.feature_id.as_deref(), raw.flat_feature_index),
             kind: FeatureKind::Number,
-            listed: raw.feature_id.as_deref(),
         })
         .chain(categories.iter().enumerate().map(|(index, raw)| Column {
             at: format!("features_info.categorical_features[{index}]"),
             flat: raw.flat_feature_index,
             name: name(raw.feature_id.as_deref(), raw.flat_feature_index),
             kind: FeatureKind::Category,
-            listed: raw.feature_id.as_deref(),
         }))
         .collect();
     // A doubled list is that first of all, whatever its indices are.
     let listed: Vec<Feature> = columns.iter().map(Column::feature).collect();
     if let Err(error @ SchemaError::Duplicate { .. }) = check_features(&listed) {
-        return Err(schema_refusal(error, &columns));
+        return Err(features::refusal(error, &listed, LIST, |index| {
+            place(&columns, index)
+        }));
     }
-    let mut by_flat: Vec<&Column<'_>> = columns.iter().collect();
+    let mut by_flat: Vec<&Column> = columns.iter().collect();
     by_flat.sort_by_key(|column| column.flat);
     let mut features = Vec::with_capacity(columns.len());
     let mut places = Vec::with_capacity(columns.len());
@@ -161,29 +170,30 @@ fn features(
         features.push(column.feature());
         places.push(column.clone());
     }
-    check_features(&features).map_err(|error| schema_refusal(error, &places))?;
+    features::check(&features, LIST, |index| place(&places, index))?;
     Ok(features)
 }
 
+/// The list of all features.
+const LIST: &str = "features_info";
+
 /// One column as it is listed.
 #[derive(Clone)]
-struct Column<'a> {
+struct Column {
     at: String,
     flat: u64,
     name: String,
     kind: FeatureKind,
-    listed: Option<&'a str>,
 }
 
-impl Column<'_> {
+impl Column {
     /// A column that the file does not list.
-    fn gap(flat: u64) -> Column<'static> {
+    fn gap(flat: u64) -> Column {
         Column {
             at: "features_info".to_owned(),
             flat,
             name: name(None, flat),
             kind: FeatureKind::Number,
-            listed: None,
         }
     }
 
@@ -203,43 +213,11 @@ fn name(listed: Option<&str>, flat: u64) -> String {
     }
 }
 
-fn schema_refusal(error: SchemaError, columns: &[Column<'_>]) -> ImportError {
-    let place = |index: usize| match columns.get(index) {
+/// Where the name of a column stands.
+fn place(columns: &[Column], index: usize) -> String {
+    match columns.get(index) {
         Some(column) => format!("{}.feature_id", column.at),
         None => "features_info".to_owned(),
-    };
-    match error {
-        SchemaError::Empty => ImportError::new(
-            Problem::Shape,
-            "features_info.float_features",
-            "at least 1 feature",
-            "none",
-        ),
-        SchemaError::TooMany { got } => capacity(
-            "features_info".to_owned(),
-            format!("at most {FEATURES_MAX} features (capacity)"),
-            got,
-        ),
-        SchemaError::Duplicate {
-            name,
-            first,
-            second,
-            duplicates,
-        } => ImportError::new(
-            Problem::Duplicate,
-            place(second),
-            "unique feature names",
-            format!(
-                "{name:?} at positions {first} and {second} ({duplicates} names stand more than \
-                 once)"
-            ),
-        ),
-        SchemaError::Name { index, problem } => {
-            let listed = columns.get(index).and_then(|column| column.listed);
-            let shown: String = listed.unwrap_or_default().chars().take(80).collect();
-            let got = format!("{shown:?}, which {problem}");
-            value(place(index), "a feature name", got)
-        }
     }
 }
 

@@ -24,6 +24,8 @@ pub(super) struct Model<'a> {
 pub(super) struct Features {
     pub float_features: Option<Vec<FloatFeature>>,
     pub categorical_features: Option<Vec<CategoricalFeature>>,
+    /// The strings of the categories, where the model was saved with the pool it was trained on.
+    pub cat_features_hash: Option<Vec<CategoryName>>,
     pub text_features: Option<Vec<IgnoredAny>>,
     pub embedding_features: Option<Vec<IgnoredAny>>,
 }
@@ -50,8 +52,18 @@ pub(super) enum NanValueTreatment {
 
 #[derive(Deserialize)]
 pub(super) struct CategoricalFeature {
+    /// Only splits ask for it.
+    pub feature_index: Option<u64>,
     pub flat_feature_index: u64,
     pub feature_id: Option<String>,
+    /// The hashes that one-hot splits test for, as `i32`.
+    pub values: Option<Vec<i32>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct CategoryName {
+    pub hash: u32,
+    pub value: String,
 }
 
 #[derive(Deserialize)]
@@ -66,6 +78,9 @@ pub(super) struct Split {
     pub split_type: String,
     pub float_feature_index: Option<u64>,
     pub border: Option<f64>,
+    pub cat_feature_index: Option<u64>,
+    /// The hash of a one-hot split's category.
+    pub value: Option<i32>,
     pub split_index: Option<u64>,
 }
 

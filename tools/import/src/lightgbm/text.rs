@@ -116,7 +116,7 @@ impl<'a> Block<'a> {
         }
     }
 
-    /// A refusal of the value of a key, which may have an index in brackets.
+    /// A refusal of the value of a key; see [`place`](Block::place).
     pub fn refusal(
         &self,
         problem: Problem,
@@ -124,11 +124,16 @@ impl<'a> Block<'a> {
         expected: impl Into<String>,
         got: impl Into<String>,
     ) -> ImportError {
+        ImportError::new(problem, self.place(key), expected, got)
+    }
+
+    /// Where a key stands, which may have an index in brackets.
+    pub fn place(&self, key: &str) -> String {
         let bare = key.split(['[', ' ']).next().unwrap_or(key);
         let line = self.lines.get(bare).map_or(self.line, |(_, line)| *line);
         let key: String = key.chars().take(80).collect();
         let at = format!("line {line}, {} {key}", self.name);
-        ImportError::new(problem, at.trim_end(), expected, got)
+        at.trim_end().to_owned()
     }
 
     /// Whether a key stands there without a value.

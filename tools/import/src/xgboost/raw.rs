@@ -7,7 +7,7 @@
 use crate::json::Bounded;
 use hedgerow::limits::{FEATURES_MAX, TREES_MAX};
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, Unexpected, Visitor};
+use serde::de::{Deserializer, Error, IgnoredAny, SeqAccess, Unexpected, Visitor};
 use std::fmt;
 
 /// Names are read up to twice the capacity, so that a list that was joined to itself is said to be
@@ -54,6 +54,8 @@ pub(super) struct Wrapped {
 
 #[derive(Deserialize)]
 pub(super) struct Forest {
+    /// From 3.1 on.
+    pub cats: Option<Container>,
     pub gbtree_model_param: Option<ForestParameters>,
     pub iteration_indptr: Option<Vec<i32>>,
     pub tree_info: Option<Bounded<i32, TREES_MAX>>,
@@ -90,6 +92,32 @@ pub(super) struct Tree {
     pub default_left: Vec<Flag>,
     /// Not written by versions before 1.3, which have numerical splits only.
     pub split_type: Option<Vec<u8>>,
+    pub categories: Option<Vec<i32>>,
+    pub categories_nodes: Option<Vec<i32>>,
+    pub categories_segments: Option<Vec<i32>>,
+    pub categories_sizes: Option<Vec<i32>>,
+}
+
+/// The categories of the columns of a data frame.
+#[derive(Deserialize)]
+pub(super) struct Container {
+    pub enc: Option<Bounded<Encoding, NAMES_MAX>>,
+}
+
+/// The categories of one column: numbers, or the bytes of strings that end at the offsets.
+#[derive(Deserialize)]
+pub(super) struct Encoding {
+    pub offsets: Option<Length>,
+    pub values: Option<Codes>,
+}
+
+/// How long a list is, of which nothing else is read.
+pub(super) struct Length(pub usize);
+
+/// A list of numbers that should be 0, 1, 2 and so on.
+pub(super) struct Codes {
+    /// The first that is not, and its position.
+    pub stray: Option<(usize, f64)>,
 }
 
 #[derive(Deserialize)]
@@ -171,6 +199,54 @@ impl<'de> Deserialize<'de> for Float {
         }
         // The JSON parser rounds decimals to `f32` at once for this, not to `f64` before.
         deserializer.deserialize_f32(Number)
+    }
+}
+
+impl<'de> Deserialize<'de> for Length {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Length, D::Error> {
+        struct List;
+        impl<'de> Visitor<'de> for List {
+            type Value = Length;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Length, A::Error> {
+                let mut count = 0_usize;
+                while list.next_element::<IgnoredAny>()?.is_some() {
+                    count = count.saturating_add(1);
+                }
+                Ok(Length(count))
+            }
+        }
+        deserializer.deserialize_seq(List)
+    }
+}
+
+impl<'de> Deserialize<'de> for Codes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Codes, D::Error> {
+        struct List;
+        impl<'de> Visitor<'de> for List {
+            type Value = Codes;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of numbers")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Codes, A::Error> {
+                let mut stray = None;
+                let mut position = 0_usize;
+                while let Some(code) = list.next_element::<f64>()? {
+                    if code != position as f64 {
+                        stray.get_or_insert((position, code));
+                    }
+                    position = position.saturating_add(1);
+                }
+                Ok(Codes { stray })
+            }
+        }
+        deserializer.deserialize_seq(List)
     }
 }
 

@@ -1,5 +1,6 @@
 //! One XGBoost tree: parallel lists of node properties to nodes.
 
+use super::category::Categories;
 use super::{capacity, raw, several_outputs, shape, unsupported, value};
 use crate::error::ImportError;
 use hedgerow::limits::{TREE_DEPTH_MAX, TREE_NODES_MAX};
@@ -14,7 +15,12 @@ pub(super) fn read(
     features: usize,
     weight: Option<f32>,
 ) -> Result<(Vec<Node>, Vec<u32>), ImportError> {
-    let lists = Lists { raw, at, features };
+    let lists = Lists {
+        raw,
+        at,
+        features,
+        categories: Categories::new(raw, at)?,
+    };
     lists.check()?;
     let mut seen = vec![false; raw.left_children.len()];
     let mut nodes = vec![PLACE];
@@ -70,6 +76,7 @@ struct Lists<'a> {
     raw: &'a raw::Tree,
     at: &'a str,
     features: usize,
+    categories: Categories<'a>,
 }
 
 impl Lists<'_> {
@@ -163,21 +170,6 @@ impl Lists<'_> {
     }
 
     fn split(&self, node: usize) -> Result<Split, ImportError> {
-        let types = self.raw.split_type.as_ref();
-        match types.map_or(Some(0), |types| types.get(node).copied()) {
-            Some(0) => {}
-            Some(1) => {
-                let at = self.entry("split_type", node);
-                let got = "a split on a category";
-                return Err(unsupported(at, "a numerical split", got)
-                    .with_hint("encode the feature as numbers and train again"));
-            }
-            Some(other) => {
-                let expected = "0 (numerical) or 1 (categorical)";
-                return Err(value(self.entry("split_type", node), expected, other));
-            }
-            None => return Err(self.hole("split_type", node)),
-        }
         let index = self.raw.split_indices.get(node).copied();
         let index = index.ok_or_else(|| self.hole("split_indices", node))?;
         let feature = u16::try_from(index).ok();
@@ -186,18 +178,13 @@ impl Lists<'_> {
             let expected = format!("a feature below {}", self.features);
             value(self.entry("split_indices", node), expected, index)
         })?;
-        let threshold = self.condition(node)?;
-        let border = border(threshold).ok_or_else(|| {
-            let expected = "a finite threshold above the lowest f32";
-            value(self.entry("split_conditions", node), expected, threshold)
-        })?;
         let default_left = self.raw.default_left.get(node);
         let default_left = default_left
             .ok_or_else(|| self.hole("default_left", node))?
             .0;
         Ok(Split {
             feature,
-            test: Test::Above(border),
+            test: self.test(node)?,
             missing: if default_left {
                 Missing::Left
             } else {
@@ -205,6 +192,27 @@ impl Lists<'_> {
             },
             zero_is_missing: false,
         })
+    }
+
+    /// The test of a split. The condition of a categorical one means nothing.
+    fn test(&self, node: usize) -> Result<Test, ImportError> {
+        let types = self.raw.split_type.as_ref();
+        match types.map_or(Some(0), |types| types.get(node).copied()) {
+            Some(0) => {
+                let threshold = self.condition(node)?;
+                let border = border(threshold).ok_or_else(|| {
+                    let expected = "a finite threshold above the lowest f32";
+                    value(self.entry("split_conditions", node), expected, threshold)
+                })?;
+                Ok(Test::Above(border))
+            }
+            Some(1) => Ok(Test::Within(self.categories.edges(node)?)),
+            Some(other) => {
+                let expected = "0 (numerical) or 1 (categorical)";
+                Err(value(self.entry("split_type", node), expected, other))
+            }
+            None => Err(self.hole("split_type", node)),
+        }
     }
 
     /// The threshold of a split or the value of a leaf.

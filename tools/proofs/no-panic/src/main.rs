@@ -8,6 +8,7 @@
 
 use hedgerow::epoch::{Barrier, Reader, Swap};
 use hedgerow::http::{Header, HeadersKnown, Request, extract};
+use hedgerow::traffic::{ClientKey, Facts, HTTP_BASE, Windows};
 use hedgerow::{
     Bound, Client, DEFAULT_TABLE, Engine, KERNELS, Row, Schema, Scorer, Table, Verdict,
 };
@@ -42,6 +43,22 @@ fn verified(bound: &Bound, client: &Client<'_>) -> bool {
 #[inline(never)]
 fn extract_row(request: &Request<'_>, row: &mut Row) {
     extract(request, row);
+}
+
+#[no_panic]
+#[inline(never)]
+fn traffic_row(windows: &mut Windows, request: &Request<'_>, now: u64, row: &mut Row) {
+    let agent = request.headers.first().map(|header| header.value);
+    for key in [
+        request.peer.map(ClientKey::address),
+        agent.map(ClientKey::bytes),
+    ] {
+        if let Some(key) = key {
+            let seen = windows.observe(&key, &Facts::of(request), now);
+            seen.fill(row, HTTP_BASE);
+            windows.finish(seen.id(), now as u16);
+        }
+    }
 }
 
 #[no_panic]
@@ -105,6 +122,12 @@ fn hot_extract(request: &Request<'_>, row: &mut Row) {
 
 #[unsafe(no_mangle)]
 #[inline(never)]
+fn hot_traffic(windows: &mut Windows, request: &Request<'_>, now: u64, row: &mut Row) {
+    traffic_row(windows, request, now, row);
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
 fn hot_enter_and_leave(reader: &mut Reader<u64>) -> u64 {
     reader.enter().map_or(0, |value| *value)
 }
@@ -137,6 +160,12 @@ fn main() {
     let mut rows = [Row::MISSING, Row::MISSING];
     extract_row(black_box(&request), &mut rows[0]);
     hot_extract(black_box(&request), &mut rows[1]);
+
+    let mut windows = Windows::new(8, black_box(1)).expect("windows");
+    let mut seen = Row::MISSING;
+    traffic_row(&mut windows, black_box(&request), black_box(1), &mut seen);
+    hot_traffic(&mut windows, black_box(&request), black_box(2), &mut seen);
+    assert_eq!(seen.get(HTTP_BASE), 2.0);
 
     let table = || Table::from_bytes(DEFAULT_TABLE).expect("the default table");
     let bound = Bound::new(table(), &Schema::http(), None).expect("a bound table");

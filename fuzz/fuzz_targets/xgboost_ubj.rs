@@ -1,0 +1,18 @@
+//! XGBoost models in UBJSON: whatever the bytes, they are refused by name, or become well-formed
+//! trees and, where there is room, a table that passes every check.
+//!
+//! Seeds: the models under `tools/import/tests/data`; `tools/gate/fuzz_import.sh` gives them.
+#![no_main]
+
+#[path = "../../tools/import/tests/common/claim.rs"]
+mod claim;
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    // Bytes that begin otherwise would be taken for other files, which other targets try.
+    match data {
+        [b'{', b'L', ..] => claim::claim(data),
+        _ => claim::claim(&[b"{L", data].concat()),
+    };
+});

@@ -1,0 +1,133 @@
+//! Whether Accept-*, Priority and Connection have the form that the claimed browser gives them.
+
+use super::agent::Family;
+use super::consistency::Parts;
+use super::headers::Name;
+use super::request::{Scheme, Version};
+use super::values::Language;
+
+impl Parts<'_> {
+    fn is_multiplexed(&self) -> bool {
+        matches!(self.request.version, Version::Http2 | Version::Http3)
+    }
+
+    /// Qualities in other steps than the tenths of Chromium and Safari. Old Qt browsers, which say
+    /// Chrome 87 and less, have steps of two tenths.
+    pub fn language_uneven(&self, language: &Language) -> Option<bool> {
+        let tenths = match self.agent.family {
+            Family::Chromium => self.agent.chrome.major >= 90,
+            family => family == Family::Safari,
+        };
+        tenths.then_some(language.uneven)
+    }
+
+    /// A region in lower case from a browser that writes it in upper case.
+    pub fn language_lower(&self, language: &Language) -> Option<bool> {
+        (self.agent.family != Family::None).then_some(language.lower_region)
+    }
+
+    /// Other bytes than Chromium and Firefox have ever sent.
+    pub fn encoding_inexact(&self) -> Option<bool> {
+        let strict = matches!(self.agent.family, Family::Chromium | Family::Firefox);
+        strict.then_some(!self.encoding?.exact)
+    }
+
+    /// No zstd over TLS from a version that offers it.
+    pub fn zstd_missing(&self) -> Option<bool> {
+        let encoding = self.encoding?;
+        let due = match self.agent.family {
+            Family::Chromium => self.agent.chrome.major >= 124,
+            Family::Firefox => self.agent.firefox.major >= 126,
+            _ => false,
+        };
+        let special = encoding.identity || self.headers.has(Name::WebSocketKey);
+        (due && self.request.scheme == Scheme::Https && !special).then_some(!encoding.zstd)
+    }
+
+    /// An Accept for a page that the claimed family sent in other versions.
+    pub fn document_version(&self) -> Option<bool> {
+        let accept = self.accept.unwrap_or_default();
+        let (chrome, firefox) = (self.agent.chrome.major, self.agent.firefox.major);
+        match self.agent.family {
+            Family::Chromium | Family::Firefox if !accept.document => Some(false),
+            Family::Chromium => {
+                // Edge was late with AVIF.
+                let avif_due = chrome >= 85 && !self.agent.edge;
+                let exchange = match accept.exchange_tenths {
+                    7 => chrome < 107,
+                    9 => chrome >= 112,
+                    _ => false,
+                };
+                Some(exchange || (avif_due && !accept.avif) || (accept.avif && chrome < 79))
+            }
+            Family::Firefox => Some(match accept.images {
+                true => firefox >= 133,
+                false => (66..128).contains(&firefox),
+            }),
+            _ => None,
+        }
+    }
+
+    /// A Priority in a form that no browser writes, or from a Chromium over HTTP/1.1.
+    pub fn priority_odd(&self) -> bool {
+        let Some(value) = self.headers.get(Name::Priority) else {
+            return false;
+        };
+        let formed = matches!(
+            value,
+            b"i" | [b'u', b'=', b'0'..=b'7'] | [b'u', b'=', b'0'..=b'7', b',', b' ', b'i']
+        );
+        let one = matches!(self.request.version, Version::Http10 | Version::Http11);
+        !formed || (one && self.agent.family == Family::Chromium)
+    }
+
+    /// No Priority over HTTP/2 from a Chromium that sends it.
+    pub fn priority_missing(&self) -> Option<bool> {
+        let chromium = self.agent.family == Family::Chromium && self.agent.chrome.major >= 126;
+        let due = chromium && self.is_multiplexed() && self.request.method != b"OPTIONS";
+        due.then_some(!self.headers.has(Name::Priority))
+    }
+
+    /// A Connection header that no browser sends.
+    pub fn connection_odd(&self) -> Option<bool> {
+        if self.request.version != Version::Http11 {
+            return None;
+        }
+        let value = self.headers.get(Name::Connection);
+        let websocket = self.headers.has(Name::WebSocketKey);
+        // WebKit on other systems than Apple's writes it with capitals.
+        let any_case = self.agent.family == Family::Safari;
+        Some(value.is_some_and(|value| {
+            let usual =
+                value == b"keep-alive" || (any_case && value.eq_ignore_ascii_case(b"keep-alive"));
+            !usual && !websocket
+        }))
+    }
+
+    /// Headers that libraries and tools send, and browsers do not.
+    pub fn library_headers(&self) -> u8 {
+        let names = [
+            Name::AcceptCharset,
+            Name::Expect,
+            Name::From,
+            Name::KeepAlive,
+            Name::ProxyConnection,
+        ];
+        let there = names.into_iter().filter(|name| self.headers.has(*name));
+        u8::try_from(there.count()).unwrap_or(u8::MAX)
+    }
+
+    /// A request of the own site that does not say where it comes from. None without fetch
+    /// metadata.
+    pub fn fetch_referer_absent(&self) -> Option<bool> {
+        let site = self.headers.get(Name::FetchSite)?;
+        let near = matches!(site, b"same-origin" | b"same-site");
+        Some(near && !self.headers.has(Name::Referer) && !self.headers.has(Name::WebSocketKey))
+    }
+
+    /// Upgrade-Insecure-Requests beside a mode that is no page load. None without a mode.
+    pub fn upgrade_without_navigation(&self) -> Option<bool> {
+        let mode = self.headers.get(Name::FetchMode)?;
+        Some(mode != b"navigate" && self.headers.has(Name::Uir))
+    }
+}

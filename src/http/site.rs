@@ -1,0 +1,83 @@
+//! Whether a request's Referer, Origin and Host fit its target and its fetch metadata.
+
+use super::bytes::{from, starts};
+use super::consistency::Parts;
+use super::headers::Name;
+use super::request::Version;
+
+/// A URL's authority, and what follows it.
+fn split(url: &[u8]) -> Option<(&[u8], &[u8])> {
+    let rest = [b"https://".as_slice(), b"http://"]
+        .into_iter()
+        .find(|prefix| starts(url, prefix))
+        .map(|prefix| from(url, prefix.len()))?;
+    let end = rest
+        .iter()
+        .position(|byte| matches!(byte, b'/' | b'?' | b'#'));
+    let end = end.unwrap_or(rest.len());
+    Some((rest.get(..end)?, from(rest, end)))
+}
+
+impl Parts<'_> {
+    /// The host that was asked for.
+    fn host(&self) -> Option<&[u8]> {
+        let host = self.headers.get(Name::Host).or(self.request.authority);
+        host.filter(|host| !host.is_empty())
+    }
+
+    /// Whether a URL is on the host that was asked for. None where one of the two is not known.
+    fn is_own(&self, url: Option<&[u8]>) -> Option<bool> {
+        let (authority, _) = split(url?)?;
+        Some(authority.eq_ignore_ascii_case(self.host()?))
+    }
+
+    /// A Referer on another host in a request of the same origin, or on the own host in one that
+    /// comes from another site.
+    pub fn referer_mismatch(&self) -> bool {
+        let own = self.is_own(self.headers.get(Name::Referer));
+        match self.headers.get(Name::FetchSite) {
+            Some(b"same-origin") => own == Some(false),
+            Some(b"cross-site") => own == Some(true),
+            _ => false,
+        }
+    }
+
+    /// More than the origin of another site: browsers send no path there unless that site asks
+    /// for it. None where the host is not known.
+    pub fn referer_cross_path(&self) -> Option<bool> {
+        self.host()?;
+        let referer = self.headers.get(Name::Referer);
+        let path = referer.and_then(split).map_or(b"".as_slice(), |url| url.1);
+        Some(self.is_own(referer) == Some(false) && !matches!(path, b"" | b"/"))
+    }
+
+    /// An Origin that is none, or of another host in a request of the same origin.
+    pub fn origin_odd(&self) -> bool {
+        let Some(origin) = self.headers.get(Name::Origin) else {
+            return false;
+        };
+        let web = starts(origin, b"http");
+        // Extensions have origins of their own.
+        let formed = origin == b"null" || origin.windows(3).any(|window| window == b"://");
+        let path = web && split(origin).is_none_or(|url| !url.1.is_empty());
+        let same = self.headers.get(Name::FetchSite) == Some(b"same-origin");
+        !formed || path || (same && self.is_own(Some(origin)) == Some(false))
+    }
+
+    /// An Origin in a page load by GET.
+    pub fn origin_on_navigation(&self) -> bool {
+        let safe = matches!(self.request.method, b"GET" | b"HEAD");
+        let navigate = self.headers.get(Name::FetchMode) == Some(b"navigate");
+        safe && navigate && self.headers.has(Name::Origin)
+    }
+
+    /// A Host beside another `:authority`. None where either is not told.
+    pub fn host_mismatch(&self) -> Option<bool> {
+        if !matches!(self.request.version, Version::Http2 | Version::Http3) {
+            return None;
+        }
+        let authority = self.request.authority?;
+        let host = self.headers.get(Name::Host);
+        Some(host.is_some_and(|host| !host.eq_ignore_ascii_case(authority)))
+    }
+}

@@ -1,0 +1,130 @@
+//! The words of User-Agents: which belong to browsers, tools, automation and crawlers.
+
+use super::agent::Platform;
+use super::bytes::key;
+
+/// What one word of a User-Agent says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Word {
+    Other,
+    /// A word of ordinary browsers that needs no closer look.
+    Browser,
+    Chrome,
+    Firefox,
+    IosBrowser,
+    Edge,
+    OldEngine,
+    Version,
+    Safari,
+    WebKit,
+    Gecko,
+    Revision,
+    Mobile,
+    /// `NT` and `OS`, which a system's version follows.
+    System,
+    /// An app that shows pages in a view of its own.
+    InApp,
+    Compatible,
+    Platform(Platform),
+    Tool,
+    Automation,
+    Bot,
+}
+
+/// Whether a key's last letters are `suffix`, of at most eight letters.
+const fn ends(tail: u64, suffix: &str) -> bool {
+    let unused = 64_u32.saturating_sub((suffix.len() as u32).saturating_mul(8));
+    let mask = match u64::MAX.checked_shr(unused) {
+        Some(mask) => mask,
+        None => 0,
+    };
+    tail & mask == key(suffix)
+}
+
+macro_rules! words {
+    ($head:expr; $($word:ident: $($text:literal)+;)+) => {
+        $($(if $head == const { key($text) } { return Word::$word; })+)+
+    };
+}
+
+/// What a word says: by its first eight letters, then by its ending.
+pub(super) fn classify(head: u64, tail: u64) -> Word {
+    // A chain of comparisons with constants: the compiler makes a search tree of it.
+    words! { head;
+        Chrome: "chrome";
+        Firefox: "firefox";
+        Safari: "safari";
+        Version: "version";
+        WebKit: "applewebkit";
+        Gecko: "gecko";
+        Revision: "rv";
+        Mobile: "mobile";
+        System: "nt" "os";
+        InApp: "wv" "fban" "fbav" "instagram" "line" "whatsapp";
+        Compatible: "compatible";
+        Edge: "edg" "edga";
+        IosBrowser: "crios" "fxios" "edgios" "opios" "opt" "gsa" "ddg";
+        OldEngine: "msie" "trident" "edge" "presto";
+        Browser: "mozilla" "khtml" "like" "chromium" "opr" "opera" "samsungbrowser" "yabrowser"
+            "vivaldi" "ucbrowser" "build" "brave" "ubuntu" "electron" "miuibrowser"
+            "huaweibrowser" "duckduckgo" "silk" "coc" "whale"
+            "focus" "klar" "puffin" "maxthon" "seamonkey" "palemoon" "waterfox" "iron"
+            "qtwebengine" "epiphany" "konqueror" "falkon" "surf" "qutebrowser" "netsurf";
+        Tool: "curl" "libcurl" "wget" "python" "urllib" "aiohttp" "httpx" "okhttp" "java" "axios"
+            "node" "undici" "got" "libwww" "lwp" "perl" "ruby" "php" "guzzlehttp" "scrapy" "httpie"
+            "postmanruntime" "insomnia" "winhttp" "faraday" "restsharp" "reqwest" "hyper" "wrk"
+            "apachebench" "siege" "jmeter" "nmap" "nikto" "sqlmap" "masscan" "zgrab" "nuclei"
+            "gobuster" "wpscan" "dirbuster" "fasthttp" "go" "mechanize" "superagent" "dart" "rust"
+            "dalvik" "cfnetwork" "powershell" "aria" "git" "apt" "colly" "needle" "ktor" "resty"
+            "client" "request" "requests" "typhoeus" "httrack" "feedparser";
+        Automation: "headlesschrome" "phantomjs" "selenium" "puppeteer" "playwright" "webdriver"
+            "slimerjs" "casperjs" "cypress" "lighthouse" "splash" "htmlunit" "nightmare" "zombie"
+            "chromedriver" "geckodriver" "testcafe" "electronbot" "prerender" "rendertron";
+        Bot: "bots" "crawl" "crawling" "crawlers" "spiders" "scan" "scanning" "slurp" "indexer"
+            "fetch" "validator" "archive" "uptime" "ping" "probe" "check" "monitoring" "research"
+            "harvest" "analysis" "security" "inspect" "facebookexternalhit" "feed" "feeds" "rss";
+        Other: "cubot";
+    }
+    if let Some(platform) = platform(head) {
+        return Word::Platform(platform);
+    }
+    let bot = ends(tail, "bot")
+        || ends(tail, "crawler")
+        || ends(tail, "spider")
+        || ends(tail, "scanner")
+        || ends(tail, "monitor")
+        || ends(tail, "preview")
+        || ends(tail, "fetcher")
+        || ends(tail, "checker")
+        || ends(tail, "archiver")
+        || ends(tail, "scraper")
+        || ends(tail, "parser")
+        || ends(tail, "robot");
+    if bot {
+        return Word::Bot;
+    }
+    if ends(tail, "client") || (ends(tail, "http") && head != key("http")) {
+        return Word::Tool;
+    }
+    Word::Other
+}
+
+fn platform(head: u64) -> Option<Platform> {
+    const PLATFORMS: [(u64, Platform); 11] = [
+        (key("windows"), Platform::Windows),
+        (key("macintosh"), Platform::Mac),
+        (key("linux"), Platform::Linux),
+        (key("android"), Platform::Android),
+        (key("iphone"), Platform::Ios),
+        (key("ipad"), Platform::Ios),
+        (key("ipod"), Platform::Ios),
+        (key("cros"), Platform::ChromeOs),
+        (key("x"), Platform::Linux),
+        (key("freebsd"), Platform::Linux),
+        (key("openbsd"), Platform::Linux),
+    ];
+    PLATFORMS
+        .iter()
+        .find(|(word, _)| *word == head)
+        .map(|(_, platform)| *platform)
+}

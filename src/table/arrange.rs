@@ -1,0 +1,67 @@
+//! The order of oblivious trees and of their levels: lanes that are looked up together stand
+//! together.
+
+use super::build::BuildError;
+use super::ensemble::Tree;
+use super::format::GROUP_LANES;
+use super::lanes::{Lanes, Place};
+use std::cmp::Reverse;
+
+/// An oblivious tree as it goes into the file.
+pub(super) struct Arranged {
+    /// Its position in the source.
+    pub(super) source: u32,
+    /// Its levels, by lane.
+    pub(super) levels: Vec<Place>,
+    /// Which level of the source each of them is, four bits each.
+    pub(super) order: u64,
+    /// Its leaves, by the index that these levels form.
+    pub(super) leaves: Vec<f64>,
+}
+
+/// The trees, deepest first, and among equally deep ones by the groups of lanes that they use.
+///
+/// A kernel that looks up 16 lanes at a time passes over the groups from a level's first to its
+/// last one. CatBoost, 1,000 trees of depth 6 over 199 lanes in 13 groups: 12.3 groups a level in
+/// the source's order, 8.1 with levels by lane, and 5.0 with trees by the sum of their groups
+/// besides (by the groups from the lowest level on 5.3, by one level's 4.9 to 7.1, and 3.8 where
+/// each block greedily takes the next best tree, in quadratic time).
+pub(super) fn arranged(trees: &[(u32, &Tree)], lanes: &Lanes) -> Result<Vec<Arranged>, BuildError> {
+    let mut arranged = Vec::with_capacity(trees.len());
+    for (source, tree) in trees {
+        arranged.push(arrange(*source, tree, lanes)?);
+    }
+    let groups = |tree: &Arranged| -> usize {
+        let lanes = tree.levels.iter().map(|level| usize::from(level.lane));
+        lanes.map(|lane| lane / GROUP_LANES).sum()
+    };
+    arranged.sort_by_key(|tree| (Reverse(tree.levels.len()), groups(tree)));
+    Ok(arranged)
+}
+
+fn arrange(source: u32, tree: &Tree, lanes: &Lanes) -> Result<Arranged, BuildError> {
+    let mut levels = Vec::new();
+    for (level, split) in (0u32..).zip(tree.splits()) {
+        levels.push((lanes.find(split)?, level));
+    }
+    levels.sort_by_key(|(found, level)| (found.lane, found.threshold, *level));
+    let mut order = 0;
+    for (at, (_, level)) in (0u32..).zip(&levels) {
+        order |= u64::from(*level).wrapping_shl(at.saturating_mul(4));
+    }
+    let own: Vec<f64> = tree.leaves().collect();
+    let leaf = |index: usize| {
+        let bits = (0u32..).zip(&levels).map(|(at, (_, level))| {
+            let bit = index.wrapping_shr(at) & 1;
+            bit.wrapping_shl(*level)
+        });
+        let in_source = bits.fold(0, |joined, bit| joined | bit);
+        own.get(in_source).copied().unwrap_or_default()
+    };
+    Ok(Arranged {
+        source,
+        order,
+        leaves: (0..own.len()).map(leaf).collect(),
+        levels: levels.into_iter().map(|(found, _)| found).collect(),
+    })
+}

@@ -1,0 +1,495 @@
+//! Categorical splits that are broken, hostile, or hold what `f32` does not: refused with what and
+//! where, in bounded time.
+
+#[path = "common/refusals.rs"]
+mod refusals;
+
+use hedgerow::FeatureKind;
+use hedgerow_import::{ImportError, Problem, import};
+use refusals::{changed, check, imported, parsed, refused};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+const LIGHTGBM: &str = include_str!("data/lightgbm-categories.txt");
+const XGBOOST: &str = include_str!("data/xgboost-categories.json");
+const CATBOOST: &str = include_str!("data/catboost-one-hot.json");
+
+/// The LightGBM model with the first line of a key changed, or taken out.
+fn line(key: &str, value: Option<&str>) -> String {
+    let start = LIGHTGBM.find(&format!("\n{key}=")).expect(key) + 1;
+    let end = start + LIGHTGBM[start..].find('\n').expect("an end");
+    let line = value.map_or(String::new(), |value| format!("{key}={value}"));
+    format!("{}{line}{}", &LIGHTGBM[..start], &LIGHTGBM[end..])
+}
+
+#[track_caller]
+fn check_line(key: &str, value: Option<&str>, problem: Problem, at: &str) -> ImportError {
+    let error = refused(line(key, value).as_bytes());
+    assert_eq!(error.problem, problem, "{error}");
+    assert!(error.at.ends_with(&format!("Tree=0 {at}")), "{error}");
+    error
+}
+
+#[test]
+fn lightgbm_sets() {
+    use Problem::{Shape, Unsupported, Value};
+    for (key, value, problem, at) in [
+        ("num_cat", "0", Value, "decision_type[0]"),
+        ("num_cat", "5", Shape, "cat_boundaries"),
+        ("num_cat", "3", Shape, "cat_boundaries"),
+        ("num_cat", "-1", Value, "num_cat"),
+        ("num_cat", "18446744073709551615", Shape, "cat_boundaries"),
+        ("num_cat", "4294967296", Shape, "cat_boundaries"),
+        ("cat_boundaries", "1 2 3 5 6", Value, "cat_boundaries[0]"),
+        ("cat_boundaries", "0 2 1 5 6", Value, "cat_boundaries[2]"),
+        ("cat_boundaries", "0 2 3 7 6", Value, "cat_boundaries[4]"),
+        ("cat_boundaries", "0 2 3 -5 6", Value, "cat_boundaries[3]"),
+        ("cat_boundaries", "0 2 3 5 7", Shape, "cat_threshold"),
+        (
+            "cat_boundaries",
+            "0 2 3 5 9999999999",
+            Shape,
+            "cat_threshold",
+        ),
+        ("cat_boundaries", "0 2 3 5", Shape, "cat_boundaries"),
+        ("cat_threshold", "1 11 5 1 48", Shape, "cat_threshold"),
+        (
+            "cat_threshold",
+            "1 11 5 1 48 4294967296",
+            Value,
+            "cat_threshold[5]",
+        ),
+        ("cat_threshold", "1 11 5 1 48 -7", Value, "cat_threshold[5]"),
+        ("threshold", "4 1 2 3 -0.2", Value, "threshold[0]"),
+        ("threshold", "-1 1 2 3 -0.2", Value, "threshold[0]"),
+        ("threshold", "0 0.5 2 3 -0.2", Value, "threshold[1]"),
+        ("threshold", "nan 1 2 3 -0.2", Value, "threshold[0]"),
+        ("threshold", "inf 1 2 3 -0.2", Value, "threshold[0]"),
+        ("threshold", "0 1 2 3 -inf", Value, "threshold[4]"),
+        ("decision_type", "13 9 9 9 8", Value, "decision_type[0]"),
+        ("decision_type", "9 9 9 9 9", Value, "threshold[4]"),
+    ] {
+        check_line(key, Some(value), problem, at);
+    }
+    for key in ["cat_boundaries", "cat_threshold"] {
+        check_line(key, None, Shape, key);
+    }
+    // Category 2^24 is bit 0 of word 524,288 of the last set.
+    let last = 5 + 524_288 + 1;
+    let far = line("cat_boundaries", Some(&format!("0 2 3 5 {last}")));
+    let words = |top: &str| format!("1 1 5 1 48{} {top}", " 0".repeat(524_288));
+    let far = |top: &str| {
+        let start = far.find("\ncat_threshold=").expect("words") + 15;
+        let end = start + far[start..].find('\n').expect("an end");
+        format!("{}{}{}", &far[..start], words(top), &far[end..])
+    };
+    let error = refused(far("1").as_bytes());
+    assert_eq!(error.problem, Unsupported, "{error}");
+    assert!(error.at.ends_with("cat_threshold[524293]"), "{error}");
+    assert_eq!(error.got, "category 16777216");
+    imported(&far("0"));
+}
+
+/// As many splits as may be share one large set: it is read once.
+#[test]
+fn a_set_that_all_splits_share_is_read_once() {
+    let (splits, words) = (30_000_usize, 20_000_usize);
+    let list = |value: &dyn Fn(usize) -> String, count: usize| -> String {
+        (0..count).map(value).collect::<Vec<_>>().join(" ")
+    };
+    // A balanced tree, so that it stays within the levels.
+    let child = |split: usize, side: usize| match 2 * split + 1 + side {
+        child if child < splits => child.to_string(),
+        leaf => format!("-{}", leaf - splits + 1),
+    };
+    let tree = [
+        "Tree=0".to_owned(),
+        format!("num_leaves={}", splits + 1),
+        "num_cat=1".to_owned(),
+        format!("split_feature={}", list(&|_| "0".into(), splits)),
+        format!("threshold={}", list(&|_| "0".into(), splits)),
+        format!("decision_type={}", list(&|_| "1".into(), splits)),
+        format!("left_child={}", list(&|at| child(at, 0), splits)),
+        format!("right_child={}", list(&|at| child(at, 1), splits)),
+        format!("leaf_value={}", list(&|at| at.to_string(), splits + 1)),
+        format!("cat_boundaries=0 {words}"),
+        format!("cat_threshold={}", list(&|_| "1431655765".into(), words)),
+    ];
+    let head = &LIGHTGBM[..LIGHTGBM.find("tree_sizes=").expect("sizes")];
+    let text = format!(
+        "{head}tree_sizes=1\n\n{}\n\nend of trees\n",
+        tree.join("\n")
+    );
+    let started = Instant::now();
+    let model = imported(&text);
+    assert!(started.elapsed() < Duration::from_secs(10));
+    let mut edges = model.ensemble.trees[0]
+        .splits()
+        .map(|split| split.test.edges());
+    let first = edges.next().expect("a split");
+    assert_eq!(first.len(), 2 * 16 * words);
+    assert!(edges.all(|other| std::ptr::eq(other, first)));
+}
+
+/// Sets that hold more edges than any table can are refused before they fill the memory.
+#[test]
+fn sets_of_too_many_edges() {
+    let sets = 40;
+    let ones = |count: usize| vec!["1431655765"; 40_000 * count].join(" ");
+    let numbers = |from: usize, step: usize, count: usize| -> String {
+        let all = (0..count).map(|at| (from + step * at).to_string());
+        all.collect::<Vec<_>>().join(" ")
+    };
+    let lefts = (1..sets)
+        .map(|at| at.to_string())
+        .collect::<Vec<_>>()
+        .join(" ");
+    let rights = (0..sets)
+        .map(|at| format!("-{}", at + 2))
+        .collect::<Vec<_>>()
+        .join(" ");
+    let zeros = vec!["0"; sets + 1].join(" ");
+    let tree = [
+        "Tree=0".to_owned(),
+        format!("num_leaves={}", sets + 1),
+        format!("num_cat={sets}"),
+        format!("split_feature={}", &zeros[2..]),
+        format!("threshold={}", numbers(0, 1, sets)),
+        format!("decision_type={}", vec!["1"; sets].join(" ")),
+        format!("left_child={lefts} -1"),
+        format!("right_child={rights}"),
+        format!("leaf_value={zeros}"),
+        format!("cat_boundaries={}", numbers(0, 40_000, sets + 1)),
+        format!("cat_threshold={}", ones(sets)),
+    ];
+    let head = &LIGHTGBM[..LIGHTGBM.find("tree_sizes=").expect("sizes")];
+    let text = format!(
+        "{head}tree_sizes=1\n\n{}\n\nend of trees\n",
+        tree.join("\n")
+    );
+    let error = refused(text.as_bytes());
+    assert_eq!(error.problem, Problem::Capacity, "{error}");
+    assert!(error.at.ends_with("Tree=0 cat_threshold"), "{error}");
+    assert_eq!(
+        error.expected,
+        "at most 16711680 edges of sets in all trees (capacity)"
+    );
+}
+
+const TREE: &str = "/learner/gradient_booster/model/trees/0";
+const TREE_AT: &str = "learner.gradient_booster.model.trees[0]";
+
+fn check_tree(key: &str, value: Value, (problem, at, expected, got): (Problem, &str, &str, &str)) {
+    let (pointer, at) = (format!("{TREE}/{key}"), format!("{TREE_AT}.{at}"));
+    check(XGBOOST, &pointer, value, (problem, &at, expected, got));
+}
+
+#[test]
+fn xgboost_lists_of_categories() {
+    use Problem::{Shape, Value};
+    let nodes = "categories_nodes";
+    check_tree(
+        nodes,
+        json!([0, 1, 2, 3, 5]),
+        (Shape, "categories_segments", "5 entries", "6"),
+    );
+    check_tree(
+        nodes,
+        json!([]),
+        (Shape, "categories_segments", "0 entries", "6"),
+    );
+    for (index, node) in [(5, 5), (5, 15), (5, -1), (5, i32::MAX), (0, -1), (1, 0)] {
+        let at = format!("categories_nodes[{index}]");
+        let want = (Value, at.as_str(), "an ascending node", &*node.to_string());
+        check_tree(&format!("{nodes}/{index}"), json!(node), want);
+    }
+    // A split of categories whose node is named by none, and one that names another.
+    check_tree(
+        "categories_nodes/4",
+        json!(4),
+        (Shape, nodes, "an entry for node 5", "none"),
+    );
+    check_tree(
+        "split_type/4",
+        json!(1),
+        (Shape, nodes, "an entry for node 4", "none"),
+    );
+    for (segment, key) in [(13, 1), (15, 1), (-1, 0), (i32::MAX, 2), (1, 0)] {
+        let at = format!("categories_segments[{key}]");
+        let want = (
+            Value,
+            at.as_str(),
+            "where the segment before",
+            &*segment.to_string(),
+        );
+        check_tree(
+            &at.replace(['[', ']'], "/").trim_end_matches('/'),
+            json!(segment),
+            want,
+        );
+    }
+    for size in [0, -1, i32::MIN, i32::MAX, 55] {
+        let want = (Value, "categories_sizes[0]", "1 to 54", &*size.to_string());
+        check_tree("categories_sizes/0", json!(size), want);
+    }
+    check_tree(
+        "categories_sizes/0",
+        json!(13),
+        (Value, "categories_segments[1]", "13", "14"),
+    );
+    check_tree(
+        "categories_sizes/5",
+        json!(11),
+        (Shape, "categories", "53 entries", "54"),
+    );
+    for (index, category) in [(0, -1), (0, 1 << 24), (0, i32::MAX), (0, i32::MIN)] {
+        let at = format!("categories[{index}]");
+        let want = (
+            Value,
+            at.as_str(),
+            "0 to below 16777216",
+            &*category.to_string(),
+        );
+        check_tree(&format!("categories/{index}"), json!(category), want);
+    }
+    for (index, category) in [(1, 1), (1, 0), (2, 4)] {
+        let at = format!("categories[{index}]");
+        let want = (Value, at.as_str(), "ascending", &*category.to_string());
+        check_tree(&format!("categories/{index}"), json!(category), want);
+    }
+    // The last category there can be, in the last place of the first segment.
+    imported(&changed(
+        XGBOOST,
+        &format!("{TREE}/categories/13"),
+        json!((1 << 24) - 1),
+    ));
+}
+
+#[test]
+fn xgboost_lists_that_are_missing_or_of_other_types() {
+    use Problem::{Shape, Value};
+    for key in [
+        "categories",
+        "categories_nodes",
+        "categories_segments",
+        "categories_sizes",
+    ] {
+        let mut model = parsed(XGBOOST);
+        let tree = model.pointer_mut(TREE).expect("the tree");
+        tree.as_object_mut().expect("an object").remove(key);
+        let error = refused(model.to_string().as_bytes());
+        assert!([Shape, Value].contains(&error.problem), "{error}");
+        assert!(
+            error.at.starts_with(&format!("{TREE_AT}.categories")),
+            "{error}"
+        );
+        for wrong in [
+            json!("text"),
+            json!([1.5]),
+            json!([[1]]),
+            json!({}),
+            json!([u64::MAX]),
+        ] {
+            let error = refused(changed(XGBOOST, &format!("{TREE}/{key}"), wrong).as_bytes());
+            assert_eq!(error.problem, Shape, "{error}");
+        }
+    }
+}
+
+#[test]
+fn xgboost_containers_that_recode() {
+    use Problem::{Capacity, Shape, Unsupported};
+    let cats = "/learner/gradient_booster/model/cats";
+    let at = "learner.gradient_booster.model.cats.enc[1]";
+    let empty = json!({ "offsets": [], "values": [] });
+    let with = |encoding: Value| json!({ "enc": [empty, encoding], "feature_segments": [0, 0, 1] });
+    for (encoding, got) in [
+        (json!({ "offsets": [0, 1], "values": [107] }), "strings"),
+        (json!({ "offsets": [0, 0], "values": [] }), "strings"),
+        (
+            json!({ "type": 15, "values": [0, 1, 3] }),
+            "3 at position 2",
+        ),
+        (json!({ "type": 15, "values": [1, 0] }), "1 at position 0"),
+        (
+            json!({ "type": 15, "values": [0, 1, 2.5] }),
+            "2.5 at position 2",
+        ),
+        (json!({ "type": 15, "values": [-1] }), "-1 at position 0"),
+    ] {
+        check(
+            XGBOOST,
+            cats,
+            with(encoding),
+            (Unsupported, at, "their own codes", got),
+        );
+    }
+    for codes in [
+        json!([0, 1, 2, 3]),
+        json!([0]),
+        json!([]),
+        json!([0.0, 1.0]),
+    ] {
+        let kept = changed(XGBOOST, cats, with(json!({ "type": 15, "values": codes })));
+        assert_eq!(imported(&kept).ensemble, imported(XGBOOST).ensemble);
+    }
+    for wrong in [json!([]), json!({ "enc": 7 }), json!({ "enc": [[]] })] {
+        refused(changed(XGBOOST, cats, wrong).as_bytes());
+    }
+    let wrong = with(json!({ "values": ["a"] }));
+    assert_eq!(
+        refused(changed(XGBOOST, cats, wrong).as_bytes()).problem,
+        Shape
+    );
+    let many = json!({ "enc": vec![empty.clone(); 513] });
+    assert_eq!(
+        refused(changed(XGBOOST, cats, many).as_bytes()).problem,
+        Capacity
+    );
+}
+
+const INFO: &str = "/features_info";
+
+#[test]
+fn catboost_hashes_and_their_strings() {
+    use Problem::{Duplicate, Shape, Unsupported, Value};
+    let model = imported(CATBOOST);
+    let kinds: Vec<FeatureKind> = model.ensemble.features.iter().map(|f| f.kind).collect();
+    let (number, category) = (FeatureKind::Number, FeatureKind::Category);
+    assert_eq!(kinds, [category, category, number, number]);
+    // The first split on a category.
+    let parsed_model = parsed(CATBOOST);
+    let trees = parsed_model["oblivious_trees"].as_array().expect("trees");
+    let (tree, level) = (0..trees.len())
+        .flat_map(|tree| (0..3).map(move |level| (tree, level)))
+        .find(|(tree, level)| trees[*tree]["splits"][*level]["split_type"] == "OneHotFeature")
+        .expect("a one-hot split");
+    let split = format!("/oblivious_trees/{tree}/splits/{level}");
+    let split_at = format!("oblivious_trees[{tree}].splits[{level}]");
+    let hash = trees[tree]["splits"][level]["value"]
+        .as_i64()
+        .expect("a hash") as i32;
+    let names = parsed_model["features_info"]["cat_features_hash"]
+        .as_array()
+        .expect("names");
+    let unsigned = json!(hash as u32);
+    let entry = names
+        .iter()
+        .position(|name| name["hash"] == unsigned)
+        .expect("its name");
+    let at = |key: &str| format!("{split_at}.{key}");
+    let name = format!("{INFO}/cat_features_hash/{entry}/value");
+    for other in [
+        "mobile",
+        "",
+        "3.0",
+        "03",
+        "-0",
+        "+3",
+        "16777217",
+        "9999999999",
+        "nan",
+        " 3",
+    ] {
+        let want = (
+            Unsupported,
+            &*at("value"),
+            "a whole number",
+            &*format!("{other:?}"),
+        );
+        check(CATBOOST, &name, json!(other), want);
+    }
+    let want = (
+        Unsupported,
+        &*at("value"),
+        "cat_features_hash",
+        "no such list",
+    );
+    check(
+        CATBOOST,
+        &format!("{INFO}/cat_features_hash"),
+        json!(null),
+        want,
+    );
+    let want = (
+        Unsupported,
+        &*at("value"),
+        "cat_features_hash",
+        &*hash.to_string(),
+    );
+    check(
+        CATBOOST,
+        &format!("{INFO}/cat_features_hash"),
+        json!([]),
+        want,
+    );
+    let again = json!([names[0], names[0]]);
+    let listed = "features_info.cat_features_hash[1]";
+    check(
+        CATBOOST,
+        &format!("{INFO}/cat_features_hash"),
+        again,
+        (Duplicate, listed, "once", "tw"),
+    );
+    let mut same = parsed(CATBOOST);
+    same["features_info"]["cat_features_hash"][0]["value"] = names[1]["value"].clone();
+    assert_eq!(refused(same.to_string().as_bytes()).problem, Duplicate);
+    let value = |key: &str| format!("{split}/{key}");
+    check(
+        CATBOOST,
+        &value("value"),
+        json!(5),
+        (Value, &at("value"), "one of the values", "5"),
+    );
+    let index = at("cat_feature_index");
+    check(
+        CATBOOST,
+        &value("cat_feature_index"),
+        json!(9),
+        (Value, &index, "one of", "9"),
+    );
+    let number = at("split_index");
+    check(
+        CATBOOST,
+        &value("split_index"),
+        json!(77),
+        (Value, &number, "the number of", "77"),
+    );
+    for wrong in [json!("text"), json!(1.5), json!(u32::MAX)] {
+        let error = refused(changed(CATBOOST, &value("value"), wrong).as_bytes());
+        assert_eq!(error.problem, Shape, "{error}");
+    }
+    let mut twice = parsed(CATBOOST);
+    twice["features_info"]["categorical_features"][1]["feature_index"] = json!(0);
+    assert_eq!(refused(twice.to_string().as_bytes()).problem, Duplicate);
+    for key in ["value", "cat_feature_index"] {
+        let error = refused(changed(CATBOOST, &value(key), json!(null)).as_bytes());
+        assert_eq!(error.problem, Shape, "{error}");
+        assert_eq!(error.expected, format!("the key `{key}`"));
+    }
+}
+
+/// A byte order mark, and blanks, stand before text without effect.
+#[test]
+fn text_may_begin_with_a_mark_and_blanks() {
+    for model in [LIGHTGBM, XGBOOST, CATBOOST] {
+        let plain = imported(model);
+        for before in ["\u{feff}", "\n", " \r\n\t", "\u{feff}\n", "\u{feff} "] {
+            assert_eq!(imported(&format!("{before}{model}")), plain, "{before:?}");
+        }
+        let error = refused(format!("\u{feff}\u{feff}{model}").as_bytes());
+        assert_eq!(error.problem, Problem::Format, "{error}");
+    }
+    let ubj = include_bytes!("data/xgboost-categories.ubj");
+    assert_eq!(
+        import(ubj, "m").expect("a model").ensemble,
+        imported(XGBOOST).ensemble
+    );
+    let marked = [&b"\xef\xbb\xbf"[..], ubj].concat();
+    assert_eq!(refused(&marked).problem, Problem::Malformed);
+    let utf16: Vec<u8> = "\u{feff}tree\n"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    assert_eq!(refused(&utf16).got, "text in UTF-16");
+}
