@@ -69,10 +69,11 @@ fn contributions_are_the_moves_of_the_mean() {
     let bound = bound(&ensemble, &BuildOptions::default(), None);
     let explained = bound.explain(&bound.row(&[2.0, 1.0, 0.0]));
     let shown = |fixed: &i64| bound.table().margin_f64(*fixed);
-    // The means: 3, then 4 (leaves 2 and 6), then 6; and 4, then 4, then 8.
+    // The means: 3, then 4.5 (leaves 3 and 6: the table asks for feature 0 first), then 6; and 4,
+    // then 4, then 8.
     assert_eq!(shown(&explained.base), 10.0 + 3.0 + 4.0);
     let contributions: Vec<f64> = explained.contributions.iter().map(shown).collect();
-    assert_eq!(contributions, [2.0, 1.0, 4.0]);
+    assert_eq!(contributions, [1.5, 1.5, 4.0]);
     assert_eq!(shown(&explained.margin), 24.0);
 }
 

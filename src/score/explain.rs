@@ -13,8 +13,9 @@ use crate::table::format::{BLOCK_TREES, LevelRecord, NEVER, NodeRecord};
 /// Each tree starts at the mean of its leaves, and each split on the row's way moves it to the mean
 /// of the leaves that are still ahead; the move is the contribution of the split's feature. Leaves
 /// weigh the same, because a table does not keep how many training rows reached each; the splits of
-/// an oblivious tree come in its own order of levels. Means are rounded to the table's fixed point,
-/// and since every mean is added by one move and taken away by the next, the sum stays exact:
+/// an oblivious tree come in the order of levels that the table has. Means are rounded to the
+/// table's fixed point, and since every mean is added by one move and taken away by the next, the
+/// sum stays exact:
 ///
 /// `margin = base + the sum of contributions`, to the last bit.
 #[derive(Debug, Clone, PartialEq)]

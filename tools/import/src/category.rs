@@ -7,8 +7,8 @@ use std::sync::Arc;
 /// beyond, so that two categories of a model would be one to a host.
 pub(crate) const CATEGORIES_END: u32 = 1 << 24;
 
-/// Edges of all sets of a model: as many as the sets of a table can have between them. It bounds the
-/// memory that a file takes, of which a few bytes can stand for many edges.
+/// Edges of all sets of a model: as many as the sets of a table can have between them. It bounds
+/// the memory that a file takes, of which a few bytes can stand for many edges.
 pub(crate) const EDGES_MAX: usize = SETS_MAX * LANE_BORDERS_MAX;
 
 /// The edges of a set of categories, for a value `x` that belongs to category `c` where

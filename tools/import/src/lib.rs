@@ -13,12 +13,12 @@
 //! | all others that are recognised | ONNX and more, see [`Format`] | refused, with a hint |
 //!
 //! What comes over of each:
-//! - CatBoost: oblivious trees and trees of any shape; numerical splits, with NaN least, greatest or
-//!   forbidden; one-hot splits on categories that are whole numbers. Refused: counters (CTR),
+//! - CatBoost: oblivious trees and trees of any shape; numerical splits, with NaN least, greatest
+//!   or forbidden; one-hot splits on categories that are whole numbers. Refused: counters (CTR),
 //!   categories that are other strings, text and embedding features.
-//! - LightGBM: numerical splits of every missing type, with infinite thresholds; categorical splits;
-//!   `gbdt`, `dart` and `rf`. Refused: linear trees, and thresholds that are NaN or below every
-//!   `f32`.
+//! - LightGBM: numerical splits of every missing type, with infinite thresholds; categorical
+//!   splits; `gbdt`, `dart` and `rf`. Refused: linear trees, and thresholds that are NaN or below
+//!   every `f32`.
 //! - XGBoost: `gbtree` and `dart`, numerical and categorical splits. Refused: `gblinear`, vector
 //!   leaves, and data frames' containers of categories by which XGBoost recodes values.
 //! - Models of several outputs are refused in all.

@@ -207,11 +207,7 @@ fn split_nodes(
         } else {
             let split = Split {
                 feature,
-                test: threshold_test(threshold).ok_or_else(|| {
-                    let (key, got) = (at("threshold"), threshold.to_string());
-                    let expected = "infinity, or a number not below the lowest f32";
-                    block.refusal(Problem::Value, &key, expected, got)
-                })?,
+                test: threshold_test(threshold, || block.place(&at("threshold")))?,
                 missing,
                 zero_is_missing,
             };
@@ -308,14 +304,16 @@ fn missing(decision: u8) -> Result<(Missing, bool), u8> {
     }
 }
 
-/// The test that holds where a value that is not missing goes right; none where there is no such
-/// test with finite borders.
-fn threshold_test(threshold: f64) -> Option<Test> {
+/// The test that holds where a value that is not missing goes right.
+fn threshold_test(threshold: f64, at: impl Fn() -> String) -> Result<Test, ImportError> {
     // All values are at most infinity: +inf too goes left.
     if threshold == f64::INFINITY {
-        return Some(Test::Within(Arc::new([])));
+        return Ok(Test::Within(Arc::new([])));
     }
-    border(threshold).map(Test::Above)
+    border(threshold).map(Test::Above).ok_or_else(|| {
+        let expected = "infinity, or a number not below the lowest f32";
+        ImportError::new(Problem::Value, at(), expected, threshold.to_string())
+    })
 }
 
 /// The `f32` border of a threshold: `x > border` for the same `f32` values as `x > threshold`,

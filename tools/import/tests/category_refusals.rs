@@ -228,6 +228,11 @@ fn xgboost_lists_of_categories() {
             want,
         );
     }
+}
+
+#[test]
+fn xgboost_sizes_and_categories() {
+    use Problem::{Shape, Value};
     for size in [0, -1, i32::MIN, i32::MAX, 55] {
         let want = (Value, "categories_sizes[0]", "1 to 54", &*size.to_string());
         check_tree("categories_sizes/0", json!(size), want);
@@ -348,37 +353,38 @@ fn xgboost_containers_that_recode() {
     );
 }
 
-const INFO: &str = "/features_info";
+/// The first split on a category: its pointer, its place as messages have it, and its hash.
+fn one_hot_split() -> (String, String, i32) {
+    let model = parsed(CATBOOST);
+    let trees = model["oblivious_trees"].as_array().expect("trees");
+    for (tree, raw) in trees.iter().enumerate() {
+        let splits = raw["splits"].as_array().expect("splits");
+        let kinds = splits.iter().map(|split| &split["split_type"]);
+        if let Some(level) = kinds.into_iter().position(|kind| kind == "OneHotFeature") {
+            let pointer = format!("/oblivious_trees/{tree}/splits/{level}");
+            let at = format!("oblivious_trees[{tree}].splits[{level}]");
+            let hash = splits[level]["value"].as_i64().expect("a hash");
+            return (pointer, at, hash as i32);
+        }
+    }
+    panic!("no one-hot split");
+}
+
+const NAMES: &str = "/features_info/cat_features_hash";
 
 #[test]
-fn catboost_hashes_and_their_strings() {
-    use Problem::{Duplicate, Shape, Unsupported, Value};
-    let model = imported(CATBOOST);
-    let kinds: Vec<FeatureKind> = model.ensemble.features.iter().map(|f| f.kind).collect();
-    let (number, category) = (FeatureKind::Number, FeatureKind::Category);
-    assert_eq!(kinds, [category, category, number, number]);
-    // The first split on a category.
-    let parsed_model = parsed(CATBOOST);
-    let trees = parsed_model["oblivious_trees"].as_array().expect("trees");
-    let (tree, level) = (0..trees.len())
-        .flat_map(|tree| (0..3).map(move |level| (tree, level)))
-        .find(|(tree, level)| trees[*tree]["splits"][*level]["split_type"] == "OneHotFeature")
-        .expect("a one-hot split");
-    let split = format!("/oblivious_trees/{tree}/splits/{level}");
-    let split_at = format!("oblivious_trees[{tree}].splits[{level}]");
-    let hash = trees[tree]["splits"][level]["value"]
-        .as_i64()
-        .expect("a hash") as i32;
-    let names = parsed_model["features_info"]["cat_features_hash"]
-        .as_array()
+fn catboost_categories_that_are_no_numbers() {
+    use Problem::{Duplicate, Unsupported};
+    let (_, at, hash) = one_hot_split();
+    let at = format!("{at}.value");
+    let model = parsed(CATBOOST);
+    let names = model
+        .pointer(NAMES)
+        .and_then(Value::as_array)
         .expect("names");
     let unsigned = json!(hash as u32);
-    let entry = names
-        .iter()
-        .position(|name| name["hash"] == unsigned)
-        .expect("its name");
-    let at = |key: &str| format!("{split_at}.{key}");
-    let name = format!("{INFO}/cat_features_hash/{entry}/value");
+    let entry = names.iter().position(|name| name["hash"] == unsigned);
+    let name = format!("{NAMES}/{}/value", entry.expect("its name"));
     for other in [
         "mobile",
         "",
@@ -391,81 +397,70 @@ fn catboost_hashes_and_their_strings() {
         "nan",
         " 3",
     ] {
-        let want = (
-            Unsupported,
-            &*at("value"),
-            "a whole number",
-            &*format!("{other:?}"),
-        );
+        let shown = format!("{other:?}");
+        let want = (Unsupported, at.as_str(), "a whole number", shown.as_str());
         check(CATBOOST, &name, json!(other), want);
     }
     let want = (
         Unsupported,
-        &*at("value"),
+        at.as_str(),
         "cat_features_hash",
         "no such list",
     );
-    check(
-        CATBOOST,
-        &format!("{INFO}/cat_features_hash"),
-        json!(null),
-        want,
-    );
+    check(CATBOOST, NAMES, json!(null), want);
+    let shown = hash.to_string();
     let want = (
         Unsupported,
-        &*at("value"),
+        at.as_str(),
         "cat_features_hash",
-        &*hash.to_string(),
+        shown.as_str(),
     );
-    check(
-        CATBOOST,
-        &format!("{INFO}/cat_features_hash"),
-        json!([]),
-        want,
-    );
+    check(CATBOOST, NAMES, json!([]), want);
     let again = json!([names[0], names[0]]);
-    let listed = "features_info.cat_features_hash[1]";
-    check(
-        CATBOOST,
-        &format!("{INFO}/cat_features_hash"),
-        again,
-        (Duplicate, listed, "once", "tw"),
+    let want = (
+        Duplicate,
+        "features_info.cat_features_hash[1]",
+        "once",
+        "twice",
     );
-    let mut same = parsed(CATBOOST);
-    same["features_info"]["cat_features_hash"][0]["value"] = names[1]["value"].clone();
-    assert_eq!(refused(same.to_string().as_bytes()).problem, Duplicate);
-    let value = |key: &str| format!("{split}/{key}");
-    check(
+    check(CATBOOST, NAMES, again, want);
+    let same = changed(
         CATBOOST,
-        &value("value"),
-        json!(5),
-        (Value, &at("value"), "one of the values", "5"),
+        &format!("{NAMES}/0/value"),
+        names[1]["value"].clone(),
     );
-    let index = at("cat_feature_index");
-    check(
-        CATBOOST,
-        &value("cat_feature_index"),
-        json!(9),
-        (Value, &index, "one of", "9"),
-    );
-    let number = at("split_index");
-    check(
-        CATBOOST,
-        &value("split_index"),
-        json!(77),
-        (Value, &number, "the number of", "77"),
-    );
+    assert_eq!(refused(same.as_bytes()).problem, Duplicate);
+}
+
+#[test]
+fn catboost_one_hot_splits() {
+    use Problem::{Duplicate, Shape, Value};
+    let features = imported(CATBOOST).ensemble.features;
+    let kinds: Vec<FeatureKind> = features.iter().map(|feature| feature.kind).collect();
+    let (number, category) = (FeatureKind::Number, FeatureKind::Category);
+    assert_eq!(kinds, [category, category, number, number]);
+    let (split, split_at, _) = one_hot_split();
+    let key = |key: &str| format!("{split}/{key}");
+    for (name, value, expected) in [
+        ("value", 5, "one of the values"),
+        ("cat_feature_index", 9, "one of"),
+        ("split_index", 77, "the number of this feature and value"),
+    ] {
+        let (at, shown) = (format!("{split_at}.{name}"), value.to_string());
+        let want = (Value, at.as_str(), expected, shown.as_str());
+        check(CATBOOST, &key(name), json!(value), want);
+    }
     for wrong in [json!("text"), json!(1.5), json!(u32::MAX)] {
-        let error = refused(changed(CATBOOST, &value("value"), wrong).as_bytes());
+        let error = refused(changed(CATBOOST, &key("value"), wrong).as_bytes());
         assert_eq!(error.problem, Shape, "{error}");
     }
-    let mut twice = parsed(CATBOOST);
-    twice["features_info"]["categorical_features"][1]["feature_index"] = json!(0);
-    assert_eq!(refused(twice.to_string().as_bytes()).problem, Duplicate);
-    for key in ["value", "cat_feature_index"] {
-        let error = refused(changed(CATBOOST, &value(key), json!(null)).as_bytes());
+    let index = "/features_info/categorical_features/1/feature_index";
+    let twice = changed(CATBOOST, index, json!(0));
+    assert_eq!(refused(twice.as_bytes()).problem, Duplicate);
+    for name in ["value", "cat_feature_index"] {
+        let error = refused(changed(CATBOOST, &key(name), json!(null)).as_bytes());
         assert_eq!(error.problem, Shape, "{error}");
-        assert_eq!(error.expected, format!("the key `{key}`"));
+        assert_eq!(error.expected, format!("the key `{name}`"));
     }
 }
 

@@ -15,8 +15,8 @@ pub enum Fate {
     Built,
 }
 
-/// Imports bytes: they are refused in a few words that name the place, or they are well-formed trees
-/// of finite leaves and ascending edges, which become a table that passes every check, or are
+/// Imports bytes: they are refused in a few words that name the place, or they are well-formed
+/// trees of finite leaves and ascending edges, which become a table that passes every check, or are
 /// refused by name there.
 pub fn claim(bytes: &[u8]) -> Fate {
     let imported = match import(bytes, "model") {
