@@ -4,10 +4,13 @@ use super::common::*;
 use hedgerow::watch::{Fallback, Source};
 use hedgerow::{Reason, Row, Verdict, WatchOptions};
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
+
+/// A name, and what it does.
+type Damage = (&'static str, fn(&Place));
 
 /// What can become of the newest file.
-fn damages() -> Vec<(&'static str, fn(&Place))> {
+fn damages() -> Vec<Damage> {
     vec![
         ("corrupt", |place| place.damage(2, |bytes| bytes[700] ^= 4)),
         ("missing", |place| {
@@ -32,9 +35,9 @@ fn damages() -> Vec<(&'static str, fn(&Place))> {
     ]
 }
 
-fn with_state(place: &Place, state: &PathBuf) -> WatchOptions {
+fn with_state(place: &Place, state: &Path) -> WatchOptions {
     WatchOptions {
-        state: Some(state.clone()),
+        state: Some(state.to_path_buf()),
         ..place.options()
     }
 }
