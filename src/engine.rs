@@ -2,24 +2,41 @@
 
 use crate::epoch::{Barrier, NoSlot, Reader, RetiredFull, Swap};
 use crate::error::OpenError;
-use crate::limits::{BATCH_ROWS_MAX, CATALOGS_MAX, DETECTION_COUNTERS_MAX, READERS_MAX};
+use crate::limits::{
+    BATCH_ROWS_MAX, CATALOGS_MAX, DETECTION_COUNTERS_MAX, FEATURES_MAX, READERS_MAX,
+};
 use crate::row::Row;
 use crate::schema::Schema;
 use crate::score::{Bound, Client, NotScored, Reason, Verdict};
 use crate::stats::{Counters, ScorerSnapshot, ScorerStats};
+use crate::switches::{Selector, Switches};
 use crate::table::{Catalog, Table, Usage};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// A table and the generation it was published as.
+/// A table, the generation it was published as, and what is switched off. A switch that is flipped
+/// is a publish of the same table.
 #[derive(Debug)]
 struct Live {
-    bound: Bound,
+    bound: Arc<Bound>,
     generation: u64,
     /// Where scorers count each detection.
     counters: Counters,
+    /// Nothing, as a rule: the hot path pays for one comparison.
+    off: Option<Off>,
+}
+
+/// What is switched off, as the hot path wants it.
+#[derive(Debug)]
+struct Off {
+    engine: bool,
+    ensemble: bool,
+    /// Row positions of the features that are switched off.
+    features: [bool; FEATURES_MAX],
+    /// Bits of the table's detections that are switched off.
+    detections: u64,
 }
 
 /// Publishes tables to any number of [`Scorer`]s. Cheap to clone and to share.
@@ -44,6 +61,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Control {
     generation: u64,
+    live: Option<Arc<Bound>>,
+    switches: Switches,
     content_id: String,
     usage: Vec<Usage>,
     refusals: BTreeMap<u16, (&'static str, u64)>,
@@ -77,6 +96,8 @@ impl Control {
     }
 
     fn keep(&mut self, generation: u64, catalog: Catalog) {
+        // A switch that is flipped publishes the same table again.
+        self.catalogs.retain(|(of, _)| *of != generation);
         if self.catalogs.len() >= CATALOGS_MAX {
             self.catalogs.pop_front();
         }
@@ -114,6 +135,8 @@ pub struct EngineStats {
     pub generation: u64,
     /// The content hash of the live table, in hexadecimal.
     pub content_id: String,
+    /// What is switched off.
+    pub switches: Switches,
     /// How much of each capacity the live table uses.
     pub headroom: Vec<Usage>,
     /// Refused tables: by code, its name and how many.
@@ -215,39 +238,74 @@ impl Engine {
         self.counted(self.try_publish(table, Some(kernel)))
     }
 
-    fn try_publish(&self, table: Table, kernel: Option<&str>) -> Result<u64, PublishError> {
-        let bound = Bound::new(table, self.schema(), kernel)?;
-        let (usage, content_id) = (bound.table().usage(), bound.table().content_id());
-        // Held over the publish, so that two publishers' notes come in the order of generations.
+    /// Makes a bound table live under a number that its publisher gave it.
+    pub(crate) fn publish_as(&self, bound: Arc<Bound>, generation: u64) -> Result<(), RetiredFull> {
         let mut control = self.control();
-        let catalog = Catalog::of(bound.table());
-        let counters = control.counters(&catalog);
-        let live = |generation| {
-            Box::new(Live {
-                bound,
-                generation,
-                counters,
-            })
-        };
-        let generation = self
-            .shared
-            .swap
-            .publish(live)
+        self.make_live(&mut control, bound, generation)
+    }
+
+    fn try_publish(&self, table: Table, kernel: Option<&str>) -> Result<u64, PublishError> {
+        let bound = Arc::new(Bound::new(table, self.schema(), kernel)?);
+        // Held over the publish, so that two publishers' tables come in the order of generations.
+        let mut control = self.control();
+        let generation = control.generation.saturating_add(1);
+        self.make_live(&mut control, bound, generation)
             .map_err(PublishError::RetiredFull)?;
-        (control.generation, control.usage) = (generation, usage);
-        control.content_id = content_id;
-        control.keep(generation, catalog);
         Ok(generation)
+    }
+
+    fn make_live(
+        &self,
+        control: &mut Control,
+        bound: Arc<Bound>,
+        generation: u64,
+    ) -> Result<(), RetiredFull> {
+        let catalog = Catalog::of(bound.table());
+        let live = Live {
+            bound: bound.clone(),
+            generation,
+            counters: control.counters(&catalog),
+            off: Off::new(&control.switches, self.schema(), &catalog),
+        };
+        self.shared.swap.publish(|_| Box::new(live))?;
+        (control.generation, control.usage) = (generation, bound.table().usage());
+        control.content_id = bound.table().content_id();
+        control.live = Some(bound);
+        control.keep(generation, catalog);
+        Ok(())
+    }
+
+    /// Switches off what the set names, and everything else on: every scorer sees it with its next
+    /// row. It stays so for tables that are published later. A feature that the schema does not
+    /// have is kept and changes nothing.
+    ///
+    /// # Errors
+    /// Where the list of retired tables is full; the switches stay as they were then.
+    pub fn set_switches(&self, switches: Switches) -> Result<(), RetiredFull> {
+        let mut control = self.control();
+        let before = std::mem::replace(&mut control.switches, switches);
+        let Some(bound) = control.live.clone() else {
+            return Ok(());
+        };
+        let generation = control.generation;
+        let flipped = self.make_live(&mut control, bound, generation);
+        if flipped.is_err() {
+            control.switches = before;
+        }
+        flipped
+    }
+
+    /// Counts a refusal by its code.
+    pub(crate) fn count(&self, refused: &OpenError) {
+        let mut control = self.control();
+        let name = refused.name();
+        let entry = control.refusals.entry(refused.code()).or_insert((name, 0));
+        entry.1 = entry.1.saturating_add(1);
     }
 
     fn counted(&self, published: Result<u64, PublishError>) -> Result<u64, PublishError> {
         match &published {
-            Err(PublishError::Refused(refused)) => {
-                let mut control = self.control();
-                let name = refused.name();
-                let entry = control.refusals.entry(refused.code()).or_insert((name, 0));
-                entry.1 = entry.1.saturating_add(1);
-            }
+            Err(PublishError::Refused(refused)) => self.count(refused),
             Err(PublishError::RetiredFull(_)) => {
                 let mut control = self.control();
                 control.held_back = control.held_back.saturating_add(1);
@@ -300,6 +358,7 @@ impl Engine {
             detections_beyond,
             generation: control.generation,
             content_id: control.content_id.clone(),
+            switches: control.switches.clone(),
             headroom: control.usage.clone(),
             refusals: control.refusals.clone(),
             held_back: control.held_back,
@@ -359,10 +418,7 @@ impl Scorer {
             self.stats.count(&NO_TABLE);
             return NO_TABLE;
         };
-        let verdict = match client.and_then(|client| live.verified(client)) {
-            Some(verified) => verified,
-            None => live.verdict(row, live.bound.margin(row)),
-        };
+        let verdict = live.judge(row, client);
         live.count(&self.stats, &verdict);
         verdict
     }
@@ -408,6 +464,14 @@ impl Scorer {
                 verdicts.iter().for_each(|none| self.stats.count(none));
                 continue;
             };
+            if let Some(off) = &live.off {
+                for (at, (verdict, row)) in (first..).zip(verdicts.iter_mut().zip(rows)) {
+                    *verdict = live.judge_switched(off, row, client(at).as_ref());
+                    live.count(&self.stats, verdict);
+                }
+                first = first.wrapping_add(BATCH_ROWS_MAX);
+                continue;
+            }
             let mut margins = [0; BATCH_ROWS_MAX];
             live.bound.margins(rows, &mut margins);
             let outcomes = verdicts.iter_mut().zip(rows).zip(margins);
@@ -439,6 +503,46 @@ const NO_TABLE: Verdict = Verdict::NotScored(NotScored {
 
 impl Live {
     #[inline]
+    fn judge(&self, row: &Row, client: Option<&Client<'_>>) -> Verdict {
+        if let Some(off) = &self.off {
+            return self.judge_switched(off, row, client);
+        }
+        match client.and_then(|client| self.verified(client)) {
+            Some(verified) => verified,
+            None => self.verdict(row, self.bound.margin(row)),
+        }
+    }
+
+    /// With something switched off.
+    #[cold]
+    fn judge_switched(&self, off: &Off, row: &Row, client: Option<&Client<'_>>) -> Verdict {
+        let disabled = Verdict::NotScored(NotScored {
+            reason: Reason::Disabled,
+            generation: self.generation,
+        });
+        if off.engine {
+            return disabled;
+        }
+        if let Some(verified) = client.and_then(|client| self.verified(client)) {
+            return verified;
+        }
+        let mut seen = row.clone();
+        for (value, off) in seen.values_mut().iter_mut().zip(&off.features) {
+            if *off {
+                *value = f32::NAN;
+            }
+        }
+        let margin = match off.ensemble {
+            true => None,
+            false => Some(self.bound.margin(&seen)),
+        };
+        let scored = self
+            .bound
+            .scored_without(&seen, margin, self.generation, off.detections);
+        scored.map_or(disabled, Verdict::Scored)
+    }
+
+    #[inline]
     fn verdict(&self, row: &Row, margin: i64) -> Verdict {
         Verdict::Scored(self.bound.scored(row, margin, self.generation))
     }
@@ -456,6 +560,38 @@ impl Live {
         if let Verdict::Scored(scored) = verdict {
             stats.count_matches(scored.detections, &self.counters);
         }
+    }
+}
+
+impl Off {
+    /// None where nothing of it concerns this schema and table.
+    fn new(switches: &Switches, schema: &Schema, catalog: &Catalog) -> Option<Off> {
+        let mut off = Off {
+            engine: false,
+            ensemble: false,
+            features: [false; FEATURES_MAX],
+            detections: 0,
+        };
+        for selector in switches.iter() {
+            match selector {
+                Selector::Engine => off.engine = true,
+                Selector::Ensemble => off.ensemble = true,
+                Selector::Feature(name) => {
+                    let position = schema.index_of(name).map(usize::from);
+                    if let Some(place) = position.and_then(|at| off.features.get_mut(at)) {
+                        *place = true;
+                    }
+                }
+                Selector::Detection(id) => {
+                    let mut all = catalog.detections().iter();
+                    let at = all.position(|detection| detection.id == *id);
+                    let bit = at.and_then(|at| 1u64.checked_shl(at as u32));
+                    off.detections |= bit.unwrap_or_default();
+                }
+            }
+        }
+        let any = off.engine || off.ensemble || off.detections != 0;
+        (any || off.features.contains(&true)).then_some(off)
     }
 }
 

@@ -31,8 +31,9 @@ macro_rules! refusals {
     )+) => {
         /// Why a table was refused.
         ///
-        /// The code's hundreds tell the step of admission: 1 size and seal, 2 format and hash,
-        /// 3 structure and limits, 4 schema, 5 golden rows and kernel. Codes are never reused.
+        /// The code's hundreds tell the step of admission: 1 size and seal, 2 format, hash and
+        /// signature, 3 structure and limits, 4 schema, 5 golden rows and kernel; 6 is for the
+        /// [directory](crate::watch::RefusalKind). Codes are never reused.
         #[derive(Debug, Clone, PartialEq, Eq)]
         #[non_exhaustive]
         pub enum OpenError {
@@ -92,8 +93,12 @@ refusals! {
     ContentHash = 206, "content-hash", "the content does not match its hash";
     /// A field or a gap that must be zero is not.
     Reserved = 207, "reserved", "a reserved byte is not zero";
-    /// There is a signature that this build cannot verify.
-    Signature = 208, "signature", "the signature cannot be verified";
+    /// The signature is malformed, or not one over this content.
+    Signature = 208, "signature", "the signature does not fit the content";
+    /// The key that signed is not one of those that are trusted.
+    SignatureKey = 209, "signature-key", "the key that signed is not trusted";
+    /// Only signed tables are taken, and this one is not.
+    SignatureMissing = 210, "signature-missing", "the table is not signed";
 
     /// A section does not start where the one before it ends, or reaches beyond the file.
     SectionOffset = 301, "section-offset", "a section is not in its place";

@@ -23,9 +23,11 @@ pub mod row;
 pub mod schema;
 pub mod score;
 pub mod stats;
+pub mod switches;
 mod sync;
 pub mod table;
 pub mod traffic;
+pub mod watch;
 pub mod worker;
 
 pub use engine::{Engine, EngineStats, PublishError, Scorer};
@@ -36,8 +38,6 @@ pub use score::{
     Bound, Client, ExplainedDetection, Explanation, KERNELS, Kernel, Matches, NotScored, Reason,
     Score, Scored, Source, Verdict, VerifiedBot,
 };
-pub use table::Table;
-
-/// The bundled table: trained on recorded requests, bound to [`Schema::http`]. It serves where a
-/// host has published none of its own.
-pub const DEFAULT_TABLE: &[u8] = include_bytes!("../data/default.hedge");
+pub use switches::{Selector, Switches};
+pub use table::{DEFAULT_TABLE, Table};
+pub use watch::{WatchOptions, Watcher};

@@ -11,6 +11,7 @@ mod tables;
 use bytemuck::Zeroable;
 use edit::Edit;
 use hedgerow::table::format::*;
+use hedgerow::watch::{Keys, SecretKey};
 use hedgerow::{Bound, Feature, FeatureKind, OpenError, Schema, Table};
 use tables::{plain, plain_table, schema, special_table};
 
@@ -67,6 +68,21 @@ fn edited(edit: impl FnOnce(&mut Edit)) -> OpenError {
     let mut table = Edit::new(&plain_table());
     edit(&mut table);
     open(&table.finish())
+}
+
+/// A key whose seed is one digit over and over.
+fn key(name: &str, digit: &str) -> SecretKey {
+    let text = format!("hedgerow-secret-key-1 {name} {}\n", digit.repeat(64));
+    SecretKey::parse(&text, "key").expect("a key")
+}
+
+/// Keys that trust a friend.
+fn keys(required: bool) -> Keys {
+    Keys::new(vec![key("friend", "1").public()], required)
+}
+
+fn signed() -> Vec<u8> {
+    key("stranger", "0").sign(&plain_table())
 }
 
 fn header(edit: impl FnOnce(&mut Header)) -> OpenError {
@@ -252,8 +268,13 @@ cases! {
     })
         => "reserved", "golden[1]", "zero padding", "another value";
     a_signature: header(|h| h.signature[95] = 1)
-        => "signature", "header.signature", "no signature",
-        "a signature of a kind that this build does not know";
+        => "signature", "header.signature", "a key and a signature, or neither",
+        "no key and a signature";
+    a_signature_by_a_stranger: keys(false).check(&signed()).unwrap_err()
+        => "signature-key", "header.signature", "a signature by one of: friend",
+        "one by the key 3b6a27bcceb6a42d62a3a8d02a6f0d73653215771de243a63ac048a18b59da29";
+    no_signature: keys(true).check(&plain_table()).unwrap_err()
+        => "signature-missing", "header.signature", "a signature by one of: friend", "none";
 
     // 3 structure and limits: offsets and lengths
     offset_overlaps: header(|h| h.offsets[2] = h.offsets[1])

@@ -4,6 +4,10 @@
 #[doc = include_str!("proofs.md")]
 pub mod proofs {}
 
+/// Publishing, refusals, rollback, switches, restarts and keys: a question each.
+#[doc = include_str!("operations.md")]
+pub mod operations {}
+
 /// What past outages ask of a scoring engine, and what answers it here.
 #[doc = include_str!("outages.md")]
 pub mod outages {}

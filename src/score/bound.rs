@@ -200,6 +200,29 @@ impl Bound {
         }
     }
 
+    /// As [`scored`](Bound::scored), without the detections whose bits are set, and without the
+    /// ensemble where there is no margin: then only a detection gives a score.
+    pub(crate) fn scored_without(
+        &self,
+        row: &Row,
+        margin: Option<i64>,
+        generation: u64,
+        detections_off: u64,
+    ) -> Option<Scored> {
+        let detections = Matches::from_bits(self.matches(row).bits() & !detections_off);
+        let decided = self.detectors.decides(detections);
+        let by_ensemble = || Some((self.score(margin?), Source::Ensemble));
+        let by_detection = decided.map(|(score, id)| (score, Source::Detection(id)));
+        let (score, source) = by_detection.or_else(by_ensemble)?;
+        Some(Scored {
+            score,
+            source,
+            margin: margin.map_or(f64::NAN, |margin| self.table.margin_f64(margin)),
+            generation,
+            detections,
+        })
+    }
+
     /// The verified bot that a client is, as this generation's.
     #[inline]
     pub fn verified(&self, client: &Client<'_>, generation: u64) -> Option<VerifiedBot> {

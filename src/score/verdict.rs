@@ -50,7 +50,8 @@ pub struct Scored {
     pub score: Score,
     /// What the score comes from.
     pub source: Source,
-    /// The ensemble's margin in its units (log-odds of a human), also where a detection decided.
+    /// The ensemble's margin in its units (log-odds of a human), also where a detection decided;
+    /// NaN where the ensemble is switched off.
     pub margin: f64,
     /// The generation that was live when the row was scored.
     pub generation: u64,
@@ -156,11 +157,18 @@ pub enum Reason {
     Overloaded = 1,
     /// The worker is shutting down or gone.
     Closed = 2,
+    /// A person has switched the engine or its ensemble off.
+    Disabled = 3,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: &'static [Reason] = &[Reason::NoTable, Reason::Overloaded, Reason::Closed];
+    pub const ALL: &'static [Reason] = &[
+        Reason::NoTable,
+        Reason::Overloaded,
+        Reason::Closed,
+        Reason::Disabled,
+    ];
 
     /// The reason's name in reports and metrics.
     pub fn name(self) -> &'static str {
@@ -168,6 +176,7 @@ impl Reason {
             Reason::NoTable => "no-table",
             Reason::Overloaded => "overloaded",
             Reason::Closed => "closed",
+            Reason::Disabled => "disabled",
         }
     }
 }

@@ -64,6 +64,12 @@
 //! ## The content hash
 //! XXH3-128 over the whole file except the hash itself and the signature, stored big end first.
 //! It detects damage, not malice; against malice there is the signature.
+//!
+//! ## The signature
+//! Ed25519 by the key of which the public half stands in the field's first 32 bytes, over
+//! [`SIGNED_PREFIX`] and the SHA-512 of the whole file without the field's last 64 bytes, which
+//! hold the signature. An unsigned file has 96 zeros there. Signing a file changes neither its
+//! content hash nor anything else of it.
 
 use crate::limits::{
     BOT_AGENT_BYTES_MAX, BOT_NAME_BYTES_MAX, DETECTION_NAME_BYTES_MAX, FEATURE_NAME_BYTES_MAX,
@@ -237,8 +243,7 @@ pub struct Header {
     pub offsets: [u64; SECTION_COUNT],
     /// Zero.
     pub zero: [u8; 72],
-    /// Room for an ed25519 signature (key id, 32 bytes, then 64) over the rest; zero where there
-    /// is none.
+    /// The public key (32 bytes), then its ed25519 signature (64); zero where there is none.
     pub signature: [u8; 96],
 }
 
@@ -444,6 +449,13 @@ pub const HASH_OFFSET: usize = std::mem::offset_of!(Header, content_hash);
 
 /// Offset of [`Header::signature`] in the file.
 pub const SIGNATURE_OFFSET: usize = std::mem::offset_of!(Header, signature);
+
+/// Bytes of the public key, the first part of [`Header::signature`].
+pub const SIGNATURE_KEY_BYTES: usize = 32;
+
+/// What stands before the file's SHA-512 in the signed message: a signature over anything else
+/// than a table is no signature of a table.
+pub const SIGNED_PREFIX: &[u8] = b"hedgerow table 1\n";
 
 /// The content hash of a whole file, see [the module](self). A file shorter than a header has the
 /// hash of what there is.

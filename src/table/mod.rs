@@ -20,8 +20,14 @@ use crate::schema::{Feature, FeatureKind};
 use format::Section;
 use mapping::Sealed;
 use std::path::Path;
-use validate::{Validated, validate};
+use validate::{Validated, validate_with};
 pub(crate) use view::View;
+
+/// The bundled table: trained on recorded requests, bound to [`Schema::http`]. It serves where a
+/// host has published none of its own.
+///
+/// [`Schema::http`]: crate::Schema::http
+pub const DEFAULT_TABLE: &[u8] = include_bytes!("../../data/default.hedge");
 
 /// A table whose bytes are sealed and whose contents passed every check.
 ///
@@ -57,7 +63,8 @@ pub struct GoldenRow {
 }
 
 impl Table {
-    /// Seals a copy of a file and checks it.
+    /// Seals a copy of a file and checks it. A signature is not verified here: that needs keys, see
+    /// [`Keys`](crate::watch::Keys).
     ///
     /// # Errors
     /// The first thing that is wrong with it.
@@ -74,7 +81,16 @@ impl Table {
     }
 
     fn from_sealed(sealed: Sealed) -> Result<Table, OpenError> {
-        let validated = validate(sealed.bytes())?;
+        Table::from_sealed_with(sealed, |_| Ok(()))
+    }
+
+    /// Checks sealed bytes, and their signature by `signature`, before anything that they
+    /// describe is looked into.
+    pub(crate) fn from_sealed_with(
+        sealed: Sealed,
+        signature: impl FnOnce(&[u8]) -> Result<(), OpenError>,
+    ) -> Result<Table, OpenError> {
+        let validated = validate_with(sealed.bytes(), signature)?;
         let view = View::of(&sealed, &validated).ok_or_else(|| {
             OpenError::SectionLength(Detail::new("sections", "aligned whole records", "others"))
         })?;
@@ -113,6 +129,14 @@ impl Table {
     /// The content hash in hexadecimal: the table's name among others.
     pub fn content_id(&self) -> String {
         validate::hex(&self.header().content_hash)
+    }
+
+    /// The public key that the file says it is signed by; whether it is, [`Keys`] tell.
+    ///
+    /// [`Keys`]: crate::watch::Keys
+    pub fn signed_by(&self) -> Option<[u8; 32]> {
+        let key = self.header().signature.first_chunk().copied()?;
+        (key != [0; 32]).then_some(key)
     }
 
     /// Length of the file in bytes.

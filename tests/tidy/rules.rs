@@ -14,6 +14,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("error", 1),
     ("row", 1),
     ("schema", 1),
+    ("switches", 2),
     ("table", 2),
     ("epoch", 2),
     ("score", 3),

@@ -63,13 +63,23 @@ impl Validated {
     }
 }
 
-/// Checks a whole table, aligned to 64 bytes.
+/// Checks a whole table, aligned to 64 bytes. A signature is not verified.
 ///
 /// # Errors
 /// The first thing that is wrong, in the order of the file.
 pub fn validate(file: &[u8]) -> Check<Validated> {
+    validate_with(file, |_| Ok(()))
+}
+
+/// As [`validate`], with a check of the signature, which comes behind the content hash and before
+/// anything that the file describes: what nobody trusted has signed is not looked into.
+pub(crate) fn validate_with(
+    file: &[u8],
+    signature: impl FnOnce(&[u8]) -> Check<()>,
+) -> Check<Validated> {
     let header = check_header(file)?;
     check_hash(file, &header)?;
+    signature(file)?;
     let ranges = check_sections(file, &header)?;
     let parts = Parts {
         file,
@@ -159,11 +169,19 @@ fn check_hash(file: &[u8], header: &Header) -> Check<()> {
             got,
         )));
     }
-    if header.signature.iter().any(|byte| *byte != 0) {
+    // Either all of it is there or nothing: half a signature is damage that no hash covers.
+    let (key, signature) = header.signature.split_at(SIGNATURE_KEY_BYTES);
+    let there = |part: &[u8]| part.iter().any(|byte| *byte != 0);
+    if there(key) != there(signature) {
+        let part = |part, name| match there(part) {
+            true => format!("a {name}"),
+            false => format!("no {name}"),
+        };
+        let got = format!("{} and {}", part(key, "key"), part(signature, "signature"));
         return Err(OpenError::Signature(Detail::new(
             "header.signature",
-            "no signature",
-            "a signature of a kind that this build does not know",
+            "a key and a signature, or neither",
+            got,
         )));
     }
     let zero = header.zero_word == 0 && header.zero.iter().all(|byte| *byte == 0);
@@ -178,7 +196,7 @@ fn check_hash(file: &[u8], header: &Header) -> Check<()> {
 }
 
 /// Hexadecimal digits of bytes.
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -1,6 +1,7 @@
 //! Why a command failed: what, where, what was expected, and what came.
 
 use hedgerow::table::build::BuildError;
+use hedgerow::watch::Refusal;
 use hedgerow::{OpenError, PublishError, SchemaError};
 use hedgerow_import::ImportError;
 use serde_json::{Value, json};
@@ -13,7 +14,7 @@ const CLOSED_PIPE: &str = "closed-pipe";
 /// A failed command.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Failure {
-    /// The stable number of a refused table; 0 for other failures.
+    /// The stable number of a refusal; 0 for other failures.
     pub code: u16,
     /// The refusal's name in kebab case, or the failure's area.
     pub name: &'static str,
@@ -84,6 +85,18 @@ impl Failure {
             at: detail.at.clone(),
             expected: detail.expected.clone(),
             got: detail.got.clone(),
+        }
+    }
+
+    /// What a directory, a key or a candidate was refused for.
+    pub fn of(refusal: &Refusal) -> Failure {
+        Failure {
+            code: refusal.code,
+            name: refusal.name,
+            message: refusal.to_string(),
+            at: refusal.detail.at.clone(),
+            expected: refusal.detail.expected.clone(),
+            got: refusal.detail.got.clone(),
         }
     }
 

@@ -13,7 +13,8 @@ mod tables;
 
 use clap::{Parser, Subcommand};
 use commands::{
-    bench, compile, diff, explain, extract, features, inspect, limits, replay, score, verify,
+    bench, compile, diff, explain, extract, features, inspect, key, limits, publish, replay, score,
+    status, switch, verify,
 };
 use failure::Failure;
 use std::io::Write;
@@ -31,6 +32,7 @@ use std::process::ExitCode;
 ///   hedgerow compile model.json -o bots.hedge
 ///   hedgerow verify bots.hedge && hedgerow inspect bots.hedge
 ///   hedgerow extract requests.ndjson | hedgerow score default -
+///   hedgerow publish bots.hedge DIR && hedgerow status DIR
 #[derive(Parser)]
 #[command(
     name = "hedgerow",
@@ -59,6 +61,14 @@ enum Command {
     Features(features::Args),
     Bench(bench::Args),
     Limits(limits::Args),
+    Publish(publish::Args),
+    Rollback(publish::RollbackArgs),
+    Status(status::Args),
+    History(status::HistoryArgs),
+    Kill(switch::KillArgs),
+    Restore(switch::RestoreArgs),
+    Key(key::Args),
+    Sign(key::SignArgs),
 }
 
 /// What a command has to say.
@@ -116,6 +126,14 @@ fn main() -> ExitCode {
         Command::Features(command) => features::run(&command),
         Command::Bench(command) => bench::run(&command),
         Command::Limits(command) => limits::run(&command),
+        Command::Publish(command) => publish::run(&command),
+        Command::Rollback(command) => publish::rollback(&command),
+        Command::Status(command) => status::run(&command),
+        Command::History(command) => status::history(&command),
+        Command::Kill(command) => switch::kill(&command),
+        Command::Restore(command) => switch::restore(&command),
+        Command::Key(command) => key::run(&command),
+        Command::Sign(command) => key::sign(&command),
     };
     let (out, status) = match result {
         Ok(report) => {

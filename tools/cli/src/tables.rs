@@ -38,6 +38,14 @@ struct SchemaEntry {
     kind: Option<String>,
 }
 
+/// The schema of a name, `model` for the table's own features.
+pub fn schema_for(name: &str, table: &Table) -> Result<Schema, Failure> {
+    match name {
+        "model" => Schema::new(table.features()).map_err(|error| failure::schema(name, &error)),
+        name => schema(name),
+    }
+}
+
 /// The schema of a name: `http`, or a file in TOML or JSON.
 pub fn schema(name: &str) -> Result<Schema, Failure> {
     if name == "http" {

@@ -19,27 +19,33 @@ pub struct Args {
     /// Run the golden rows on this kernel
     #[arg(long, value_name = "NAME")]
     kernel: Option<String>,
+    #[command(flatten)]
+    trust: super::key::Trust,
 }
 
 /// Verifies a table.
 pub fn run(args: &Args) -> Result<Report, Failure> {
     let kernel = args.kernel.as_deref();
-    let bound = match args.schema.as_str() {
-        "model" => tables::open_bound(&args.table, kernel)?,
-        name => {
-            let schema = tables::schema(name)?;
-            Bound::new(tables::open(&args.table)?, &schema, kernel)
-                .map_err(|refused| Failure::refused(&args.table, &refused))?
-        }
-    };
+    let table = tables::open(&args.table)?;
+    let refused = |refused| Failure::refused(&args.table, &refused);
+    if args.trust.is_given() {
+        args.trust.keys()?.check(table.bytes()).map_err(refused)?;
+    }
+    let schema = tables::schema_for(&args.schema, &table)?;
+    let bound = Bound::new(table, &schema, kernel).map_err(refused)?;
     let golden = bound.table().golden_rows().count();
+    let signature = match (bound.table().signed_by(), args.trust.is_given()) {
+        (None, _) => "",
+        (Some(_), true) => "; the signature is good",
+        (Some(_), false) => "; the signature was not verified: --trust says whose would be good",
+    };
     let (detections, bots) = (bound.table().detections(), bound.table().bots());
     let active = detections
         .iter()
         .filter(|detection| detection.active)
         .count();
     let mut message = format!(
-        "{}: every check passed; {golden} golden rows reproduced on {}",
+        "{}: every check passed; {golden} golden rows reproduced on {}{signature}",
         args.table,
         bound.kernel().name
     );

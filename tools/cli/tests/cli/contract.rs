@@ -5,7 +5,7 @@ use hedgerow::KERNELS;
 
 const COMMANDS: &[&str] = &[
     "replay", "compile", "inspect", "diff", "verify", "score", "explain", "extract", "bench",
-    "limits",
+    "limits", "publish", "rollback", "status", "history", "kill", "restore", "key", "sign",
 ];
 
 #[test]

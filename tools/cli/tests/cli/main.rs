@@ -10,3 +10,4 @@ mod replay;
 mod requests;
 mod rows;
 mod schemas;
+mod watch;

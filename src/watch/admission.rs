@@ -1,0 +1,81 @@
+//! Admission: what a candidate has to pass before it is made live.
+//!
+//! In this order, each step with its own refusals: size, seal (1xx), format, hash, signature (2xx),
+//! structure and limits (3xx), schema (4xx), golden rows on the kernel that will run (5xx). The
+//! steps up to the signature look at lengths and hashes alone; nothing that an untrusted file
+//! describes is followed.
+
+use super::keys::Keys;
+use super::refusal::{Refusal, RefusalKind};
+use crate::engine::Engine;
+use crate::error::OpenError;
+use crate::score::Bound;
+use crate::table::Table;
+use crate::table::mapping::Sealed;
+use std::path::Path;
+use std::sync::Arc;
+use xxhash_rust::xxh3::xxh3_128;
+
+/// What candidates are held against.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Admission {
+    /// The keys whose signatures are trusted.
+    pub keys: Keys,
+    /// The kernel to run, by name; the best one as a rule.
+    pub kernel: Option<String>,
+}
+
+/// A candidate that did not pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    /// Why.
+    pub refusal: Refusal,
+    /// XXH3-128 of the file as it was read; 0 where it could not be.
+    pub artefact: u128,
+    /// Whether the same file might pass a little later: it is what the system refused.
+    pub transient: bool,
+}
+
+impl Admission {
+    /// Runs every check on a file. What passes is bound to the engine's schema, and is not live
+    /// yet. A refusal of a table is counted by the engine.
+    ///
+    /// # Errors
+    /// The first step that it did not pass.
+    pub fn admit(
+        &self,
+        engine: &Engine,
+        path: &Path,
+        content_id: Option<&str>,
+    ) -> Result<Arc<Bound>, Box<Rejected>> {
+        let mut artefact = 0;
+        let rejected = |refused: &OpenError, artefact| {
+            engine.count(refused);
+            Box::new(Rejected {
+                refusal: Refusal::from(refused),
+                artefact,
+                transient: matches!(
+                    refused,
+                    OpenError::Io(_) | OpenError::Changing(_) | OpenError::Seal(_)
+                ),
+            })
+        };
+        let sealed = Sealed::from_file(path).map_err(|refused| rejected(&refused, artefact))?;
+        artefact = xxh3_128(sealed.bytes());
+        let table = Table::from_sealed_with(sealed, |file| self.keys.check(file))
+            .map_err(|refused| rejected(&refused, artefact))?;
+        let got = table.content_id();
+        if let Some(expected) = content_id.filter(|expected| *expected != got) {
+            let kind = RefusalKind::PointerContent;
+            return Err(Box::new(Rejected {
+                refusal: Refusal::new(kind, path.display(), expected, got),
+                artefact,
+                transient: false,
+            }));
+        }
+        let bound = Bound::new(table, engine.schema(), self.kernel.as_deref());
+        bound
+            .map(Arc::new)
+            .map_err(|refused| rejected(&refused, artefact))
+    }
+}

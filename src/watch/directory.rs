@@ -1,0 +1,453 @@
+//! The watched directory: its files, how each is replaced, and the lock between publishers.
+//!
+//! ```text
+//! DIR/tables/<content id>.hedge   tables, each written once
+//! DIR/active                      which of them is to run, under which generation  [`Pointer`]
+//! DIR/switches                    what is switched off  [`SwitchesFile`]
+//! DIR/ledger.jsonl                what happened, and ledger.000001.jsonl … before
+//! DIR/lock                        held by the one process that changes any of this
+//! DIR/engines/NAME/               an engine's own state, where it keeps it here
+//! ```
+//!
+//! `active` and `switches` are replaced by renaming a whole new file into place, so that a reader
+//! sees the old one or the new one. Readers need no lock, and no permission to write.
+
+use super::moment;
+use super::refusal::{Refusal, RefusalKind};
+use crate::limits::TABLE_BYTES_MAX;
+use crate::switches::{Selector, Switches};
+use rustix::fs::{FlockOperation, OFlags, flock};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// The version of `active`, `switches` and an engine's `status`.
+pub const FILES_VERSION: u32 = 1;
+
+/// Bytes of `active`, `switches` or a `status` that are read, 256 KiB.
+const SMALL_BYTES_MAX: u64 = 256 * 1024;
+
+/// Who did something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Origin {
+    /// A person's or a program's name, as it was given.
+    pub who: String,
+    /// The machine.
+    pub host: String,
+    /// The process.
+    pub pid: u32,
+}
+
+impl Origin {
+    /// This process, under this name.
+    pub fn here(who: &str) -> Origin {
+        let host = rustix::system::uname().nodename().to_string_lossy().into();
+        Origin {
+            who: super::refusal::bounded(who),
+            host,
+            pid: std::process::id(),
+        }
+    }
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}@{} (process {})", self.who, self.host, self.pid)
+    }
+}
+
+/// The contents of `active`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pointer {
+    /// [`FILES_VERSION`].
+    pub version: u32,
+    /// The number of this publish; each is above all before it.
+    pub generation: u64,
+    /// The content hash of the table: its file's name.
+    pub content_id: String,
+    /// Length of the table's file.
+    pub bytes: u64,
+    /// The generation that a rollback took the table from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_generation: Option<u64>,
+    /// When, for people.
+    pub at: String,
+    /// By whom.
+    pub origin: Origin,
+}
+
+/// The contents of `switches`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SwitchesFile {
+    /// [`FILES_VERSION`].
+    pub version: u32,
+    /// The number of this change; each is above all before it.
+    pub change: u64,
+    /// The selectors that are switched off.
+    pub off: Vec<String>,
+    /// When, for people.
+    pub at: String,
+    /// By whom.
+    pub origin: Origin,
+}
+
+impl SwitchesFile {
+    /// What is switched off.
+    ///
+    /// # Errors
+    /// `Switches`, where one of them is no selector, or stands twice.
+    pub fn switches(&self, at: &Path) -> Result<Switches, Refusal> {
+        let mut switches = Switches::default();
+        for text in &self.off {
+            let refused = |expected: &str, got: String| {
+                Refusal::new(RefusalKind::Switches, at.display(), expected, got)
+            };
+            let selector: Selector = text.parse().map_err(|error| {
+                let crate::switches::SelectorError { got } = error;
+                refused(crate::switches::SELECTORS, format!("{got:?}"))
+            })?;
+            if !switches.kill(selector) {
+                return Err(refused("each selector once", format!("{text:?} twice")));
+            }
+        }
+        Ok(switches)
+    }
+}
+
+/// Whether a text is 32 lower-case hexadecimal digits, and so cannot lead to another folder.
+pub fn is_content_id(text: &str) -> bool {
+    let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    text.len() == 32 && text.bytes().all(digit)
+}
+
+/// The names in a watched directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Directory {
+    root: PathBuf,
+}
+
+impl Directory {
+    /// The directory of this name, which need not be there.
+    pub fn new(root: impl Into<PathBuf>) -> Directory {
+        Directory { root: root.into() }
+    }
+
+    /// The directory itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The folder of tables.
+    pub fn tables(&self) -> PathBuf {
+        self.root.join("tables")
+    }
+
+    /// The file of a table.
+    pub fn table(&self, content_id: &str) -> PathBuf {
+        self.tables().join(format!("{content_id}.hedge"))
+    }
+
+    /// The file that says which table is to run.
+    pub fn active(&self) -> PathBuf {
+        self.root.join("active")
+    }
+
+    /// The file that says what is switched off.
+    pub fn switches(&self) -> PathBuf {
+        self.root.join("switches")
+    }
+
+    /// The folder of engines that keep their state here.
+    pub fn engines(&self) -> PathBuf {
+        self.root.join("engines")
+    }
+
+    /// The pointer; none where nothing was published.
+    ///
+    /// # Errors
+    /// `Pointer` or `Directory`.
+    pub fn read_pointer(&self) -> Result<Option<Pointer>, Refusal> {
+        let path = self.active();
+        match read_small(&path)? {
+            Some(bytes) => parse_pointer(&bytes, &path).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The switches; none where nothing was ever switched.
+    ///
+    /// # Errors
+    /// `Switches` or `Directory`.
+    pub fn read_switches(&self) -> Result<Option<SwitchesFile>, Refusal> {
+        let path = self.switches();
+        match read_small(&path)? {
+            Some(bytes) => parse_switches(&bytes, &path).map(|(file, _)| Some(file)),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Checks the bytes of a pointer.
+pub(crate) fn parse_pointer(bytes: &[u8], path: &Path) -> Result<Pointer, Refusal> {
+    let pointer: Pointer = parse_small(bytes, path, RefusalKind::Pointer)?;
+    let refused = |field: &str, expected: &str, got: &dyn std::fmt::Display| {
+        let at = format!("{}: {field}", path.display());
+        Err(Refusal::new(RefusalKind::Pointer, at, expected, got))
+    };
+    let most = format!("1 to {TABLE_BYTES_MAX} bytes");
+    if pointer.version != FILES_VERSION {
+        return refused("version", &FILES_VERSION.to_string(), &pointer.version);
+    }
+    if !is_content_id(&pointer.content_id) {
+        let expected = "32 lower-case hexadecimal digits";
+        return refused("content_id", expected, &format!("{:?}", pointer.content_id));
+    }
+    if pointer.generation == 0 || pointer.generation == u64::MAX {
+        return refused("generation", "a number from 1 on", &pointer.generation);
+    }
+    if !(1..=TABLE_BYTES_MAX as u64).contains(&pointer.bytes) {
+        return refused("bytes", &most, &pointer.bytes);
+    }
+    Ok(pointer)
+}
+
+/// Checks the bytes of the switches.
+pub(crate) fn parse_switches(
+    bytes: &[u8],
+    path: &Path,
+) -> Result<(SwitchesFile, Switches), Refusal> {
+    let file: SwitchesFile = parse_small(bytes, path, RefusalKind::Switches)?;
+    if file.version != FILES_VERSION {
+        let at = format!("{}: version", path.display());
+        let (kind, got) = (RefusalKind::Switches, file.version);
+        return Err(Refusal::new(kind, at, FILES_VERSION, got));
+    }
+    let switches = file.switches(path)?;
+    Ok((file, switches))
+}
+
+fn parse_small<T: DeserializeOwned>(
+    bytes: &[u8],
+    path: &Path,
+    kind: RefusalKind,
+) -> Result<T, Refusal> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| Refusal::new(kind, path.display(), "what `hedgerow` writes", error))
+}
+
+/// Reads a small file whole; none where it is not there. A pipe in its place is not waited for.
+pub(crate) fn read_small(path: &Path) -> Result<Option<Vec<u8>>, Refusal> {
+    let failed = |error: io::Error| Refusal::io(path, "a readable file", &error);
+    let nonblock = OFlags::NONBLOCK.bits() as i32;
+    let file = match File::options().read(true).custom_flags(nonblock).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut bytes = Vec::new();
+    let mut bounded = file.take(SMALL_BYTES_MAX.saturating_add(1));
+    bounded.read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > SMALL_BYTES_MAX {
+        let most = format!("at most {SMALL_BYTES_MAX} bytes");
+        return Err(Refusal::new(
+            RefusalKind::Directory,
+            path.display(),
+            most,
+            "more",
+        ));
+    }
+    Ok(Some(bytes))
+}
+
+/// What a file under way is called: whoever holds the lock may remove it.
+const PARTIAL: &str = ".partial";
+
+/// Replaces a file: a new one is written, made durable and renamed into place. Where that fails,
+/// nothing of it stays, and the old one is as it was.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Refusal> {
+    let failed = |error: io::Error| Refusal::io(path, "a writable folder", &error);
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let partial = folder.join(format!(".{name}{PARTIAL}"));
+    let written = || -> io::Result<()> {
+        // One writer holds the lock: what has this name was left by one that was killed.
+        remove_if_there(&partial)?;
+        let mut file = File::create_new(&partial)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&partial, path)?;
+        sync_folder(folder)
+    };
+    written().map_err(|error| {
+        let _ = fs::remove_file(&partial);
+        failed(error)
+    })
+}
+
+/// Makes a folder's names durable.
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+pub(crate) fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Removes what killed writers left under way. The caller holds the lock.
+pub(crate) fn remove_partials(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        let text = name.to_string_lossy();
+        if text.starts_with('.') && text.ends_with(PARTIAL) {
+            remove_if_there(&folder.join(&name))?;
+        }
+    }
+    Ok(())
+}
+
+/// The right to write in a directory. It goes with the process, however that ends.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+/// How often a publisher that waits asks again.
+const LOCK_POLL: Duration = Duration::from_millis(5);
+
+impl Lock {
+    /// Takes the lock of a folder, and waits for it no longer than this.
+    pub(crate) fn take(folder: &Path, wait: Duration, origin: &Origin) -> Result<Lock, Refusal> {
+        let path = folder.join("lock");
+        let failed = |error: io::Error| Refusal::io(&path, "a writable folder", &error);
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(false);
+        let mut file = options.open(&path).map_err(failed)?;
+        let until = Instant::now().checked_add(wait);
+        loop {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => break,
+                Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(failed(error.into())),
+            }
+            if until.is_some_and(|until| Instant::now() >= until) {
+                let mut holder = String::new();
+                let _ = Read::by_ref(&mut file)
+                    .take(1_024)
+                    .read_to_string(&mut holder);
+                let got = match holder.trim() {
+                    "" => "another process that holds it".into(),
+                    holder => format!("{holder}, who holds it"),
+                };
+                let expected = format!("the lock within {} s", wait.as_secs_f64());
+                return Err(Refusal::new(
+                    RefusalKind::Busy,
+                    path.display(),
+                    expected,
+                    got,
+                ));
+            }
+            std::thread::sleep(LOCK_POLL);
+        }
+        // Who holds it, for messages alone: where there is no room for it, the lock still holds.
+        let _ = file
+            .set_len(0)
+            .and_then(|()| writeln!(file, "{origin}, {}", moment::now()));
+        Ok(Lock { _file: file })
+    }
+
+    /// Whether a process holds the lock of a folder now.
+    pub(crate) fn is_held(folder: &Path) -> bool {
+        let Ok(file) = File::open(folder.join("lock")) else {
+            return false;
+        };
+        flock(&file, FlockOperation::NonBlockingLockShared) == Err(rustix::io::Errno::WOULDBLOCK)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pointer() -> Pointer {
+        Pointer {
+            version: FILES_VERSION,
+            generation: 3,
+            content_id: "0123456789abcdef0123456789abcdef".into(),
+            bytes: 4_096,
+            from_generation: None,
+            at: moment::now(),
+            origin: Origin::here("me"),
+        }
+    }
+
+    #[test]
+    fn a_pointer_is_taken_as_it_is_written_and_nothing_like_it() {
+        let path = Path::new("active");
+        let parse = |text: &str| parse_pointer(text.as_bytes(), path);
+        let good = serde_json::to_string(&pointer()).unwrap();
+        assert_eq!(parse(&good), Ok(pointer()));
+        for (from, to) in [
+            ("\"version\":1", "\"version\":2"),
+            ("\"generation\":3", "\"generation\":0"),
+            ("\"generation\":3", "\"generation\":-1"),
+            ("\"generation\":3", "\"generation\":18446744073709551615"),
+            ("\"generation\":3", "\"generations\":3"),
+            ("\"generation\":3", "\"generation\":3,\"generation\":4"),
+            ("\"bytes\":4096", "\"bytes\":0"),
+            ("\"bytes\":4096", "\"bytes\":1e9"),
+            ("\"bytes\":4096", "\"bytes\":134217729"),
+            ("0123456789abcdef0", "0123456789ABCDEF0"),
+            ("0123456789abcdef0", "../../../../etc/p"),
+            ("0123456789abcdef0", ""),
+            ("{\"version", "{\"extra\":1,\"version"),
+        ] {
+            let bad = good.replace(from, to);
+            assert_ne!(bad, good);
+            let refused = parse(&bad).unwrap_err();
+            assert!(refused.is(RefusalKind::Pointer), "{bad}: {refused}");
+        }
+        for end in 0..good.len() {
+            assert!(parse(&good[..end]).is_err(), "{}", &good[..end]);
+        }
+    }
+
+    #[test]
+    fn switches_hold_selectors_once_each() {
+        let path = Path::new("switches");
+        let text = |off: &str| {
+            let origin = serde_json::to_string(&Origin::here("me")).unwrap();
+            format!(r#"{{"version":1,"change":2,"off":{off},"at":"x","origin":{origin}}}"#)
+        };
+        let parse = |off: &str| parse_switches(text(off).as_bytes(), path);
+        assert!(parse("[]").unwrap().1.is_empty());
+        let (_, two) = parse(r#"["engine","feature:a.b"]"#).unwrap();
+        assert_eq!(two.len(), 2);
+        for off in [
+            r#"[""]"#,
+            r#"["all"]"#,
+            r#"["*"]"#,
+            r#"["engine","engine"]"#,
+            "null",
+            "\"engine\"",
+            "[null]",
+            "{}",
+            "[1]",
+            r#"["feature:"]"#,
+        ] {
+            assert!(parse(off).unwrap_err().is(RefusalKind::Switches), "{off}");
+        }
+        assert!(parse_switches(b"", path).is_err());
+        let next = text("[]").replace("\"version\":1", "\"version\":2");
+        assert!(parse_switches(next.as_bytes(), path).is_err());
+    }
+}

@@ -1,0 +1,359 @@
+//! The watch: takes tables and switches from a directory, and keeps the last good ones running.
+//!
+//! A [`Publisher`] changes the [directory]; a [`Watcher`] in each host process looks at it from
+//! threads of its own, holds each candidate against every check of [admission], and makes live what
+//! passes. What does not pass leaves the running table as it is: the refusal is counted each time,
+//! and logged and noted in the [ledger] once for each distinct artefact. Nothing here runs on a
+//! thread that scores, and no trouble with the directory reaches one.
+//!
+//! ```no_run
+//! use hedgerow::{Engine, Schema, WatchOptions, Watcher};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let engine = Engine::new(Schema::http());
+//! let watcher = Watcher::start(&engine, "/var/lib/hedgerow", WatchOptions::default())?;
+//! let mut scorer = engine.scorer()?; // has a table: the last good one, or the bundled one
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod admission;
+pub mod directory;
+pub mod keys;
+pub mod ledger;
+pub mod moment;
+pub mod publisher;
+mod refusal;
+mod state;
+pub mod status;
+mod switching;
+mod tables;
+
+pub use admission::Admission;
+pub use directory::{Directory, Origin, Pointer};
+pub use keys::{Keys, PublicKey, SecretKey};
+pub use publisher::{PublishOptions, Publisher};
+pub use refusal::{Refusal, RefusalKind, Told};
+pub use status::{Source, WatchStatus};
+
+use crate::engine::Engine;
+use ledger::{Event, Record};
+use refusal::bounded;
+use state::State;
+use status::Refused;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// What runs where the directory and the engine's own state have nothing that passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Fallback {
+    /// The bundled table, under the generation 0.
+    #[default]
+    Bundled,
+    /// None: verdicts are `NotScored(NoTable)`.
+    NoTable,
+}
+
+/// How a directory is watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatchOptions {
+    /// How often the directory is looked at. A look reads one small file on each of two threads.
+    pub poll: Duration,
+    /// How long a table's file of another length than the pointer says may stay unchanged before
+    /// it is refused: somebody may be copying it.
+    pub settle: Duration,
+    /// What candidates are held against.
+    pub admission: Admission,
+    /// A folder of this engine's own, for its ledger, its status and copies of its last good
+    /// tables: `DIR/engines/NAME` is where `hedgerow status` looks for it. Without one a restart
+    /// relies on the directory alone.
+    pub state: Option<PathBuf>,
+    /// What runs where nothing else does.
+    pub fallback: Fallback,
+    /// This engine's name in its ledger and its status.
+    pub name: String,
+}
+
+impl Default for WatchOptions {
+    fn default() -> WatchOptions {
+        WatchOptions {
+            poll: Duration::from_millis(40),
+            settle: Duration::from_secs(2),
+            admission: Admission::default(),
+            state: None,
+            fallback: Fallback::Bundled,
+            name: "engine".into(),
+        }
+    }
+}
+
+/// Watches a directory for an engine, on two threads: one for tables, and one for switches, which
+/// do not wait for a large table's checks. When it is dropped, the threads end; the engine keeps
+/// what it runs.
+#[derive(Debug)]
+pub struct Watcher {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// What the threads of a watch share.
+#[derive(Debug)]
+struct Shared {
+    engine: Engine,
+    directory: Directory,
+    options: WatchOptions,
+    origin: Origin,
+    state: State,
+    desk: Mutex<Desk>,
+    stop: AtomicBool,
+}
+
+/// What they write down.
+#[derive(Debug)]
+struct Desk {
+    status: WatchStatus,
+    /// Distinct refused artefacts that were logged, oldest first.
+    logged: VecDeque<(u16, u128)>,
+    /// The status has changed since it was saved.
+    dirty: bool,
+}
+
+/// Distinct artefacts that are remembered as logged, at most: with more, the oldest would be logged
+/// again.
+const LOGGED_MAX: usize = 4_096;
+
+/// Refused artefacts in a status, at most.
+const REFUSED_MAX: usize = 16;
+
+impl Watcher {
+    /// Looks at the directory once, on this thread, and then from threads of its own. Whatever is
+    /// in the directory, and even if it is not there, the engine has a table when this returns: the
+    /// one that the pointer names, else the last known good, else the [`Fallback`].
+    ///
+    /// # Errors
+    /// Where the system gives no thread.
+    pub fn start(
+        engine: &Engine,
+        directory: impl Into<PathBuf>,
+        options: WatchOptions,
+    ) -> std::io::Result<Watcher> {
+        let directory = Directory::new(directory);
+        let origin = Origin::here(&options.name);
+        let status = WatchStatus::new(directory.root(), origin.clone());
+        let state = State::of(options.state.clone());
+        let desk = Mutex::new(Desk {
+            status,
+            logged: VecDeque::new(),
+            dirty: true,
+        });
+        let shared = Arc::new(Shared {
+            engine: engine.clone(),
+            directory,
+            options,
+            origin,
+            state,
+            desk,
+            stop: AtomicBool::new(false),
+        });
+        let mut watcher = Watcher {
+            shared: shared.clone(),
+            threads: Vec::new(),
+        };
+        let last = shared.state.last();
+        let mut switching = switching::Switching::new(&shared, last.as_ref());
+        let mut tables = tables::Tables::new();
+        // Switches before tables: no row is scored under a table whose switches are not known.
+        shared.guarded("switches", || switching.look(&shared));
+        shared.guarded("tables", || tables.start(&shared, last.as_ref()));
+        shared.save();
+        let of_tables = shared.clone();
+        watcher.spawn("hedgerow-watch", move || {
+            of_tables.guarded("tables", || tables.look(&of_tables));
+            of_tables.save_if_due();
+        })?;
+        watcher.spawn("hedgerow-switch", move || {
+            shared.guarded("switches", || switching.look(&shared));
+        })?;
+        Ok(watcher)
+    }
+
+    fn spawn(
+        &mut self,
+        name: &str,
+        mut look: impl FnMut() + Send + 'static,
+    ) -> std::io::Result<()> {
+        let shared = self.shared.clone();
+        let work = move || {
+            // Relaxed: unpark orders it.
+            while !shared.stop.load(Ordering::Relaxed) {
+                look();
+                thread::park_timeout(shared.options.poll);
+            }
+        };
+        let thread = thread::Builder::new().name(name.into()).spawn(work)?;
+        self.threads.push(thread);
+        Ok(())
+    }
+
+    /// What runs, since when, and what was refused.
+    pub fn status(&self) -> WatchStatus {
+        self.shared.desk().status.clone()
+    }
+
+    /// The engine that is watched for.
+    pub fn engine(&self) -> &Engine {
+        &self.shared.engine
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        // Relaxed: unpark orders it.
+        self.shared.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            thread.thread().unpark();
+            let _ = thread.join();
+        }
+        self.shared.save();
+    }
+}
+
+/// What is refused, besides why.
+#[derive(Debug, Clone, Copy, Default)]
+struct Artefact<'a> {
+    hash: u128,
+    generation: Option<u64>,
+    content_id: Option<&'a str>,
+}
+
+impl Shared {
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        // A thread that panicked left a status that is at worst a change behind.
+        self.desk
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Runs one look of a thread. A bug in it is told, and the next look comes.
+    fn guarded(&self, area: &str, look: impl FnOnce()) {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(look)) {
+            let said = payload.downcast_ref::<&str>().copied();
+            let said = said.or(payload.downcast_ref::<String>().map(String::as_str));
+            let got = said.unwrap_or("a panic").to_string();
+            std::mem::forget(payload);
+            let refusal = Refusal::new(RefusalKind::Internal, area, "no panic", got);
+            self.refuse(Artefact::default(), &refusal);
+        }
+    }
+
+    /// Counts a refusal, and logs and notes it where the artefact is a new one.
+    fn refuse(&self, artefact: Artefact<'_>, refusal: &Refusal) {
+        let reason = Told::from(refusal);
+        let now = moment::now();
+        let mut desk = self.desk();
+        desk.dirty = true;
+        let count = desk.status.refusals.entry(refusal.name.into()).or_default();
+        *count = count.saturating_add(1);
+        let content = artefact.content_id.map(str::to_string);
+        let seen =
+            |refused: &&mut Refused| refused.reason == reason && refused.content_id == content;
+        let known = desk.status.last_refusals.iter_mut().find(seen);
+        match known {
+            Some(known) => {
+                known.count = known.count.saturating_add(1);
+                (known.last_at, known.generation) = (now, artefact.generation);
+            }
+            None => {
+                let refused = Refused {
+                    first_at: now.clone(),
+                    last_at: now,
+                    count: 1,
+                    generation: artefact.generation,
+                    content_id: content.clone(),
+                    reason: reason.clone(),
+                };
+                desk.status.last_refusals.insert(0, refused);
+                desk.status.last_refusals.truncate(REFUSED_MAX);
+            }
+        }
+        let key = match artefact.hash {
+            0 => xxhash_rust::xxh3::xxh3_128(format!("{content:?}{refusal}").as_bytes()),
+            hash => hash,
+        };
+        let key = (refusal.code, key);
+        if desk.logged.contains(&key) {
+            return;
+        }
+        if desk.logged.len() >= LOGGED_MAX {
+            desk.logged.pop_front();
+        }
+        desk.logged.push_back(key);
+        drop(desk);
+        let shown = match artefact.generation {
+            Some(generation) => format!("generation {generation} refused: {refusal}"),
+            None => refusal.to_string(),
+        };
+        log::warn!(
+            "{}: {}; what runs stays, and this is logged once",
+            self.directory.root().display(),
+            bounded(&shown)
+        );
+        self.note(Record {
+            generation: artefact.generation,
+            content_id: content,
+            reason: Some(reason),
+            ..Record::new(Event::Refuse, &self.origin)
+        });
+    }
+
+    /// Notes something in the engine's own ledger.
+    fn note(&self, record: Record) {
+        let noted = self.state.record(&record);
+        self.problem("state", noted.err());
+    }
+
+    /// What is wrong in an area at the moment, or that nothing is.
+    fn problem(&self, area: &str, refusal: Option<Refusal>) {
+        let mut desk = self.desk();
+        let before = desk.status.problems.get(area);
+        match refusal {
+            None if before.is_none() => {}
+            None if area == "state" && !self.state.is_settled() => {}
+            None => {
+                desk.status.problems.remove(area);
+                desk.dirty = true;
+            }
+            Some(refusal) => {
+                let told = Told::from(&refusal);
+                if before == Some(&told) {
+                    return;
+                }
+                desk.status.problems.insert(area.into(), told);
+                desk.dirty = true;
+                drop(desk);
+                log::warn!("{}: {refusal}", self.directory.root().display());
+            }
+        }
+    }
+
+    /// Writes the status to the engine's state.
+    fn save(&self) {
+        let status = {
+            let mut desk = self.desk();
+            desk.dirty = false;
+            desk.status.clone()
+        };
+        let saved = self.state.save(&status);
+        self.problem("state", saved.err());
+    }
+
+    fn save_if_due(&self) {
+        if self.desk().dirty || !self.state.is_settled() {
+            self.save();
+        }
+    }
+}

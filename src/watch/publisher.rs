@@ -1,0 +1,618 @@
+//! The publisher's side: everything that changes a watched directory, one process at a time.
+//!
+//! Each change is announced in the ledger, made durable there, and then made visible by one
+//! rename. A process that is killed in between leaves an announcement, which the next publisher
+//! marks as abandoned: the ledger never lacks what happened, and never claims what did not.
+
+use super::directory::{self, *};
+use super::ledger::{Event, Ledger, Record};
+use super::moment;
+use super::refusal::{Refusal, RefusalKind};
+use super::status;
+use crate::schema::Schema;
+use crate::switches::{Selector, Switches};
+use crate::table::format::{HEADER_BYTES, SIGNATURE_OFFSET};
+use crate::table::mapping::Sealed;
+use crate::table::{DEFAULT_TABLE, Table};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Generations of which the tables are kept, unless told otherwise.
+pub const KEEP: usize = 8;
+
+/// Generations of which the tables are kept at least: the running one, and one to go back to.
+pub const KEEP_MIN: usize = 2;
+
+/// The right to change a directory, as long as this lives.
+#[derive(Debug)]
+pub struct Publisher {
+    directory: Directory,
+    ledger: Ledger,
+    origin: Origin,
+    records: Vec<Record>,
+    pointer: Option<Pointer>,
+    warnings: Vec<String>,
+    _lock: Lock,
+}
+
+/// How to publish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PublishOptions {
+    /// The new generation is above this one. For a directory that was made anew, where engines
+    /// remember a higher one.
+    pub above: u64,
+    /// Generations of which the tables are kept, at least [`KEEP_MIN`].
+    pub keep: usize,
+}
+
+impl Default for PublishOptions {
+    fn default() -> PublishOptions {
+        PublishOptions {
+            above: 0,
+            keep: KEEP,
+        }
+    }
+}
+
+/// What was published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// What engines will take up.
+    pub pointer: Pointer,
+    /// The content hashes of tables that were removed.
+    pub pruned: Vec<String>,
+    /// What is worth a look, and did not keep it from being done.
+    pub warnings: Vec<String>,
+}
+
+/// What was switched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Switched {
+    /// What is off now.
+    pub file: SwitchesFile,
+    /// What is worth a look, and did not keep it from being done.
+    pub warnings: Vec<String>,
+}
+
+/// A generation that a ledger knows of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Generation {
+    /// Its line in the ledger.
+    pub record: Record,
+    /// Its number.
+    pub generation: u64,
+    /// Its table.
+    pub content_id: String,
+    /// The generation that first had this table: its own, or the one that was gone back to.
+    pub source: u64,
+}
+
+impl Publisher {
+    /// Takes the right to change a directory that is there, waiting for it no longer than `wait`.
+    /// Puts right what a killed publisher left behind.
+    ///
+    /// # Errors
+    /// `Directory` or `Busy`.
+    pub fn open(root: &Path, wait: Duration, who: &str) -> Result<Publisher, Refusal> {
+        let expected = "a directory that is there: publish makes it";
+        let directory = Directory::new(root);
+        let failed = |error: &io::Error| Refusal::io(root, expected, error);
+        match fs::metadata(root) {
+            Ok(meta) if meta.is_dir() => {}
+            Ok(_) => return Err(failed(&io::ErrorKind::NotADirectory.into())),
+            Err(error) => return Err(failed(&error)),
+        }
+        let origin = Origin::here(who);
+        let lock = Lock::take(root, wait, &origin)?;
+        let ledger = Ledger::of(root);
+        let mut publisher = Publisher {
+            directory,
+            ledger,
+            origin,
+            records: Vec::new(),
+            pointer: None,
+            warnings: Vec::new(),
+            _lock: lock,
+        };
+        publisher.recover()?;
+        Ok(publisher)
+    }
+
+    /// As [`open`](Publisher::open), and makes the directory where it is not there.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub fn create(root: &Path, wait: Duration, who: &str) -> Result<Publisher, Refusal> {
+        let made = fs::create_dir_all(root.join("tables"));
+        made.map_err(|error| Refusal::io(root, "a directory that can be made", &error))?;
+        Publisher::open(root, wait, who)
+    }
+
+    /// The directory.
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    fn recover(&mut self) -> Result<(), Refusal> {
+        let root = self.directory.root().to_path_buf();
+        let tables = self.directory.tables();
+        let tidy = || -> io::Result<()> {
+            fs::create_dir_all(&tables)?;
+            remove_partials(&root)?;
+            remove_partials(&tables)
+        };
+        tidy().map_err(|error| Refusal::io(&root, "a writable directory", &error))?;
+        let history = self.ledger.read();
+        let path = self.ledger.path();
+        let history = history.map_err(|error| Refusal::io(&path, "a readable file", &error))?;
+        self.warnings.extend(history.problems);
+        self.records = history.records;
+        match self.directory.read_pointer() {
+            Ok(pointer) => self.pointer = pointer,
+            Err(refused) => self.warnings.push(refused.to_string()),
+        }
+        self.note_pointer()?;
+        let change = self.switches_change()?;
+        self.abandon(change)
+    }
+
+    /// The number of the last change that the switches show. A file that is gone or damaged is
+    /// made again as the ledger knows it: nothing is switched on because a file was lost.
+    fn switches_change(&mut self) -> Result<u64, Refusal> {
+        let trouble = match self.directory.read_switches() {
+            Ok(Some(file)) => return Ok(file.change),
+            Ok(None) => "the switches were gone".into(),
+            Err(refused) => refused.to_string(),
+        };
+        let (change, switches) = replayed(&self.records);
+        let damaged = self.directory.switches().exists();
+        if change == 0 && !damaged {
+            return Ok(0);
+        }
+        let file = self.switches_file(change, &switches);
+        write_json(&self.directory.switches(), &file)?;
+        let note = format!("made the switches again as the ledger has them: {trouble}");
+        self.warnings.push(note.clone());
+        self.append(Record {
+            note: Some(note),
+            ..Record::new(Event::Repair, &self.origin)
+        })?;
+        Ok(change)
+    }
+
+    fn switches_file(&self, change: u64, switches: &Switches) -> SwitchesFile {
+        SwitchesFile {
+            version: FILES_VERSION,
+            change,
+            off: switches.iter().map(Selector::to_string).collect(),
+            at: moment::now(),
+            origin: self.origin.clone(),
+        }
+    }
+
+    /// A pointer of which the ledger knows nothing: the ledger was lost.
+    fn note_pointer(&mut self) -> Result<(), Refusal> {
+        let Some(pointer) = self.pointer.clone() else {
+            return Ok(());
+        };
+        let known = |record: &Record| record.generation == Some(pointer.generation);
+        if self.records.iter().any(known) {
+            return Ok(());
+        }
+        let event = match pointer.from_generation {
+            Some(_) => Event::Rollback,
+            None => Event::Publish,
+        };
+        self.append(Record {
+            at: pointer.at,
+            generation: Some(pointer.generation),
+            content_id: Some(pointer.content_id),
+            from_generation: pointer.from_generation,
+            note: Some("from the pointer: the ledger had no line of it".into()),
+            ..Record::new(event, &pointer.origin)
+        })
+    }
+
+    /// Marks what was announced and did not come about.
+    fn abandon(&mut self, change: u64) -> Result<(), Refusal> {
+        let active = self
+            .pointer
+            .as_ref()
+            .map_or(0, |pointer| pointer.generation);
+        let abandoned = abandoned(&self.records);
+        let mut marks = Vec::new();
+        for record in &self.records {
+            let mark = Record::new(Event::Abandon, &self.origin);
+            match (record.event, record.generation, record.change) {
+                (Event::Publish | Event::Rollback, Some(generation), _)
+                    if generation > active && !abandoned.0.contains(&generation) =>
+                {
+                    marks.push(Record {
+                        generation: Some(generation),
+                        content_id: record.content_id.clone(),
+                        ..mark
+                    });
+                }
+                (Event::Kill | Event::Restore, _, Some(number))
+                    if number > change && !abandoned.1.contains(&number) =>
+                {
+                    marks.push(Record {
+                        change: Some(number),
+                        selector: record.selector.clone(),
+                        ..mark
+                    });
+                }
+                _ => {}
+            }
+        }
+        // Without a pointer that can be read nobody knows which generation was the last.
+        if self.pointer.is_none() && self.directory.active().exists() {
+            marks.retain(|mark| mark.change.is_some());
+        }
+        marks.into_iter().try_for_each(|mark| self.append(mark))
+    }
+
+    fn append(&mut self, record: Record) -> Result<(), Refusal> {
+        let path = self.ledger.path();
+        let torn = self
+            .ledger
+            .append(&record)
+            .map_err(|error| Refusal::io(&path, "room for a line", &error))?;
+        self.records.push(record);
+        if torn > 0 {
+            let note = format!("ended a line that stopped after {torn} bytes");
+            self.append(Record {
+                note: Some(note),
+                ..Record::new(Event::Repair, &self.origin)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The generations that came about, oldest first.
+    pub fn generations(&self) -> Vec<Generation> {
+        generations(&self.records, self.pointer.as_ref())
+    }
+
+    fn next_generation(&self, above: u64) -> u64 {
+        let known = self.records.iter().filter_map(|record| record.generation);
+        let active = self.pointer.as_ref().map(|pointer| pointer.generation);
+        let last = known.chain(active).max().unwrap_or_default();
+        last.max(above).saturating_add(1)
+    }
+
+    /// Publishes a table under the next generation.
+    ///
+    /// # Errors
+    /// `Directory`, where something cannot be written: nothing has changed for engines then.
+    pub fn publish(
+        mut self,
+        table: &Table,
+        options: &PublishOptions,
+    ) -> Result<Published, Refusal> {
+        let content_id = table.content_id();
+        self.write_table(table, &content_id)?;
+        let generation = self.next_generation(options.above);
+        self.activate(Event::Publish, generation, content_id, None, options.keep)
+    }
+
+    /// Publishes the table of an older generation again: of this one, or of the one before.
+    ///
+    /// # Errors
+    /// `NoGeneration`, a refusal of the table, or `Directory`: nothing has changed then.
+    pub fn rollback(mut self, to: Option<u64>, keep: usize) -> Result<Published, Refusal> {
+        let all = self.generations();
+        let active = self.directory.active();
+        let refused = |expected: String, got: String| {
+            Refusal::new(RefusalKind::NoGeneration, active.display(), expected, got)
+        };
+        let target = match to {
+            Some(to) => all.iter().find(|past| past.generation == to),
+            None => before(&all),
+        };
+        let Some(target) = target.cloned() else {
+            let known: Vec<String> = all.iter().map(|past| past.generation.to_string()).collect();
+            let known = match known.join(", ") {
+                none if none.is_empty() => "a generation to go back to".into(),
+                known => format!("one of {known}, with another table before it"),
+            };
+            let got = to.map_or("nothing before the running one".into(), |to| to.to_string());
+            return Err(refused(known, got));
+        };
+        let path = self.directory.table(&target.content_id);
+        let table = Table::open(&path).map_err(|refused| Refusal::from(&refused))?;
+        if table.content_id() != target.content_id {
+            let (kind, got) = (RefusalKind::PointerContent, table.content_id());
+            return Err(Refusal::new(kind, path.display(), target.content_id, got));
+        }
+        let generation = self.next_generation(0);
+        let from = Some(target.source);
+        self.activate(Event::Rollback, generation, target.content_id, from, keep)
+    }
+
+    fn activate(
+        &mut self,
+        event: Event,
+        generation: u64,
+        content_id: String,
+        from_generation: Option<u64>,
+        keep: usize,
+    ) -> Result<Published, Refusal> {
+        let path = self.directory.table(&content_id);
+        let bytes = fs::metadata(&path).map(|meta| meta.len());
+        let bytes = bytes.map_err(|error| Refusal::io(&path, "a readable file", &error))?;
+        let record = Record {
+            generation: Some(generation),
+            content_id: Some(content_id.clone()),
+            from_generation,
+            ..Record::new(event, &self.origin)
+        };
+        let pointer = Pointer {
+            version: FILES_VERSION,
+            generation,
+            content_id,
+            bytes,
+            from_generation,
+            at: record.at.clone(),
+            origin: self.origin.clone(),
+        };
+        self.append(record)?;
+        write_json(&self.directory.active(), &pointer)?;
+        self.pointer = Some(pointer.clone());
+        let pruned = self.prune(keep).unwrap_or_else(|error| {
+            self.warnings
+                .push(format!("old tables were not removed: {error}"));
+            Vec::new()
+        });
+        Ok(Published {
+            pointer,
+            pruned,
+            warnings: std::mem::take(&mut self.warnings),
+        })
+    }
+
+    /// Puts a table's file in its place. One that is there and whole stays, unless this one is
+    /// signed otherwise.
+    fn write_table(&mut self, table: &Table, content_id: &str) -> Result<(), Refusal> {
+        let path = self.directory.table(content_id);
+        if let Ok(there) = Sealed::from_file(&path) {
+            let same = there.bytes() == table.bytes();
+            let signed = there.bytes().get(SIGNATURE_OFFSET..HEADER_BYTES);
+            let signed = signed.is_some_and(|field| field.iter().any(|byte| *byte != 0));
+            let whole = || Table::from_bytes(there.bytes());
+            let keeps = || signed && table.signed_by().is_none() && whole().is_ok();
+            if same || keeps() {
+                return Ok(());
+            }
+        }
+        replace(&path, table.bytes())
+    }
+
+    /// Removes the tables of generations before the last `keep`. Those of the last two stay in any
+    /// case, and those that an engine names as good; so do as many of the newest others as make
+    /// `keep` together, should the ledger know less than there is.
+    fn prune(&mut self, keep: usize) -> Result<Vec<String>, Refusal> {
+        let keep = keep.max(KEEP_MIN);
+        let tables = self.directory.tables();
+        let mut kept: BTreeSet<String> = BTreeSet::new();
+        let all = self.generations();
+        for (back, past) in all.iter().rev().enumerate() {
+            if back < keep || kept.len() < KEEP_MIN {
+                kept.insert(past.content_id.clone());
+            }
+        }
+        kept.extend(
+            self.pointer
+                .iter()
+                .map(|pointer| pointer.content_id.clone()),
+        );
+        for (_, engine) in status::engines(&self.directory) {
+            kept.extend(engine.good.into_iter().map(|good| good.content_id));
+        }
+        let mut others = Vec::new();
+        let listed = || -> io::Result<Vec<(std::time::SystemTime, String, PathBuf)>> {
+            for entry in fs::read_dir(&tables)? {
+                let path = entry?.path();
+                let name = path.file_name().and_then(|name| name.to_str());
+                let id = name.and_then(|name| name.strip_suffix(".hedge"));
+                let Some(id) = id.filter(|id| is_content_id(id) && !kept.contains(*id)) else {
+                    continue;
+                };
+                others.push((fs::symlink_metadata(&path)?.modified()?, id.into(), path));
+            }
+            Ok(others)
+        };
+        let failed = |error: io::Error| Refusal::io(&tables, "a writable folder", &error);
+        let mut others = listed().map_err(failed)?;
+        others.sort();
+        let too_many = kept.len().saturating_add(others.len()).saturating_sub(keep);
+        let mut pruned = Vec::new();
+        for (_, id, path) in others.into_iter().take(too_many) {
+            directory::remove_if_there(&path).map_err(failed)?;
+            pruned.push(id);
+        }
+        if !pruned.is_empty() {
+            let note = match pruned.len() {
+                1..=16 => pruned.join(" "),
+                many => format!("{many} tables"),
+            };
+            self.append(Record {
+                note: Some(note),
+                ..Record::new(Event::Prune, &self.origin)
+            })?;
+        }
+        Ok(pruned)
+    }
+
+    /// Switches a selector off, or on again.
+    ///
+    /// # Errors
+    /// `Selector` where there is nothing of that name, or nothing to restore; `Directory`.
+    pub fn switch(mut self, selector: &Selector, off: bool) -> Result<Switched, Refusal> {
+        let path = self.directory.switches();
+        let (change, mut switches) = match self.directory.read_switches()? {
+            Some(file) => (file.change, file.switches(&path)?),
+            None => (0, Switches::default()),
+        };
+        let known = self.records.iter().filter_map(|record| record.change);
+        let change = known
+            .max()
+            .unwrap_or_default()
+            .max(change)
+            .saturating_add(1);
+        match off {
+            true => {
+                self.check_selector(selector)?;
+                switches.kill(selector.clone());
+            }
+            false if !switches.restore(selector) => {
+                let all: Vec<String> = switches.iter().map(Selector::to_string).collect();
+                let expected = match all.join(", ") {
+                    none if none.is_empty() => "something that is off: nothing is".into(),
+                    all => format!("one of those that are off: {all}"),
+                };
+                let kind = RefusalKind::Selector;
+                return Err(Refusal::new(kind, path.display(), expected, selector));
+            }
+            false => {}
+        }
+        let event = if off { Event::Kill } else { Event::Restore };
+        let record = Record {
+            change: Some(change),
+            selector: Some(selector.to_string()),
+            ..Record::new(event, &self.origin)
+        };
+        let file = self.switches_file(change, &switches);
+        self.append(record)?;
+        write_json(&path, &file)?;
+        Ok(Switched {
+            file,
+            warnings: std::mem::take(&mut self.warnings),
+        })
+    }
+
+    /// What is switched off must be there: a slip of the finger would leave the trouble on.
+    fn check_selector(&self, selector: &Selector) -> Result<(), Refusal> {
+        let at = selector.to_string();
+        let refused = |expected: String, got: &str| {
+            Err(Refusal::new(RefusalKind::Selector, &at, expected, got))
+        };
+        // Before the first publish engines run the bundled table.
+        let table = match &self.pointer {
+            Some(pointer) => Table::open(self.directory.table(&pointer.content_id)),
+            None => Table::from_bytes(DEFAULT_TABLE),
+        };
+        match selector {
+            Selector::Engine | Selector::Ensemble => Ok(()),
+            Selector::Feature(name) => {
+                let active = table.map(|table| table.features()).unwrap_or_default();
+                let built_in = Schema::http();
+                let mut all = active.iter().chain(built_in.features());
+                if all.any(|feature| feature.name == *name) {
+                    return Ok(());
+                }
+                let count = active.len();
+                let expected = format!(
+                    "one of the active table's {count} features, or of the built-in schema"
+                );
+                refused(expected, "another name")
+            }
+            Selector::Detection(id) => {
+                let known = table.map(|table| table.detections()).unwrap_or_default();
+                let known: Vec<u32> = known.iter().map(|detection| detection.id).collect();
+                if known.contains(id) {
+                    return Ok(());
+                }
+                refused(
+                    format!("a detection of the active table: {known:?}"),
+                    "another",
+                )
+            }
+        }
+    }
+}
+
+fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), Refusal> {
+    let mut text = serde_json::to_vec(value)
+        .map_err(|error| Refusal::new(RefusalKind::Directory, path.display(), "JSON", error))?;
+    text.push(b'\n');
+    replace(path, &text)
+}
+
+/// The generations and the changes that are marked as abandoned.
+fn abandoned(records: &[Record]) -> (BTreeSet<u64>, BTreeSet<u64>) {
+    let marks = records
+        .iter()
+        .filter(|record| record.event == Event::Abandon);
+    let generations = marks.clone().filter_map(|mark| mark.generation);
+    (
+        generations.collect(),
+        marks.filter_map(|mark| mark.change).collect(),
+    )
+}
+
+/// The generations that came about, oldest first: announced, not abandoned, and not above the
+/// pointer, which an announcement precedes.
+pub fn generations(records: &[Record], pointer: Option<&Pointer>) -> Vec<Generation> {
+    let (abandoned, _) = abandoned(records);
+    let last = pointer.map_or(u64::MAX, |pointer| pointer.generation);
+    let mut sources: BTreeMap<u64, u64> = BTreeMap::new();
+    let mut all = Vec::new();
+    for record in records {
+        let (Event::Publish | Event::Rollback, Some(generation), Some(content_id)) =
+            (record.event, record.generation, &record.content_id)
+        else {
+            continue;
+        };
+        if generation > last || abandoned.contains(&generation) || !is_content_id(content_id) {
+            continue;
+        }
+        let from = record.from_generation.unwrap_or(generation);
+        let source = sources.get(&from).copied().unwrap_or(from);
+        if sources.insert(generation, source).is_none() {
+            all.push(Generation {
+                record: record.clone(),
+                generation,
+                content_id: content_id.clone(),
+                source,
+            });
+        }
+    }
+    all
+}
+
+/// The generation to go back to from the last one. After a rollback it is one before the one that
+/// was gone back to: rolling back twice does not come back to where it started.
+fn before(all: &[Generation]) -> Option<&Generation> {
+    let last = all.last()?;
+    let earlier =
+        |past: &&Generation| past.generation < last.source && past.content_id != last.content_id;
+    all.iter().rev().find(earlier)
+}
+
+/// The switches as the ledger knows them, and the number of their last change.
+fn replayed(records: &[Record]) -> (u64, Switches) {
+    let (_, abandoned) = abandoned(records);
+    let (mut last, mut switches) = (0, Switches::default());
+    for record in records {
+        let (Some(change), Some(text)) = (record.change, &record.selector) else {
+            continue;
+        };
+        let Ok(selector) = text.parse::<Selector>() else {
+            continue;
+        };
+        if abandoned.contains(&change) {
+            continue;
+        }
+        match record.event {
+            Event::Kill => _ = switches.kill(selector),
+            Event::Restore => _ = switches.restore(&selector),
+            _ => continue,
+        }
+        last = change;
+    }
+    (last, switches)
+}

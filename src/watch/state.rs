@@ -1,0 +1,155 @@
+//! An engine's own folder: what it ran, refused and would go back to. One engine writes to it.
+//!
+//! ```text
+//! STATE/status           what the engine says of itself, replaced whole  [`WatchStatus`]
+//! STATE/ledger.jsonl     what it took and refused
+//! STATE/good/<id>.hedge  copies of the last good tables
+//! STATE/lock             held by the engine as long as it lives
+//! ```
+//!
+//! Trouble with it is trouble for the next start alone: the watch goes on without.
+
+use super::directory::{Lock, Origin, remove_if_there, remove_partials, replace};
+use super::ledger::{Ledger, Record};
+use super::refusal::{Refusal, RefusalKind};
+use super::status::{self, Good, WatchStatus};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+/// How often a folder that could not be used is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// An engine's folder, or none.
+#[derive(Debug)]
+pub(super) struct State {
+    folder: Option<PathBuf>,
+    held: Mutex<Held>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    lock: Option<Lock>,
+    /// When it is tried again.
+    retry: Option<Instant>,
+}
+
+impl State {
+    pub(super) fn of(folder: Option<PathBuf>) -> State {
+        State {
+            folder,
+            held: Mutex::default(),
+        }
+    }
+
+    /// What the engine before this one has written.
+    pub(super) fn last(&self) -> Option<WatchStatus> {
+        status::read(self.folder.as_deref()?)
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        // Both fields are set by single assignments.
+        self.held
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// The folder, with the lock held; none where there is none, or where it is not time to try
+    /// again.
+    fn ready(&self, origin: &Origin) -> Result<Option<&Path>, Refusal> {
+        let Some(folder) = self.folder.as_deref() else {
+            return Ok(None);
+        };
+        let mut held = self.held();
+        if held.lock.is_some() {
+            return Ok(Some(folder));
+        }
+        let now = Instant::now();
+        if held.retry.is_some_and(|retry| now < retry) {
+            return Ok(None);
+        }
+        held.retry = now.checked_add(RETRY);
+        let prepared = || -> io::Result<()> {
+            fs::create_dir_all(folder.join("good"))?;
+            remove_partials(&folder.join("good"))
+        };
+        let expected = "a folder that this engine can write to";
+        prepared().map_err(|error| Refusal::io(folder, expected, &error))?;
+        let lock = Lock::take(folder, Duration::ZERO, origin).map_err(|refused| {
+            let kind = match refused.is(RefusalKind::Busy) {
+                true => RefusalKind::State,
+                false => RefusalKind::Directory,
+            };
+            let detail = &refused.detail;
+            Refusal::new(kind, &detail.at, expected, &detail.got)
+        })?;
+        held.lock = Some(lock);
+        Ok(Some(folder))
+    }
+
+    /// Whether this engine holds the folder, or has none.
+    pub(super) fn is_settled(&self) -> bool {
+        self.folder.is_none() || self.held().lock.is_some()
+    }
+
+    /// Writes the status.
+    pub(super) fn save(&self, status: &WatchStatus) -> Result<(), Refusal> {
+        let Some(folder) = self.ready(&status.origin)? else {
+            return Ok(());
+        };
+        let path = folder.join("status");
+        let text = serde_json::to_vec(status)
+            .map_err(|error| Refusal::new(RefusalKind::State, path.display(), "JSON", error))?;
+        replace(&path, &text)
+    }
+
+    /// Appends to the engine's ledger.
+    pub(super) fn record(&self, record: &Record) -> Result<(), Refusal> {
+        let Some(folder) = self.ready(&record.origin)? else {
+            return Ok(());
+        };
+        let ledger = Ledger::of(folder);
+        let appended = ledger.append(record).map(|_| ());
+        appended.map_err(|error| Refusal::io(&ledger.path(), "room for a line", &error))
+    }
+
+    /// The file of a kept copy.
+    pub(super) fn kept(&self, content_id: &str) -> Option<PathBuf> {
+        let folder = self.folder.as_deref()?;
+        Some(folder.join("good").join(format!("{content_id}.hedge")))
+    }
+
+    /// Keeps a copy of a good table, and of those of `good` alone.
+    pub(super) fn keep(
+        &self,
+        content_id: &str,
+        bytes: &[u8],
+        good: &[Good],
+        origin: &Origin,
+    ) -> Result<(), Refusal> {
+        let (Some(folder), Some(path)) = (self.ready(origin)?, self.kept(content_id)) else {
+            return Ok(());
+        };
+        if fs::read(&path).is_ok_and(|there| there == bytes) {
+            return Ok(());
+        }
+        replace(&path, bytes)?;
+        let folder = folder.join("good");
+        let tidied = || -> io::Result<()> {
+            for entry in fs::read_dir(&folder)? {
+                let entry = entry?.path();
+                let name = entry.file_stem().and_then(|stem| stem.to_str());
+                if !good
+                    .iter()
+                    .any(|good| Some(good.content_id.as_str()) == name)
+                {
+                    remove_if_there(&entry)?;
+                }
+            }
+            Ok(())
+        };
+        tidied().map_err(|error| Refusal::io(&folder, "a writable folder", &error))
+    }
+}

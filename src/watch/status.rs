@@ -1,0 +1,175 @@
+//! What an engine says of itself: which table it runs, since when, from where, and what it refused.
+
+use super::directory::{Directory, FILES_VERSION, Lock, Origin, read_small};
+use super::refusal::Told;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Where the running table came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// There is none: verdicts are `NotScored(NoTable)`.
+    #[default]
+    None,
+    /// The bundled one: nothing else was there to start with. Its generation is 0.
+    Bundled,
+    /// The one that the directory's pointer names, or named when it was taken.
+    Directory,
+    /// The last one that this engine's own state knows to be good.
+    Kept,
+    /// The last one of the directory's ledger that passed.
+    Ledger,
+}
+
+impl Source {
+    /// The name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Source::None => "none",
+            Source::Bundled => "bundled",
+            Source::Directory => "directory",
+            Source::Kept => "kept",
+            Source::Ledger => "ledger",
+        }
+    }
+}
+
+/// A table that an engine took.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Good {
+    /// Its generation.
+    pub generation: u64,
+    /// Its content hash.
+    pub content_id: String,
+}
+
+/// A table that the pointer names, and that does not run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// Its generation.
+    pub generation: u64,
+    /// Its content hash, as the pointer says.
+    pub content_id: String,
+    /// Whether it was refused; else it is awaited, or being checked.
+    pub refused: bool,
+}
+
+/// A refused artefact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// When it was first refused, for people.
+    pub first_at: String,
+    /// When it was last refused.
+    pub last_at: String,
+    /// How often.
+    pub count: u64,
+    /// The last generation that it came under, where it is a table.
+    pub generation: Option<u64>,
+    /// Its content hash, as the pointer says, where it is a table.
+    pub content_id: Option<String>,
+    /// Why.
+    pub reason: Told,
+}
+
+/// Use of a capacity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Headroom {
+    /// What is counted.
+    pub name: String,
+    /// How much of it there is.
+    pub used: u64,
+    /// The capacity.
+    pub max: u64,
+}
+
+/// The state of one engine's watch. What it writes to its state folder is this.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WatchStatus {
+    /// [`FILES_VERSION`].
+    pub version: u32,
+    /// The engine's process.
+    pub origin: Origin,
+    /// When the watch started.
+    pub started_at: String,
+    /// The directory.
+    pub directory: String,
+    /// Where the running table came from.
+    pub source: Source,
+    /// The generation that runs; 0 for the bundled table, and for none.
+    pub generation: u64,
+    /// The content hash of the running table.
+    pub content_id: String,
+    /// When it was made live.
+    pub since: String,
+    /// Who published it, where that is known.
+    pub publisher: Option<Origin>,
+    /// The selectors that are switched off.
+    pub switches: Vec<String>,
+    /// What the pointer names, where that is not what runs.
+    pub waiting: Option<Waiting>,
+    /// Refusals by name, each counted as often as it came.
+    pub refusals: BTreeMap<String, u64>,
+    /// Distinct refused artefacts, newest first; the last few.
+    pub last_refusals: Vec<Refused>,
+    /// What is wrong at the moment, by area.
+    pub problems: BTreeMap<String, Told>,
+    /// How much of each capacity the running table uses.
+    pub headroom: Vec<Headroom>,
+    /// Tables that this engine took and would go back to, newest first.
+    pub good: Vec<Good>,
+}
+
+impl WatchStatus {
+    pub(super) fn new(directory: &Path, origin: Origin) -> WatchStatus {
+        WatchStatus {
+            version: FILES_VERSION,
+            origin,
+            started_at: super::moment::now(),
+            directory: directory.display().to_string(),
+            source: Source::None,
+            generation: 0,
+            content_id: String::new(),
+            since: super::moment::now(),
+            publisher: None,
+            switches: Vec::new(),
+            waiting: None,
+            refusals: BTreeMap::new(),
+            last_refusals: Vec::new(),
+            problems: BTreeMap::new(),
+            headroom: Vec::new(),
+            good: Vec::new(),
+        }
+    }
+}
+
+/// The status that an engine has written to its state folder; none where there is none, or none
+/// that can be understood.
+pub fn read(state: &Path) -> Option<WatchStatus> {
+    let bytes = read_small(&state.join("status")).ok()??;
+    let status: WatchStatus = serde_json::from_slice(&bytes).ok()?;
+    (status.version == FILES_VERSION).then_some(status)
+}
+
+/// Whether the engine of a state folder is alive: it holds the folder's lock.
+pub fn is_alive(state: &Path) -> bool {
+    Lock::is_held(state)
+}
+
+/// Engines that are looked at, at most.
+const ENGINES_MAX: usize = 1_000;
+
+/// The engines that keep their state within the directory, by folder.
+pub fn engines(directory: &Directory) -> Vec<(PathBuf, WatchStatus)> {
+    let Ok(entries) = std::fs::read_dir(directory.engines()) else {
+        return Vec::new();
+    };
+    let folders = entries.flatten().map(|entry| entry.path());
+    let mut found: Vec<_> = folders
+        .take(ENGINES_MAX)
+        .filter_map(|folder| read(&folder).map(|status| (folder, status)))
+        .collect();
+    found.sort_by(|one, other| one.0.cmp(&other.0));
+    found
+}

@@ -1,0 +1,115 @@
+//! The thread that keeps an engine's switches as the directory says.
+
+use super::Artefact;
+use super::Shared;
+use super::directory::{parse_switches, read_small};
+use super::ledger::{Event, Record};
+use super::refusal::{Refusal, RefusalKind};
+use super::status::WatchStatus;
+use crate::switches::{Selector, Switches};
+use std::path::Path;
+use xxhash_rust::xxh3::xxh3_128;
+
+/// What the thread remembers.
+#[derive(Debug)]
+pub(super) struct Switching {
+    /// The file as it was last read, and what was wrong with it.
+    seen: Option<(Vec<u8>, Option<Refusal>)>,
+    /// Whether there ever was a file that said something.
+    said: bool,
+    /// What is to be off.
+    wanted: Switches,
+    /// Whether the engine has it so.
+    done: bool,
+}
+
+impl Switching {
+    /// Starts with what the engine before this one had switched off: a restart switches nothing
+    /// on, should the file be gone or damaged.
+    pub(super) fn new(shared: &Shared, last: Option<&WatchStatus>) -> Switching {
+        let texts = last
+            .map(|last| last.switches.as_slice())
+            .unwrap_or_default();
+        let wanted: Switches = texts.iter().filter_map(|text| text.parse().ok()).collect();
+        let done = wanted == shared.engine.stats().switches;
+        Switching {
+            seen: None,
+            said: !wanted.is_empty(),
+            wanted,
+            done,
+        }
+    }
+
+    /// Looks at the file, and has the engine follow. A file that is damaged or gone leaves the
+    /// switches as they are.
+    pub(super) fn look(&mut self, shared: &Shared) {
+        let path = shared.directory.switches();
+        match read_small(&path) {
+            Err(refused) => shared.problem("switches", Some(refused)),
+            Ok(None) => {
+                let gone = || {
+                    let expected = "the switches that were there";
+                    Refusal::new(RefusalKind::Switches, path.display(), expected, "no file")
+                };
+                shared.problem("switches", self.said.then(gone));
+            }
+            Ok(Some(bytes)) => self.read(shared, &path, bytes),
+        }
+        self.follow(shared);
+    }
+
+    fn read(&mut self, shared: &Shared, path: &Path, bytes: Vec<u8>) {
+        if let Some((seen, wrong)) = &self.seen
+            && *seen == bytes
+        {
+            return shared.problem("switches", wrong.clone());
+        }
+        let wrong = match parse_switches(&bytes, path) {
+            Err(refused) => {
+                let hash = xxh3_128(&bytes);
+                let artefact = Artefact {
+                    hash,
+                    ..Artefact::default()
+                };
+                shared.refuse(artefact, &refused);
+                Some(refused)
+            }
+            Ok((_, switches)) => {
+                self.said = true;
+                self.done &= switches == self.wanted;
+                self.wanted = switches;
+                None
+            }
+        };
+        shared.problem("switches", wrong.clone());
+        self.seen = Some((bytes, wrong));
+    }
+
+    fn follow(&mut self, shared: &Shared) {
+        if self.done {
+            return;
+        }
+        // Where too many retired tables wait for their readers, the next look tries again.
+        if shared.engine.set_switches(self.wanted.clone()).is_err() {
+            return;
+        }
+        self.done = true;
+        let off: Vec<String> = self.wanted.iter().map(Selector::to_string).collect();
+        log::warn!(
+            "{}: switched off: {off:?}",
+            shared.directory.root().display()
+        );
+        shared.note(Record {
+            note: Some(match off.join(" ") {
+                none if none.is_empty() => "nothing is off".into(),
+                off => format!("off: {off}"),
+            }),
+            ..Record::new(Event::Switch, &shared.origin)
+        });
+        {
+            let mut desk = shared.desk();
+            desk.status.switches = off;
+        }
+        shared.save();
+    }
+}

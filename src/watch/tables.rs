@@ -1,0 +1,405 @@
+//! The thread that keeps an engine's table as the directory says, or the last good one.
+
+use super::directory::{Pointer, parse_pointer, read_small};
+use super::ledger::{Event, Ledger, Record};
+use super::publisher::generations;
+use super::refusal::{Refusal, RefusalKind};
+use super::status::{Good, Headroom, Source, Waiting, WatchStatus};
+use super::{Artefact, Fallback, Shared, moment};
+use crate::score::Bound;
+use crate::table::{DEFAULT_TABLE, Table};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use xxhash_rust::xxh3::xxh3_128;
+
+/// Good tables that an engine keeps to go back to.
+const GOOD: usize = 2;
+
+/// Generations of the directory's ledger that a start tries, at most.
+const LEDGER_TRIES: usize = 8;
+
+/// How long a file that the system refused to read is left alone.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// What the thread remembers.
+#[derive(Debug)]
+pub(super) struct Tables {
+    /// The pointer's file as it was last read, and what was wrong with it.
+    seen: Option<(Vec<u8>, Option<Refusal>)>,
+    /// Whether there ever was a pointer that named something.
+    named: bool,
+    candidate: Option<Candidate>,
+    /// The last generation that was taken; none is taken that is not above it.
+    last: Option<Good>,
+}
+
+/// What the pointer names, and does not run yet.
+#[derive(Debug)]
+struct Candidate {
+    pointer: Pointer,
+    /// The file when it was last looked at, and since when it is so.
+    file: Option<FileId>,
+    since: Instant,
+    /// It was refused as it is.
+    refused: bool,
+    /// When it is tried again as it is.
+    retry: Option<Instant>,
+    /// It passed, and waits for room among the retired tables.
+    passed: Option<Arc<Bound>>,
+}
+
+/// Tells whether a file is still the same: device, number, length, and times in nanoseconds.
+type FileId = (u64, u64, u64, (i64, i64), (i64, i64));
+
+fn file_id(path: &Path) -> Option<FileId> {
+    let meta = std::fs::metadata(path).ok()?;
+    let changed = (meta.ctime(), meta.ctime_nsec());
+    let modified = (meta.mtime(), meta.mtime_nsec());
+    Some((meta.dev(), meta.ino(), meta.len(), modified, changed))
+}
+
+impl Tables {
+    pub(super) fn new() -> Tables {
+        Tables {
+            seen: None,
+            named: false,
+            candidate: None,
+            last: None,
+        }
+    }
+
+    /// The first look: whatever is there, the engine has a table afterwards.
+    pub(super) fn start(&mut self, shared: &Shared, last: Option<&WatchStatus>) {
+        let good = last.map(|last| last.good.clone()).unwrap_or_default();
+        shared.desk().status.good.clone_from(&good);
+        self.last = good.first().cloned();
+        self.look(shared);
+        let runs = || shared.desk().status.source != Source::None;
+        if runs() {
+            return;
+        }
+        for good in good {
+            let kept = shared.state.kept(&good.content_id);
+            if kept.is_some_and(|path| self.fall_back(shared, &good, &path, Source::Kept)) {
+                return;
+            }
+        }
+        for good in self.of_ledger(shared) {
+            let path = shared.directory.table(&good.content_id);
+            if self.fall_back(shared, &good, &path, Source::Ledger) {
+                return;
+            }
+        }
+        if shared.options.fallback == Fallback::Bundled {
+            self.bundled(shared);
+        }
+    }
+
+    /// The last generations of the directory's ledger, newest first, each table once.
+    fn of_ledger(&self, shared: &Shared) -> Vec<Good> {
+        let ledger = Ledger::of(shared.directory.root());
+        let history = match ledger.read() {
+            Ok(history) => history,
+            Err(error) => {
+                let refused = Refusal::io(&ledger.path(), "a readable file", &error);
+                shared.problem("ledger", Some(refused));
+                return Vec::new();
+            }
+        };
+        let pointer = self.candidate.as_ref().map(|candidate| &candidate.pointer);
+        let mut found: Vec<Good> = Vec::new();
+        for past in generations(&history.records, pointer).into_iter().rev() {
+            let named = pointer.is_some_and(|pointer| pointer.content_id == past.content_id);
+            let there = found.iter().any(|good| good.content_id == past.content_id);
+            if !named && !there && found.len() < LEDGER_TRIES {
+                found.push(Good {
+                    generation: past.generation,
+                    content_id: past.content_id,
+                });
+            }
+        }
+        found
+    }
+
+    fn fall_back(&mut self, shared: &Shared, good: &Good, path: &Path, source: Source) -> bool {
+        let admission = &shared.options.admission;
+        let bound = match admission.admit(&shared.engine, path, Some(&good.content_id)) {
+            Ok(bound) => bound,
+            Err(rejected) => {
+                let artefact = Artefact {
+                    hash: rejected.artefact,
+                    generation: Some(good.generation),
+                    content_id: Some(&good.content_id),
+                };
+                shared.refuse(artefact, &rejected.refusal);
+                return false;
+            }
+        };
+        if shared
+            .engine
+            .publish_as(bound.clone(), good.generation)
+            .is_err()
+        {
+            return false;
+        }
+        if self.last.is_none() {
+            self.last = Some(good.clone());
+        }
+        runs(shared, &bound, good.generation, source, None);
+        let generation = good.generation;
+        log::warn!(
+            "{}: runs the last known good, generation {generation}",
+            shared.directory.root().display()
+        );
+        shared.note(Record {
+            generation: Some(generation),
+            content_id: Some(good.content_id.clone()),
+            note: Some(format!("last known good, {}", source.name())),
+            ..Record::new(Event::Fallback, &shared.origin)
+        });
+        true
+    }
+
+    fn bundled(&self, shared: &Shared) {
+        let kernel = shared.options.admission.kernel.as_deref();
+        let bound = Table::from_bytes(DEFAULT_TABLE)
+            .and_then(|table| Bound::new(table, shared.engine.schema(), kernel));
+        match bound.map(Arc::new) {
+            Ok(bound) => {
+                if shared.engine.publish_as(bound.clone(), 0).is_ok() {
+                    runs(shared, &bound, 0, Source::Bundled, None);
+                    shared.note(Record {
+                        generation: Some(0),
+                        note: Some("the bundled table".into()),
+                        ..Record::new(Event::Fallback, &shared.origin)
+                    });
+                }
+            }
+            // A host of another schema has no use for the bundled table.
+            Err(refused) => {
+                shared.engine.count(&refused);
+                shared.refuse(Artefact::default(), &Refusal::from(&refused));
+            }
+        }
+    }
+
+    /// Looks at the pointer, and at the file that it names where that does not run yet.
+    pub(super) fn look(&mut self, shared: &Shared) {
+        let path = shared.directory.active();
+        match read_small(&path) {
+            Err(refused) => shared.problem("pointer", Some(refused)),
+            Ok(None) => {
+                let gone = || {
+                    let expected = "the pointer that was there";
+                    Refusal::new(RefusalKind::Pointer, path.display(), expected, "no file")
+                };
+                let missing = self.named || self.last.is_some();
+                shared.problem("pointer", missing.then(gone));
+            }
+            Ok(Some(bytes)) => self.read(shared, &path, bytes),
+        }
+        self.try_candidate(shared);
+    }
+
+    fn read(&mut self, shared: &Shared, path: &Path, bytes: Vec<u8>) {
+        if let Some((seen, wrong)) = &self.seen
+            && *seen == bytes
+        {
+            return shared.problem("pointer", wrong.clone());
+        }
+        let wrong = match parse_pointer(&bytes, path) {
+            Ok(pointer) => {
+                self.named = true;
+                self.consider(shared, pointer);
+                None
+            }
+            Err(refused) => {
+                let artefact = Artefact {
+                    hash: xxh3_128(&bytes),
+                    ..Artefact::default()
+                };
+                shared.refuse(artefact, &refused);
+                Some(refused)
+            }
+        };
+        shared.problem("pointer", wrong.clone());
+        self.seen = Some((bytes, wrong));
+    }
+
+    /// A pointer that is another one than before.
+    fn consider(&mut self, shared: &Shared, pointer: Pointer) {
+        self.candidate = None;
+        let last = self.last.as_ref();
+        let is_last = last.is_some_and(|last| {
+            (last.generation, &last.content_id) == (pointer.generation, &pointer.content_id)
+        });
+        let running = {
+            let mut desk = shared.desk();
+            desk.status.waiting = None;
+            desk.dirty = true;
+            matches!(desk.status.source, Source::Directory | Source::Kept)
+                && desk.status.generation == pointer.generation
+        };
+        if is_last && running {
+            return;
+        }
+        if !is_last && last.is_some_and(|last| pointer.generation <= last.generation) {
+            let last = last.map(|last| last.generation).unwrap_or_default();
+            let expected = format!(
+                "a generation above {last}, which this engine took (publish --above {last})"
+            );
+            let (kind, path) = (RefusalKind::Generation, shared.directory.active());
+            let refused = Refusal::new(kind, path.display(), expected, pointer.generation);
+            shared.refuse(artefact(0, &pointer), &refused);
+            waits(shared, &pointer, true);
+            return;
+        }
+        waits(shared, &pointer, false);
+        self.candidate = Some(Candidate {
+            pointer,
+            file: None,
+            since: Instant::now(),
+            refused: false,
+            retry: None,
+            passed: None,
+        });
+    }
+
+    fn try_candidate(&mut self, shared: &Shared) {
+        let Some(candidate) = &mut self.candidate else {
+            return;
+        };
+        let path = shared.directory.table(&candidate.pointer.content_id);
+        let (file, now) = (file_id(&path), Instant::now());
+        if file != candidate.file {
+            (candidate.file, candidate.since) = (file, now);
+            (candidate.refused, candidate.retry) = (false, None);
+        }
+        let due = candidate.retry.is_some_and(|retry| now >= retry);
+        if candidate.refused && !due {
+            return;
+        }
+        let expected = candidate.pointer.bytes;
+        if file.is_none_or(|file| file.2 != expected) {
+            if now.duration_since(candidate.since) < shared.options.settle {
+                return;
+            }
+            let got = match file {
+                Some(file) => format!("{} bytes", file.2),
+                None => "no file that can be read".into(),
+            };
+            let (kind, expected) = (RefusalKind::PointerContent, format!("{expected} bytes"));
+            let refusal = Refusal::new(kind, path.display(), expected, got);
+            (candidate.refused, candidate.retry) = (true, None);
+            shared.refuse(artefact(0, &candidate.pointer), &refusal);
+            waits(shared, &candidate.pointer, true);
+            return;
+        }
+        let pointer = candidate.pointer.clone();
+        let passed = candidate.passed.take().map_or_else(
+            || {
+                let admission = &shared.options.admission;
+                admission.admit(&shared.engine, &path, Some(&pointer.content_id))
+            },
+            Ok,
+        );
+        match passed {
+            Ok(bound) => match shared.engine.publish_as(bound.clone(), pointer.generation) {
+                Ok(()) => self.taken(shared, &bound, &pointer),
+                // The next look tries again.
+                Err(_) => candidate.passed = Some(bound),
+            },
+            Err(rejected) => {
+                candidate.refused = true;
+                candidate.retry = rejected.transient.then(|| now.checked_add(RETRY)).flatten();
+                shared.refuse(artefact(rejected.artefact, &pointer), &rejected.refusal);
+                waits(shared, &pointer, true);
+            }
+        }
+    }
+
+    /// A candidate is live: it is the last known good from now on.
+    fn taken(&mut self, shared: &Shared, bound: &Bound, pointer: &Pointer) {
+        self.candidate = None;
+        let good = Good {
+            generation: pointer.generation,
+            content_id: pointer.content_id.clone(),
+        };
+        self.last = Some(good.clone());
+        let origin = Some(pointer.origin.clone());
+        runs(shared, bound, pointer.generation, Source::Directory, origin);
+        log::info!(
+            "{}: runs generation {}, published by {}",
+            shared.directory.root().display(),
+            pointer.generation,
+            pointer.origin
+        );
+        let all = {
+            let mut desk = shared.desk();
+            let all = &mut desk.status.good;
+            // The newest of each table: two that are the same are one to go back to.
+            all.retain(|other| other.content_id != good.content_id);
+            all.insert(0, good);
+            all.truncate(GOOD);
+            all.clone()
+        };
+        let bytes = bound.table().bytes();
+        let kept = shared
+            .state
+            .keep(&pointer.content_id, bytes, &all, &shared.origin);
+        shared.problem("state", kept.err());
+        shared.note(Record {
+            generation: Some(pointer.generation),
+            content_id: Some(pointer.content_id.clone()),
+            ..Record::new(Event::Admit, &shared.origin)
+        });
+        shared.save();
+    }
+}
+
+fn artefact(hash: u128, pointer: &Pointer) -> Artefact<'_> {
+    Artefact {
+        hash,
+        generation: Some(pointer.generation),
+        content_id: Some(&pointer.content_id),
+    }
+}
+
+/// Writes down what the pointer names and does not run.
+fn waits(shared: &Shared, pointer: &Pointer, refused: bool) {
+    let mut desk = shared.desk();
+    desk.status.waiting = Some(Waiting {
+        generation: pointer.generation,
+        content_id: pointer.content_id.clone(),
+        refused,
+    });
+    desk.dirty = true;
+}
+
+/// Writes down what runs.
+fn runs(
+    shared: &Shared,
+    bound: &Bound,
+    generation: u64,
+    source: Source,
+    publisher: Option<super::Origin>,
+) {
+    let usage = bound.table().usage().into_iter();
+    let headroom = usage.map(|usage| Headroom {
+        name: usage.name.into(),
+        used: usage.used,
+        max: usage.max,
+    });
+    let mut desk = shared.desk();
+    let status = &mut desk.status;
+    (status.source, status.generation) = (source, generation);
+    status.content_id = bound.table().content_id();
+    (status.since, status.publisher) = (moment::now(), publisher);
+    status.headroom = headroom.collect();
+    if source == Source::Directory {
+        status.waiting = None;
+    }
+    desk.dirty = true;
+}

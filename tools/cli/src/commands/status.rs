@@ -1,0 +1,306 @@
+//! `status` and `history`: what runs, what was refused and why, and what happened before.
+
+use crate::Report;
+use crate::failure::{Failure, harmless};
+use hedgerow::watch::directory::{Directory, Pointer, SwitchesFile};
+use hedgerow::watch::ledger::{Ledger, Record};
+use hedgerow::watch::publisher::generations;
+use hedgerow::watch::status::{self, Headroom, Refused, WatchStatus};
+use hedgerow::watch::{Refusal, Told};
+use serde_json::{Value, json};
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+/// Show what a directory's engines run, what they refused, and what is switched off
+///
+/// Engines that keep their state in DIR/engines are shown, and those of --state.
+///
+/// Example: hedgerow status /var/lib/hedgerow
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// The directory
+    directory: PathBuf,
+    /// An engine's state folder elsewhere; may be given several times
+    #[arg(long, value_name = "DIR")]
+    state: Vec<PathBuf>,
+}
+
+/// What was found.
+struct Found {
+    pointer: Option<Pointer>,
+    switches: Option<SwitchesFile>,
+    engines: Vec<(PathBuf, WatchStatus, bool)>,
+    problems: Vec<String>,
+}
+
+impl Found {
+    fn of(args: &Args) -> Result<Found, Failure> {
+        let directory = Directory::new(&args.directory);
+        let root = &args.directory;
+        let expected = "a directory that tables were published to";
+        let meta = std::fs::metadata(root);
+        let meta = meta.map_err(|error| Failure::io(root, expected, error))?;
+        if !meta.is_dir() {
+            return Err(Failure::new("io", root.display(), expected, "a file"));
+        }
+        let mut problems = Vec::new();
+        let mut told = |refusal: Refusal| problems.push(refusal.to_string());
+        let pointer = directory.read_pointer().unwrap_or_else(|refusal| {
+            told(refusal);
+            None
+        });
+        let switches = directory.read_switches().unwrap_or_else(|refusal| {
+            told(refusal);
+            None
+        });
+        match Ledger::of(root).read() {
+            Ok(history) => {
+                problems.extend(history.problems);
+                let known = |record: &Record| {
+                    record.generation == pointer.as_ref().map(|pointer| pointer.generation)
+                };
+                if let Some(pointer) = &pointer
+                    && !history.records.iter().any(known)
+                {
+                    let generation = pointer.generation;
+                    problems.push(format!("the ledger has no line of generation {generation}"));
+                }
+            }
+            Err(error) => problems.push(format!("the ledger cannot be read: {error}")),
+        }
+        let mut engines = status::engines(&directory);
+        for folder in &args.state {
+            let found = status::read(folder);
+            let expected = "the state of an engine";
+            engines.push(match found {
+                Some(found) => (folder.clone(), found),
+                None => return Err(Failure::new("state", folder.display(), expected, "none")),
+            });
+        }
+        let alive = |(folder, found): (PathBuf, WatchStatus)| {
+            let alive = status::is_alive(&folder);
+            (folder, found, alive)
+        };
+        Ok(Found {
+            pointer,
+            switches,
+            engines: engines.into_iter().map(alive).collect(),
+            problems,
+        })
+    }
+}
+
+/// Shows the state of a directory.
+pub fn run(args: &Args) -> Result<Report, Failure> {
+    let found = Found::of(args)?;
+    let mut text = String::new();
+    let _ = writeln!(text, "directory  {}", args.directory.display());
+    let active = match &found.pointer {
+        None => "nothing was published".into(),
+        Some(pointer) => format!(
+            "generation {} since {}, by {}\n           table {}{}",
+            pointer.generation,
+            pointer.at,
+            pointer.origin,
+            pointer.content_id,
+            match pointer.from_generation {
+                Some(from) => format!(", rolled back to generation {from}"),
+                None => String::new(),
+            }
+        ),
+    };
+    let _ = writeln!(text, "active     {active}");
+    let off = found.switches.as_ref().map(|file| file.off.join(", "));
+    let off = match (off.filter(|off| !off.is_empty()), &found.switches) {
+        (Some(off), Some(file)) => format!("off: {off}, since {}, by {}", file.at, file.origin),
+        _ => "nothing is off".into(),
+    };
+    let _ = writeln!(text, "switches   {off}");
+    if found.engines.is_empty() {
+        let _ = writeln!(text, "engines    none keeps its state here");
+    }
+    for (folder, engine, alive) in &found.engines {
+        text.push_str(&shown(folder, engine, *alive));
+    }
+    for problem in &found.problems {
+        let _ = writeln!(text, "problem    {problem}");
+    }
+    let engine = |(folder, engine, alive): &(PathBuf, WatchStatus, bool)| {
+        let mut value = json!(engine);
+        value["state"] = json!(folder.display().to_string());
+        value["alive"] = json!(alive);
+        value
+    };
+    let json = json!({
+        "ok": true,
+        "directory": args.directory.display().to_string(),
+        "active": found.pointer,
+        "switches": found.switches,
+        "engines": found.engines.iter().map(engine).collect::<Vec<Value>>(),
+        "problems": found.problems,
+    });
+    Ok(Report::done(printable(&text), json))
+}
+
+/// A text of several lines for a terminal.
+fn printable(text: &str) -> String {
+    let lines = text.lines().map(|line| format!("{}\n", harmless(line)));
+    lines.collect()
+}
+
+/// One engine, some lines.
+fn shown(folder: &Path, engine: &WatchStatus, alive: bool) -> String {
+    let mut text = String::new();
+    let state = if alive { "alive" } else { "not running" };
+    let _ = writeln!(
+        text,
+        "engine     {} ({state}), {}",
+        engine.origin,
+        folder.display()
+    );
+    let mut line = |name: &str, value: String| {
+        let _ = writeln!(text, "  {name:<9}{value}");
+    };
+    line(
+        "runs",
+        format!(
+            "generation {} since {}, from {}",
+            engine.generation,
+            engine.since,
+            engine.source.name()
+        ),
+    );
+    if let Some(waiting) = &engine.waiting {
+        let how = if waiting.refused {
+            "refused"
+        } else {
+            "awaited"
+        };
+        line(
+            how,
+            format!("generation {}, which is to run", waiting.generation),
+        );
+    }
+    if !engine.switches.is_empty() {
+        line("off", engine.switches.join(", "));
+    }
+    for refused in engine.last_refusals.iter().take(5) {
+        line("refusal", refusal(refused));
+    }
+    for (area, told) in &engine.problems {
+        line(
+            "problem",
+            format!("{area}: {}: {}", told.message, detail(told)),
+        );
+    }
+    line("capacity", format!("fullest: {}", fullest(engine)));
+    text
+}
+
+fn detail(told: &Told) -> String {
+    let Told {
+        at, expected, got, ..
+    } = told;
+    format!("{at}: expected {expected}, got {got}")
+}
+
+fn refusal(refused: &Refused) -> String {
+    let generation = refused.generation;
+    let generation = generation.map_or(String::new(), |g| format!("generation {g}, "));
+    let (name, detail) = (&refused.reason.name, detail(&refused.reason));
+    let (count, last) = (refused.count, &refused.last_at);
+    format!("{generation}{name}: {detail} ({count} times, last {last})")
+}
+
+/// The three capacities of which most is used.
+fn fullest(engine: &WatchStatus) -> String {
+    let share = |used: u64, max: u64| 100.0 * used as f64 / max.max(1) as f64;
+    let mut fullest: Vec<_> = engine.headroom.iter().collect();
+    fullest.sort_by(|one, other| share(other.used, other.max).total_cmp(&share(one.used, one.max)));
+    let shown = |used: &&Headroom| format!("{} {:.1} %", used.name, share(used.used, used.max));
+    let shown: Vec<String> = fullest.iter().take(3).map(shown).collect();
+    shown.join(", ")
+}
+
+/// Show what happened in a directory: what was published, rolled back and switched, by whom
+///
+/// Example: hedgerow history /var/lib/hedgerow
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct HistoryArgs {
+    /// The directory, or an engine's state folder for what it took and refused
+    directory: PathBuf,
+    /// The last so many events
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    last: usize,
+}
+
+/// Shows the ledger.
+pub fn history(args: &HistoryArgs) -> Result<Report, Failure> {
+    let root = &args.directory;
+    let ledger = Ledger::of(root);
+    let failed = |error| Failure::io(root, "a directory with a ledger", error);
+    std::fs::read_dir(root).map_err(failed)?;
+    let history = ledger.read().map_err(failed)?;
+    let directory = Directory::new(root);
+    let pointer = directory.read_pointer().ok().flatten();
+    let effective = generations(&history.records, pointer.as_ref());
+    let can_go_back = |generation: &u64| {
+        let past = effective.iter().find(|past| past.generation == *generation);
+        past.is_some_and(|past| directory.table(&past.content_id).exists())
+    };
+    let first = history.records.len().saturating_sub(args.last);
+    let records = &history.records[first..];
+    let mut text = String::new();
+    for record in records {
+        text.push_str(&told(record));
+    }
+    for problem in &history.problems {
+        let _ = writeln!(text, "problem: {problem}");
+    }
+    let generations: Vec<u64> = effective.iter().map(|past| past.generation).collect();
+    let kept: Vec<u64> = generations.iter().copied().filter(can_go_back).collect();
+    if pointer.is_some() {
+        let named: Vec<String> = kept.iter().map(u64::to_string).collect();
+        let _ = writeln!(text, "tables of generations {} are there", named.join(", "));
+    }
+    let json = json!({
+        "ok": true,
+        "records": records,
+        "generations": generations,
+        "kept": kept,
+        "problems": history.problems,
+    });
+    Ok(Report::done(printable(&text), json))
+}
+
+fn told(record: &Record) -> String {
+    let mut text = format!("{}  {:<8}", record.at, record.event.name());
+    if let Some(generation) = record.generation {
+        let _ = write!(text, "  generation {generation}");
+    }
+    if let Some(from) = record.from_generation {
+        let _ = write!(text, " from {from}");
+    }
+    if let Some(id) = &record.content_id {
+        let _ = write!(text, "  table {id}");
+    }
+    if let Some(selector) = &record.selector {
+        let _ = write!(text, "  {selector}");
+    }
+    if let Some(reason) = &record.reason {
+        let _ = write!(
+            text,
+            "  {} {}: {}",
+            reason.code,
+            reason.name,
+            detail(reason)
+        );
+    }
+    if let Some(note) = &record.note {
+        let _ = write!(text, "  {note}");
+    }
+    let _ = writeln!(text, "  by {}", record.origin);
+    text
+}

@@ -1,0 +1,231 @@
+//! Publishing, rollback, switches, keys and signatures, as a person and a script meet them.
+
+use super::common::*;
+use serde_json::Value;
+use std::os::unix::fs::PermissionsExt;
+
+const MANUAL: &str = include_str!("../../../../src/manual/operations.md");
+
+/// Every command of the manual's chapter, as it is written, one after the other.
+#[test]
+fn the_manuals_commands_work_as_written() {
+    let folder = Folder::new("manual");
+    let directory = folder.path("watched");
+    let commands = MANUAL
+        .lines()
+        .filter_map(|line| line.strip_prefix("$ hedgerow "));
+    let commands: Vec<&str> = commands.collect();
+    assert!(commands.len() > 15, "{commands:?}");
+    let rollback = commands
+        .iter()
+        .position(|line| line.starts_with("rollback"));
+    for (at, line) in commands.into_iter().enumerate() {
+        // Going back needs something to go back from.
+        if Some(at) == rollback {
+            run(&["publish", &other_table(&folder), &directory]).done();
+        }
+        let line = line.replace("$DIR", &directory);
+        let args: Vec<&str> = line.split(' ').collect();
+        run(&args).done();
+    }
+    let history = run(&["history", &directory, "--json", "--last", "100"]).json();
+    assert_eq!(history["problems"], serde_json::json!([]));
+    let last = history["generations"].as_array().unwrap().last().unwrap();
+    assert_eq!(*last, 1001, "{history}");
+}
+
+/// The bundled table with another provenance and hash.
+fn other_table(folder: &Folder) -> String {
+    let mut bytes = hedgerow::DEFAULT_TABLE.to_vec();
+    let created = std::mem::offset_of!(hedgerow::table::format::Header, created_at);
+    bytes[created] ^= 1;
+    hedgerow::table::build::rehash(&mut bytes);
+    folder.file("other.hedge", bytes)
+}
+
+#[test]
+fn a_table_is_published_and_gone_back_from() {
+    let folder = Folder::new("publish");
+    let directory = folder.path("new/deep");
+    let other = other_table(&folder);
+    let first = run(&["publish", "default", &directory, "--json", "--by", "me"]).json();
+    assert_eq!(
+        (&first["ok"], &first["generation"]),
+        (&true.into(), &1.into())
+    );
+    assert_eq!(first["origin"]["who"], "me");
+    assert!(
+        run(&["publish", &other, &directory])
+            .done()
+            .contains("generation 2")
+    );
+    let said = run(&["rollback", &directory]).done();
+    assert!(
+        said.contains("generation 3") && said.contains("was generation 1"),
+        "{said}"
+    );
+    run(&["rollback", &directory]).refused(&["no such generation", "nothing before"]);
+    run(&["rollback", &directory, "9"]).refused(&["one of 1, 2, 3", "got 9"]);
+
+    let status = run(&["status", &directory, "--json"]).json();
+    assert_eq!(status["active"]["generation"], 3);
+    assert_eq!(status["active"]["content_id"], first["content_id"]);
+    assert_eq!(
+        (&status["engines"], &status["problems"]),
+        (&Value::Array(vec![]), &Value::Array(vec![]))
+    );
+    let status = run(&["status", &directory]).done();
+    assert!(
+        status.contains("generation 3") && status.contains("nothing is off"),
+        "{status}"
+    );
+    let history = run(&["history", &directory, "--json"]).json();
+    assert_eq!(history["generations"], serde_json::json!([1, 2, 3]));
+    assert_eq!(history["kept"], serde_json::json!([1, 2, 3]));
+    assert_eq!(history["records"][2]["event"], "rollback");
+    let lines = run(&["history", &directory, "--last", "1"]).done();
+    assert!(
+        lines.starts_with("20") && lines.contains("rollback  generation 3 from 1"),
+        "{lines}"
+    );
+    assert_eq!(lines.lines().count(), 2);
+}
+
+#[test]
+fn what_is_refused_is_not_published_and_leaves_nothing_behind() {
+    let folder = Folder::new("publish-refused");
+    let directory = folder.path("watched");
+    let mut flipped = hedgerow::DEFAULT_TABLE.to_vec();
+    flipped[70_000] ^= 1;
+    let bad = folder.file("bad.hedge", flipped);
+    let stranger = folder.table();
+    for (table, code) in [(&bad, 206), (&stranger, 401)] {
+        let refused = run(&["publish", table, &directory, "--json"]);
+        assert_eq!((refused.status, &refused.json()["code"]), (1, &code.into()));
+        run(&["publish", table, &directory]).refused(&[table]);
+    }
+    assert!(!std::path::Path::new(&directory).exists());
+    run(&["publish", &stranger, &directory, "--schema", "model"]).done();
+    for command in ["status", "history", "rollback"] {
+        run(&[command, &folder.path("nowhere")]).refused(&["nowhere"]);
+    }
+    run(&["kill", &folder.path("nowhere"), "engine"]).refused(&["nowhere"]);
+    assert!(!std::path::Path::new(&folder.path("nowhere")).exists());
+    let file = folder.file("file", "");
+    run(&["publish", "default", &file]).refused(&["file"]);
+    run(&["status", &file]).refused(&["file"]);
+    for keep in ["1", "0", "x"] {
+        run(&["publish", "default", &directory, "--keep", keep]).usage(&["--keep"]);
+    }
+    run(&["publish", "default", &directory, "--wait", "-1"]).usage(&[]);
+}
+
+#[test]
+fn switches_are_flipped_by_exact_names_alone() {
+    let folder = Folder::new("switch");
+    let directory = folder.path("watched");
+    run(&["publish", "default", &directory]).done();
+    let name = hedgerow::Schema::http().features()[0].name.clone();
+    let feature = format!("feature:{name}");
+    for bad in [
+        "",
+        "all",
+        "*",
+        "Engine",
+        "feature:",
+        "feature",
+        "detection:x",
+        "engine ",
+    ] {
+        run(&["kill", &directory, bad]).usage(&["SELECTOR", "feature:NAME"]);
+        run(&["restore", &directory, bad]).usage(&["SELECTOR"]);
+    }
+    run(&["kill", &directory]).usage(&[]);
+    run(&["kill", &directory, "feature:no.such"]).refused(&["feature:no.such", "another name"]);
+    run(&["kill", &directory, "detection:1"]).refused(&["detection:1"]);
+    run(&["restore", &directory, "engine"]).refused(&["nothing is"]);
+    assert!(!folder.names().contains(&"switches".to_string()));
+
+    run(&["kill", &directory, &feature]).done();
+    let json = run(&["kill", &directory, "engine", "--json"]).json();
+    assert_eq!(json["off"], serde_json::json!(["engine", feature]));
+    let status = run(&["status", &directory]).done();
+    assert!(
+        status.contains(&format!("off: engine, {feature}")),
+        "{status}"
+    );
+    assert!(
+        run(&["restore", &directory, "engine"])
+            .done()
+            .contains(&feature)
+    );
+    assert!(
+        run(&["restore", &directory, &feature])
+            .done()
+            .contains("nothing is off")
+    );
+    // A file that was damaged by hand is made again from the ledger, and that is told.
+    run(&["kill", &directory, "ensemble"]).done();
+    folder.file("watched/switches", "{\"off\": [\"all\"]}");
+    let status = run(&["status", &directory]).done();
+    assert!(
+        status.contains("problem") && status.contains("switches"),
+        "{status}"
+    );
+    let said = run(&["kill", &directory, "engine"]).done();
+    assert!(
+        said.contains("warning: ") && said.contains("engine, ensemble"),
+        "{said}"
+    );
+}
+
+#[test]
+fn keys_are_made_once_and_sign_what_others_verify() {
+    let folder = Folder::new("keys");
+    let (key, directory) = (folder.path("ops.key"), folder.path("watched"));
+    let made = run(&["key", "new", &key, "--json"]).json();
+    assert_eq!(made["name"], "ops");
+    let mode = |path: &str| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&key), 0o600);
+    let secret = std::fs::read_to_string(&key).unwrap();
+    run(&["key", "new", &key]).refused(&["ops.key"]);
+    assert_eq!(std::fs::read_to_string(&key).unwrap(), secret);
+    std::fs::remove_file(format!("{key}.pub")).unwrap();
+    run(&["key", "new", &key]).refused(&["ops.key"]);
+    assert!(!std::path::Path::new(&format!("{key}.pub")).exists());
+    let shown = run(&["key", "show", &key]).done();
+    assert!(shown.contains(made["public"].as_str().unwrap()), "{shown}");
+    let digits = secret.trim().rsplit(' ').next().unwrap();
+    assert!(!shown.contains(digits));
+
+    let public = format!(
+        "hedgerow-public-key-1 ops {}\n",
+        made["public"].as_str().unwrap()
+    );
+    let public = folder.file("ops.pub", public);
+    assert_eq!(run(&["key", "show", &public]).done(), shown);
+    run(&["key", "show", &folder.table()]).refused(&["model.hedge"]);
+    let signed = folder.path("signed.hedge");
+    run(&["sign", "default", "--key", &key]).usage(&["--output"]);
+    run(&["sign", "default", "--key", &public, "-o", &signed]).refused(&["ops.pub"]);
+    run(&["sign", "default", "--key", &key, "-o", &signed]).done();
+    let trust = ["--trust", &public, "--require-signature"];
+    run(&[&["verify", &signed][..], &trust].concat()).done();
+    run(&[&["verify", "default"][..], &trust].concat()).refused(&["signature-missing", "ops"]);
+    assert!(
+        run(&["verify", &signed])
+            .done()
+            .contains("was not verified")
+    );
+    run(&["publish", &signed, &directory]).refused(&["signature-key"]);
+    run(&[&["publish", "default", &directory][..], &trust].concat()).refused(&["not signed"]);
+    run(&[&["publish", &signed, &directory][..], &trust].concat()).done();
+    // In its place, by another key that nobody trusts.
+    let other = folder.path("other.key");
+    run(&["key", "new", &other, "--name", "intruder"]).done();
+    run(&["sign", &signed, "--key", &other]).done();
+    run(&[&["verify", &signed][..], &trust].concat()).refused(&["signature-key"]);
+    // A secret that others can read is none.
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o640)).unwrap();
+    run(&["sign", "default", "--key", &key, "-o", &signed]).refused(&["0640", "0600"]);
+}

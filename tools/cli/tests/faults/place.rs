@@ -1,0 +1,215 @@
+//! A directory of a test's own, two good tables and a bad one, and the real command.
+
+use hedgerow::table::build::rehash;
+use hedgerow::table::format::{HEADER_BYTES, Header};
+use hedgerow::watch::directory::{Directory, FILES_VERSION, Origin, Pointer};
+use hedgerow::watch::ledger::Ledger;
+use hedgerow::watch::publisher::generations;
+use hedgerow::{Bound, DEFAULT_TABLE, Schema, Table};
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+/// How often a fault is tried: as the environment says, else briefly, or for long where
+/// `HEDGEROW_FAULTS_LONG` is set.
+pub fn rounds(name: &str, short: u64, long: u64) -> u64 {
+    let asked = std::env::var(name)
+        .ok()
+        .map(|text| text.parse().expect("a number"));
+    let is_long = std::env::var_os("HEDGEROW_FAULTS_LONG").is_some();
+    asked.unwrap_or(if is_long { long } else { short })
+}
+
+/// Says loudly that a fault could not be tried; a failure where nothing may be missing.
+pub fn skipped(what: &str, why: &str) {
+    println!("SKIPPED: {what}: {why}");
+    assert!(
+        std::env::var_os("HEDGEROW_REQUIRE_PEERS").is_none(),
+        "{what}: {why}"
+    );
+}
+
+/// What goes with a test.
+pub struct Place {
+    folder: PathBuf,
+    root: PathBuf,
+}
+
+impl Place {
+    pub fn new(name: &str) -> Place {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("faults-{name}"));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        let root = folder.join("watched");
+        Place::at(folder, root)
+    }
+
+    /// The tables in one folder, the watched directory in another.
+    pub fn at(folder: PathBuf, root: PathBuf) -> Place {
+        fs::write(folder.join("even.hedge"), DEFAULT_TABLE).unwrap();
+        fs::write(folder.join("odd.hedge"), shifted()).unwrap();
+        let mut bad = shifted();
+        let middle = bad.len() / 2;
+        bad[middle] ^= 1;
+        fs::write(folder.join("bad.hedge"), bad).unwrap();
+        Place { folder, root }
+    }
+
+    pub fn dir(&self) -> &str {
+        self.root.to_str().unwrap()
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The file of a table to publish: `even`, `odd` or `bad`.
+    pub fn table(&self, name: &str) -> String {
+        let path = self.folder.join(format!("{name}.hedge"));
+        path.to_str().unwrap().into()
+    }
+
+    pub fn directory(&self) -> Directory {
+        Directory::new(&self.root)
+    }
+
+    fn id(&self, name: &str) -> String {
+        let bytes = fs::read(self.table(name)).unwrap();
+        bytes[24..40]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+
+    /// The file of a table in the directory.
+    pub fn table_path(&self, name: &str) -> PathBuf {
+        self.directory().table(&self.id(name))
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hedgerow"));
+        command.args(args).stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    pub fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    /// Publishes a table; returns its generation.
+    pub fn publish(&self, name: &str) -> u64 {
+        self.publish_above(name, 0)
+    }
+
+    pub fn publish_above(&self, name: &str, above: u64) -> u64 {
+        let above = above.to_string();
+        let args = [
+            "publish",
+            &self.table(name),
+            self.dir(),
+            "--json",
+            "--above",
+            &above,
+        ];
+        let output = self.run(&args);
+        assert!(output.status.success(), "{output:?}");
+        let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+        json["generation"].as_u64().unwrap()
+    }
+
+    /// Starts to publish a table.
+    pub fn spawn(&self, name: &str) -> Child {
+        let args = ["publish", &self.table(name), self.dir(), "--wait", "60"];
+        self.command(&args).spawn().unwrap()
+    }
+
+    /// Points at a table as the publisher of a broken pipeline would, who checks nothing.
+    pub fn point(&self, generation: u64, name: &str, bytes: usize) {
+        let pointer = Pointer {
+            version: FILES_VERSION,
+            generation,
+            content_id: self.id(name),
+            bytes: bytes as u64,
+            from_generation: None,
+            at: String::new(),
+            origin: Origin::here("a broken pipeline"),
+        };
+        let new = self.path("active.new");
+        fs::write(&new, serde_json::to_vec(&pointer).unwrap()).unwrap();
+        fs::rename(new, self.path("active")).unwrap();
+    }
+
+    /// A bad table under a generation. Its id is the one of a good table that it was made from, so
+    /// it stands under another name.
+    pub fn offer_bad(&self, generation: u64) {
+        let bytes = fs::read(self.table("bad")).unwrap();
+        let mut id = self.id("bad");
+        id.replace_range(..4, "bad0");
+        let path = self.directory().table(&id);
+        fs::write(&path, &bytes).unwrap();
+        let pointer = Pointer {
+            version: FILES_VERSION,
+            generation,
+            content_id: id,
+            bytes: bytes.len() as u64,
+            from_generation: None,
+            at: String::new(),
+            origin: Origin::here("a broken pipeline"),
+        };
+        let new = self.path("active.new");
+        fs::write(&new, serde_json::to_vec(&pointer).unwrap()).unwrap();
+        fs::rename(new, self.path("active")).unwrap();
+    }
+
+    /// The generations that came about, by ledger and pointer.
+    pub fn generations(&self) -> Vec<u64> {
+        let history = Ledger::of(&self.root).read().unwrap();
+        let pointer = self.directory().read_pointer().unwrap();
+        let all = generations(&history.records, pointer.as_ref());
+        all.iter().map(|past| past.generation).collect()
+    }
+
+    /// The margin of the engine's request under each good table.
+    pub fn margins(&self) -> [f64; 2] {
+        ["even", "odd"].map(|name| {
+            let table = Table::open(self.table(name)).unwrap();
+            let bound = Bound::new(table, &Schema::http(), Some("portable")).unwrap();
+            let row = super::engine::row();
+            bound.table().margin_f64(bound.margin(&row))
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// The bundled table with all margins higher by 1/8.
+fn shifted() -> Vec<u8> {
+    let table = Table::from_bytes(DEFAULT_TABLE).unwrap();
+    let step = 1i64 << (table.header().margin_shift - 3);
+    let mut header: Header = *table.header();
+    header.bias += step;
+    header.margin_min += step;
+    header.margin_max += step;
+    let mut bytes = table.bytes().to_vec();
+    bytes[..HEADER_BYTES].copy_from_slice(bytemuck::bytes_of(&header));
+    let golden = hedgerow::table::format::golden_bytes(table.features().len());
+    let section = hedgerow::table::format::Section::Golden as usize;
+    let first = header.offsets[section] as usize;
+    for at in 0..header.counts[section] as usize {
+        let place = first + at * golden;
+        let margin = i64::from_le_bytes(bytes[place..place + 8].try_into().unwrap());
+        bytes[place..place + 8].copy_from_slice(&(margin + step).to_le_bytes());
+    }
+    rehash(&mut bytes);
+    bytes
+}
