@@ -77,7 +77,7 @@ score_map 8
 golden 8
 provenance 1
 sets 32
-flips 2
+orders 8
 detections 64
 conditions 8
 bots 128
