@@ -153,7 +153,7 @@ pub struct EngineStats {
     /// Matches of every detection that was ever live, active or shadow.
     pub detections: Vec<DetectionCount>,
     /// Matches of detections beyond
-    /// [`DETECTION_COUNTERS_MAX`](crate::limits::DETECTION_COUNTERS_MAX).
+    /// [`DETECTION_COUNTERS_MAX`].
     pub detections_beyond: u64,
 }
 

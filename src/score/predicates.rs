@@ -48,7 +48,7 @@ impl Span {
     fn of(level: &LevelRecord) -> Span {
         let used = level.lanes.iter().zip(&level.thresholds);
         let used = used.filter(|(_, threshold)| **threshold != NEVER);
-        let groups = used.map(|(lane, _)| lane / GROUP_LANES as u8);
+        let groups = used.map(|(lane, _)| lane >> GROUP_LANES.trailing_zeros());
         let first = groups.clone().min().unwrap_or_default();
         let end = groups.max().map_or(first, |last| last.saturating_add(1));
         Span { first, end }

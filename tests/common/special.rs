@@ -142,7 +142,7 @@ pub fn full_lane_ensemble(borders: usize, missing: [Missing; 2], seed: u64) -> E
                 // An odd number of edges, so that sets alone ask for no bin of their own.
                 let edges = grid.iter().copied().filter(|_| random.below(3) == 0);
                 let mut edges: Vec<f32> = edges.collect();
-                if edges.len() % 2 == 0 {
+                if edges.len().is_multiple_of(2) {
                     edges.pop();
                 }
                 Test::Within(edges.into())
