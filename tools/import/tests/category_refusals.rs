@@ -223,7 +223,7 @@ fn xgboost_lists_of_categories() {
             &*segment.to_string(),
         );
         check_tree(
-            &at.replace(['[', ']'], "/").trim_end_matches('/'),
+            at.replace(['[', ']'], "/").trim_end_matches('/'),
             json!(segment),
             want,
         );

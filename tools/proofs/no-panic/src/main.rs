@@ -48,6 +48,11 @@ fn extract_row(request: &Request<'_>, row: &mut Row) {
 #[no_panic]
 #[inline(never)]
 fn traffic_row(windows: &mut Windows, request: &Request<'_>, now: u64, row: &mut Row) {
+    traffic(windows, request, now, row);
+}
+
+#[inline(always)]
+fn traffic(windows: &mut Windows, request: &Request<'_>, now: u64, row: &mut Row) {
     let agent = request.headers.first().map(|header| header.value);
     for key in [
         request.peer.map(ClientKey::address),
@@ -123,7 +128,7 @@ fn hot_extract(request: &Request<'_>, row: &mut Row) {
 #[unsafe(no_mangle)]
 #[inline(never)]
 fn hot_traffic(windows: &mut Windows, request: &Request<'_>, now: u64, row: &mut Row) {
-    traffic_row(windows, request, now, row);
+    traffic(windows, request, now, row);
 }
 
 #[unsafe(no_mangle)]
