@@ -21,8 +21,9 @@ pub(super) struct Client {
     assets: f32,
     bare: f32,
     repeats: f32,
-    /// The hash of the last path, cut to 16 bits.
-    path: u16,
+    /// The hash of the last path, cut to 24 bits: of pairs of different paths, one in 2^24 counts
+    /// as a repeat.
+    path: [u8; 3],
     // How many values went into the means, and requests and paths one more: they stop counting
     // where the means do.
     requests: u8,
@@ -30,7 +31,6 @@ pub(super) struct Client {
     assets_known: u8,
     referers_known: u8,
     answers: u8,
-    unused: u8,
 }
 
 const _: () = assert!(size_of::<Client>() == 128);
@@ -48,13 +48,12 @@ impl Client {
         assets: 0.0,
         bare: 0.0,
         repeats: 0.0,
-        path: 0,
+        path: [0; 3],
         requests: 0,
         paths_known: 0,
         assets_known: 0,
         referers_known: 0,
         answers: 0,
-        unused: 0,
     };
 
     /// Requests so far; exact up to 65.
@@ -83,7 +82,7 @@ impl Client {
         if let Some(path) = facts.path {
             self.paths.add(path);
             // The low half: the sketch takes its place from the high one.
-            let short = path as u16;
+            let [_, _, _, _, _, short @ ..] = path.to_be_bytes();
             if self.paths_known != 0 {
                 let repeated = f32::from(u8::from(short == self.path));
                 self.repeats = toward(self.repeats, repeated, self.paths_known);
