@@ -4,14 +4,14 @@ one self-contained HTML file."""
 import html
 import math
 
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 560, 320, 52, 44, 12, 12
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 560, 340, 52, 44, 32, 12
 COLOURS = ("#1b6e3c", "#b3541e", "#4b5fa8", "#777777")
 
 STYLE = """
 :root { color-scheme: light dark; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 1rem;
-  background: #fff; color: #222; }
-table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto; }
+  background: #fff; color: #222; overflow-wrap: anywhere; }
+table { overflow-wrap: normal; border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto; }
 th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #ddd; }
 th:first-child, td:first-child { text-align: left; }
 figure { margin: 1.5rem 0; } figcaption { color: #555; font-size: .9rem; }
@@ -139,10 +139,12 @@ class Axes:
             f'text-anchor="middle">{y_label}</text>'
         )
         found += self.shapes
-        for at, (name, colour) in enumerate(self.legend):
-            y = TOP + 16 + 18 * at
-            found.append(f'<rect x="{LEFT + 10}" y="{y - 9}" width="12" height="10" fill="{colour}"/>')
-            found.append(f'<text x="{LEFT + 27}" y="{y}">{html.escape(name)}</text>')
+        # Above the axes, where no shape can lie beneath; a character is about 7 units wide.
+        x = LEFT
+        for name, colour in self.legend:
+            found.append(f'<rect x="{x}" y="{TOP - 23}" width="12" height="10" fill="{colour}"/>')
+            found.append(f'<text x="{x + 17}" y="{TOP - 14}">{html.escape(name)}</text>')
+            x += 38 + 7 * len(name)
         return (
             f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" font-family="system-ui, sans-serif" '
             f'font-size="12" fill="#333">' + "".join(found) + "</svg>"

@@ -15,6 +15,23 @@ import numpy as np
 # tells the label by the agent alone: what is learned there holds nowhere else.
 LEFT_OUT = ("mklab-web-bot-p1", "mklab-web-bot-p2")
 
+# Features that the library fills and this table does not use, by why: they tell how or where the
+# requests were collected better than who sent them. Tables trained on one site's own traffic can
+# use them all. A name that ends in * stands for all features that begin so.
+LEFT_OUT_FEATURES = {
+    "no request of the data has a TLS handshake": ("tls_*",),
+    "recordings come from private addresses, samples from none": ("peer_*",),
+    "the recorded sites and their servers decide the version": ("http_2_or_3", "http_1_on_tls"),
+    "the recorded sites and their links decide targets": (
+        "target_length_band", "target_depth", "target_parameters", "target_query_bits",
+    ),
+    "proxies that recorded, and sites with headers of their own, add or take headers": (
+        "headers_count_band", "headers_unknown", "priority_missing",
+    ),
+    "the recorded sites decide whether a Referer is sent": ("fetch_without_referer",),
+    "one recording machine has one list of languages": ("accept_languages",),
+}
+
 # Sources with their own fold: the rest of the humans is one fold a source, and the rest of the
 # bots is cut by tool, so that no tool is both trained on and judged.
 FOLDS = 5
@@ -112,6 +129,17 @@ def weights(requests):
     for side in (human, ~human):
         raw[side] *= len(requests) / 2 / raw[side].sum()
     return raw
+
+
+def used(names):
+    """The positions of the features that are trained on; a name that no feature has is an error."""
+    left_out = set()
+    for entry in (entry for group in LEFT_OUT_FEATURES.values() for entry in group):
+        found = {n for n in names if n == entry or entry[-1] == "*" and n.startswith(entry[:-1])}
+        if not found:
+            raise SystemExit(f"LEFT_OUT_FEATURES: expected features of the library, got {entry}")
+        left_out |= found
+    return [at for at, name in enumerate(names) if name not in left_out]
 
 
 def extract(hedgerow, requests):

@@ -1,6 +1,7 @@
 """How well models tell bots from humans, on sources and tools that they did not see in training."""
 
 import re
+import tomllib
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
@@ -152,3 +153,41 @@ def baseline_margins(library, requests):
     """Out-of-fold margins of the plain baseline, with the same library and folds."""
     names, rows = obvious_rows(requests)
     return out_of_fold(library, names, rows, requests)
+
+
+def holds(condition, column):
+    """Where one condition of a detection holds; a missing value meets only `missing`."""
+    tests = {
+        "above": lambda v: column > v,
+        "at_most": lambda v: column <= v,
+        "equals": lambda v: column == v,
+        "missing": lambda v: np.isnan(column) == v,
+        "present": lambda v: np.isnan(column) != v,
+    }
+    name, value = next((k, v) for k, v in condition.items() if k != "feature")
+    return tests[name](value)
+
+
+def detections(path, names, rows, requests):
+    """What each detection of a file matches, of requests as they come. An active one that matches
+    a human is an error: it would overrule the trees there."""
+    own = np.array([not r.get("narrowed") for r in requests])
+    human, found = is_human(requests), []
+    for rule in tomllib.loads(path.read_text(encoding="utf-8"))["detections"]:
+        match = own.copy()
+        for condition in rule["conditions"]:
+            match &= holds(condition, rows[:, names.index(condition["feature"])])
+        active, humans = rule.get("active", False), int((match & human).sum())
+        if active and humans:
+            raise SystemExit(f"{path.name}: {rule['name']}: active, and matches {humans} humans")
+        found.append(
+            {
+                "detection": rule["name"],
+                "id": rule["id"],
+                "mode": "active" if active else "shadow",
+                "score": rule["score"],
+                "bots": int((match & ~human).sum()),
+                "humans": humans,
+            }
+        )
+    return found

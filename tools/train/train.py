@@ -24,6 +24,7 @@ from card import Axes, Card, bar_list
 from models import PARAMETERS, Model
 
 HERE = pathlib.Path(__file__).parent
+DETECTIONS = HERE / "detections.toml"
 
 # Both recordings of one laboratory, left out together.
 LABORATORIES = {
@@ -151,6 +152,11 @@ def make_card(args, report, requests, margins, scores, calibration, model):
         "agents of browsers that never were. Classes weigh alike, and within a class each source by "
         f"the root of its size. Library: {args.library}, {json.dumps(PARAMETERS[args.library])}."
     )
+    card.text(
+        "Features that the table does not use, because they tell how requests were collected: "
+        + "; ".join(f"{', '.join(group)} ({why})" for why, group in dataset.LEFT_OUT_FEATURES.items())
+        + "."
+    )
     card.heading("How well it tells")
     card.text(
         "Out of fold: every request is judged by a model that saw neither its source (humans, lists "
@@ -158,7 +164,8 @@ def make_card(args, report, requests, margins, scores, calibration, model):
         "real browsers. The baseline is the same library on some forty obvious features (presence "
         "of headers, words and length of the agent, length of the path) with the same folds; the "
         "pattern is one regular expression over the User-Agent. Hard requests carry next to no "
-        "trace of automation, or come from rare human browsers."
+        "trace of automation, or come from rare human browsers. Features and parameters were chosen "
+        "among a handful by these very lines and the laboratories', so both are a little too kind."
     )
     quality_table(card, report["out_of_fold"], True)
     card.text(not_beaten(report["out_of_fold"]))
@@ -174,6 +181,15 @@ def make_card(args, report, requests, margins, scores, calibration, model):
     header = ["tool", "requests", "hard", "caught at 1 %", "caught at 0.1 %", "median score"]
     card.table(header, [[percent(v) if k.startswith("caught") or k == "hard" else v
                          for k, v in line.items()] for line in report["tools"]])
+    card.heading("Detections")
+    card.text(
+        "Rules beside the trees, with scores of their own. An active one gives its score to what it "
+        "matches; a shadow is only counted. Active are those that match no human here. Requests "
+        "are counted as they come, without the copies that know less."
+    )
+    header = ["detection", "id", "mode", "score", "bots matched", "humans matched"]
+    card.table(header, [list(line.values()) for line in report["detections"]])
+    card.text("The table holds no verified bots; tools/train/README.md says how to add them.")
     card.heading("Known weaknesses")
     for weakness in json.loads((HERE / "weaknesses.json").read_text(encoding="utf-8")):
         card.text(weakness)
@@ -202,6 +218,7 @@ def compile_table(args, model, names, rows, requests, calibration, report):
         (folder / "training.json").write_text(json.dumps(training))
         command = [
             args.hedgerow, "compile", model.save(folder), "-o", args.out, "--schema", "http",
+            "--detections", DETECTIONS,
             "--golden", folder / "golden.csv", "--score-map", folder / "map.json",
             "--provenance", folder / "training.json",
         ]
@@ -224,8 +241,10 @@ def main():
 
     start = time.monotonic()
     requests = dataset.load(args.data, args.recordings)
-    names, rows = dataset.extract(args.hedgerow, requests)
-    say(start, f"{len(requests)} requests, {len(names)} features")
+    all_names, all_rows = dataset.extract(args.hedgerow, requests)
+    used = dataset.used(all_names)
+    names, rows = [all_names[at] for at in used], all_rows[:, used]
+    say(start, f"{len(requests)} requests, {len(names)} of {len(all_names)} features")
     margins = judge.out_of_fold(args.library, names, rows, requests)
     say(start, "judged out of fold")
     plain = judge.baseline_margins(args.library, requests)
@@ -238,10 +257,11 @@ def main():
         "laboratories": left_out_lines(args, names, rows, requests),
         "humans": judge.by_source(requests, margins, scores),
         "tools": judge.by_tool(requests, margins, scores),
+        "detections": judge.detections(DETECTIONS, all_names, all_rows, requests),
     }
     say(start, "judged laboratories")
     model = Model(args.library, names).fit(rows, requests)
-    compile_table(args, model, names, rows, requests, calibration, report)
+    compile_table(args, model, all_names, all_rows, requests, calibration, report)
     card = make_card(args, report, requests, margins, scores, calibration, model)
     html_path = args.card.with_suffix(".html")
     html_path.write_text(card.html(), encoding="utf-8")
