@@ -30,6 +30,13 @@ LEFT_OUT_FEATURES = {
     ),
     "the recorded sites decide whether a Referer is sent": ("fetch_without_referer",),
     "one recording machine has one list of languages": ("accept_languages",),
+    "the recorded sites ask for hints, or do not": ("hints_asked_for",),
+    # Out of fold at 1 %: log lines fall from 69 % to 35 %, complete requests from 74 % to 59 %.
+    "forms of the agent that differ more between sources of humans than between humans and bots": (
+        "ua_products", "ua_bare", "ua_spaces_odd", "ua_version_unreduced",
+        "ua_platform_unreduced", "ua_platform_impossible", "ua_mobile_odd", "ua_safari_odd",
+        "ua_in_app", "ua_safari", "ua_length_band",
+    ),
 }
 
 # Sources with their own fold: the rest of the humans is one fold a source, and the rest of the
