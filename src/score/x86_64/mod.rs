@@ -4,4 +4,3 @@
 pub(super) mod avx2;
 pub(super) mod avx512;
 mod avx512_batch;
-mod avx512_steps;
