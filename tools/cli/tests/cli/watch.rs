@@ -142,7 +142,7 @@ fn switches_are_flipped_by_exact_names_alone() {
     }
     run(&["kill", &directory]).usage(&[]);
     run(&["kill", &directory, "feature:no.such"]).refused(&["feature:no.such", "another name"]);
-    run(&["kill", &directory, "detection:1"]).refused(&["detection:1"]);
+    run(&["kill", &directory, "detection:99"]).refused(&["detection:99"]);
     run(&["restore", &directory, "engine"]).refused(&["nothing is"]);
     assert!(!folder.names().contains(&"switches".to_string()));
 
