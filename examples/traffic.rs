@@ -91,7 +91,7 @@ fn browse(who: IpAddr) -> Vec<Come> {
 /// A page every 400 milliseconds; some are not there.
 fn crawl(who: IpAddr) -> Vec<Come> {
     let page = |n: u64| {
-        let status = if n % 7 == 0 { 404 } else { 200 };
+        let status = if n.is_multiple_of(7) { 404 } else { 200 };
         (n * 400 * MILLISECOND, who, format!("/product/{n}"), status)
     };
     (0..150).map(page).collect()
