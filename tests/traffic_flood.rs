@@ -203,7 +203,7 @@ fn one_client_does_not_change_what_is_known_of_others() {
 
 fn facts_of(client: u32) -> Facts<'static> {
     Facts {
-        asset: Some(client % 2 == 0),
+        asset: Some(client.is_multiple_of(2)),
         ..facts()
     }
 }
