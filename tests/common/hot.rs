@@ -141,8 +141,8 @@ impl Hot {
 /// Where the bot of the full table comes from.
 pub const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
 
-/// The default table with 64 detections, every other one a shadow, whose two conditions hold for
-/// many requests, and a bot at one address.
+/// The default table with 64 detections, every other one a shadow, and a bot at one address. The
+/// active ones hold for many of the requests that say which languages they take, and for no other.
 fn full_table() -> Vec<u8> {
     fn put<T: Pod>(edit: &mut edit::Edit, section: Section, records: &[T]) {
         edit.section(section, |bytes| {
@@ -160,11 +160,22 @@ fn full_table() -> Vec<u8> {
             record
         })
         .collect();
-    let condition = |at: u32| ConditionRecord {
-        feature: (at * 7 % features) as u8,
-        operator: [4, 1][at as usize % 2],
-        zero: [0; 2],
-        value: 0.0,
+    let table = table().features();
+    let language = table
+        .iter()
+        .position(|feature| feature.name == "has_accept_language");
+    let language = language.expect("a feature that some requests have") as u8;
+    let condition = |at: u32| {
+        let (feature, operator) = match at % 4 {
+            2 => (language, 0),
+            odd => ((at * 7 % features) as u8, [4, 1][odd as usize % 2]),
+        };
+        ConditionRecord {
+            feature,
+            operator,
+            zero: [0; 2],
+            value: 0.0,
+        }
     };
     let mut bot = BotRecord::zeroed();
     (bot.name[0], bot.name_bytes) = (b'b', 1);
