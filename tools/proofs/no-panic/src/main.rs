@@ -10,7 +10,7 @@ use hedgerow::epoch::{Barrier, Reader, Swap};
 use hedgerow::http::{Header, HeadersKnown, Request, extract};
 use hedgerow::traffic::{ClientKey, Facts, HTTP_BASE, Windows};
 use hedgerow::{
-    Bound, Client, DEFAULT_TABLE, Engine, KERNELS, Row, Schema, Scorer, Table, Verdict,
+    Bound, Client, DEFAULT_TABLE, Engine, KERNELS, Row, Schema, Scorer, Source, Table, Verdict,
 };
 use no_panic::no_panic;
 use std::hint::black_box;
@@ -216,8 +216,14 @@ fn main() {
     let count = hot_score_batch_clients(&mut scorer, rows, &clients, &mut verdicts);
     assert_eq!((count, verdicts[0]), (2, verdict));
     assert!(!verified(&bound, &client) && matches(&bound, &rows[0]).count_ones() <= 64);
-    let score = score_of_margin(&bound, black_box(expected));
-    assert_eq!(verdict.score().map(|score| score.get()), Some(score));
+    // A row that no detection decides has the score of its margin.
+    let plain = black_box(Row::MISSING);
+    let score = score_of_margin(&bound, bound.margin(&plain));
+    let Verdict::Scored(scored) = hot_score(&mut scorer, &plain) else {
+        panic!("a row without a score");
+    };
+    assert_eq!(scored.source, Source::Ensemble);
+    assert_eq!(scored.score.get(), score);
     #[cfg(feature = "plant")]
     black_box(planted(&rows[0], black_box(7)));
     println!("{} kernels, score {score}", KERNELS.len());
