@@ -34,6 +34,7 @@ pub const UNSAFE_FILES: &[&str] = &[
     "src/epoch/mod.rs",
     "src/score/x86_64/avx2.rs",
     "src/score/x86_64/avx512.rs",
+    "src/score/x86_64/emulated.rs",
     "src/table/mapping.rs",
     "src/table/view.rs",
 ];

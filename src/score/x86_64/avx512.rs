@@ -1,6 +1,8 @@
 //! AVX-512 with VBMI: lookups of 64 bins at a time in registers.
 
 use super::avx512_batch as batch;
+#[cfg(emulated)]
+use super::emulated::{_mm512_i32gather_epi32, _mm512_i32gather_ps, _mm512_i64gather_epi32};
 use crate::limits::{BATCH_ROWS_MAX, FEATURES_MAX};
 use crate::row::Row;
 use crate::score::bound::Bound;

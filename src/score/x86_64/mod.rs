@@ -4,3 +4,5 @@
 pub(super) mod avx2;
 pub(super) mod avx512;
 mod avx512_batch;
+#[cfg(emulated)]
+mod emulated;
