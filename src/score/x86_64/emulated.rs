@@ -8,8 +8,12 @@ use std::arch::asm;
 use std::arch::x86_64::{__m256i, __m512, __m512i};
 
 /// As the intrinsic.
+///
+/// # Safety
+/// As the intrinsic's: every element that is read lies in memory.
 #[inline]
 #[target_feature(enable = "avx512f")]
+// SAFETY: K2, by the caller, as for the intrinsic.
 pub(super) unsafe fn _mm512_i32gather_ps<const SCALE: i32>(
     at: __m512i,
     from: *const f32,
@@ -33,8 +37,12 @@ pub(super) unsafe fn _mm512_i32gather_ps<const SCALE: i32>(
 }
 
 /// As the intrinsic.
+///
+/// # Safety
+/// As the intrinsic's: every element that is read lies in memory.
 #[inline]
 #[target_feature(enable = "avx512f")]
+// SAFETY: K2, by the caller, as for the intrinsic.
 pub(super) unsafe fn _mm512_i32gather_epi32<const SCALE: i32>(
     at: __m512i,
     from: *const i32,
@@ -58,8 +66,12 @@ pub(super) unsafe fn _mm512_i32gather_epi32<const SCALE: i32>(
 }
 
 /// As the intrinsic.
+///
+/// # Safety
+/// As the intrinsic's: every element that is read lies in memory.
 #[inline]
 #[target_feature(enable = "avx512f")]
+// SAFETY: K2, by the caller, as for the intrinsic.
 pub(super) unsafe fn _mm512_i64gather_epi32<const SCALE: i32>(
     at: __m512i,
     from: *const i32,
