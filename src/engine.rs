@@ -3,7 +3,7 @@
 use crate::epoch::{Barrier, NoSlot, Reader, RetiredFull, Swap};
 use crate::error::OpenError;
 use crate::limits::{
-    BATCH_ROWS_MAX, CATALOGS_MAX, DETECTION_COUNTERS_MAX, FEATURES_MAX, READERS_MAX,
+    BATCH_ROWS_MAX, CATALOGS_MAX, DETECTION_COUNTERS_MAX, FEATURES_MAX, READERS_MAX, RESERVOIR_ROWS,
 };
 use crate::row::Row;
 use crate::schema::Schema;
@@ -68,6 +68,8 @@ struct Control {
     refusals: BTreeMap<u16, (&'static str, u64)>,
     held_back: u64,
     scorers: Vec<Arc<ScorerStats>>,
+    /// Scorers that were ever made.
+    scorers_made: u64,
     /// What scorers counted that are gone.
     gone: ScorerSnapshot,
     /// What each counter of detections counts: id, and whether it decides. It never changes, so
@@ -145,6 +147,9 @@ pub struct EngineStats {
     pub held_back: u64,
     /// Scorers that are alive, of [`READERS_MAX`].
     pub scorers: usize,
+    /// Rows in the reservoirs of live scorers, at most
+    /// [`RESERVOIR_ROWS`](crate::limits::RESERVOIR_ROWS) each.
+    pub reservoir: u64,
     /// Replaced tables that were not reclaimed yet, of
     /// [`RETIRED_MAX`](crate::limits::RETIRED_MAX): above 1 for long, a reader stays inside.
     pub retired: usize,
@@ -336,10 +341,15 @@ impl Engine {
     /// Where all slots are taken.
     pub fn scorer(&self) -> Result<Scorer, NoSlot> {
         let reader = self.shared.swap.reader()?;
-        let stats = Arc::new(ScorerStats::default());
-        self.control().scorers.push(stats.clone());
+        let features = self.schema().features().len();
+        let mut control = self.control();
+        control.scorers_made = control.scorers_made.saturating_add(1);
+        let stats = Arc::new(ScorerStats::new(control.scorers_made, features));
+        control.scorers.push(stats.clone());
+        drop(control);
         Ok(Scorer {
             reader,
+            pass: 0,
             stats,
             shared: self.shared.clone(),
         })
@@ -363,14 +373,42 @@ impl Engine {
             refusals: control.refusals.clone(),
             held_back: control.held_back,
             scorers: control.scorers.len(),
+            reservoir: held(&control.scorers),
             retired: self.shared.swap.retired(),
             rows,
         }
     }
 
+    /// The newest rows in the reservoirs of all scorers, about as many from each: at most so many.
+    /// Scoring threads do not notice; a row that is being replaced is passed over.
+    pub(crate) fn sample(&self, most: usize) -> Vec<Row> {
+        let scorers = self.control().scorers.clone();
+        let each = most.checked_div(scorers.len()).unwrap_or_default().max(1);
+        let mut rows = Vec::new();
+        for scorer in &scorers {
+            let reservoir = &scorer.reservoir;
+            let first = reservoir.kept().saturating_sub(each as u64);
+            rows.extend(reservoir.since(first).filter_map(|at| reservoir.read(at)));
+        }
+        rows.truncate(most);
+        rows
+    }
+
+    /// The table that is live, and its generation.
+    pub(crate) fn live(&self) -> Option<(Arc<Bound>, u64)> {
+        let control = self.control();
+        control.live.clone().map(|live| (live, control.generation))
+    }
+
     fn control(&self) -> MutexGuard<'_, Control> {
         self.shared.control()
     }
+}
+
+/// Rows in reservoirs.
+fn held(scorers: &[Arc<ScorerStats>]) -> u64 {
+    let held = |scorer: &Arc<ScorerStats>| scorer.reservoir.kept().min(RESERVOIR_ROWS as u64);
+    scorers.iter().map(held).sum()
 }
 
 impl Shared {
@@ -393,6 +431,8 @@ impl Shared {
 #[derive(Debug)]
 pub struct Scorer {
     reader: Reader<Live>,
+    /// Rows to pass over before the next is kept in the reservoir.
+    pass: u32,
     stats: Arc<ScorerStats>,
     shared: Arc<Shared>,
 }
@@ -414,6 +454,10 @@ impl Scorer {
 
     #[inline(always)]
     fn score_known(&mut self, row: &Row, client: Option<&Client<'_>>) -> Verdict {
+        self.pass = match self.pass.checked_sub(1) {
+            Some(pass) => pass,
+            None => self.stats.reservoir.keep(row),
+        };
         let Some(live) = self.reader.enter() else {
             self.stats.count(&NO_TABLE);
             return NO_TABLE;
@@ -459,6 +503,7 @@ impl Scorer {
             .zip(verdicts.chunks_mut(BATCH_ROWS_MAX));
         let mut first = 0usize;
         for (rows, verdicts) in batches {
+            self.keep_some(rows);
             let Some(live) = self.reader.enter() else {
                 verdicts.fill(NO_TABLE);
                 verdicts.iter().for_each(|none| self.stats.count(none));
@@ -486,6 +531,20 @@ impl Scorer {
             first = first.wrapping_add(BATCH_ROWS_MAX);
         }
         count
+    }
+
+    /// Keeps every n-th of some rows.
+    #[inline]
+    fn keep_some(&mut self, rows: &[Row]) {
+        let mut rest = rows;
+        while let Some((row, behind)) = rest
+            .get(self.pass as usize..)
+            .and_then(|rest| rest.split_first())
+        {
+            rest = behind;
+            self.pass = self.stats.reservoir.keep(row);
+        }
+        self.pass = self.pass.saturating_sub(rest.len() as u32);
     }
 
     /// What this scorer counts. The host may record latencies here: the clock is not read by

@@ -1,25 +1,35 @@
 //! Counters and latencies of scoring threads: each written by one thread, summed by whoever asks.
 
 mod histogram;
+mod reservoir;
+mod scores;
 
 pub use histogram::{Latency, LatencySnapshot};
+pub(crate) use reservoir::Reservoir;
+pub use scores::{SCORES, ScoreCounts};
 
 use crate::limits::{DETECTION_COUNTERS_MAX, DETECTIONS_MAX};
 use crate::score::{Matches, Reason, Source, Verdict};
+use scores::ScoreCounters;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What one scorer counts. One thread writes it, any thread may read it; a reader takes no lock
 /// that a writer could wait for, and writes nothing.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[repr(align(128))]
 pub struct ScorerStats {
+    /// Which of the engine's scorers it is, from 1 on; none has a number that another had.
+    pub(crate) number: u64,
     scored: AtomicU64,
+    scores: ScoreCounters,
     by_detection: AtomicU64,
     verified_bots: AtomicU64,
     matched: Matched,
     not_scored: [AtomicU64; Reason::ALL.len()],
     /// From request to verdict, as far as the host records it.
     pub latency: Latency,
+    /// Rows of every n-th request.
+    pub(crate) reservoir: Reservoir,
 }
 
 /// Matches of detections, by the counter that the engine gave each; the last is for all that are
@@ -52,15 +62,33 @@ pub struct ScorerSnapshot {
     pub not_scored: [u64; Reason::ALL.len()],
     /// Recorded latencies.
     pub latency: LatencySnapshot,
+    /// How often each score was given.
+    pub scores: ScoreCounts,
 }
 
 impl ScorerStats {
+    /// Counters at 0 and an empty reservoir, for rows of so many features.
+    pub(crate) fn new(number: u64, features: usize) -> ScorerStats {
+        ScorerStats {
+            number,
+            scored: AtomicU64::default(),
+            scores: ScoreCounters::default(),
+            by_detection: AtomicU64::default(),
+            verified_bots: AtomicU64::default(),
+            matched: Matched::default(),
+            not_scored: Default::default(),
+            latency: Latency::default(),
+            reservoir: Reservoir::new(features),
+        }
+    }
+
     /// Counts a verdict.
     #[inline]
     pub(crate) fn count(&self, verdict: &Verdict) {
         match verdict {
             Verdict::Scored(scored) => {
                 add(&self.scored, 1);
+                self.scores.count(scored.score);
                 if let Source::Detection(_) = scored.source {
                     add(&self.by_detection, 1);
                 }
@@ -100,6 +128,7 @@ impl ScorerStats {
             *sum = sum.saturating_add(load(counter));
         }
         self.latency.add_to(&mut sum.latency);
+        self.scores.add_to(&mut sum.scores);
     }
 }
 
