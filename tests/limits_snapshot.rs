@@ -37,6 +37,7 @@ ring 65536 requests a worker
 batch_rows 64 rows a batch
 reservoir_rows 256 rows a scorer
 reservoir_every 64 rows a kept one
+drift_rows 4096 rows a comparison
 headers_scanned 128 headers a request
 value_scanned 1024 bytes a header's value
 target_scanned 1024 bytes a target

@@ -2,6 +2,8 @@
 
 #[path = "watch/common.rs"]
 mod common;
+#[path = "watch/drift.rs"]
+mod drift;
 #[path = "watch/restart.rs"]
 mod restart;
 #[path = "watch/steps.rs"]
@@ -147,7 +149,10 @@ fn the_clock_decides_nothing() {
 #[test]
 fn old_tables_go_and_the_last_two_good_ones_never() {
     let place = Place::new("prune");
-    let options = PublishOptions { above: 0, keep: 2 };
+    let options = PublishOptions {
+        keep: 2,
+        ..PublishOptions::default()
+    };
     for seed in 1..=5 {
         let published = place.publisher().publish(&table(seed), &options).unwrap();
         let want = if seed > 2 {

@@ -76,6 +76,10 @@ pub struct Pointer {
     /// The generation that a rollback took the table from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from_generation: Option<u64>,
+    /// Whether a person wants it to run however much it differs from the running one. Every other
+    /// check stands.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forced: bool,
     /// When, for people.
     pub at: String,
     /// By whom.

@@ -36,6 +36,9 @@ pub enum Event {
     Admit,
     /// An engine refused something. In an engine's own ledger, once for each distinct artefact.
     Refuse,
+    /// An engine holds a table back that differs too much from the running one. In an engine's own
+    /// ledger.
+    Quarantine,
     /// An engine runs something else than the pointer names. In an engine's own ledger.
     Fallback,
     /// An engine's switches changed. In an engine's own ledger.
@@ -55,6 +58,7 @@ impl Event {
             Event::Repair => "repair",
             Event::Admit => "admit",
             Event::Refuse => "refuse",
+            Event::Quarantine => "quarantine",
             Event::Fallback => "fallback",
             Event::Switch => "switch",
         }

@@ -18,6 +18,7 @@
 
 pub mod admission;
 pub mod directory;
+pub mod drift;
 pub mod keys;
 pub mod ledger;
 pub mod moment;
@@ -30,6 +31,7 @@ mod tables;
 
 pub use admission::Admission;
 pub use directory::{Directory, Origin, Pointer};
+pub use drift::{Drift, DriftOptions};
 pub use keys::{Keys, PublicKey, SecretKey};
 pub use publisher::{PublishOptions, Publisher};
 pub use refusal::{Refusal, RefusalKind, Told};
@@ -39,7 +41,7 @@ use crate::engine::Engine;
 use ledger::{Event, Record};
 use refusal::bounded;
 use state::State;
-use status::Refused;
+use status::{Quarantined, Refused};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -59,7 +61,7 @@ pub enum Fallback {
 }
 
 /// How a directory is watched.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct WatchOptions {
     /// How often the directory is looked at. A look reads one small file on each of two threads.
     pub poll: Duration,
@@ -68,6 +70,8 @@ pub struct WatchOptions {
     pub settle: Duration,
     /// What candidates are held against.
     pub admission: Admission,
+    /// By how much a candidate may differ from the running table; over that it is quarantined.
+    pub drift: DriftOptions,
     /// A folder of this engine's own, for its ledger, its status and copies of its last good
     /// tables: `DIR/engines/NAME` is where `hedgerow status` looks for it. Without one a restart
     /// relies on the directory alone.
@@ -84,6 +88,7 @@ impl Default for WatchOptions {
             poll: Duration::from_millis(40),
             settle: Duration::from_secs(2),
             admission: Admission::default(),
+            drift: DriftOptions::default(),
             state: None,
             fallback: Fallback::Bundled,
             name: "engine".into(),
@@ -126,7 +131,7 @@ struct Desk {
 /// again.
 const LOGGED_MAX: usize = 4_096;
 
-/// Refused artefacts in a status, at most.
+/// Refused artefacts, and quarantined tables, in a status, at most.
 const REFUSED_MAX: usize = 16;
 
 impl Watcher {
@@ -201,7 +206,10 @@ impl Watcher {
 
     /// What runs, since when, and what was refused.
     pub fn status(&self) -> WatchStatus {
-        self.shared.desk().status.clone()
+        let reservoir = self.shared.engine.stats().reservoir;
+        let mut status = self.shared.desk().status.clone();
+        status.reservoir = reservoir;
+        status
     }
 
     /// The engine that is watched for.
@@ -228,6 +236,20 @@ struct Artefact<'a> {
     hash: u128,
     generation: Option<u64>,
     content_id: Option<&'a str>,
+}
+
+impl Desk {
+    /// Whether an artefact was not logged yet; it is from now on.
+    fn is_new(&mut self, key: (u16, u128)) -> bool {
+        if self.logged.contains(&key) {
+            return false;
+        }
+        if self.logged.len() >= LOGGED_MAX {
+            self.logged.pop_front();
+        }
+        self.logged.push_back(key);
+        true
+    }
 }
 
 impl Shared {
@@ -284,14 +306,9 @@ impl Shared {
             0 => xxhash_rust::xxh3::xxh3_128(format!("{content:?}{refusal}").as_bytes()),
             hash => hash,
         };
-        let key = (refusal.code, key);
-        if desk.logged.contains(&key) {
+        if !desk.is_new((refusal.code, key)) {
             return;
         }
-        if desk.logged.len() >= LOGGED_MAX {
-            desk.logged.pop_front();
-        }
-        desk.logged.push_back(key);
         drop(desk);
         let shown = match artefact.generation {
             Some(generation) => format!("generation {generation} refused: {refusal}"),
@@ -307,6 +324,38 @@ impl Shared {
             content_id: content,
             reason: Some(reason),
             ..Record::new(Event::Refuse, &self.origin)
+        });
+    }
+
+    /// Counts a table that is held back, and logs and notes it where it is a new one.
+    fn quarantine(&self, held: Quarantined) {
+        let refusal = held.drift.refusal(held.generation, held.against);
+        let (generation, content_id) = (held.generation, held.content_id.clone());
+        let key = xxhash_rust::xxh3::xxh3_128(content_id.as_bytes());
+        let is_new = {
+            let mut desk = self.desk();
+            desk.dirty = true;
+            desk.status.quarantines = desk.status.quarantines.saturating_add(1);
+            let others = |other: &Quarantined| other.content_id != content_id;
+            desk.status.quarantined.retain(others);
+            desk.status.quarantined.insert(0, held);
+            desk.status.quarantined.truncate(REFUSED_MAX);
+            desk.is_new((refusal.code, key))
+        };
+        if !is_new {
+            return;
+        }
+        log::warn!(
+            "{}: generation {generation} quarantined: {}; what runs stays until a person forces \
+             it, and this is logged once",
+            self.directory.root().display(),
+            bounded(&refusal.to_string())
+        );
+        self.note(Record {
+            generation: Some(generation),
+            content_id: Some(content_id),
+            reason: Some(Told::from(&refusal)),
+            ..Record::new(Event::Quarantine, &self.origin)
         });
     }
 
@@ -342,9 +391,11 @@ impl Shared {
 
     /// Writes the status to the engine's state.
     fn save(&self) {
+        let reservoir = self.engine.stats().reservoir;
         let status = {
             let mut desk = self.desk();
             desk.dirty = false;
+            desk.status.reservoir = reservoir;
             desk.status.clone()
         };
         let saved = self.state.save(&status);

@@ -62,6 +62,9 @@ kinds! {
     State = 611, "state", "the engine's state cannot be used";
     /// The control thread met a bug of its own, and went on.
     Internal = 612, "internal", "the control thread failed, and goes on";
+    /// The table shifts the scores, or is another one in size, by more than the bounds. A person
+    /// can force it.
+    Quarantined = 613, "quarantined", "the table differs too much from the running one";
 }
 
 /// One refusal: which kind, where, what was expected, and what came.

@@ -1,6 +1,7 @@
 //! What an engine says of itself: which table it runs, since when, from where, and what it refused.
 
 use super::directory::{Directory, FILES_VERSION, Lock, Origin, read_small};
+use super::drift::Drift;
 use super::refusal::Told;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -54,6 +55,24 @@ pub struct Waiting {
     pub content_id: String,
     /// Whether it was refused; else it is awaited, or being checked.
     pub refused: bool,
+    /// Whether it was refused for its drift alone: a person can force it.
+    #[serde(default)]
+    pub quarantined: bool,
+}
+
+/// A table that differs too much from the one that ran.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Quarantined {
+    /// When it came, for people.
+    pub at: String,
+    /// Its generation.
+    pub generation: u64,
+    /// Its content hash.
+    pub content_id: String,
+    /// The generation that ran, and that it was compared with.
+    pub against: u64,
+    /// The numbers, and the bounds that they exceed.
+    pub drift: Drift,
 }
 
 /// A refused artefact.
@@ -85,7 +104,7 @@ pub struct Headroom {
 }
 
 /// The state of one engine's watch. What it writes to its state folder is this.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WatchStatus {
     /// [`FILES_VERSION`].
     pub version: u32,
@@ -113,6 +132,19 @@ pub struct WatchStatus {
     pub refusals: BTreeMap<String, u64>,
     /// Distinct refused artefacts, newest first; the last few.
     pub last_refusals: Vec<Refused>,
+    /// Tables that were held back because they differ too much, each as often as it came.
+    #[serde(default)]
+    pub quarantines: u64,
+    /// Those of them that no person has forced since, newest first; the last few.
+    #[serde(default)]
+    pub quarantined: Vec<Quarantined>,
+    /// How the last table that was taken compares with the one before it; none where it was not
+    /// compared: it was forced, gone back to, the same, or the first.
+    #[serde(default)]
+    pub drift: Option<Drift>,
+    /// Rows of live requests that the engine has to compare tables on.
+    #[serde(default)]
+    pub reservoir: u64,
     /// What is wrong at the moment, by area.
     pub problems: BTreeMap<String, Told>,
     /// How much of each capacity the running table uses.
@@ -137,6 +169,10 @@ impl WatchStatus {
             waiting: None,
             refusals: BTreeMap::new(),
             last_refusals: Vec::new(),
+            quarantines: 0,
+            quarantined: Vec::new(),
+            drift: None,
+            reservoir: 0,
             problems: BTreeMap::new(),
             headroom: Vec::new(),
             good: Vec::new(),

@@ -4,8 +4,8 @@ use super::directory::{Pointer, parse_pointer, read_small};
 use super::ledger::{Event, Ledger, Record};
 use super::publisher::generations;
 use super::refusal::{Refusal, RefusalKind};
-use super::status::{Good, Headroom, Source, Waiting, WatchStatus};
-use super::{Artefact, Fallback, Shared, moment};
+use super::status::{Good, Headroom, Quarantined, Source, Waiting, WatchStatus};
+use super::{Artefact, Drift, Fallback, Shared, moment};
 use crate::score::Bound;
 use crate::table::{DEFAULT_TABLE, Table};
 use std::os::unix::fs::MetadataExt;
@@ -73,7 +73,14 @@ impl Tables {
     /// The first look: whatever is there, the engine has a table afterwards.
     pub(super) fn start(&mut self, shared: &Shared, last: Option<&WatchStatus>) {
         let good = last.map(|last| last.good.clone()).unwrap_or_default();
-        shared.desk().status.good.clone_from(&good);
+        {
+            let status = &mut shared.desk().status;
+            status.good.clone_from(&good);
+            if let Some(last) = last {
+                status.quarantined.clone_from(&last.quarantined);
+                status.quarantines = last.quarantines;
+            }
+        }
         self.last = good.first().cloned();
         self.look(shared);
         let runs = || shared.desk().status.source != Source::None;
@@ -256,6 +263,10 @@ impl Tables {
             waits(shared, &pointer, true);
             return;
         }
+        if !pointer.forced && is_held_back(shared, &pointer) {
+            waits(shared, &pointer, true);
+            return;
+        }
         waits(shared, &pointer, false);
         self.candidate = Some(Candidate {
             pointer,
@@ -298,24 +309,35 @@ impl Tables {
             return;
         }
         let pointer = candidate.pointer.clone();
-        let passed = candidate.passed.take().map_or_else(
-            || {
-                let admission = &shared.options.admission;
-                admission.admit(&shared.engine, &path, Some(&pointer.content_id))
-            },
-            Ok,
-        );
-        match passed {
-            Ok(bound) => match shared.engine.publish_as(bound.clone(), pointer.generation) {
-                Ok(()) => self.taken(shared, &bound, &pointer),
-                // The next look tries again.
-                Err(_) => candidate.passed = Some(bound),
-            },
+        if let Some(bound) = candidate.passed.take() {
+            return self.publish(shared, bound, &pointer);
+        }
+        let admission = &shared.options.admission;
+        match admission.admit(&shared.engine, &path, Some(&pointer.content_id)) {
+            Ok(bound) if drifts(shared, &bound, &pointer) => {
+                candidate.refused = true;
+                waits(shared, &pointer, true);
+            }
+            Ok(bound) => self.publish(shared, bound, &pointer),
             Err(rejected) => {
                 candidate.refused = true;
                 candidate.retry = rejected.transient.then(|| now.checked_add(RETRY)).flatten();
                 shared.refuse(artefact(rejected.artefact, &pointer), &rejected.refusal);
                 waits(shared, &pointer, true);
+            }
+        }
+    }
+
+    /// Makes a candidate live that has passed everything.
+    fn publish(&mut self, shared: &Shared, bound: Arc<Bound>, pointer: &Pointer) {
+        let generation = pointer.generation;
+        match shared.engine.publish_as(bound.clone(), generation) {
+            Ok(()) => self.taken(shared, &bound, pointer),
+            // The next look tries again.
+            Err(_) => {
+                if let Some(candidate) = &mut self.candidate {
+                    candidate.passed = Some(bound);
+                }
             }
         }
     }
@@ -338,6 +360,8 @@ impl Tables {
         );
         let all = {
             let mut desk = shared.desk();
+            let held = &mut desk.status.quarantined;
+            held.retain(|held| held.content_id != good.content_id);
             let all = &mut desk.status.good;
             // The newest of each table: two that are the same are one to go back to.
             all.retain(|other| other.content_id != good.content_id);
@@ -359,6 +383,71 @@ impl Tables {
     }
 }
 
+/// Whether a candidate differs too much from the running table, and is held back. A table that is
+/// gone back to is not asked, unless it was held back before: the way back is always open. Nor is
+/// the first one of a host: the bundled table is a stand-in that nobody has published.
+fn drifts(shared: &Shared, bound: &Bound, pointer: &Pointer) -> bool {
+    let options = &shared.options.drift;
+    shared.desk().status.drift = None;
+    let goes_back = pointer.from_generation.is_some() && !was_held_back(shared, pointer);
+    if !options.enabled || pointer.forced || goes_back {
+        return false;
+    }
+    let Some((running, against)) = to_compare_with(shared, pointer) else {
+        return false;
+    };
+    let drift = Drift::of(options, &shared.engine, &running, bound);
+    if drift.over.is_empty() {
+        shared.desk().status.drift = Some(drift);
+        return false;
+    }
+    shared.quarantine(Quarantined {
+        at: moment::now(),
+        generation: pointer.generation,
+        content_id: pointer.content_id.clone(),
+        against,
+        drift,
+    });
+    true
+}
+
+/// The running table, or, at a start, the engine's own copy of the last good one. None where it is
+/// the same as the candidate.
+fn to_compare_with(shared: &Shared, pointer: &Pointer) -> Option<(Arc<Bound>, u64)> {
+    let (source, good) = {
+        let desk = shared.desk();
+        (desk.status.source, desk.status.good.first().cloned())
+    };
+    let compared = match source {
+        Source::Bundled => None,
+        Source::None => {
+            let good = good.filter(|good| good.content_id != pointer.content_id)?;
+            let table = Table::open(shared.state.kept(&good.content_id)?).ok()?;
+            let kernel = shared.options.admission.kernel.as_deref();
+            let bound = Bound::new(table, shared.engine.schema(), kernel).ok()?;
+            Some((Arc::new(bound), good.generation))
+        }
+        Source::Directory | Source::Kept | Source::Ledger => shared.engine.live(),
+    };
+    compared.filter(|(bound, _)| bound.table().content_id() != pointer.content_id)
+}
+
+/// Whether the pointer's table is held back at the moment, under whatever generation.
+fn was_held_back(shared: &Shared, pointer: &Pointer) -> bool {
+    let desk = shared.desk();
+    let mut held = desk.status.quarantined.iter();
+    held.any(|held| held.content_id == pointer.content_id)
+}
+
+/// Whether the pointer's generation was held back, by this engine or by the one before a restart.
+fn is_held_back(shared: &Shared, pointer: &Pointer) -> bool {
+    let desk = shared.desk();
+    let mut held = desk.status.quarantined.iter();
+    held.any(|held| {
+        (held.generation, &held.content_id) == (pointer.generation, &pointer.content_id)
+    })
+}
+
 fn artefact(hash: u128, pointer: &Pointer) -> Artefact<'_> {
     Artefact {
         hash,
@@ -369,11 +458,13 @@ fn artefact(hash: u128, pointer: &Pointer) -> Artefact<'_> {
 
 /// Writes down what the pointer names and does not run.
 fn waits(shared: &Shared, pointer: &Pointer, refused: bool) {
+    let quarantined = refused && is_held_back(shared, pointer);
     let mut desk = shared.desk();
     desk.status.waiting = Some(Waiting {
         generation: pointer.generation,
         content_id: pointer.content_id.clone(),
         refused,
+        quarantined,
     });
     desk.dirty = true;
 }

@@ -44,6 +44,38 @@ pub fn table(seed: u64) -> Table {
     Table::from_bytes(&bytes(seed)).unwrap()
 }
 
+/// The bundled table.
+pub fn default_table() -> Table {
+    Table::from_bytes(DEFAULT_TABLE).unwrap()
+}
+
+/// Rows of real requests: the bundled table's golden ones.
+pub fn real_rows() -> Vec<Row> {
+    let bound = Bound::new(default_table(), &Schema::http(), Some("portable")).unwrap();
+    let rows = bound.table().golden_rows();
+    rows.map(|golden| bound.row(&golden.values)).collect()
+}
+
+/// A well-formed table of the bundled one's features that gives every row this margin.
+pub fn constant(margin: f64) -> Table {
+    let leaf = Node::Leaf { value: 0.0 };
+    let ensemble = Ensemble {
+        features: default_table().features(),
+        trees: vec![Tree::Any { nodes: vec![leaf] }],
+        bias: margin,
+    };
+    Table::from_bytes(&build(&ensemble, &BuildOptions::default()).unwrap().bytes).unwrap()
+}
+
+/// The bundled table with something else in its header: the same scores, another hash.
+pub fn other_default(different: u8) -> Table {
+    let mut bytes = DEFAULT_TABLE.to_vec();
+    let created = std::mem::offset_of!(hedgerow::table::format::Header, created_at);
+    bytes[created] ^= different;
+    hedgerow::table::build::rehash(&mut bytes);
+    Table::from_bytes(&bytes).unwrap()
+}
+
 pub fn margin(verdict: &Verdict) -> f64 {
     match verdict {
         Verdict::Scored(scored) => scored.margin,
@@ -105,6 +137,16 @@ impl Place {
         self.publisher().publish(&table(seed), &options).unwrap()
     }
 
+    /// Publishes a table, forced or not, and returns its generation.
+    pub fn publish_table(&self, table: &Table, forced: bool) -> u64 {
+        let options = PublishOptions {
+            forced,
+            ..PublishOptions::default()
+        };
+        let published = self.publisher().publish(table, &options).unwrap();
+        published.pointer.generation
+    }
+
     pub fn id(&self, seed: u64) -> String {
         table(seed).content_id()
     }
@@ -132,6 +174,7 @@ impl Place {
             content_id: self.id(seed),
             bytes: bytes(seed).len() as u64,
             from_generation: None,
+            forced: false,
             at: String::new(),
             origin: Origin::here("by hand"),
         });

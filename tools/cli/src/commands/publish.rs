@@ -69,6 +69,9 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 0,
         value_parser = clap::value_parser!(u64).range(..1 << 62))]
     above: u64,
+    /// Have engines take it however much it differs from the running one; every other check stands
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     change: Change,
 }
@@ -81,6 +84,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
             let options = PublishOptions {
                 above: args.above,
                 keep: args.keep as usize,
+                forced: args.force,
             };
             publisher.publish(bound.table(), &options)
         })
@@ -140,6 +144,31 @@ pub fn rollback(args: &RollbackArgs) -> Result<Report, Failure> {
     Ok(report("rolled back", &args.directory, &published))
 }
 
+/// Have engines take a table that they hold in quarantine
+///
+/// Publishes it again, under the next generation. Only the comparison with the running table is
+/// left out; every other check stands. Without a generation: the active one.
+///
+/// Example: hedgerow force /var/lib/hedgerow 7
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct ForceArgs {
+    /// The directory
+    directory: PathBuf,
+    /// The generation whose table is to run; see `status`
+    generation: Option<u64>,
+    #[command(flatten)]
+    change: Change,
+}
+
+/// Forces a table.
+pub fn force(args: &ForceArgs) -> Result<Report, Failure> {
+    let published = Publisher::open(&args.directory, args.change.wait(), &args.change.who())
+        .and_then(|publisher| publisher.force(args.generation, KEEP))
+        .map_err(|refusal| Failure::of(&refusal))?;
+    Ok(report("forced", &args.directory, &published))
+}
+
 fn report(done: &str, directory: &Path, published: &Published) -> Report {
     let pointer = &published.pointer;
     let mut text = format!(
@@ -161,6 +190,7 @@ fn report(done: &str, directory: &Path, published: &Published) -> Report {
         "generation": pointer.generation,
         "content_id": pointer.content_id,
         "from_generation": pointer.from_generation,
+        "forced": pointer.forced,
         "at": pointer.at,
         "origin": pointer.origin,
         "pruned": published.pruned,

@@ -5,7 +5,7 @@ use crate::failure::{Failure, harmless};
 use hedgerow::watch::directory::{Directory, Pointer, SwitchesFile};
 use hedgerow::watch::ledger::{Ledger, Record};
 use hedgerow::watch::publisher::generations;
-use hedgerow::watch::status::{self, Headroom, Refused, WatchStatus};
+use hedgerow::watch::status::{self, Headroom, Quarantined, Refused, WatchStatus};
 use hedgerow::watch::{Refusal, Told};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -160,7 +160,7 @@ fn shown(folder: &Path, engine: &WatchStatus, alive: bool) -> String {
         folder.display()
     );
     let mut line = |name: &str, value: String| {
-        let _ = writeln!(text, "  {name:<9}{value}");
+        let _ = writeln!(text, "  {name:<11}{value}");
     };
     line(
         "runs",
@@ -172,10 +172,10 @@ fn shown(folder: &Path, engine: &WatchStatus, alive: bool) -> String {
         ),
     );
     if let Some(waiting) = &engine.waiting {
-        let how = if waiting.refused {
-            "refused"
-        } else {
-            "awaited"
+        let how = match (waiting.refused, waiting.quarantined) {
+            (_, true) => "held back",
+            (true, _) => "refused",
+            _ => "awaited",
         };
         line(
             how,
@@ -184,6 +184,9 @@ fn shown(folder: &Path, engine: &WatchStatus, alive: bool) -> String {
     }
     if !engine.switches.is_empty() {
         line("off", engine.switches.join(", "));
+    }
+    for held in engine.quarantined.iter().take(5) {
+        line("quarantine", quarantine(held));
     }
     for refused in engine.last_refusals.iter().take(5) {
         line("refusal", refusal(refused));
@@ -195,7 +198,22 @@ fn shown(folder: &Path, engine: &WatchStatus, alive: bool) -> String {
         );
     }
     line("capacity", format!("fullest: {}", fullest(engine)));
+    let drift = engine.drift.as_ref();
+    let drift = drift.map_or(String::new(), |drift| format!("; last taken: {drift}"));
+    line(
+        "reservoir",
+        format!("{} live rows{drift}", engine.reservoir),
+    );
     text
+}
+
+fn quarantine(held: &Quarantined) -> String {
+    let (generation, at, drift) = (held.generation, &held.at, &held.drift);
+    let (against, over) = (held.against, drift.over.join(", "));
+    format!(
+        "generation {generation} since {at}, beside {against}: {drift}; expected {over} (a person \
+         can force it: hedgerow force DIR {generation})"
+    )
 }
 
 fn detail(told: &Told) -> String {
