@@ -547,6 +547,11 @@ impl Scorer {
         self.pass = self.pass.saturating_sub(rest.len() as u32);
     }
 
+    /// The counters, for those that turn requests away before they come to this scorer.
+    pub(crate) fn counters(&self) -> Arc<ScorerStats> {
+        self.stats.clone()
+    }
+
     /// What this scorer counts. The host may record latencies here: the clock is not read by
     /// [`score`](Scorer::score).
     #[inline]

@@ -10,6 +10,8 @@ mod restart;
 mod steps;
 #[path = "watch/switches.rs"]
 mod switches;
+#[path = "watch/watchdog.rs"]
+mod watchdog;
 
 use common::*;
 use hedgerow::watch::ledger::{Event, Ledger};

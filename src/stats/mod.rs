@@ -10,6 +10,7 @@ pub use scores::{SCORES, ScoreCounts};
 
 use crate::limits::{DETECTION_COUNTERS_MAX, DETECTIONS_MAX};
 use crate::score::{Matches, Reason, Source, Verdict};
+use crossbeam_utils::CachePadded;
 use scores::ScoreCounters;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -30,6 +31,8 @@ pub struct ScorerStats {
     pub latency: Latency,
     /// Rows of every n-th request.
     pub(crate) reservoir: Reservoir,
+    /// Requests that never came to the scorer. Any thread counts, on a cache line of its own.
+    turned_away: CachePadded<AtomicU64>,
 }
 
 /// Matches of detections, by the counter that the engine gave each; the last is for all that are
@@ -79,6 +82,7 @@ impl ScorerStats {
             not_scored: Default::default(),
             latency: Latency::default(),
             reservoir: Reservoir::new(features),
+            turned_away: CachePadded::default(),
         }
     }
 
@@ -100,6 +104,14 @@ impl ScorerStats {
                 }
             }
         }
+    }
+
+    /// Counts a request that found no room, or no time, to be scored: as
+    /// [`Reason::Overloaded`]. Any thread may call it.
+    #[inline]
+    pub fn count_turned_away(&self) {
+        // Relaxed: a counter orders nothing.
+        self.turned_away.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts the detections that a row matches.
@@ -126,6 +138,9 @@ impl ScorerStats {
         }
         for (sum, counter) in sum.not_scored.iter_mut().zip(&self.not_scored) {
             *sum = sum.saturating_add(load(counter));
+        }
+        if let Some(sum) = sum.not_scored.get_mut(Reason::Overloaded as usize) {
+            *sum = sum.saturating_add(load(&self.turned_away));
         }
         self.latency.add_to(&mut sum.latency);
         self.scores.add_to(&mut sum.scores);

@@ -389,6 +389,7 @@ mod tests {
             content_id: "0123456789abcdef0123456789abcdef".into(),
             bytes: 4_096,
             from_generation: None,
+            forced: false,
             at: moment::now(),
             origin: Origin::here("me"),
         }

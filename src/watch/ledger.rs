@@ -39,6 +39,8 @@ pub enum Event {
     /// An engine holds a table back that differs too much from the running one. In an engine's own
     /// ledger.
     Quarantine,
+    /// An engine went back by itself to the table before. In an engine's own ledger.
+    Revert,
     /// An engine runs something else than the pointer names. In an engine's own ledger.
     Fallback,
     /// An engine's switches changed. In an engine's own ledger.
@@ -59,6 +61,7 @@ impl Event {
             Event::Admit => "admit",
             Event::Refuse => "refuse",
             Event::Quarantine => "quarantine",
+            Event::Revert => "revert",
             Event::Fallback => "fallback",
             Event::Switch => "switch",
         }

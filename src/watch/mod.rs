@@ -24,10 +24,12 @@ pub mod ledger;
 pub mod moment;
 pub mod publisher;
 mod refusal;
+mod restraint;
 mod state;
 pub mod status;
 mod switching;
 mod tables;
+pub mod watchdog;
 
 pub use admission::Admission;
 pub use directory::{Directory, Origin, Pointer};
@@ -36,6 +38,7 @@ pub use keys::{Keys, PublicKey, SecretKey};
 pub use publisher::{PublishOptions, Publisher};
 pub use refusal::{Refusal, RefusalKind, Told};
 pub use status::{Source, WatchStatus};
+pub use watchdog::WatchdogOptions;
 
 use crate::engine::Engine;
 use ledger::{Event, Record};
@@ -72,6 +75,9 @@ pub struct WatchOptions {
     pub admission: Admission,
     /// By how much a candidate may differ from the running table; over that it is quarantined.
     pub drift: DriftOptions,
+    /// How a new table is watched once it is live, and by how much it may differ from the one
+    /// before; over that the engine goes back by itself.
+    pub watchdog: WatchdogOptions,
     /// A folder of this engine's own, for its ledger, its status and copies of its last good
     /// tables: `DIR/engines/NAME` is where `hedgerow status` looks for it. Without one a restart
     /// relies on the directory alone.
@@ -89,6 +95,7 @@ impl Default for WatchOptions {
             settle: Duration::from_secs(2),
             admission: Admission::default(),
             drift: DriftOptions::default(),
+            watchdog: WatchdogOptions::default(),
             state: None,
             fallback: Fallback::Bundled,
             name: "engine".into(),

@@ -65,6 +65,8 @@ kinds! {
     /// The table shifts the scores, or is another one in size, by more than the bounds. A person
     /// can force it.
     Quarantined = 613, "quarantined", "the table differs too much from the running one";
+    /// The engine went back by itself: what it gave under the new table was too different.
+    Reverted = 614, "reverted", "the engine went back to the table before";
 }
 
 /// One refusal: which kind, where, what was expected, and what came.

@@ -3,6 +3,7 @@
 use super::directory::{Directory, FILES_VERSION, Lock, Origin, read_small};
 use super::drift::Drift;
 use super::refusal::Told;
+use super::watchdog::Watching;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,8 @@ pub enum Source {
     Kept,
     /// The last one of the directory's ledger that passed.
     Ledger,
+    /// The one before the last: the engine went back to it by itself.
+    Reverted,
 }
 
 impl Source {
@@ -33,6 +36,7 @@ impl Source {
             Source::Directory => "directory",
             Source::Kept => "kept",
             Source::Ledger => "ledger",
+            Source::Reverted => "reverted",
         }
     }
 }
@@ -92,6 +96,21 @@ pub struct Refused {
     pub reason: Told,
 }
 
+/// A generation that the engine went back from by itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reverted {
+    /// When it did, for people.
+    pub at: String,
+    /// The generation.
+    pub generation: u64,
+    /// Its content hash.
+    pub content_id: String,
+    /// The generation that it went back to.
+    pub to: u64,
+    /// The numbers, and the bounds that they exceeded.
+    pub watching: Watching,
+}
+
 /// Use of a capacity.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Headroom {
@@ -142,6 +161,16 @@ pub struct WatchStatus {
     /// compared: it was forced, gone back to, the same, or the first.
     #[serde(default)]
     pub drift: Option<Drift>,
+    /// How the last published table compares with the one before it, in operation; none where it
+    /// is not watched.
+    #[serde(default)]
+    pub watchdog: Option<Watching>,
+    /// How often the engine went back by itself.
+    #[serde(default)]
+    pub reverts: u64,
+    /// The generations that it went back from, newest first; the last few.
+    #[serde(default)]
+    pub reverted: Vec<Reverted>,
     /// Rows of live requests that the engine has to compare tables on.
     #[serde(default)]
     pub reservoir: u64,
@@ -172,6 +201,9 @@ impl WatchStatus {
             quarantines: 0,
             quarantined: Vec::new(),
             drift: None,
+            watchdog: None,
+            reverts: 0,
+            reverted: Vec::new(),
             reservoir: 0,
             problems: BTreeMap::new(),
             headroom: Vec::new(),

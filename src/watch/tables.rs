@@ -4,8 +4,10 @@ use super::directory::{Pointer, parse_pointer, read_small};
 use super::ledger::{Event, Ledger, Record};
 use super::publisher::generations;
 use super::refusal::{Refusal, RefusalKind};
-use super::status::{Good, Headroom, Quarantined, Source, Waiting, WatchStatus};
-use super::{Artefact, Drift, Fallback, Shared, moment};
+use super::restraint::{drifts, is_held_back, is_kept_out, is_reverted, went_back};
+use super::status::{Good, Headroom, Source, Waiting, WatchStatus};
+use super::watchdog::{Former, Watchdog};
+use super::{Artefact, Fallback, Shared, moment};
 use crate::score::Bound;
 use crate::table::{DEFAULT_TABLE, Table};
 use std::os::unix::fs::MetadataExt;
@@ -33,6 +35,7 @@ pub(super) struct Tables {
     candidate: Option<Candidate>,
     /// The last generation that was taken; none is taken that is not above it.
     last: Option<Good>,
+    watchdog: Watchdog,
 }
 
 /// What the pointer names, and does not run yet.
@@ -67,6 +70,7 @@ impl Tables {
             named: false,
             candidate: None,
             last: None,
+            watchdog: Watchdog::default(),
         }
     }
 
@@ -79,6 +83,8 @@ impl Tables {
             if let Some(last) = last {
                 status.quarantined.clone_from(&last.quarantined);
                 status.quarantines = last.quarantines;
+                status.reverted.clone_from(&last.reverted);
+                status.reverts = last.reverts;
             }
         }
         self.last = good.first().cloned();
@@ -120,7 +126,8 @@ impl Tables {
         for past in generations(&history.records, pointer).into_iter().rev() {
             let named = pointer.is_some_and(|pointer| pointer.content_id == past.content_id);
             let there = found.iter().any(|good| good.content_id == past.content_id);
-            if !named && !there && found.len() < LEDGER_TRIES {
+            let held = is_kept_out(shared, &past.content_id);
+            if !named && !there && !held && found.len() < LEDGER_TRIES {
                 found.push(Good {
                     generation: past.generation,
                     content_id: past.content_id,
@@ -208,6 +215,7 @@ impl Tables {
             Ok(Some(bytes)) => self.read(shared, &path, bytes),
         }
         self.try_candidate(shared);
+        self.watch(shared);
     }
 
     fn read(&mut self, shared: &Shared, path: &Path, bytes: Vec<u8>) {
@@ -263,7 +271,7 @@ impl Tables {
             waits(shared, &pointer, true);
             return;
         }
-        if !pointer.forced && is_held_back(shared, &pointer) {
+        if is_reverted(shared, &pointer) || !pointer.forced && is_held_back(shared, &pointer) {
             waits(shared, &pointer, true);
             return;
         }
@@ -331,14 +339,68 @@ impl Tables {
     /// Makes a candidate live that has passed everything.
     fn publish(&mut self, shared: &Shared, bound: Arc<Bound>, pointer: &Pointer) {
         let generation = pointer.generation;
+        let former = shared.engine.live();
+        let source = shared.desk().status.source;
         match shared.engine.publish_as(bound.clone(), generation) {
-            Ok(()) => self.taken(shared, &bound, pointer),
+            Ok(()) => {
+                let former = former.map(|(bound, generation)| Former { bound, generation });
+                self.watch_from(shared, &bound, former, source, pointer);
+                self.taken(shared, &bound, pointer);
+            }
             // The next look tries again.
             Err(_) => {
                 if let Some(candidate) = &mut self.candidate {
                     candidate.passed = Some(bound);
                 }
             }
+        }
+    }
+
+    /// A candidate is live: it is watched from now on, where there is something to go back to.
+    fn watch_from(
+        &mut self,
+        shared: &Shared,
+        bound: &Bound,
+        former: Option<Former>,
+        source: Source,
+        pointer: &Pointer,
+    ) {
+        let options = &shared.options.watchdog;
+        let watched = !options.lasts.is_zero() && pointer.from_generation.is_none();
+        let scores = source != Source::Bundled && !pointer.forced;
+        let new = (bound, pointer.generation);
+        let watching = match former.filter(|_| watched) {
+            None => {
+                self.watchdog.forget(&shared.engine);
+                None
+            }
+            Some(former) => {
+                let dog = &mut self.watchdog;
+                dog.begin(options, &shared.engine, former, new, scores)
+            }
+        };
+        shared.desk().status.watchdog = watching;
+    }
+
+    /// Looks at what the running table gives, and goes back where it is over a bound.
+    fn watch(&mut self, shared: &Shared) {
+        let options = &shared.options.watchdog;
+        let Some((watching, back)) = self.watchdog.look(options, &shared.engine) else {
+            return;
+        };
+        {
+            let mut desk = shared.desk();
+            desk.status.watchdog = Some(watching.clone());
+            desk.dirty = true;
+        }
+        let Some(former) = back else {
+            return;
+        };
+        let (bound, generation) = (former.bound.clone(), former.generation);
+        // Where too many retired tables wait, the next look tries again.
+        if shared.engine.publish_as(bound.clone(), generation).is_ok() {
+            self.watchdog.forget(&shared.engine);
+            went_back(shared, &bound, generation, watching);
         }
     }
 
@@ -383,71 +445,6 @@ impl Tables {
     }
 }
 
-/// Whether a candidate differs too much from the running table, and is held back. A table that is
-/// gone back to is not asked, unless it was held back before: the way back is always open. Nor is
-/// the first one of a host: the bundled table is a stand-in that nobody has published.
-fn drifts(shared: &Shared, bound: &Bound, pointer: &Pointer) -> bool {
-    let options = &shared.options.drift;
-    shared.desk().status.drift = None;
-    let goes_back = pointer.from_generation.is_some() && !was_held_back(shared, pointer);
-    if !options.enabled || pointer.forced || goes_back {
-        return false;
-    }
-    let Some((running, against)) = to_compare_with(shared, pointer) else {
-        return false;
-    };
-    let drift = Drift::of(options, &shared.engine, &running, bound);
-    if drift.over.is_empty() {
-        shared.desk().status.drift = Some(drift);
-        return false;
-    }
-    shared.quarantine(Quarantined {
-        at: moment::now(),
-        generation: pointer.generation,
-        content_id: pointer.content_id.clone(),
-        against,
-        drift,
-    });
-    true
-}
-
-/// The running table, or, at a start, the engine's own copy of the last good one. None where it is
-/// the same as the candidate.
-fn to_compare_with(shared: &Shared, pointer: &Pointer) -> Option<(Arc<Bound>, u64)> {
-    let (source, good) = {
-        let desk = shared.desk();
-        (desk.status.source, desk.status.good.first().cloned())
-    };
-    let compared = match source {
-        Source::Bundled => None,
-        Source::None => {
-            let good = good.filter(|good| good.content_id != pointer.content_id)?;
-            let table = Table::open(shared.state.kept(&good.content_id)?).ok()?;
-            let kernel = shared.options.admission.kernel.as_deref();
-            let bound = Bound::new(table, shared.engine.schema(), kernel).ok()?;
-            Some((Arc::new(bound), good.generation))
-        }
-        Source::Directory | Source::Kept | Source::Ledger => shared.engine.live(),
-    };
-    compared.filter(|(bound, _)| bound.table().content_id() != pointer.content_id)
-}
-
-/// Whether the pointer's table is held back at the moment, under whatever generation.
-fn was_held_back(shared: &Shared, pointer: &Pointer) -> bool {
-    let desk = shared.desk();
-    let mut held = desk.status.quarantined.iter();
-    held.any(|held| held.content_id == pointer.content_id)
-}
-
-/// Whether the pointer's generation was held back, by this engine or by the one before a restart.
-fn is_held_back(shared: &Shared, pointer: &Pointer) -> bool {
-    let desk = shared.desk();
-    let mut held = desk.status.quarantined.iter();
-    held.any(|held| {
-        (held.generation, &held.content_id) == (pointer.generation, &pointer.content_id)
-    })
-}
-
 fn artefact(hash: u128, pointer: &Pointer) -> Artefact<'_> {
     Artefact {
         hash,
@@ -470,7 +467,7 @@ fn waits(shared: &Shared, pointer: &Pointer, refused: bool) {
 }
 
 /// Writes down what runs.
-fn runs(
+pub(super) fn runs(
     shared: &Shared,
     bound: &Bound,
     generation: u64,

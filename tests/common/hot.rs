@@ -161,7 +161,7 @@ fn full_table() -> Vec<u8> {
         })
         .collect();
     let condition = |at: u32| ConditionRecord {
-        feature: (at * 7 % features) as u8,
+        feature: (at * 17 % features) as u8,
         operator: [4, 1][at as usize % 2],
         zero: [0; 2],
         value: 0.0,
