@@ -13,8 +13,8 @@ mod tables;
 
 use clap::{Parser, Subcommand};
 use commands::{
-    bench, compile, diff, explain, extract, features, inspect, key, limits, publish, replay, score,
-    status, switch, verify,
+    bench, compile, diff, drill, explain, extract, features, inspect, key, limits, publish, replay,
+    score, status, switch, verify,
 };
 use failure::Failure;
 use std::io::Write;
@@ -51,6 +51,7 @@ struct Args {
 #[derive(Subcommand)]
 enum Command {
     Replay(replay::Args),
+    Drill(drill::Args),
     Compile(compile::Args),
     Inspect(inspect::Args),
     Diff(diff::Args),
@@ -117,6 +118,7 @@ fn main() -> ExitCode {
     let json = args.json;
     let result = match args.command {
         Command::Replay(command) => replay::run(&command, json),
+        Command::Drill(command) => drill::run(&command),
         Command::Compile(command) => compile::run(&command),
         Command::Inspect(command) => inspect::run(&command),
         Command::Diff(command) => diff::run(&command),

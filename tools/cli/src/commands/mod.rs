@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod compile;
 pub mod diff;
+pub mod drill;
 pub mod explain;
 pub mod extract;
 pub mod features;
