@@ -185,15 +185,22 @@ impl Run<'_> {
         );
         let _ = writeln!(
             text,
-            "{:>7}  {:<28} {:<40} {:<34} old proxy",
-            "s", "published", "hedgerow", "new proxy (stand-in)"
+            "{:>6}  {:<25} {:<31} {:>4}  {:<19} {:<38} old proxy",
+            "s", "published", "hedgerow", "runs", "requests", "new proxy"
         );
         for tick in self.ticks {
             text.push_str(&line(tick));
         }
         text.push_str(&outcomes(totals, &self.stand_ins));
+        for held in &self.status.quarantined {
+            let _ = writeln!(
+                text,
+                "\nhedgerow held back generation {}: {}",
+                held.generation, held.drift
+            );
+        }
         if let Some(said) = &self.said {
-            let _ = writeln!(text, "\nwhat the new proxy's threads said: {said}");
+            let _ = writeln!(text, "what the new proxy's threads said: {said}");
         }
         let _ = writeln!(
             text,
@@ -252,6 +259,7 @@ impl Run<'_> {
                 "reverts": totals.reverts,
                 "refusals": self.status.refusals,
                 "quarantines": self.status.quarantines,
+                "quarantined": self.status.quarantined,
             },
             "new_proxy": of_stand_in(new),
             "old_proxy": of_stand_in(old),
@@ -289,7 +297,7 @@ fn line(tick: &Tick) -> String {
         Treatment::Refused { code, name } => format!("refused {code} {name}"),
         other => other.name().to_string(),
     };
-    let hedgerow = format!("{hedgerow}, runs {}, lost {}", tick.live, tick.lost);
+    let requests = format!("{} of {} lost", tick.lost, tick.lost + tick.served);
     let new = match (tick.new.panics, tick.new.restarts) {
         (0, 0) if tick.new.answered == 0 => "dead".to_string(),
         (0, 0) => "runs".to_string(),
@@ -303,9 +311,11 @@ fn line(tick: &Tick) -> String {
         tick.new.lost + tick.new.answered
     );
     format!(
-        "{:>7.2}  {:<28} {hedgerow:<40} {new:<34} {} scored 0, {} humans blocked\n",
+        "{:>6.2}  {:<25} {hedgerow:<31} {:>4}  {requests:<19} {new:<38} {} scored 0, {} humans \
+         blocked\n",
         tick.at.as_secs_f64(),
         format!("{} {}", tick.generation, tick.kind.name()),
+        tick.live,
         tick.old.zeros,
         tick.old.blocked
     )
