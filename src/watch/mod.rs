@@ -25,6 +25,7 @@ pub mod moment;
 pub mod publisher;
 mod refusal;
 mod restraint;
+mod shadows;
 mod state;
 pub mod status;
 mod switching;
@@ -183,8 +184,10 @@ impl Watcher {
         shared.guarded("tables", || tables.start(&shared, last.as_ref()));
         shared.save();
         let of_tables = shared.clone();
+        let mut shadows = shadows::Shadows::default();
         watcher.spawn("hedgerow-watch", move || {
             of_tables.guarded("tables", || tables.look(&of_tables));
+            of_tables.guarded("shadows", || shadows.look(&of_tables));
             of_tables.save_if_due();
         })?;
         watcher.spawn("hedgerow-switch", move || {
