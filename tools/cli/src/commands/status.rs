@@ -231,6 +231,10 @@ fn shown(folder: &Path, engine: &WatchStatus, alive: bool) -> String {
         "reservoir",
         format!("{} live rows{drift}", engine.reservoir),
     );
+    line("watchdog", watchdog(engine.watchdog.as_ref()));
+    for it in &engine.shadows {
+        line("shadow", shadow(it));
+    }
     text
 }
 
