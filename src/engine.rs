@@ -394,6 +394,31 @@ impl Engine {
         rows
     }
 
+    /// The rows that were sampled since the cursors were last moved, each with its scorer and its
+    /// number, and moves the cursors. Rows that were replaced meanwhile, and those beyond `most`,
+    /// are passed over.
+    pub(crate) fn sample_since(
+        &self,
+        cursors: &mut BTreeMap<u64, u64>,
+        most: usize,
+    ) -> Vec<((u64, u64), Row)> {
+        let scorers = self.control().scorers.clone();
+        cursors.retain(|number, _| scorers.iter().any(|scorer| scorer.number == *number));
+        let mut rows = Vec::new();
+        for scorer in &scorers {
+            let cursor = cursors.entry(scorer.number).or_default();
+            let new = scorer.reservoir.since(*cursor);
+            *cursor = new.end;
+            let room = most.saturating_sub(rows.len());
+            let read = |at| {
+                let row = scorer.reservoir.read(at)?;
+                Some(((scorer.number, at), row))
+            };
+            rows.extend(new.take(room).filter_map(read));
+        }
+        rows
+    }
+
     /// The table that is live, and its generation.
     pub(crate) fn live(&self) -> Option<(Arc<Bound>, u64)> {
         let control = self.control();

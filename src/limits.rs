@@ -133,6 +133,9 @@ pub const RESERVOIR_EVERY: u32 = 64;
 /// control thread.
 pub const DRIFT_ROWS_MAX: usize = 4_096;
 
+/// Shadow tables of a directory: as many large tables in memory beside the running one.
+pub const SHADOWS_MAX: usize = 3;
+
 /// Headers of a request that are looked at; those beyond are ignored. Browsers send fewer than
 /// 30, and common servers refuse more than 100. With the two below it bounds the time that a
 /// request takes, whatever came: 128 kilobyte-long headers take some tens of µs.
@@ -228,6 +231,7 @@ pub const LIMITS: &[Limit] = &[
     Limit { name: "reservoir_rows", max: RESERVOIR_ROWS as u64, unit: "rows a scorer" },
     Limit { name: "reservoir_every", max: RESERVOIR_EVERY as u64, unit: "rows a kept one" },
     Limit { name: "drift_rows", max: DRIFT_ROWS_MAX as u64, unit: "rows a comparison" },
+    Limit { name: "shadows", max: SHADOWS_MAX as u64, unit: "tables a directory" },
     Limit { name: "headers_scanned", max: HEADERS_SCANNED_MAX as u64, unit: "headers a request" },
     Limit { name: "value_scanned", max: VALUE_SCANNED_MAX as u64, unit: "bytes a header's value" },
     Limit { name: "target_scanned", max: TARGET_SCANNED_MAX as u64, unit: "bytes a target" },

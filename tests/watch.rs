@@ -6,6 +6,8 @@ mod common;
 mod drift;
 #[path = "watch/restart.rs"]
 mod restart;
+#[path = "watch/shadows.rs"]
+mod shadows;
 #[path = "watch/steps.rs"]
 mod steps;
 #[path = "watch/switches.rs"]

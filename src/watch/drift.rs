@@ -123,7 +123,7 @@ impl Drift {
         let mut drift = Drift {
             source,
             rows: rows.len() as u64,
-            psi: rounded(both.running.stability(&both.candidate)),
+            psi: both.stability(),
             crossings: rounded(crossings),
             threshold,
             features: (features(running), features(candidate)),
@@ -235,6 +235,11 @@ impl Both {
         if one.abs_diff(two) >= FAR {
             self.far = self.far.saturating_add(1);
         }
+    }
+
+    /// The population stability index of the two.
+    pub(super) fn stability(&self) -> f64 {
+        rounded(self.running.stability(&self.candidate))
     }
 
     /// The share of rows that cross the threshold that most do, and the threshold.

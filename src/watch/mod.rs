@@ -25,6 +25,7 @@ pub mod moment;
 pub mod publisher;
 mod refusal;
 mod restraint;
+mod shadows;
 mod state;
 pub mod status;
 mod switching;
@@ -51,7 +52,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What runs where the directory and the engine's own state have nothing that passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -132,11 +133,16 @@ struct Desk {
     logged: VecDeque<(u16, u128)>,
     /// The status has changed since it was saved.
     dirty: bool,
+    /// When the reservoirs were last looked at.
+    looked: Instant,
 }
 
 /// Distinct artefacts that are remembered as logged, at most: with more, the oldest would be logged
 /// again.
 const LOGGED_MAX: usize = 4_096;
+
+/// How often the fill of the reservoirs is saved, where it changes.
+const RESERVOIR_POLL: Duration = Duration::from_secs(1);
 
 /// Refused artefacts, and quarantined tables, in a status, at most.
 const REFUSED_MAX: usize = 16;
@@ -161,6 +167,7 @@ impl Watcher {
             status,
             logged: VecDeque::new(),
             dirty: true,
+            looked: Instant::now(),
         });
         let shared = Arc::new(Shared {
             engine: engine.clone(),
@@ -183,8 +190,10 @@ impl Watcher {
         shared.guarded("tables", || tables.start(&shared, last.as_ref()));
         shared.save();
         let of_tables = shared.clone();
+        let mut shadows = shadows::Shadows::default();
         watcher.spawn("hedgerow-watch", move || {
             of_tables.guarded("tables", || tables.look(&of_tables));
+            of_tables.guarded("shadows", || shadows.look(&of_tables));
             of_tables.save_if_due();
         })?;
         watcher.spawn("hedgerow-switch", move || {
@@ -410,7 +419,18 @@ impl Shared {
     }
 
     fn save_if_due(&self) {
-        if self.desk().dirty || !self.state.is_settled() {
+        let now = Instant::now();
+        let filled = {
+            let mut desk = self.desk();
+            let due = now.duration_since(desk.looked) >= RESERVOIR_POLL;
+            if due {
+                desk.looked = now;
+            }
+            let told = desk.status.reservoir;
+            drop(desk);
+            due && told != self.engine.stats().reservoir
+        };
+        if filled || self.desk().dirty || !self.state.is_settled() {
             self.save();
         }
     }

@@ -4,6 +4,10 @@
 //! rename. A process that is killed in between leaves an announcement, which the next publisher
 //! marks as abandoned: the ledger never lacks what happened, and never claims what did not.
 
+mod shadows;
+
+pub use shadows::Shadowed;
+
 use super::directory::{self, *};
 use super::ledger::{Event, Ledger, Record};
 use super::moment;
@@ -226,6 +230,7 @@ impl Publisher {
             .as_ref()
             .map_or(0, |pointer| pointer.generation);
         let abandoned = abandoned(&self.records);
+        let shadows = self.shadows_change().unwrap_or(u64::MAX);
         let mut marks = Vec::new();
         for record in &self.records {
             let mark = Record::new(Event::Abandon, &self.origin);
@@ -245,6 +250,16 @@ impl Publisher {
                     marks.push(Record {
                         change: Some(number),
                         selector: record.selector.clone(),
+                        ..mark
+                    });
+                }
+                (Event::Shadow | Event::Unshadow, _, Some(number))
+                    if number > shadows && !abandoned.1.contains(&number) =>
+                {
+                    marks.push(Record {
+                        change: Some(number),
+                        content_id: record.content_id.clone(),
+                        note: record.note.clone(),
                         ..mark
                     });
                 }
@@ -458,6 +473,8 @@ impl Publisher {
                 .iter()
                 .map(|pointer| pointer.content_id.clone()),
         );
+        let shadows = self.shadows();
+        kept.extend(shadows.into_iter().map(|shadow| shadow.content_id));
         for (_, engine) in status::engines(&self.directory) {
             kept.extend(engine.good.into_iter().map(|good| good.content_id));
         }

@@ -67,6 +67,9 @@ kinds! {
     Quarantined = 613, "quarantined", "the table differs too much from the running one";
     /// The engine went back by itself: what it gave under the new table was too different.
     Reverted = 614, "reverted", "the engine went back to the table before";
+    /// The file `shadows` is not one that a publisher writes, or there is no such shadow, or no
+    /// room for one.
+    Shadow = 615, "shadow", "that cannot be tried in shadow";
 }
 
 /// One refusal: which kind, where, what was expected, and what came.

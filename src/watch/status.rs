@@ -111,6 +111,35 @@ pub struct Reverted {
     pub watching: Watching,
 }
 
+/// A table that is tried in shadow, and how it compares with the running one on the same rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ShadowStatus {
+    /// Its name.
+    pub name: String,
+    /// Its content hash.
+    pub content_id: String,
+    /// The share of sampled rows that it scores.
+    pub share: f64,
+    /// Whether it passed every check; else it is among the refusals.
+    pub runs: bool,
+    /// The running generation that it is compared with.
+    pub against: u64,
+    /// Since when, for people: another running table begins the counts anew.
+    pub since: String,
+    /// Rows that both have scored.
+    pub rows: u64,
+    /// How often the shadow gave each score, 1 to 99.
+    pub scores: Vec<u64>,
+    /// How often the running table gave each.
+    pub running_scores: Vec<u64>,
+    /// The population stability index of the two.
+    pub psi: f64,
+    /// Rows whose two scores are 10 apart, or more.
+    pub far: u64,
+    /// Each of the host's thresholds, and the rows that cross it.
+    pub crossed: Vec<(u8, u64)>,
+}
+
 /// Use of a capacity.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Headroom {
@@ -171,6 +200,9 @@ pub struct WatchStatus {
     /// The generations that it went back from, newest first; the last few.
     #[serde(default)]
     pub reverted: Vec<Reverted>,
+    /// What is tried in shadow.
+    #[serde(default)]
+    pub shadows: Vec<ShadowStatus>,
     /// Rows of live requests that the engine has to compare tables on.
     #[serde(default)]
     pub reservoir: u64,
@@ -204,6 +236,7 @@ impl WatchStatus {
             watchdog: None,
             reverts: 0,
             reverted: Vec::new(),
+            shadows: Vec::new(),
             reservoir: 0,
             problems: BTreeMap::new(),
             headroom: Vec::new(),

@@ -76,6 +76,27 @@ pub fn other_default(different: u8) -> Table {
     Table::from_bytes(&bytes).unwrap()
 }
 
+/// The bundled table with all margins higher by so many eighths.
+pub fn shifted(eighths: i64) -> Table {
+    use hedgerow::table::format::{HEADER_BYTES, Header, Section, golden_bytes};
+    let table = default_table();
+    let step = eighths << (table.header().margin_shift - 3);
+    let mut header: Header = *table.header();
+    header.bias += step;
+    header.margin_min += step;
+    header.margin_max += step;
+    let mut bytes = table.bytes().to_vec();
+    bytes[..HEADER_BYTES].copy_from_slice(bytemuck::bytes_of(&header));
+    let first = header.offsets[Section::Golden as usize] as usize;
+    for at in 0..header.counts[Section::Golden as usize] as usize {
+        let place = first + at * golden_bytes(table.features().len());
+        let margin = i64::from_le_bytes(bytes[place..place + 8].try_into().unwrap());
+        bytes[place..place + 8].copy_from_slice(&(margin + step).to_le_bytes());
+    }
+    hedgerow::table::build::rehash(&mut bytes);
+    Table::from_bytes(&bytes).unwrap()
+}
+
 pub fn margin(verdict: &Verdict) -> f64 {
     match verdict {
         Verdict::Scored(scored) => scored.margin,

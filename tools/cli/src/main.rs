@@ -14,7 +14,7 @@ mod tables;
 use clap::{Parser, Subcommand};
 use commands::{
     bench, compile, diff, drill, explain, extract, features, inspect, key, limits, publish, replay,
-    score, status, switch, verify,
+    score, shadow, status, switch, verify,
 };
 use failure::Failure;
 use std::io::Write;
@@ -65,6 +65,8 @@ enum Command {
     Publish(publish::Args),
     Rollback(publish::RollbackArgs),
     Force(publish::ForceArgs),
+    Shadow(shadow::Args),
+    Promote(shadow::PromoteArgs),
     Status(status::Args),
     History(status::HistoryArgs),
     Kill(switch::KillArgs),
@@ -132,6 +134,8 @@ fn main() -> ExitCode {
         Command::Publish(command) => publish::run(&command),
         Command::Rollback(command) => publish::rollback(&command),
         Command::Force(command) => publish::force(&command),
+        Command::Shadow(command) => shadow::run(&command),
+        Command::Promote(command) => shadow::promote(&command),
         Command::Status(command) => status::run(&command),
         Command::History(command) => status::history(&command),
         Command::Kill(command) => switch::kill(&command),

@@ -13,6 +13,7 @@ pub mod limits;
 pub mod publish;
 pub mod replay;
 pub mod score;
+pub mod shadow;
 pub mod status;
 pub mod switch;
 pub mod verify;

@@ -78,7 +78,7 @@ pub struct Args {
 
 /// Publishes a table.
 pub fn run(args: &Args) -> Result<Report, Failure> {
-    let bound = admit(args)?;
+    let bound = admit(&args.table, &args.schema, &args.trust)?;
     let published = Publisher::create(&args.directory, args.change.wait(), &args.change.who())
         .and_then(|publisher| {
             let options = PublishOptions {
@@ -92,20 +92,19 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     Ok(report("published", &args.directory, &published))
 }
 
-/// Every check of an engine's admission.
-fn admit(args: &Args) -> Result<Arc<Bound>, Failure> {
-    let keys = args.trust.keys()?;
-    let name = args.table.as_str();
+/// Every check of an engine's admission that needs no running table.
+pub fn admit(name: &str, schema: &str, trust: &key::Trust) -> Result<Arc<Bound>, Failure> {
+    let keys = trust.keys()?;
     let refused = |refused| Failure::refused(name, &refused);
     if name == "default" {
         let table = tables::open(name)?;
         keys.check(table.bytes()).map_err(refused)?;
-        let schema = tables::schema_for(&args.schema, &table)?;
+        let schema = tables::schema_for(schema, &table)?;
         return Bound::new(table, &schema, None)
             .map(Arc::new)
             .map_err(refused);
     }
-    let schema = match args.schema.as_str() {
+    let schema = match schema {
         "model" => tables::schema_for("model", &Table::open(name).map_err(refused)?)?,
         schema => tables::schema(schema)?,
     };
@@ -169,7 +168,8 @@ pub fn force(args: &ForceArgs) -> Result<Report, Failure> {
     Ok(report("forced", &args.directory, &published))
 }
 
-fn report(done: &str, directory: &Path, published: &Published) -> Report {
+/// What was published.
+pub fn report(done: &str, directory: &Path, published: &Published) -> Report {
     let pointer = &published.pointer;
     let mut text = format!(
         "{done}: generation {} of {}, table {}",
