@@ -3,6 +3,7 @@
 //!
 //! Each prints how often it was tried. `tools/gate/faults.sh` runs the long version.
 
+mod clock;
 mod disk;
 mod engine;
 mod kills;
@@ -140,4 +141,33 @@ fn a_bad_newest_file_at_the_start() {
         engine.end(&place);
     }
     println!("a bad newest file at the start: {rounds} times");
+}
+
+#[test]
+fn ten_thousand_stale_files() {
+    const STALE: usize = 10_000;
+    let rounds = rounds("HEDGEROW_STALE_FILES", 1, 5);
+    let place = Place::new("stale");
+    place.publish("even");
+    let mut last = 1;
+    for _ in 0..rounds {
+        for number in 0..STALE {
+            let path = place.path(&format!("tables/{number:032x}.hedge"));
+            std::fs::write(path, b"stale").unwrap();
+        }
+        let mut engine = Engine::start(&place);
+        engine.until(|line| line.generation() == last);
+        // The publisher clears up; what runs, and what can be gone back to, stays.
+        for name in ["odd", "even"] {
+            last = place.publish(name);
+            engine.until(|line| line.generation() == last);
+        }
+        let left = std::fs::read_dir(place.path("tables")).unwrap().count();
+        assert!(left < 10, "{left} files are left");
+        assert!(place.table_path("odd").exists() && place.table_path("even").exists());
+        assert_eq!(engine.last().refused(), 0, "{:?}", engine.last());
+        engine.end(&place);
+    }
+    assert_eq!(place.generations(), (1..=last).collect::<Vec<_>>());
+    println!("a directory of {STALE} stale files: {rounds} times");
 }
