@@ -137,6 +137,7 @@ impl Place {
             content_id: self.id(name),
             bytes: bytes as u64,
             from_generation: None,
+            forced: false,
             at: String::new(),
             origin: Origin::here("a broken pipeline"),
         };
@@ -159,6 +160,7 @@ impl Place {
             content_id: id,
             bytes: bytes.len() as u64,
             from_generation: None,
+            forced: false,
             at: String::new(),
             origin: Origin::here("a broken pipeline"),
         };
