@@ -1,9 +1,11 @@
 //! The engine: one live table, swapped under the scorers of a host's threads.
 
+mod sampling;
+
 use crate::epoch::{Barrier, NoSlot, Reader, RetiredFull, Swap};
 use crate::error::OpenError;
 use crate::limits::{
-    BATCH_ROWS_MAX, CATALOGS_MAX, DETECTION_COUNTERS_MAX, FEATURES_MAX, READERS_MAX, RESERVOIR_ROWS,
+    BATCH_ROWS_MAX, CATALOGS_MAX, DETECTION_COUNTERS_MAX, FEATURES_MAX, READERS_MAX,
 };
 use crate::row::Row;
 use crate::schema::Schema;
@@ -373,67 +375,15 @@ impl Engine {
             refusals: control.refusals.clone(),
             held_back: control.held_back,
             scorers: control.scorers.len(),
-            reservoir: held(&control.scorers),
+            reservoir: sampling::held(&control.scorers),
             retired: self.shared.swap.retired(),
             rows,
         }
     }
 
-    /// The newest rows in the reservoirs of all scorers, about as many from each: at most so many.
-    /// Scoring threads do not notice; a row that is being replaced is passed over.
-    pub(crate) fn sample(&self, most: usize) -> Vec<Row> {
-        let scorers = self.control().scorers.clone();
-        let each = most.checked_div(scorers.len()).unwrap_or_default().max(1);
-        let mut rows = Vec::new();
-        for scorer in &scorers {
-            let reservoir = &scorer.reservoir;
-            let first = reservoir.kept().saturating_sub(each as u64);
-            rows.extend(reservoir.since(first).filter_map(|at| reservoir.read(at)));
-        }
-        rows.truncate(most);
-        rows
-    }
-
-    /// The rows that were sampled since the cursors were last moved, each with its scorer and its
-    /// number, and moves the cursors. Rows that were replaced meanwhile, and those beyond `most`,
-    /// are passed over.
-    pub(crate) fn sample_since(
-        &self,
-        cursors: &mut BTreeMap<u64, u64>,
-        most: usize,
-    ) -> Vec<((u64, u64), Row)> {
-        let scorers = self.control().scorers.clone();
-        cursors.retain(|number, _| scorers.iter().any(|scorer| scorer.number == *number));
-        let mut rows = Vec::new();
-        for scorer in &scorers {
-            let cursor = cursors.entry(scorer.number).or_default();
-            let new = scorer.reservoir.since(*cursor);
-            *cursor = new.end;
-            let room = most.saturating_sub(rows.len());
-            let read = |at| {
-                let row = scorer.reservoir.read(at)?;
-                Some(((scorer.number, at), row))
-            };
-            rows.extend(new.take(room).filter_map(read));
-        }
-        rows
-    }
-
-    /// The table that is live, and its generation.
-    pub(crate) fn live(&self) -> Option<(Arc<Bound>, u64)> {
-        let control = self.control();
-        control.live.clone().map(|live| (live, control.generation))
-    }
-
     fn control(&self) -> MutexGuard<'_, Control> {
         self.shared.control()
     }
-}
-
-/// Rows in reservoirs.
-fn held(scorers: &[Arc<ScorerStats>]) -> u64 {
-    let held = |scorer: &Arc<ScorerStats>| scorer.reservoir.kept().min(RESERVOIR_ROWS as u64);
-    scorers.iter().map(held).sum()
 }
 
 impl Shared {

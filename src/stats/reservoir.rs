@@ -10,6 +10,11 @@ use crate::row::Row;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
+/// A row's number, by this, is its slot's.
+const MASK: u64 = RESERVOIR_ROWS as u64 - 1;
+
+const _: () = assert!(RESERVOIR_ROWS.is_power_of_two());
+
 /// The last sampled rows of one scorer.
 #[derive(Debug)]
 pub(crate) struct Reservoir {
@@ -56,7 +61,7 @@ impl Reservoir {
     pub(crate) fn keep(&self, row: &Row) -> u32 {
         let number = self.kept.load(Ordering::Relaxed);
         let full = RESERVOIR_ROWS as u64;
-        if let Some(slot) = self.slots.get((number % full) as usize) {
+        if let Some(slot) = self.slots.get((number & MASK) as usize) {
             let sequence = number.wrapping_mul(2).wrapping_add(2);
             slot.sequence
                 .store(sequence.wrapping_sub(1), Ordering::Relaxed);
@@ -90,8 +95,7 @@ impl Reservoir {
 
     /// The row of a number; none where it was replaced, or is being so.
     pub(crate) fn read(&self, number: u64) -> Option<Row> {
-        let at = number.checked_rem(RESERVOIR_ROWS as u64)?;
-        let slot = self.slots.get(at as usize)?;
+        let slot = self.slots.get((number & MASK) as usize)?;
         let sequence = number.wrapping_mul(2).wrapping_add(2);
         // Acquire: pairs with the Release in keep.
         if slot.sequence.load(Ordering::Acquire) != sequence {

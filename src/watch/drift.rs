@@ -251,8 +251,8 @@ impl Both {
     }
 }
 
-/// The score that a table gives a row, detections included. What is switched off is not asked: it
-/// is off for every table.
+/// The score that a table gives a row, detections included. Features that are switched off are
+/// missing in sampled rows; detections that are off are not asked about here.
 pub(super) fn score(bound: &Bound, row: &Row) -> Score {
     bound.scored(row, bound.margin(row), 0).score
 }

@@ -45,10 +45,11 @@ pub(super) fn went_back(shared: &Shared, bound: &Bound, to: u64, mut watching: W
     watching.ended = true;
     let refusal = watching.refusal();
     let generation = watching.generation;
-    let content_id = {
+    let content_id = shared.desk().status.content_id.clone();
+    runs(shared, bound, to, Source::Reverted, None);
+    {
         let mut desk = shared.desk();
         let status = &mut desk.status;
-        let content_id = status.content_id.clone();
         status.good.retain(|good| good.content_id != content_id);
         status.reverts = status.reverts.saturating_add(1);
         let reverted = Reverted {
@@ -67,9 +68,7 @@ pub(super) fn went_back(shared: &Shared, bound: &Bound, to: u64, mut watching: W
             refused: true,
             quarantined: false,
         });
-        content_id
-    };
-    runs(shared, bound, to, Source::Reverted, None);
+    }
     log::warn!(
         "{}: went back by itself from generation {generation} to {to}: {refusal}",
         shared.directory.root().display()

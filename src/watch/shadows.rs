@@ -117,8 +117,10 @@ impl Shadows {
             }
             Ok(Some(bytes)) => self.read(shared, &path, bytes),
         }
-        let tried = self.all.iter_mut().map(|shadow| shadow.admit(shared));
-        let tried = tried.fold(false, |any, tried| any || tried);
+        let mut tried = false;
+        for shadow in &mut self.all {
+            tried |= shadow.admit(shared);
+        }
         let scored = self.score(shared);
         if tried || scored || before != self.seen {
             self.tell(shared);

@@ -12,6 +12,7 @@ use super::refusal::{Refusal, RefusalKind};
 use crate::engine::Engine;
 use crate::score::{Bound, Reason};
 use crate::stats::{LatencySnapshot, ScoreCounts};
+use crate::switches::Switches;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -72,7 +73,8 @@ pub struct Watching {
     pub since: String,
     /// Whether the time is over.
     pub ended: bool,
-    /// Whether its scores are compared: it was not forced, and the one before was published.
+    /// Whether its scores are compared: it was not forced, the one before was published, and
+    /// nothing was switched since.
     pub scores: bool,
     /// What was seen of the one before.
     pub before: Seen,
@@ -178,6 +180,8 @@ struct Trial {
     start: Sample,
     /// What was counted before, over the same time.
     before: Sample,
+    /// What was switched off when it was made live.
+    switches: Switches,
     watching: Watching,
 }
 
@@ -230,6 +234,7 @@ impl Watchdog {
             over: Vec::new(),
         };
         self.trial = Some(Trial {
+            switches: engine.stats().switches,
             former,
             until,
             start,
@@ -259,6 +264,8 @@ impl Watchdog {
         }
         self.moments.push_back((now, sample.clone()));
         let trial = self.trial.as_mut()?;
+        // What a person switches meanwhile shifts the scores, too.
+        trial.watching.scores &= engine.stats().switches == trial.switches;
         let after = sample.since(&trial.start);
         trial.watching.judge(options, &trial.before, &after);
         if !trial.watching.over.is_empty() {

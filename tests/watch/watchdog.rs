@@ -83,11 +83,16 @@ fn scores_that_shift_take_the_engine_back_and_it_says_why() {
             .waiting
             .is_some_and(|it| it.refused && it.generation == 2)
     );
+    // The line of the ledger is the last that is written.
+    let reverts = || {
+        let records = Ledger::of(&state(&place)).read().unwrap().records;
+        records.into_iter().find(|it| it.event == Event::Revert)
+    };
+    place.wait(&watcher, |_| reverts().is_some());
     let said = lines();
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(said[0].contains("went back by itself from generation 2 to 1"));
-    let records = Ledger::of(&state(&place)).read().unwrap().records;
-    let record = records.iter().find(|it| it.event == Event::Revert).unwrap();
+    let record = reverts().unwrap();
     let reason = record.reason.as_ref().unwrap();
     assert_eq!((record.generation, reason.code), (Some(2), 614));
 
@@ -191,4 +196,27 @@ fn two_publishes_in_a_row_are_both_held_against_the_one_that_stood() {
     assert_eq!(watcher.status().generation, 1);
     // The next one is taken.
     publish(&place, &watcher, &other_default(2), false);
+}
+
+#[test]
+fn what_a_person_switches_meanwhile_is_not_held_against_the_table() {
+    let place = Place::new("watchdog-switched");
+    let (watcher, mut scorer) = running(&place, Duration::from_secs(2));
+    traffic(&mut scorer, 2 * ROWS, 10);
+    publish(&place, &watcher, &other_default(1), false);
+    for feature in default_table().features().iter().take(40) {
+        let selector = format!("feature:{}", feature.name).parse().unwrap();
+        place.publisher().switch(&selector, true).unwrap();
+    }
+    place.wait(&watcher, |status| status.switches.len() == 40);
+    traffic(&mut scorer, ROWS, 10);
+    place.wait(&watcher, |status| {
+        status.watchdog.as_ref().is_some_and(|it| it.ended)
+    });
+    let watching = watcher.status().watchdog.unwrap();
+    assert!(!watching.scores && watching.psi > 0.5, "{watching:?}");
+    assert_eq!(
+        (watcher.status().generation, watcher.status().reverts),
+        (2, 0)
+    );
 }
