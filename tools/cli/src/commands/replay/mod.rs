@@ -77,13 +77,7 @@ enum Mode {
 
 /// Replays.
 pub fn run(args: &Args, json: bool) -> Result<Report, Failure> {
-    if !(args.seconds > 0.0 && args.seconds <= 86_400.0) {
-        let expected = "above 0, at most 86400";
-        return Err(Failure::usage("--seconds", expected, args.seconds));
-    }
-    if !(args.every >= 0.0 && args.every <= 60_000.0) {
-        return Err(Failure::usage("--every", "0 to 60000", args.every));
-    }
+    check(args)?;
     let cores = cores(&args.cores)?;
     let recorded = match &args.requests {
         Some(path) => requests::read(path)?,
@@ -148,6 +142,17 @@ pub fn run(args: &Args, json: bool) -> Result<Report, Failure> {
         },
     };
     Ok(run.report())
+}
+
+fn check(args: &Args) -> Result<(), Failure> {
+    if !(args.seconds > 0.0 && args.seconds <= 86_400.0) {
+        let expected = "above 0, at most 86400";
+        return Err(Failure::usage("--seconds", expected, args.seconds));
+    }
+    if !(args.every >= 0.0 && args.every <= 60_000.0) {
+        return Err(Failure::usage("--every", "0 to 60000", args.every));
+    }
+    Ok(())
 }
 
 /// Whether a request is a bot's, where that is known.
