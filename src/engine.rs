@@ -1,5 +1,7 @@
 //! The engine: one live table, swapped under the scorers of a host's threads.
 
+mod sampling;
+
 use crate::epoch::{Barrier, NoSlot, Reader, RetiredFull, Swap};
 use crate::error::OpenError;
 use crate::limits::{
@@ -68,6 +70,8 @@ struct Control {
     refusals: BTreeMap<u16, (&'static str, u64)>,
     held_back: u64,
     scorers: Vec<Arc<ScorerStats>>,
+    /// Scorers that were ever made.
+    scorers_made: u64,
     /// What scorers counted that are gone.
     gone: ScorerSnapshot,
     /// What each counter of detections counts: id, and whether it decides. It never changes, so
@@ -145,6 +149,9 @@ pub struct EngineStats {
     pub held_back: u64,
     /// Scorers that are alive, of [`READERS_MAX`].
     pub scorers: usize,
+    /// Rows in the reservoirs of live scorers, at most
+    /// [`RESERVOIR_ROWS`](crate::limits::RESERVOIR_ROWS) each.
+    pub reservoir: u64,
     /// Replaced tables that were not reclaimed yet, of
     /// [`RETIRED_MAX`](crate::limits::RETIRED_MAX): above 1 for long, a reader stays inside.
     pub retired: usize,
@@ -336,10 +343,15 @@ impl Engine {
     /// Where all slots are taken.
     pub fn scorer(&self) -> Result<Scorer, NoSlot> {
         let reader = self.shared.swap.reader()?;
-        let stats = Arc::new(ScorerStats::default());
-        self.control().scorers.push(stats.clone());
+        let features = self.schema().features().len();
+        let mut control = self.control();
+        control.scorers_made = control.scorers_made.saturating_add(1);
+        let stats = Arc::new(ScorerStats::new(control.scorers_made, features));
+        control.scorers.push(stats.clone());
+        drop(control);
         Ok(Scorer {
             reader,
+            pass: 0,
             stats,
             shared: self.shared.clone(),
         })
@@ -363,6 +375,7 @@ impl Engine {
             refusals: control.refusals.clone(),
             held_back: control.held_back,
             scorers: control.scorers.len(),
+            reservoir: sampling::held(&control.scorers),
             retired: self.shared.swap.retired(),
             rows,
         }
@@ -393,6 +406,8 @@ impl Shared {
 #[derive(Debug)]
 pub struct Scorer {
     reader: Reader<Live>,
+    /// Rows to pass over before the next is kept in the reservoir.
+    pass: u32,
     stats: Arc<ScorerStats>,
     shared: Arc<Shared>,
 }
@@ -414,6 +429,10 @@ impl Scorer {
 
     #[inline(always)]
     fn score_known(&mut self, row: &Row, client: Option<&Client<'_>>) -> Verdict {
+        self.pass = match self.pass.checked_sub(1) {
+            Some(pass) => pass,
+            None => self.stats.reservoir.keep(row),
+        };
         let Some(live) = self.reader.enter() else {
             self.stats.count(&NO_TABLE);
             return NO_TABLE;
@@ -459,6 +478,7 @@ impl Scorer {
             .zip(verdicts.chunks_mut(BATCH_ROWS_MAX));
         let mut first = 0usize;
         for (rows, verdicts) in batches {
+            self.keep_some(rows);
             let Some(live) = self.reader.enter() else {
                 verdicts.fill(NO_TABLE);
                 verdicts.iter().for_each(|none| self.stats.count(none));
@@ -486,6 +506,25 @@ impl Scorer {
             first = first.wrapping_add(BATCH_ROWS_MAX);
         }
         count
+    }
+
+    /// Keeps every n-th of some rows.
+    #[inline]
+    fn keep_some(&mut self, rows: &[Row]) {
+        let mut rest = rows;
+        while let Some((row, behind)) = rest
+            .get(self.pass as usize..)
+            .and_then(|rest| rest.split_first())
+        {
+            rest = behind;
+            self.pass = self.stats.reservoir.keep(row);
+        }
+        self.pass = self.pass.saturating_sub(rest.len() as u32);
+    }
+
+    /// The counters, for those that turn requests away before they come to this scorer.
+    pub(crate) fn counters(&self) -> Arc<ScorerStats> {
+        self.stats.clone()
     }
 
     /// What this scorer counts. The host may record latencies here: the clock is not read by

@@ -121,6 +121,21 @@ pub const RING_MAX: usize = 64 * 1024;
 /// Rows of one batch: one bit of a 64-bit word each, and 64 bytes a lane.
 pub const BATCH_ROWS_MAX: usize = 64;
 
+/// Rows of live requests that each scorer keeps for comparing tables: 256 KiB, which stay within
+/// the second-level cache even where every row would be kept.
+pub const RESERVOIR_ROWS: usize = 256;
+
+/// A scorer keeps one row of this many, once its reservoir is full: the copy of a row, some 50 ns,
+/// is below a nanosecond a request then.
+pub const RESERVOIR_EVERY: u32 = 64;
+
+/// Live rows that two tables are compared on, at most: both score them within some 10 ms, on the
+/// control thread.
+pub const DRIFT_ROWS_MAX: usize = 4_096;
+
+/// Shadow tables of a directory: as many large tables in memory beside the running one.
+pub const SHADOWS_MAX: usize = 3;
+
 /// Headers of a request that are looked at; those beyond are ignored. Browsers send fewer than
 /// 30, and common servers refuse more than 100. With the two below it bounds the time that a
 /// request takes, whatever came: 128 kilobyte-long headers take some tens of µs.
@@ -213,6 +228,10 @@ pub const LIMITS: &[Limit] = &[
     Limit { name: "retired", max: RETIRED_MAX as u64, unit: "tables an engine" },
     Limit { name: "ring", max: RING_MAX as u64, unit: "requests a worker" },
     Limit { name: "batch_rows", max: BATCH_ROWS_MAX as u64, unit: "rows a batch" },
+    Limit { name: "reservoir_rows", max: RESERVOIR_ROWS as u64, unit: "rows a scorer" },
+    Limit { name: "reservoir_every", max: RESERVOIR_EVERY as u64, unit: "rows a kept one" },
+    Limit { name: "drift_rows", max: DRIFT_ROWS_MAX as u64, unit: "rows a comparison" },
+    Limit { name: "shadows", max: SHADOWS_MAX as u64, unit: "tables a directory" },
     Limit { name: "headers_scanned", max: HEADERS_SCANNED_MAX as u64, unit: "headers a request" },
     Limit { name: "value_scanned", max: VALUE_SCANNED_MAX as u64, unit: "bytes a header's value" },
     Limit { name: "target_scanned", max: TARGET_SCANNED_MAX as u64, unit: "bytes a target" },

@@ -35,6 +35,10 @@ readers 1024 slots an engine
 retired 64 tables an engine
 ring 65536 requests a worker
 batch_rows 64 rows a batch
+reservoir_rows 256 rows a scorer
+reservoir_every 64 rows a kept one
+drift_rows 4096 rows a comparison
+shadows 3 tables a directory
 headers_scanned 128 headers a request
 value_scanned 1024 bytes a header's value
 target_scanned 1024 bytes a target

@@ -76,6 +76,16 @@ pub struct LatencySnapshot {
 }
 
 impl LatencySnapshot {
+    /// What was recorded since an earlier moment.
+    pub fn since(&self, before: &LatencySnapshot) -> LatencySnapshot {
+        let earlier = before.counts.iter().chain(std::iter::repeat(&0));
+        let pairs = self.counts.iter().zip(earlier);
+        let counts = pairs.map(|(count, before)| count.saturating_sub(*before));
+        LatencySnapshot {
+            counts: counts.collect(),
+        }
+    }
+
     /// How many latencies were recorded.
     pub fn count(&self) -> u64 {
         self.counts
@@ -148,5 +158,12 @@ mod tests {
             assert!(got >= exact && got <= exact + exact / 32, "{share}: {got}");
         }
         assert_eq!(LatencySnapshot::default().quantile(0.5), 0);
+        assert_eq!(sum.since(&LatencySnapshot::default()), sum);
+        let before = sum.clone();
+        latency.record(7);
+        let mut sum = LatencySnapshot::default();
+        latency.add_to(&mut sum);
+        let since = sum.since(&before);
+        assert_eq!((since.count(), since.quantile(1.0)), (1, 7));
     }
 }

@@ -4,17 +4,18 @@
 //! DIR/tables/<content id>.hedge   tables, each written once
 //! DIR/active                      which of them is to run, under which generation  [`Pointer`]
 //! DIR/switches                    what is switched off  [`SwitchesFile`]
+//! DIR/shadows                     what is tried beside the active table  [`ShadowsFile`]
 //! DIR/ledger.jsonl                what happened, and ledger.000001.jsonl … before
 //! DIR/lock                        held by the one process that changes any of this
 //! DIR/engines/NAME/               an engine's own state, where it keeps it here
 //! ```
 //!
-//! `active` and `switches` are replaced by renaming a whole new file into place, so that a reader
+//! `active`, `switches` and `shadows` are replaced by renaming a whole new file into place, so that a reader
 //! sees the old one or the new one. Readers need no lock, and no permission to write.
 
 use super::moment;
 use super::refusal::{Refusal, RefusalKind};
-use crate::limits::TABLE_BYTES_MAX;
+use crate::limits::{SHADOWS_MAX, TABLE_BYTES_MAX};
 use crate::switches::{Selector, Switches};
 use rustix::fs::{FlockOperation, OFlags, flock};
 use serde::de::DeserializeOwned;
@@ -25,10 +26,10 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// The version of `active`, `switches` and an engine's `status`.
+/// The version of `active`, `switches`, `shadows` and an engine's `status`.
 pub const FILES_VERSION: u32 = 1;
 
-/// Bytes of `active`, `switches` or a `status` that are read, 256 KiB.
+/// Bytes of `active`, `switches`, `shadows` or a `status` that are read, 256 KiB.
 const SMALL_BYTES_MAX: u64 = 256 * 1024;
 
 /// Who did something.
@@ -76,6 +77,10 @@ pub struct Pointer {
     /// The generation that a rollback took the table from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from_generation: Option<u64>,
+    /// Whether a person wants it to run however much it differs from the running one. Every other
+    /// check stands.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forced: bool,
     /// When, for people.
     pub at: String,
     /// By whom.
@@ -118,6 +123,78 @@ impl SwitchesFile {
             }
         }
         Ok(switches)
+    }
+}
+
+/// A table that is tried in shadow.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShadowEntry {
+    /// Its name among the shadows.
+    pub name: String,
+    /// The content hash of the table: its file's name.
+    pub content_id: String,
+    /// Length of the table's file.
+    pub bytes: u64,
+    /// The share of an engine's sampled rows that it scores, above 0 and at most 1.
+    pub share: f64,
+}
+
+/// The contents of `shadows`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShadowsFile {
+    /// [`FILES_VERSION`].
+    pub version: u32,
+    /// The number of this change; each is above all before it.
+    pub change: u64,
+    /// At most [`SHADOWS_MAX`] of them.
+    pub shadows: Vec<ShadowEntry>,
+    /// When, for people.
+    pub at: String,
+    /// By whom.
+    pub origin: Origin,
+}
+
+/// Bytes of a shadow's name, at most.
+const SHADOW_NAME_BYTES_MAX: usize = 40;
+
+impl ShadowsFile {
+    /// Checks what the types do not.
+    pub(crate) fn check(&self, path: &Path) -> Result<(), Refusal> {
+        let refused = |field: &str, expected: &str, got: String| {
+            let at = format!("{}: {field}", path.display());
+            Err(Refusal::new(RefusalKind::Shadow, at, expected, got))
+        };
+        if self.version != FILES_VERSION {
+            let expected = FILES_VERSION.to_string();
+            return refused("version", &expected, self.version.to_string());
+        }
+        if self.shadows.len() > SHADOWS_MAX {
+            let expected = format!("at most {SHADOWS_MAX}");
+            return refused("shadows", &expected, self.shadows.len().to_string());
+        }
+        let mut names = std::collections::BTreeSet::new();
+        for shadow in &self.shadows {
+            let name = shadow.name.as_str();
+            let sound = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+            let length = 1..=SHADOW_NAME_BYTES_MAX;
+            if !length.contains(&name.len()) || !name.bytes().all(sound) {
+                let expected = "1 to 40 letters, digits, `-`, `_` or `.`";
+                return refused("name", expected, format!("{name:?}"));
+            }
+            if !names.insert(name) {
+                return refused("name", "each name once", format!("{name:?} twice"));
+            }
+            if !is_content_id(&shadow.content_id) {
+                let expected = "32 lower-case hexadecimal digits";
+                return refused("content_id", expected, format!("{:?}", shadow.content_id));
+            }
+            if !(shadow.share > 0.0 && shadow.share <= 1.0) {
+                return refused("share", "above 0 and at most 1", shadow.share.to_string());
+            }
+        }
+        Ok(())
     }
 }
 
@@ -164,6 +241,11 @@ impl Directory {
         self.root.join("switches")
     }
 
+    /// The file that says what is tried in shadow.
+    pub fn shadows(&self) -> PathBuf {
+        self.root.join("shadows")
+    }
+
     /// The folder of engines that keep their state here.
     pub fn engines(&self) -> PathBuf {
         self.root.join("engines")
@@ -192,6 +274,25 @@ impl Directory {
             None => Ok(None),
         }
     }
+
+    /// The shadows; none where there never was one.
+    ///
+    /// # Errors
+    /// `Shadow` or `Directory`.
+    pub fn read_shadows(&self) -> Result<Option<ShadowsFile>, Refusal> {
+        let path = self.shadows();
+        match read_small(&path)? {
+            Some(bytes) => parse_shadows(&bytes, &path).map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Checks the bytes of the shadows.
+pub(crate) fn parse_shadows(bytes: &[u8], path: &Path) -> Result<ShadowsFile, Refusal> {
+    let file: ShadowsFile = parse_small(bytes, path, RefusalKind::Shadow)?;
+    file.check(path)?;
+    Ok(file)
 }
 
 /// Checks the bytes of a pointer.
@@ -385,6 +486,7 @@ mod tests {
             content_id: "0123456789abcdef0123456789abcdef".into(),
             bytes: 4_096,
             from_generation: None,
+            forced: false,
             at: moment::now(),
             origin: Origin::here("me"),
         }

@@ -21,13 +21,17 @@ pub enum Event {
     Publish,
     /// An older table is published again, under a new generation. Written before as well.
     Rollback,
-    /// A publish, a rollback or a switch that was announced and never came about: its process
+    /// A publish, a rollback, a switch or a shadow that was announced and never came about: its process
     /// ended, or the disk was full.
     Abandon,
     /// A selector is switched off. Written before the switches are replaced.
     Kill,
     /// A selector is switched on again. Written before as well.
     Restore,
+    /// A table is tried in shadow. Written before the shadows are replaced.
+    Shadow,
+    /// It is tried no longer. Written before as well.
+    Unshadow,
     /// Tables that no longer can be gone back to were removed.
     Prune,
     /// A line that somebody left unfinished was ended, or a pointer without its line was noted.
@@ -36,6 +40,11 @@ pub enum Event {
     Admit,
     /// An engine refused something. In an engine's own ledger, once for each distinct artefact.
     Refuse,
+    /// An engine holds a table back that differs too much from the running one. In an engine's own
+    /// ledger.
+    Quarantine,
+    /// An engine went back by itself to the table before. In an engine's own ledger.
+    Revert,
     /// An engine runs something else than the pointer names. In an engine's own ledger.
     Fallback,
     /// An engine's switches changed. In an engine's own ledger.
@@ -51,10 +60,14 @@ impl Event {
             Event::Abandon => "abandon",
             Event::Kill => "kill",
             Event::Restore => "restore",
+            Event::Shadow => "shadow",
+            Event::Unshadow => "unshadow",
             Event::Prune => "prune",
             Event::Repair => "repair",
             Event::Admit => "admit",
             Event::Refuse => "refuse",
+            Event::Quarantine => "quarantine",
+            Event::Revert => "revert",
             Event::Fallback => "fallback",
             Event::Switch => "switch",
         }
@@ -77,7 +90,7 @@ pub struct Record {
     /// The generation that a rollback took its table from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from_generation: Option<u64>,
-    /// The number of a change of switches.
+    /// The number of a change of switches or shadows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<u64>,
     /// The selector that was switched.

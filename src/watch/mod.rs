@@ -18,35 +18,41 @@
 
 pub mod admission;
 pub mod directory;
+pub mod drift;
 pub mod keys;
 pub mod ledger;
 pub mod moment;
 pub mod publisher;
 mod refusal;
+mod restraint;
+mod shadows;
 mod state;
 pub mod status;
 mod switching;
 mod tables;
+pub mod watchdog;
 
 pub use admission::Admission;
 pub use directory::{Directory, Origin, Pointer};
+pub use drift::{Drift, DriftOptions};
 pub use keys::{Keys, PublicKey, SecretKey};
 pub use publisher::{PublishOptions, Publisher};
 pub use refusal::{Refusal, RefusalKind, Told};
 pub use status::{Source, WatchStatus};
+pub use watchdog::WatchdogOptions;
 
 use crate::engine::Engine;
 use ledger::{Event, Record};
 use refusal::bounded;
 use state::State;
-use status::Refused;
+use status::{Quarantined, Refused};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What runs where the directory and the engine's own state have nothing that passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -59,7 +65,7 @@ pub enum Fallback {
 }
 
 /// How a directory is watched.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct WatchOptions {
     /// How often the directory is looked at. A look reads one small file on each of two threads.
     pub poll: Duration,
@@ -68,6 +74,11 @@ pub struct WatchOptions {
     pub settle: Duration,
     /// What candidates are held against.
     pub admission: Admission,
+    /// By how much a candidate may differ from the running table; over that it is quarantined.
+    pub drift: DriftOptions,
+    /// How a new table is watched once it is live, and by how much it may differ from the one
+    /// before; over that the engine goes back by itself.
+    pub watchdog: WatchdogOptions,
     /// A folder of this engine's own, for its ledger, its status and copies of its last good
     /// tables: `DIR/engines/NAME` is where `hedgerow status` looks for it. Without one a restart
     /// relies on the directory alone.
@@ -84,6 +95,8 @@ impl Default for WatchOptions {
             poll: Duration::from_millis(40),
             settle: Duration::from_secs(2),
             admission: Admission::default(),
+            drift: DriftOptions::default(),
+            watchdog: WatchdogOptions::default(),
             state: None,
             fallback: Fallback::Bundled,
             name: "engine".into(),
@@ -120,13 +133,18 @@ struct Desk {
     logged: VecDeque<(u16, u128)>,
     /// The status has changed since it was saved.
     dirty: bool,
+    /// When the reservoirs were last looked at.
+    looked: Instant,
 }
 
 /// Distinct artefacts that are remembered as logged, at most: with more, the oldest would be logged
 /// again.
 const LOGGED_MAX: usize = 4_096;
 
-/// Refused artefacts in a status, at most.
+/// How often the fill of the reservoirs is saved, where it changes.
+const RESERVOIR_POLL: Duration = Duration::from_secs(1);
+
+/// Refused artefacts, and quarantined tables, in a status, at most.
 const REFUSED_MAX: usize = 16;
 
 impl Watcher {
@@ -149,6 +167,7 @@ impl Watcher {
             status,
             logged: VecDeque::new(),
             dirty: true,
+            looked: Instant::now(),
         });
         let shared = Arc::new(Shared {
             engine: engine.clone(),
@@ -171,8 +190,10 @@ impl Watcher {
         shared.guarded("tables", || tables.start(&shared, last.as_ref()));
         shared.save();
         let of_tables = shared.clone();
+        let mut shadows = shadows::Shadows::default();
         watcher.spawn("hedgerow-watch", move || {
             of_tables.guarded("tables", || tables.look(&of_tables));
+            of_tables.guarded("shadows", || shadows.look(&of_tables));
             of_tables.save_if_due();
         })?;
         watcher.spawn("hedgerow-switch", move || {
@@ -201,7 +222,10 @@ impl Watcher {
 
     /// What runs, since when, and what was refused.
     pub fn status(&self) -> WatchStatus {
-        self.shared.desk().status.clone()
+        let reservoir = self.shared.engine.stats().reservoir;
+        let mut status = self.shared.desk().status.clone();
+        status.reservoir = reservoir;
+        status
     }
 
     /// The engine that is watched for.
@@ -228,6 +252,20 @@ struct Artefact<'a> {
     hash: u128,
     generation: Option<u64>,
     content_id: Option<&'a str>,
+}
+
+impl Desk {
+    /// Whether an artefact was not logged yet; it is from now on.
+    fn is_new(&mut self, key: (u16, u128)) -> bool {
+        if self.logged.contains(&key) {
+            return false;
+        }
+        if self.logged.len() >= LOGGED_MAX {
+            self.logged.pop_front();
+        }
+        self.logged.push_back(key);
+        true
+    }
 }
 
 impl Shared {
@@ -284,14 +322,9 @@ impl Shared {
             0 => xxhash_rust::xxh3::xxh3_128(format!("{content:?}{refusal}").as_bytes()),
             hash => hash,
         };
-        let key = (refusal.code, key);
-        if desk.logged.contains(&key) {
+        if !desk.is_new((refusal.code, key)) {
             return;
         }
-        if desk.logged.len() >= LOGGED_MAX {
-            desk.logged.pop_front();
-        }
-        desk.logged.push_back(key);
         drop(desk);
         let shown = match artefact.generation {
             Some(generation) => format!("generation {generation} refused: {refusal}"),
@@ -307,6 +340,38 @@ impl Shared {
             content_id: content,
             reason: Some(reason),
             ..Record::new(Event::Refuse, &self.origin)
+        });
+    }
+
+    /// Counts a table that is held back, and logs and notes it where it is a new one.
+    fn quarantine(&self, held: Quarantined) {
+        let refusal = held.drift.refusal(held.generation, held.against);
+        let (generation, content_id) = (held.generation, held.content_id.clone());
+        let key = xxhash_rust::xxh3::xxh3_128(content_id.as_bytes());
+        let is_new = {
+            let mut desk = self.desk();
+            desk.dirty = true;
+            desk.status.quarantines = desk.status.quarantines.saturating_add(1);
+            let others = |other: &Quarantined| other.content_id != content_id;
+            desk.status.quarantined.retain(others);
+            desk.status.quarantined.insert(0, held);
+            desk.status.quarantined.truncate(REFUSED_MAX);
+            desk.is_new((refusal.code, key))
+        };
+        if !is_new {
+            return;
+        }
+        log::warn!(
+            "{}: generation {generation} quarantined: {}; what runs stays until a person forces \
+             it, and this is logged once",
+            self.directory.root().display(),
+            bounded(&refusal.to_string())
+        );
+        self.note(Record {
+            generation: Some(generation),
+            content_id: Some(content_id),
+            reason: Some(Told::from(&refusal)),
+            ..Record::new(Event::Quarantine, &self.origin)
         });
     }
 
@@ -342,9 +407,11 @@ impl Shared {
 
     /// Writes the status to the engine's state.
     fn save(&self) {
+        let reservoir = self.engine.stats().reservoir;
         let status = {
             let mut desk = self.desk();
             desk.dirty = false;
+            desk.status.reservoir = reservoir;
             desk.status.clone()
         };
         let saved = self.state.save(&status);
@@ -352,7 +419,18 @@ impl Shared {
     }
 
     fn save_if_due(&self) {
-        if self.desk().dirty || !self.state.is_settled() {
+        let now = Instant::now();
+        let filled = {
+            let mut desk = self.desk();
+            let due = now.duration_since(desk.looked) >= RESERVOIR_POLL;
+            if due {
+                desk.looked = now;
+            }
+            let told = desk.status.reservoir;
+            drop(desk);
+            due && told != self.engine.stats().reservoir
+        };
+        if filled || self.desk().dirty || !self.state.is_settled() {
             self.save();
         }
     }

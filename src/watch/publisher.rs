@@ -4,6 +4,10 @@
 //! rename. A process that is killed in between leaves an announcement, which the next publisher
 //! marks as abandoned: the ledger never lacks what happened, and never claims what did not.
 
+mod shadows;
+
+pub use shadows::Shadowed;
+
 use super::directory::{self, *};
 use super::ledger::{Event, Ledger, Record};
 use super::moment;
@@ -46,6 +50,8 @@ pub struct PublishOptions {
     pub above: u64,
     /// Generations of which the tables are kept, at least [`KEEP_MIN`].
     pub keep: usize,
+    /// Whether engines take the table however much it differs from the running one.
+    pub forced: bool,
 }
 
 impl Default for PublishOptions {
@@ -53,6 +59,7 @@ impl Default for PublishOptions {
         PublishOptions {
             above: 0,
             keep: KEEP,
+            forced: false,
         }
     }
 }
@@ -223,6 +230,7 @@ impl Publisher {
             .as_ref()
             .map_or(0, |pointer| pointer.generation);
         let abandoned = abandoned(&self.records);
+        let shadows = self.shadows_change().unwrap_or(u64::MAX);
         let mut marks = Vec::new();
         for record in &self.records {
             let mark = Record::new(Event::Abandon, &self.origin);
@@ -242,6 +250,16 @@ impl Publisher {
                     marks.push(Record {
                         change: Some(number),
                         selector: record.selector.clone(),
+                        ..mark
+                    });
+                }
+                (Event::Shadow | Event::Unshadow, _, Some(number))
+                    if number > shadows && !abandoned.1.contains(&number) =>
+                {
+                    marks.push(Record {
+                        change: Some(number),
+                        content_id: record.content_id.clone(),
+                        note: record.note.clone(),
                         ..mark
                     });
                 }
@@ -296,31 +314,60 @@ impl Publisher {
         let content_id = table.content_id();
         self.write_table(table, &content_id)?;
         let generation = self.next_generation(options.above);
-        self.activate(Event::Publish, generation, content_id, None, options.keep)
+        let pointer = self.next(generation, content_id, None, options.forced)?;
+        self.activate(Event::Publish, pointer, options.keep)
     }
 
-    /// Publishes the table of an older generation again: of this one, or of the one before.
+    /// Publishes the table of a generation again, or of the active one, and has engines take it
+    /// however much it differs from what they run.
+    ///
+    /// # Errors
+    /// As [`rollback`](Publisher::rollback).
+    pub fn force(mut self, generation: Option<u64>, keep: usize) -> Result<Published, Refusal> {
+        let all = self.generations();
+        let target = match generation {
+            Some(to) => all.iter().find(|past| past.generation == to),
+            None => all.last(),
+        };
+        let content_id = self.known(&all, target, generation)?.content_id;
+        let pointer = self.next(self.next_generation(0), content_id, None, true)?;
+        self.activate(Event::Publish, pointer, keep)
+    }
+
+    /// Publishes the table of an older generation again: of this one, or of the one before. One
+    /// that an engine holds in quarantine is passed over, unless it is asked for by its number.
     ///
     /// # Errors
     /// `NoGeneration`, a refusal of the table, or `Directory`: nothing has changed then.
     pub fn rollback(mut self, to: Option<u64>, keep: usize) -> Result<Published, Refusal> {
         let all = self.generations();
-        let active = self.directory.active();
-        let refused = |expected: String, got: String| {
-            Refusal::new(RefusalKind::NoGeneration, active.display(), expected, got)
-        };
         let target = match to {
             Some(to) => all.iter().find(|past| past.generation == to),
-            None => before(&all),
+            None => before(&all, &self.held_back()),
         };
+        let target = self.known(&all, target, to)?;
+        let (generation, from) = (self.next_generation(0), Some(target.source));
+        let pointer = self.next(generation, target.content_id, from, false)?;
+        self.activate(Event::Rollback, pointer, keep)
+    }
+
+    /// A generation whose table is there and whole.
+    fn known(
+        &self,
+        all: &[Generation],
+        target: Option<&Generation>,
+        asked: Option<u64>,
+    ) -> Result<Generation, Refusal> {
         let Some(target) = target.cloned() else {
             let known: Vec<String> = all.iter().map(|past| past.generation.to_string()).collect();
             let known = match known.join(", ") {
                 none if none.is_empty() => "a generation to go back to".into(),
                 known => format!("one of {known}, with another table before it"),
             };
-            let got = to.map_or("nothing before the running one".into(), |to| to.to_string());
-            return Err(refused(known, got));
+            let nothing = "nothing before the running one";
+            let got = asked.map_or(nothing.into(), |asked| asked.to_string());
+            let (kind, active) = (RefusalKind::NoGeneration, self.directory.active());
+            return Err(Refusal::new(kind, active.display(), known, got));
         };
         let path = self.directory.table(&target.content_id);
         let table = Table::open(&path).map_err(|refused| Refusal::from(&refused))?;
@@ -328,38 +375,55 @@ impl Publisher {
             let (kind, got) = (RefusalKind::PointerContent, table.content_id());
             return Err(Refusal::new(kind, path.display(), target.content_id, got));
         }
-        let generation = self.next_generation(0);
-        let from = Some(target.source);
-        self.activate(Event::Rollback, generation, target.content_id, from, keep)
+        Ok(target)
     }
 
-    fn activate(
-        &mut self,
-        event: Event,
+    /// The tables that engines of this directory hold in quarantine.
+    fn held_back(&self) -> BTreeSet<String> {
+        let engines = status::engines(&self.directory);
+        let held = engines
+            .into_iter()
+            .flat_map(|(_, engine)| engine.quarantined);
+        held.map(|held| held.content_id).collect()
+    }
+
+    /// The pointer to a table whose file is there.
+    fn next(
+        &self,
         generation: u64,
         content_id: String,
         from_generation: Option<u64>,
-        keep: usize,
-    ) -> Result<Published, Refusal> {
+        forced: bool,
+    ) -> Result<Pointer, Refusal> {
         let path = self.directory.table(&content_id);
         let bytes = fs::metadata(&path).map(|meta| meta.len());
         let bytes = bytes.map_err(|error| Refusal::io(&path, "a readable file", &error))?;
-        let record = Record {
-            generation: Some(generation),
-            content_id: Some(content_id.clone()),
-            from_generation,
-            ..Record::new(event, &self.origin)
-        };
-        let pointer = Pointer {
+        Ok(Pointer {
             version: FILES_VERSION,
             generation,
             content_id,
             bytes,
             from_generation,
-            at: record.at.clone(),
+            forced,
+            at: moment::now(),
             origin: self.origin.clone(),
-        };
-        self.append(record)?;
+        })
+    }
+
+    fn activate(
+        &mut self,
+        event: Event,
+        pointer: Pointer,
+        keep: usize,
+    ) -> Result<Published, Refusal> {
+        self.append(Record {
+            at: pointer.at.clone(),
+            generation: Some(pointer.generation),
+            content_id: Some(pointer.content_id.clone()),
+            from_generation: pointer.from_generation,
+            note: pointer.forced.then(|| "forced".into()),
+            ..Record::new(event, &self.origin)
+        })?;
         write_json(&self.directory.active(), &pointer)?;
         self.pointer = Some(pointer.clone());
         let pruned = self.prune(keep).unwrap_or_else(|error| {
@@ -409,6 +473,8 @@ impl Publisher {
                 .iter()
                 .map(|pointer| pointer.content_id.clone()),
         );
+        let shadows = self.shadows();
+        kept.extend(shadows.into_iter().map(|shadow| shadow.content_id));
         for (_, engine) in status::engines(&self.directory) {
             kept.extend(engine.good.into_iter().map(|good| good.content_id));
         }
@@ -586,10 +652,12 @@ pub fn generations(records: &[Record], pointer: Option<&Pointer>) -> Vec<Generat
 
 /// The generation to go back to from the last one. After a rollback it is one before the one that
 /// was gone back to: rolling back twice does not come back to where it started.
-fn before(all: &[Generation]) -> Option<&Generation> {
+fn before<'a>(all: &'a [Generation], held_back: &BTreeSet<String>) -> Option<&'a Generation> {
     let last = all.last()?;
-    let earlier =
-        |past: &&Generation| past.generation < last.source && past.content_id != last.content_id;
+    let earlier = |past: &&Generation| {
+        let held = held_back.contains(&past.content_id);
+        past.generation < last.source && past.content_id != last.content_id && !held
+    };
     all.iter().rev().find(earlier)
 }
 

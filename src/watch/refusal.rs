@@ -62,6 +62,14 @@ kinds! {
     State = 611, "state", "the engine's state cannot be used";
     /// The control thread met a bug of its own, and went on.
     Internal = 612, "internal", "the control thread failed, and goes on";
+    /// The table shifts the scores, or is another one in size, by more than the bounds. A person
+    /// can force it.
+    Quarantined = 613, "quarantined", "the table differs too much from the running one";
+    /// The engine went back by itself: what it gave under the new table was too different.
+    Reverted = 614, "reverted", "the engine went back to the table before";
+    /// The file `shadows` is not one that a publisher writes, or there is no such shadow, or no
+    /// room for one.
+    Shadow = 615, "shadow", "that cannot be tried in shadow";
 }
 
 /// One refusal: which kind, where, what was expected, and what came.

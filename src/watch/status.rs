@@ -1,7 +1,9 @@
 //! What an engine says of itself: which table it runs, since when, from where, and what it refused.
 
 use super::directory::{Directory, FILES_VERSION, Lock, Origin, read_small};
+use super::drift::Drift;
 use super::refusal::Told;
+use super::watchdog::Watching;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,6 +23,8 @@ pub enum Source {
     Kept,
     /// The last one of the directory's ledger that passed.
     Ledger,
+    /// The one before the last: the engine went back to it by itself.
+    Reverted,
 }
 
 impl Source {
@@ -32,6 +36,7 @@ impl Source {
             Source::Directory => "directory",
             Source::Kept => "kept",
             Source::Ledger => "ledger",
+            Source::Reverted => "reverted",
         }
     }
 }
@@ -54,6 +59,24 @@ pub struct Waiting {
     pub content_id: String,
     /// Whether it was refused; else it is awaited, or being checked.
     pub refused: bool,
+    /// Whether it was refused for its drift alone: a person can force it.
+    #[serde(default)]
+    pub quarantined: bool,
+}
+
+/// A table that differs too much from the one that ran.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Quarantined {
+    /// When it came, for people.
+    pub at: String,
+    /// Its generation.
+    pub generation: u64,
+    /// Its content hash.
+    pub content_id: String,
+    /// The generation that ran, and that it was compared with.
+    pub against: u64,
+    /// The numbers, and the bounds that they exceed.
+    pub drift: Drift,
 }
 
 /// A refused artefact.
@@ -73,6 +96,50 @@ pub struct Refused {
     pub reason: Told,
 }
 
+/// A generation that the engine went back from by itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reverted {
+    /// When it did, for people.
+    pub at: String,
+    /// The generation.
+    pub generation: u64,
+    /// Its content hash.
+    pub content_id: String,
+    /// The generation that it went back to.
+    pub to: u64,
+    /// The numbers, and the bounds that they exceeded.
+    pub watching: Watching,
+}
+
+/// A table that is tried in shadow, and how it compares with the running one on the same rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ShadowStatus {
+    /// Its name.
+    pub name: String,
+    /// Its content hash.
+    pub content_id: String,
+    /// The share of sampled rows that it scores.
+    pub share: f64,
+    /// Whether it passed every check; else it is among the refusals.
+    pub runs: bool,
+    /// The running generation that it is compared with.
+    pub against: u64,
+    /// Since when, for people: another running table begins the counts anew.
+    pub since: String,
+    /// Rows that both have scored.
+    pub rows: u64,
+    /// How often the shadow gave each score, 1 to 99.
+    pub scores: Vec<u64>,
+    /// How often the running table gave each.
+    pub running_scores: Vec<u64>,
+    /// The population stability index of the two.
+    pub psi: f64,
+    /// Rows whose two scores are 10 apart, or more.
+    pub far: u64,
+    /// Each of the host's thresholds, and the rows that cross it.
+    pub crossed: Vec<(u8, u64)>,
+}
+
 /// Use of a capacity.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Headroom {
@@ -85,7 +152,7 @@ pub struct Headroom {
 }
 
 /// The state of one engine's watch. What it writes to its state folder is this.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WatchStatus {
     /// [`FILES_VERSION`].
     pub version: u32,
@@ -113,6 +180,32 @@ pub struct WatchStatus {
     pub refusals: BTreeMap<String, u64>,
     /// Distinct refused artefacts, newest first; the last few.
     pub last_refusals: Vec<Refused>,
+    /// Tables that were held back because they differ too much, each as often as it came.
+    #[serde(default)]
+    pub quarantines: u64,
+    /// Those of them that no person has forced since, newest first; the last few.
+    #[serde(default)]
+    pub quarantined: Vec<Quarantined>,
+    /// How the last table that was taken compares with the one before it; none where it was not
+    /// compared: it was forced, gone back to, the same, or the first.
+    #[serde(default)]
+    pub drift: Option<Drift>,
+    /// How the last published table compares with the one before it, in operation; none where it
+    /// is not watched.
+    #[serde(default)]
+    pub watchdog: Option<Watching>,
+    /// How often the engine went back by itself.
+    #[serde(default)]
+    pub reverts: u64,
+    /// The generations that it went back from, newest first; the last few.
+    #[serde(default)]
+    pub reverted: Vec<Reverted>,
+    /// What is tried in shadow.
+    #[serde(default)]
+    pub shadows: Vec<ShadowStatus>,
+    /// Rows of live requests that the engine has to compare tables on.
+    #[serde(default)]
+    pub reservoir: u64,
     /// What is wrong at the moment, by area.
     pub problems: BTreeMap<String, Told>,
     /// How much of each capacity the running table uses.
@@ -137,6 +230,14 @@ impl WatchStatus {
             waiting: None,
             refusals: BTreeMap::new(),
             last_refusals: Vec::new(),
+            quarantines: 0,
+            quarantined: Vec::new(),
+            drift: None,
+            watchdog: None,
+            reverts: 0,
+            reverted: Vec::new(),
+            shadows: Vec::new(),
+            reservoir: 0,
             problems: BTreeMap::new(),
             headroom: Vec::new(),
             good: Vec::new(),

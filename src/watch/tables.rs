@@ -4,7 +4,9 @@ use super::directory::{Pointer, parse_pointer, read_small};
 use super::ledger::{Event, Ledger, Record};
 use super::publisher::generations;
 use super::refusal::{Refusal, RefusalKind};
+use super::restraint::{drifts, is_held_back, is_kept_out, is_reverted, went_back};
 use super::status::{Good, Headroom, Source, Waiting, WatchStatus};
+use super::watchdog::{Former, Watchdog};
 use super::{Artefact, Fallback, Shared, moment};
 use crate::score::Bound;
 use crate::table::{DEFAULT_TABLE, Table};
@@ -33,6 +35,7 @@ pub(super) struct Tables {
     candidate: Option<Candidate>,
     /// The last generation that was taken; none is taken that is not above it.
     last: Option<Good>,
+    watchdog: Watchdog,
 }
 
 /// What the pointer names, and does not run yet.
@@ -67,13 +70,23 @@ impl Tables {
             named: false,
             candidate: None,
             last: None,
+            watchdog: Watchdog::default(),
         }
     }
 
     /// The first look: whatever is there, the engine has a table afterwards.
     pub(super) fn start(&mut self, shared: &Shared, last: Option<&WatchStatus>) {
         let good = last.map(|last| last.good.clone()).unwrap_or_default();
-        shared.desk().status.good.clone_from(&good);
+        {
+            let status = &mut shared.desk().status;
+            status.good.clone_from(&good);
+            if let Some(last) = last {
+                status.quarantined.clone_from(&last.quarantined);
+                status.quarantines = last.quarantines;
+                status.reverted.clone_from(&last.reverted);
+                status.reverts = last.reverts;
+            }
+        }
         self.last = good.first().cloned();
         self.look(shared);
         let runs = || shared.desk().status.source != Source::None;
@@ -113,7 +126,8 @@ impl Tables {
         for past in generations(&history.records, pointer).into_iter().rev() {
             let named = pointer.is_some_and(|pointer| pointer.content_id == past.content_id);
             let there = found.iter().any(|good| good.content_id == past.content_id);
-            if !named && !there && found.len() < LEDGER_TRIES {
+            let held = is_kept_out(shared, &past.content_id);
+            if !named && !there && !held && found.len() < LEDGER_TRIES {
                 found.push(Good {
                     generation: past.generation,
                     content_id: past.content_id,
@@ -201,6 +215,7 @@ impl Tables {
             Ok(Some(bytes)) => self.read(shared, &path, bytes),
         }
         self.try_candidate(shared);
+        self.watch(shared);
     }
 
     fn read(&mut self, shared: &Shared, path: &Path, bytes: Vec<u8>) {
@@ -256,6 +271,10 @@ impl Tables {
             waits(shared, &pointer, true);
             return;
         }
+        if is_reverted(shared, &pointer) || !pointer.forced && is_held_back(shared, &pointer) {
+            waits(shared, &pointer, true);
+            return;
+        }
         waits(shared, &pointer, false);
         self.candidate = Some(Candidate {
             pointer,
@@ -298,25 +317,90 @@ impl Tables {
             return;
         }
         let pointer = candidate.pointer.clone();
-        let passed = candidate.passed.take().map_or_else(
-            || {
-                let admission = &shared.options.admission;
-                admission.admit(&shared.engine, &path, Some(&pointer.content_id))
-            },
-            Ok,
-        );
-        match passed {
-            Ok(bound) => match shared.engine.publish_as(bound.clone(), pointer.generation) {
-                Ok(()) => self.taken(shared, &bound, &pointer),
-                // The next look tries again.
-                Err(_) => candidate.passed = Some(bound),
-            },
+        if let Some(bound) = candidate.passed.take() {
+            return self.publish(shared, bound, &pointer);
+        }
+        let admission = &shared.options.admission;
+        match admission.admit(&shared.engine, &path, Some(&pointer.content_id)) {
+            Ok(bound) if drifts(shared, &bound, &pointer) => {
+                candidate.refused = true;
+                waits(shared, &pointer, true);
+            }
+            Ok(bound) => self.publish(shared, bound, &pointer),
             Err(rejected) => {
                 candidate.refused = true;
                 candidate.retry = rejected.transient.then(|| now.checked_add(RETRY)).flatten();
                 shared.refuse(artefact(rejected.artefact, &pointer), &rejected.refusal);
                 waits(shared, &pointer, true);
             }
+        }
+    }
+
+    /// Makes a candidate live that has passed everything.
+    fn publish(&mut self, shared: &Shared, bound: Arc<Bound>, pointer: &Pointer) {
+        let generation = pointer.generation;
+        let former = shared.engine.live();
+        let source = shared.desk().status.source;
+        match shared.engine.publish_as(bound.clone(), generation) {
+            Ok(()) => {
+                let former = former.map(|(bound, generation)| Former { bound, generation });
+                self.watch_from(shared, &bound, former, source, pointer);
+                self.taken(shared, &bound, pointer);
+            }
+            // The next look tries again.
+            Err(_) => {
+                if let Some(candidate) = &mut self.candidate {
+                    candidate.passed = Some(bound);
+                }
+            }
+        }
+    }
+
+    /// A candidate is live: it is watched from now on, where there is something to go back to.
+    fn watch_from(
+        &mut self,
+        shared: &Shared,
+        bound: &Bound,
+        former: Option<Former>,
+        source: Source,
+        pointer: &Pointer,
+    ) {
+        let options = &shared.options.watchdog;
+        let watched = !options.lasts.is_zero() && pointer.from_generation.is_none();
+        let scores = source != Source::Bundled && !pointer.forced;
+        let new = (bound, pointer.generation);
+        let watching = match former.filter(|_| watched) {
+            None => {
+                self.watchdog.forget(&shared.engine);
+                None
+            }
+            Some(former) => {
+                let dog = &mut self.watchdog;
+                dog.begin(options, &shared.engine, former, new, scores)
+            }
+        };
+        shared.desk().status.watchdog = watching;
+    }
+
+    /// Looks at what the running table gives, and goes back where it is over a bound.
+    fn watch(&mut self, shared: &Shared) {
+        let options = &shared.options.watchdog;
+        let Some((watching, back)) = self.watchdog.look(options, &shared.engine) else {
+            return;
+        };
+        {
+            let mut desk = shared.desk();
+            desk.status.watchdog = Some(watching.clone());
+            desk.dirty = true;
+        }
+        let Some(former) = back else {
+            return;
+        };
+        let (bound, generation) = (former.bound.clone(), former.generation);
+        // Where too many retired tables wait, the next look tries again.
+        if shared.engine.publish_as(bound.clone(), generation).is_ok() {
+            self.watchdog.forget(&shared.engine);
+            went_back(shared, &bound, generation, watching);
         }
     }
 
@@ -338,6 +422,8 @@ impl Tables {
         );
         let all = {
             let mut desk = shared.desk();
+            let held = &mut desk.status.quarantined;
+            held.retain(|held| held.content_id != good.content_id);
             let all = &mut desk.status.good;
             // The newest of each table: two that are the same are one to go back to.
             all.retain(|other| other.content_id != good.content_id);
@@ -369,17 +455,19 @@ fn artefact(hash: u128, pointer: &Pointer) -> Artefact<'_> {
 
 /// Writes down what the pointer names and does not run.
 fn waits(shared: &Shared, pointer: &Pointer, refused: bool) {
+    let quarantined = refused && is_held_back(shared, pointer);
     let mut desk = shared.desk();
     desk.status.waiting = Some(Waiting {
         generation: pointer.generation,
         content_id: pointer.content_id.clone(),
         refused,
+        quarantined,
     });
     desk.dirty = true;
 }
 
 /// Writes down what runs.
-fn runs(
+pub(super) fn runs(
     shared: &Shared,
     bound: &Bound,
     generation: u64,

@@ -13,6 +13,7 @@ use crate::epoch::NoSlot;
 use crate::limits::{BATCH_ROWS_MAX, RING_MAX};
 use crate::row::Row;
 use crate::score::{NotScored, Reason, Verdict};
+use crate::stats::ScorerStats;
 use call::{Job, Reply, Sender};
 use core_affinity::CoreId;
 use crossbeam_queue::ArrayQueue;
@@ -139,6 +140,8 @@ struct Shared {
     ended: AtomicBool,
     /// Requests that found the ring full.
     overloaded: AtomicU64,
+    /// Of the worker's scorer.
+    stats: Arc<ScorerStats>,
     thread: std::sync::OnceLock<Thread>,
 }
 
@@ -249,6 +252,7 @@ impl Worker {
             closed: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             overloaded: AtomicU64::new(0),
+            stats: scorer.counters(),
             thread: std::sync::OnceLock::new(),
         });
         let (bound, is_bound) = mpsc::channel();
@@ -309,6 +313,7 @@ impl Shared {
     fn count_overloaded(&self) {
         // Relaxed: a counter orders nothing.
         self.overloaded.fetch_add(1, Ordering::Relaxed);
+        self.stats.count_turned_away();
     }
 
     fn close(&self) {

@@ -44,6 +44,59 @@ pub fn table(seed: u64) -> Table {
     Table::from_bytes(&bytes(seed)).unwrap()
 }
 
+/// The bundled table.
+pub fn default_table() -> Table {
+    Table::from_bytes(DEFAULT_TABLE).unwrap()
+}
+
+/// Rows of real requests: the bundled table's golden ones.
+pub fn real_rows() -> Vec<Row> {
+    let bound = Bound::new(default_table(), &Schema::http(), Some("portable")).unwrap();
+    let rows = bound.table().golden_rows();
+    rows.map(|golden| bound.row(&golden.values)).collect()
+}
+
+/// A well-formed table of the bundled one's features that gives every row this margin.
+pub fn constant(margin: f64) -> Table {
+    let leaf = Node::Leaf { value: 0.0 };
+    let ensemble = Ensemble {
+        features: default_table().features(),
+        trees: vec![Tree::Any { nodes: vec![leaf] }],
+        bias: margin,
+    };
+    Table::from_bytes(&build(&ensemble, &BuildOptions::default()).unwrap().bytes).unwrap()
+}
+
+/// The bundled table with something else in its header: the same scores, another hash.
+pub fn other_default(different: u8) -> Table {
+    let mut bytes = DEFAULT_TABLE.to_vec();
+    let created = std::mem::offset_of!(hedgerow::table::format::Header, created_at);
+    bytes[created] ^= different;
+    hedgerow::table::build::rehash(&mut bytes);
+    Table::from_bytes(&bytes).unwrap()
+}
+
+/// The bundled table with all margins higher by so many eighths.
+pub fn shifted(eighths: i64) -> Table {
+    use hedgerow::table::format::{HEADER_BYTES, Header, Section, golden_bytes};
+    let table = default_table();
+    let step = eighths << (table.header().margin_shift - 3);
+    let mut header: Header = *table.header();
+    header.bias += step;
+    header.margin_min += step;
+    header.margin_max += step;
+    let mut bytes = table.bytes().to_vec();
+    bytes[..HEADER_BYTES].copy_from_slice(bytemuck::bytes_of(&header));
+    let first = header.offsets[Section::Golden as usize] as usize;
+    for at in 0..header.counts[Section::Golden as usize] as usize {
+        let place = first + at * golden_bytes(table.features().len());
+        let margin = i64::from_le_bytes(bytes[place..place + 8].try_into().unwrap());
+        bytes[place..place + 8].copy_from_slice(&(margin + step).to_le_bytes());
+    }
+    hedgerow::table::build::rehash(&mut bytes);
+    Table::from_bytes(&bytes).unwrap()
+}
+
 pub fn margin(verdict: &Verdict) -> f64 {
     match verdict {
         Verdict::Scored(scored) => scored.margin,
@@ -105,6 +158,16 @@ impl Place {
         self.publisher().publish(&table(seed), &options).unwrap()
     }
 
+    /// Publishes a table, forced or not, and returns its generation.
+    pub fn publish_table(&self, table: &Table, forced: bool) -> u64 {
+        let options = PublishOptions {
+            forced,
+            ..PublishOptions::default()
+        };
+        let published = self.publisher().publish(table, &options).unwrap();
+        published.pointer.generation
+    }
+
     pub fn id(&self, seed: u64) -> String {
         table(seed).content_id()
     }
@@ -132,6 +195,7 @@ impl Place {
             content_id: self.id(seed),
             bytes: bytes(seed).len() as u64,
             from_generation: None,
+            forced: false,
             at: String::new(),
             origin: Origin::here("by hand"),
         });

@@ -13,8 +13,8 @@ mod tables;
 
 use clap::{Parser, Subcommand};
 use commands::{
-    bench, compile, diff, explain, extract, features, inspect, key, limits, publish, replay, score,
-    status, switch, verify,
+    bench, compile, diff, drill, explain, extract, features, inspect, key, limits, publish, replay,
+    score, shadow, status, switch, verify,
 };
 use failure::Failure;
 use std::io::Write;
@@ -51,6 +51,7 @@ struct Args {
 #[derive(Subcommand)]
 enum Command {
     Replay(replay::Args),
+    Drill(drill::Args),
     Compile(compile::Args),
     Inspect(inspect::Args),
     Diff(diff::Args),
@@ -63,6 +64,9 @@ enum Command {
     Limits(limits::Args),
     Publish(publish::Args),
     Rollback(publish::RollbackArgs),
+    Force(publish::ForceArgs),
+    Shadow(shadow::Args),
+    Promote(shadow::PromoteArgs),
     Status(status::Args),
     History(status::HistoryArgs),
     Kill(switch::KillArgs),
@@ -116,6 +120,7 @@ fn main() -> ExitCode {
     let json = args.json;
     let result = match args.command {
         Command::Replay(command) => replay::run(&command, json),
+        Command::Drill(command) => drill::run(&command),
         Command::Compile(command) => compile::run(&command),
         Command::Inspect(command) => inspect::run(&command),
         Command::Diff(command) => diff::run(&command),
@@ -128,6 +133,9 @@ fn main() -> ExitCode {
         Command::Limits(command) => limits::run(&command),
         Command::Publish(command) => publish::run(&command),
         Command::Rollback(command) => publish::rollback(&command),
+        Command::Force(command) => publish::force(&command),
+        Command::Shadow(command) => shadow::run(&command),
+        Command::Promote(command) => shadow::promote(&command),
         Command::Status(command) => status::run(&command),
         Command::History(command) => status::history(&command),
         Command::Kill(command) => switch::kill(&command),

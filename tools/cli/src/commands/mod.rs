@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod compile;
 pub mod diff;
+pub mod drill;
 pub mod explain;
 pub mod extract;
 pub mod features;
@@ -12,6 +13,7 @@ pub mod limits;
 pub mod publish;
 pub mod replay;
 pub mod score;
+pub mod shadow;
 pub mod status;
 pub mod switch;
 pub mod verify;

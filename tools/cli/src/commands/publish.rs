@@ -69,18 +69,22 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 0,
         value_parser = clap::value_parser!(u64).range(..1 << 62))]
     above: u64,
+    /// Have engines take it however much it differs from the running one; every other check stands
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     change: Change,
 }
 
 /// Publishes a table.
 pub fn run(args: &Args) -> Result<Report, Failure> {
-    let bound = admit(args)?;
+    let bound = admit(&args.table, &args.schema, &args.trust)?;
     let published = Publisher::create(&args.directory, args.change.wait(), &args.change.who())
         .and_then(|publisher| {
             let options = PublishOptions {
                 above: args.above,
                 keep: args.keep as usize,
+                forced: args.force,
             };
             publisher.publish(bound.table(), &options)
         })
@@ -88,20 +92,19 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     Ok(report("published", &args.directory, &published))
 }
 
-/// Every check of an engine's admission.
-fn admit(args: &Args) -> Result<Arc<Bound>, Failure> {
-    let keys = args.trust.keys()?;
-    let name = args.table.as_str();
+/// Every check of an engine's admission that needs no running table.
+pub fn admit(name: &str, schema: &str, trust: &key::Trust) -> Result<Arc<Bound>, Failure> {
+    let keys = trust.keys()?;
     let refused = |refused| Failure::refused(name, &refused);
     if name == "default" {
         let table = tables::open(name)?;
         keys.check(table.bytes()).map_err(refused)?;
-        let schema = tables::schema_for(&args.schema, &table)?;
+        let schema = tables::schema_for(schema, &table)?;
         return Bound::new(table, &schema, None)
             .map(Arc::new)
             .map_err(refused);
     }
-    let schema = match args.schema.as_str() {
+    let schema = match schema {
         "model" => tables::schema_for("model", &Table::open(name).map_err(refused)?)?,
         schema => tables::schema(schema)?,
     };
@@ -140,7 +143,33 @@ pub fn rollback(args: &RollbackArgs) -> Result<Report, Failure> {
     Ok(report("rolled back", &args.directory, &published))
 }
 
-fn report(done: &str, directory: &Path, published: &Published) -> Report {
+/// Have engines take a table that they hold in quarantine
+///
+/// Publishes it again, under the next generation. Only the comparison with the running table is
+/// left out; every other check stands. Without a generation: the active one.
+///
+/// Example: hedgerow force /var/lib/hedgerow 7
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct ForceArgs {
+    /// The directory
+    directory: PathBuf,
+    /// The generation whose table is to run; see `status`
+    generation: Option<u64>,
+    #[command(flatten)]
+    change: Change,
+}
+
+/// Forces a table.
+pub fn force(args: &ForceArgs) -> Result<Report, Failure> {
+    let published = Publisher::open(&args.directory, args.change.wait(), &args.change.who())
+        .and_then(|publisher| publisher.force(args.generation, KEEP))
+        .map_err(|refusal| Failure::of(&refusal))?;
+    Ok(report("forced", &args.directory, &published))
+}
+
+/// What was published.
+pub fn report(done: &str, directory: &Path, published: &Published) -> Report {
     let pointer = &published.pointer;
     let mut text = format!(
         "{done}: generation {} of {}, table {}",
@@ -161,6 +190,7 @@ fn report(done: &str, directory: &Path, published: &Published) -> Report {
         "generation": pointer.generation,
         "content_id": pointer.content_id,
         "from_generation": pointer.from_generation,
+        "forced": pointer.forced,
         "at": pointer.at,
         "origin": pointer.origin,
         "pruned": published.pruned,

@@ -2,10 +2,13 @@
 
 use crate::Report;
 use crate::failure::{Failure, harmless};
-use hedgerow::watch::directory::{Directory, Pointer, SwitchesFile};
+use hedgerow::watch::directory::{Directory, Pointer, ShadowsFile, SwitchesFile};
 use hedgerow::watch::ledger::{Ledger, Record};
 use hedgerow::watch::publisher::generations;
-use hedgerow::watch::status::{self, Headroom, Refused, WatchStatus};
+use hedgerow::watch::status::{
+    self, Headroom, Quarantined, Refused, Reverted, ShadowStatus, WatchStatus,
+};
+use hedgerow::watch::watchdog::Watching;
 use hedgerow::watch::{Refusal, Told};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -30,6 +33,7 @@ pub struct Args {
 struct Found {
     pointer: Option<Pointer>,
     switches: Option<SwitchesFile>,
+    shadows: Option<ShadowsFile>,
     engines: Vec<(PathBuf, WatchStatus, bool)>,
     problems: Vec<String>,
 }
@@ -51,6 +55,10 @@ impl Found {
             None
         });
         let switches = directory.read_switches().unwrap_or_else(|refusal| {
+            told(refusal);
+            None
+        });
+        let shadows = directory.read_shadows().unwrap_or_else(|refusal| {
             told(refusal);
             None
         });
@@ -85,6 +93,7 @@ impl Found {
         Ok(Found {
             pointer,
             switches,
+            shadows,
             engines: engines.into_iter().map(alive).collect(),
             problems,
         })
@@ -99,10 +108,11 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     let active = match &found.pointer {
         None => "nothing was published".into(),
         Some(pointer) => format!(
-            "generation {} since {}, by {}\n           table {}{}",
+            "generation {} since {}, by {}{}\n           table {}{}",
             pointer.generation,
             pointer.at,
             pointer.origin,
+            if pointer.forced { ", forced" } else { "" },
             pointer.content_id,
             match pointer.from_generation {
                 Some(from) => format!(", rolled back to generation {from}"),
@@ -117,6 +127,19 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         _ => "nothing is off".into(),
     };
     let _ = writeln!(text, "switches   {off}");
+    if let Some(file) = found.shadows.as_ref().filter(|it| !it.shadows.is_empty()) {
+        let named = |entry: &hedgerow::watch::directory::ShadowEntry| {
+            format!(
+                "{} on {} % of sampled rows",
+                entry.name,
+                100.0 * entry.share
+            )
+        };
+        let all: Vec<String> = file.shadows.iter().map(named).collect();
+        let (at, origin) = (&file.at, &file.origin);
+        let all = all.join(", ");
+        let _ = writeln!(text, "shadows    {all}, since {at}, by {origin}");
+    }
     if found.engines.is_empty() {
         let _ = writeln!(text, "engines    none keeps its state here");
     }
@@ -137,6 +160,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         "directory": args.directory.display().to_string(),
         "active": found.pointer,
         "switches": found.switches,
+        "shadows": found.shadows,
         "engines": found.engines.iter().map(engine).collect::<Vec<Value>>(),
         "problems": found.problems,
     });
@@ -160,7 +184,7 @@ fn shown(folder: &Path, engine: &WatchStatus, alive: bool) -> String {
         folder.display()
     );
     let mut line = |name: &str, value: String| {
-        let _ = writeln!(text, "  {name:<9}{value}");
+        let _ = writeln!(text, "  {name:<11}{value}");
     };
     line(
         "runs",
@@ -172,10 +196,10 @@ fn shown(folder: &Path, engine: &WatchStatus, alive: bool) -> String {
         ),
     );
     if let Some(waiting) = &engine.waiting {
-        let how = if waiting.refused {
-            "refused"
-        } else {
-            "awaited"
+        let how = match (waiting.refused, waiting.quarantined) {
+            (_, true) => "held back",
+            (true, _) => "refused",
+            _ => "awaited",
         };
         line(
             how,
@@ -184,6 +208,12 @@ fn shown(folder: &Path, engine: &WatchStatus, alive: bool) -> String {
     }
     if !engine.switches.is_empty() {
         line("off", engine.switches.join(", "));
+    }
+    for held in engine.quarantined.iter().take(5) {
+        line("quarantine", quarantine(held));
+    }
+    for back in engine.reverted.iter().take(5) {
+        line("went back", reverted(back));
     }
     for refused in engine.last_refusals.iter().take(5) {
         line("refusal", refusal(refused));
@@ -195,7 +225,83 @@ fn shown(folder: &Path, engine: &WatchStatus, alive: bool) -> String {
         );
     }
     line("capacity", format!("fullest: {}", fullest(engine)));
+    let drift = engine.drift.as_ref();
+    let drift = drift.map_or(String::new(), |drift| format!("; last taken: {drift}"));
+    line(
+        "reservoir",
+        format!("{} live rows{drift}", engine.reservoir),
+    );
+    line("watchdog", watchdog(engine.watchdog.as_ref()));
+    for it in &engine.shadows {
+        line("shadow", shadow(it));
+    }
     text
+}
+
+fn quarantine(held: &Quarantined) -> String {
+    let (generation, at, drift) = (held.generation, &held.at, &held.drift);
+    let (against, over) = (held.against, drift.over.join(", "));
+    format!(
+        "generation {generation} since {at}, beside {against}: {drift}; expected {over} (a person \
+         can force it: hedgerow force DIR {generation})"
+    )
+}
+
+fn reverted(back: &Reverted) -> String {
+    let (generation, to, at) = (back.generation, back.to, &back.at);
+    let (watching, over) = (&back.watching, back.watching.over.join(", "));
+    format!("from generation {generation} to {to} at {at}: {watching}; expected {over}")
+}
+
+fn watchdog(watching: Option<&Watching>) -> String {
+    let Some(watching) = watching else {
+        return "watches nothing".into();
+    };
+    let (generation, against, since) = (watching.generation, watching.against, &watching.since);
+    let state = match (watching.over.is_empty(), watching.ended) {
+        (false, _) => "took it back",
+        (true, true) => "was content",
+        (true, false) => "watches",
+    };
+    let scores = match watching.scores {
+        true => "",
+        false => "; its scores are not held against it",
+    };
+    format!("{state}: generation {generation} after {against}, since {since}: {watching}{scores}")
+}
+
+fn shadow(shadow: &ShadowStatus) -> String {
+    let (name, against, rows) = (&shadow.name, shadow.against, shadow.rows);
+    if !shadow.runs {
+        return format!("{name}: refused");
+    }
+    if rows == 0 {
+        return format!("{name}: no rows yet");
+    }
+    let share = |count: u64| 100.0 * count as f64 / rows as f64;
+    let crossed = shadow.crossed.iter();
+    let crossed = crossed.map(|(at, count)| format!("{:.1} % across {at}", share(*count)));
+    let crossed: Vec<String> = crossed.collect();
+    format!(
+        "{name}: {rows} rows beside generation {against}; {:.1} % are 10 or more apart, {}, index \
+         {:.3}; medians {} and {}",
+        share(shadow.far),
+        crossed.join(", "),
+        shadow.psi,
+        median(&shadow.scores),
+        median(&shadow.running_scores)
+    )
+}
+
+/// The score that half of the rows do not exceed.
+fn median(counts: &[u64]) -> usize {
+    let all: u64 = counts.iter().sum();
+    let mut seen = 0;
+    let half = |count: &u64| {
+        seen += count;
+        2 * seen >= all
+    };
+    counts.iter().position(half).map_or(0, |at| at + 1)
 }
 
 fn detail(told: &Told) -> String {

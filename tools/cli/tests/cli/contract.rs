@@ -4,8 +4,9 @@ use super::common::*;
 use hedgerow::KERNELS;
 
 const COMMANDS: &[&str] = &[
-    "replay", "compile", "inspect", "diff", "verify", "score", "explain", "extract", "bench",
-    "limits", "publish", "rollback", "status", "history", "kill", "restore", "key", "sign",
+    "replay", "drill", "compile", "inspect", "diff", "verify", "score", "explain", "extract",
+    "bench", "limits", "publish", "rollback", "status", "history", "kill", "restore", "key",
+    "sign",
 ];
 
 #[test]
@@ -67,6 +68,14 @@ fn what_makes_no_sense_is_usage_in_words_and_in_json() {
         &["replay", "--cores", ""],
         &["replay", "--cores", "99999"],
         &["replay", "--cores", "0,0"],
+        &["drill"],
+        &["drill", "outage-2025-12-05"],
+        &["drill", "outage-2025-11-18", "--seconds", "nan"],
+        &["drill", "outage-2025-11-18", "--seconds", "0"],
+        &["drill", "outage-2025-11-18", "--seconds", "1.4"],
+        &["drill", "outage-2025-11-18", "--seconds", "1e300"],
+        &["drill", "outage-2025-11-18", "--every", "-1"],
+        &["drill", "outage-2025-11-18", "--every", "nan"],
         &["limits", "more"],
     ] {
         run(args).usage(&[]);

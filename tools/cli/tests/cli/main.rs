@@ -5,6 +5,7 @@ mod beside;
 mod common;
 mod compile;
 mod contract;
+mod drill;
 mod output;
 mod replay;
 mod requests;

@@ -229,3 +229,112 @@ fn keys_are_made_once_and_sign_what_others_verify() {
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o640)).unwrap();
     run(&["sign", "default", "--key", &key, "-o", &signed]).refused(&["0640", "0600"]);
 }
+
+#[test]
+fn a_table_is_forced_tried_in_shadow_and_promoted() {
+    let folder = Folder::new("shadow");
+    let directory = folder.path("watched");
+    let other = other_table(&folder);
+    let forced = run(&["publish", "default", &directory, "--force", "--json"]).json();
+    assert_eq!(
+        (&forced["generation"], &forced["forced"]),
+        (&1.into(), &true.into())
+    );
+    assert!(run(&["force", &directory]).done().contains("generation 2"));
+    run(&["force", &directory, "9"]).refused(&["no such generation", "got 9"]);
+    let status = run(&["status", &directory]).done();
+    assert!(status.contains("forced"), "{status}");
+
+    let said = run(&["shadow", &other, &directory, "--share", "0.5"]).done();
+    assert!(said.contains("shadows now: other"), "{said}");
+    let json = run(&["shadow", "default", &directory, "--name", "two", "--json"]).json();
+    assert_eq!(json["shadows"].as_array().unwrap().len(), 2);
+    let status = run(&["status", &directory]).done();
+    assert!(
+        status.contains("other on 50 % of sampled rows, two on 100 %"),
+        "{status}"
+    );
+    let said = run(&["shadow", "--remove", "two", &directory]).done();
+    assert!(said.contains("shadows now: other"), "{said}");
+    run(&["shadow", "--remove", "two", &directory]).refused(&["one of the shadows other"]);
+    run(&["promote", &directory, "two"]).refused(&["one of the shadows other"]);
+    let promoted = run(&["promote", &directory, "other", "--json"]).json();
+    assert_eq!(promoted["generation"], 3);
+    let status = run(&["status", &directory, "--json"]).json();
+    assert_eq!(status["active"]["content_id"], promoted["content_id"]);
+    assert_eq!(status["shadows"]["shadows"], serde_json::json!([]));
+    let history = run(&["history", &directory]).done();
+    for word in ["forced", "shadow other", "unshadow", "generation 3"] {
+        assert!(history.contains(word), "{word}: {history}");
+    }
+}
+
+/// An engine's state is shown whole: what was held back, what the watchdog saw, and the shadows.
+#[test]
+fn status_shows_quarantine_watchdog_and_shadows() {
+    use hedgerow::{DEFAULT_TABLE, Engine, Schema, Table, WatchOptions, Watcher};
+    let folder = Folder::new("status-all");
+    let directory = folder.path("watched");
+    run(&["publish", "default", &directory]).done();
+    run(&["shadow", "default", &directory, "--name", "same"]).done();
+    let engine = Engine::new(Schema::http());
+    let options = WatchOptions {
+        state: Some(format!("{directory}/engines/a").into()),
+        ..WatchOptions::default()
+    };
+    let watcher = Watcher::start(&engine, &directory, options).unwrap();
+    let wait = |so: &dyn Fn() -> bool| {
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while !so() {
+            assert!(std::time::Instant::now() < until, "{:?}", watcher.status());
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    };
+    run(&["publish", &other_table(&folder), &directory]).done();
+    wait(&|| watcher.status().generation == 2);
+    wait(&|| watcher.status().shadows.iter().any(|it| it.runs));
+    let mut scorer = engine.scorer().unwrap();
+    let table = Table::from_bytes(DEFAULT_TABLE).unwrap();
+    let bound = hedgerow::Bound::new(table, engine.schema(), None).unwrap();
+    for golden in bound.table().golden_rows() {
+        scorer.score(&bound.row(&golden.values));
+    }
+    wait(&|| watcher.status().shadows.iter().any(|it| it.rows == 128));
+    // The same margins for everyone: a score map that knows two scores.
+    let low = folder.file("low.hedge", everyone_is_a_bot());
+    run(&["publish", &low, &directory]).done();
+    wait(&|| watcher.status().quarantines == 1);
+    drop(watcher);
+    let status = run(&["status", &directory]).done();
+    for words in [
+        "generation 2 since",
+        "held back  generation 3",
+        "quarantine generation 3",
+        "hedgerow force DIR 3",
+        "watchdog   watches: generation 2 after 1",
+        "shadow     same: 128 rows beside generation 2; 0.0 % are 10 or more apart",
+        "reservoir  128 live rows",
+    ] {
+        assert!(status.contains(words), "{words}: {status}");
+    }
+    let json = run(&["status", &directory, "--json"]).json();
+    let engine = &json["engines"][0];
+    assert_eq!(engine["quarantines"], 1);
+    assert_eq!(engine["quarantined"][0]["drift"]["source"], "golden");
+    assert_eq!(engine["watchdog"]["generation"], 2);
+    assert_eq!(engine["shadows"][0]["rows"], 128);
+    assert_eq!(engine["reservoir"], 128);
+}
+
+/// The bundled table with a score map of which every margin is below.
+fn everyone_is_a_bot() -> Vec<u8> {
+    use hedgerow::table::format::Section;
+    let mut bytes = hedgerow::DEFAULT_TABLE.to_vec();
+    let table = hedgerow::Table::from_bytes(&bytes).unwrap();
+    let at = table.header().offsets[Section::ScoreMap as usize] as usize;
+    for entry in bytes[at..at + 98 * 8].chunks_exact_mut(8) {
+        entry.copy_from_slice(&(1i64 << 52).to_le_bytes());
+    }
+    hedgerow::table::build::rehash(&mut bytes);
+    bytes
+}

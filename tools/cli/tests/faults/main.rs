@@ -3,6 +3,7 @@
 //!
 //! Each prints how often it was tried. `tools/gate/faults.sh` runs the long version.
 
+mod clock;
 mod disk;
 mod engine;
 mod kills;
@@ -91,6 +92,37 @@ fn a_publisher_that_hangs_on_to_the_lock_is_named() {
     assert!(started.elapsed() < Duration::from_secs(20));
     drop(held);
     place.publish("odd");
+    println!("a publisher that hangs on to the lock: once");
+}
+
+#[test]
+fn of_publishers_that_do_not_wait_one_wins_and_the_others_are_told() {
+    let rounds = rounds("HEDGEROW_IMPATIENT_PUBLISHERS", 20, 200);
+    let place = Place::new("impatient");
+    place.publish("even");
+    let mut engine = Engine::start(&place);
+    let (mut done, mut refused) = (0, 0);
+    for _ in 0..rounds {
+        let children = ["even", "odd", "even"].map(|name| place.spawn_waiting(name, "0"));
+        let before = done;
+        for child in children {
+            let output = child.wait_with_output().unwrap();
+            if output.status.success() {
+                done += 1;
+                continue;
+            }
+            refused += 1;
+            assert_eq!(output.status.code(), Some(1), "{output:?}");
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(said.contains("the directory is locked"), "{said}");
+        }
+        assert!(done > before, "nobody has won");
+    }
+    let last = 1 + done;
+    engine.until(|line| line.generation() == last);
+    assert_eq!(place.generations(), (1..=last).collect::<Vec<_>>());
+    engine.end(&place);
+    println!("three publishers that do not wait: {rounds} times; {done} won, {refused} were told");
 }
 
 #[test]
@@ -140,4 +172,33 @@ fn a_bad_newest_file_at_the_start() {
         engine.end(&place);
     }
     println!("a bad newest file at the start: {rounds} times");
+}
+
+#[test]
+fn ten_thousand_stale_files() {
+    const STALE: usize = 10_000;
+    let rounds = rounds("HEDGEROW_STALE_FILES", 1, 5);
+    let place = Place::new("stale");
+    place.publish("even");
+    let mut last = 1;
+    for _ in 0..rounds {
+        for number in 0..STALE {
+            let path = place.path(&format!("tables/{number:032x}.hedge"));
+            std::fs::write(path, b"stale").unwrap();
+        }
+        let mut engine = Engine::start(&place);
+        engine.until(|line| line.generation() == last);
+        // The publisher clears up; what runs, and what can be gone back to, stays.
+        for name in ["odd", "even"] {
+            last = place.publish(name);
+            engine.until(|line| line.generation() == last);
+        }
+        let left = std::fs::read_dir(place.path("tables")).unwrap().count();
+        assert!(left < 10, "{left} files are left");
+        assert!(place.table_path("odd").exists() && place.table_path("even").exists());
+        assert_eq!(engine.last().refused(), 0, "{:?}", engine.last());
+        engine.end(&place);
+    }
+    assert_eq!(place.generations(), (1..=last).collect::<Vec<_>>());
+    println!("a directory of {STALE} stale files: {rounds} times");
 }

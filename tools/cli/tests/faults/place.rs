@@ -125,7 +125,12 @@ impl Place {
 
     /// Starts to publish a table.
     pub fn spawn(&self, name: &str) -> Child {
-        let args = ["publish", &self.table(name), self.dir(), "--wait", "60"];
+        self.spawn_waiting(name, "60")
+    }
+
+    /// Starts to publish a table, and waits for the lock no longer than so many seconds.
+    pub fn spawn_waiting(&self, name: &str, seconds: &str) -> Child {
+        let args = ["publish", &self.table(name), self.dir(), "--wait", seconds];
         self.command(&args).spawn().unwrap()
     }
 
@@ -137,6 +142,7 @@ impl Place {
             content_id: self.id(name),
             bytes: bytes as u64,
             from_generation: None,
+            forced: false,
             at: String::new(),
             origin: Origin::here("a broken pipeline"),
         };
@@ -159,6 +165,7 @@ impl Place {
             content_id: id,
             bytes: bytes.len() as u64,
             from_generation: None,
+            forced: false,
             at: String::new(),
             origin: Origin::here("a broken pipeline"),
         };

@@ -94,15 +94,34 @@ pub fn shifted(table: &Table) -> Vec<u8> {
         header.margin_min += step;
         header.margin_max += step;
     });
-    let range = range(table, Section::Golden);
+    golden_margins(table, &mut bytes, |margin| margin + step);
+    bytes
+}
+
+/// The same table with all leaves zero and a bias that means the score 1, for every request: valid
+/// in all respects, its golden rows included. None where it has trees that are not oblivious.
+pub fn constant(table: &Table) -> Option<Vec<u8>> {
+    if table.header().oblivious_trees as usize != table.tree_count() {
+        return None;
+    }
+    let bias = table.score_map()[0] - (1i64 << table.header().margin_shift);
+    let mut bytes = edited(table, |header| {
+        (header.bias, header.margin_min, header.margin_max) = (bias, bias, bias);
+    });
+    bytes[range(table, Section::Leaves)].fill(0);
+    golden_margins(table, &mut bytes, |_| bias);
+    Some(bytes)
+}
+
+/// Changes the margins of the golden rows.
+fn golden_margins(table: &Table, bytes: &mut [u8], change: impl Fn(i64) -> i64) {
     let record = golden_bytes(table.features().len());
-    for row in bytes[range].chunks_exact_mut(record) {
+    for row in bytes[range(table, Section::Golden)].chunks_exact_mut(record) {
         let mut margin = [0; 8];
         margin.copy_from_slice(&row[..8]);
-        row[..8].copy_from_slice(&(i64::from_le_bytes(margin) + step).to_le_bytes());
+        row[..8].copy_from_slice(&change(i64::from_le_bytes(margin)).to_le_bytes());
     }
-    rehash(&mut bytes);
-    bytes
+    rehash(bytes);
 }
 
 fn edited(table: &Table, edit: impl FnOnce(&mut Header)) -> Vec<u8> {
@@ -140,7 +159,7 @@ fn repeated(table: &Table, times: usize) -> Option<Vec<u8>> {
 
 /// The table of the outage: the feature list stands several times, as out of a query that sees
 /// two databases; everything else is made to agree, the fingerprint and the hash too.
-fn repeated_unchecked(table: &Table, times: usize) -> Option<Vec<u8>> {
+pub fn repeated_unchecked(table: &Table, times: usize) -> Option<Vec<u8>> {
     let features = &table.bytes()[range(table, Section::Features)];
     let count = table.features().len() * times;
     let mut sections: Vec<Vec<u8>> = (0..SECTION_COUNT).map(|_| Vec::new()).collect();

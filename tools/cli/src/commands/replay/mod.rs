@@ -1,10 +1,10 @@
 //! `replay`: the main job. Workers on every core score recorded real requests while good and bad
 //! tables are published under them.
 
-mod faults;
-mod publisher;
+pub mod faults;
+pub mod publisher;
 mod report;
-mod worker;
+pub mod worker;
 
 use crate::Report;
 use crate::failure::Failure;
@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 use worker::{Counters, How, Job, Outcome};
 
 /// The bundled recordings.
-const REQUESTS: &[u8] = include_bytes!("../../../../../data/requests.ndjson");
+pub const REQUESTS: &[u8] = include_bytes!("../../../../../data/requests.ndjson");
 
 /// Score recorded real requests on every core while good and bad tables are published
 ///
@@ -77,13 +77,7 @@ enum Mode {
 
 /// Replays.
 pub fn run(args: &Args, json: bool) -> Result<Report, Failure> {
-    if !(args.seconds > 0.0 && args.seconds <= 86_400.0) {
-        let expected = "above 0, at most 86400";
-        return Err(Failure::usage("--seconds", expected, args.seconds));
-    }
-    if !(args.every >= 0.0 && args.every <= 60_000.0) {
-        return Err(Failure::usage("--every", "0 to 60000", args.every));
-    }
+    check(args)?;
     let cores = cores(&args.cores)?;
     let recorded = match &args.requests {
         Some(path) => requests::read(path)?,
@@ -103,7 +97,10 @@ pub fn run(args: &Args, json: bool) -> Result<Report, Failure> {
     let job = Job {
         requests: &views,
         bots: &bots,
+        innocent: &[],
         expected: publisher.expected(&views)?,
+        // Good tables take turns, and nothing else has a generation.
+        table_of: |generation| Some((generation % 2) as usize),
     };
 
     let pool = match args.mode {
@@ -147,12 +144,24 @@ pub fn run(args: &Args, json: bool) -> Result<Report, Failure> {
     Ok(run.report())
 }
 
-fn is_bot(recorded: &Recorded) -> Option<bool> {
+fn check(args: &Args) -> Result<(), Failure> {
+    if !(args.seconds > 0.0 && args.seconds <= 86_400.0) {
+        let expected = "above 0, at most 86400";
+        return Err(Failure::usage("--seconds", expected, args.seconds));
+    }
+    if !(args.every >= 0.0 && args.every <= 60_000.0) {
+        return Err(Failure::usage("--every", "0 to 60000", args.every));
+    }
+    Ok(())
+}
+
+/// Whether a request is a bot's, where that is known.
+pub fn is_bot(recorded: &Recorded) -> Option<bool> {
     recorded.label.as_deref().map(|label| label == "bot")
 }
 
 /// Starts a thread for each way to get verdicts. Where one cannot start, none works on.
-fn start_workers<'scope, 'env>(
+pub fn start_workers<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
     job: &'env Job<'_>,
     hows: Vec<How>,
@@ -183,7 +192,7 @@ fn start_pool(engine: &Engine, cores: &[CoreId]) -> Result<Pool, Failure> {
 }
 
 /// How one thread gets its verdicts.
-fn how(engine: &Engine, pool: Option<&Pool>, core: CoreId) -> Result<How, Failure> {
+pub fn how(engine: &Engine, pool: Option<&Pool>, core: CoreId) -> Result<How, Failure> {
     let Some(pool) = pool else {
         let scorer = engine.scorer().map_err(|full| {
             let got = format!("{} slots", full.max);
@@ -196,10 +205,10 @@ fn how(engine: &Engine, pool: Option<&Pool>, core: CoreId) -> Result<How, Failur
 }
 
 /// How soon an interruption is seen.
-const INTERRUPTION: Duration = Duration::from_millis(50);
+pub const INTERRUPTION: Duration = Duration::from_millis(50);
 
 /// A flag that is raised where the user wants to end the run; the second time the process ends.
-fn interruption() -> Result<Arc<AtomicBool>, Failure> {
+pub fn interruption() -> Result<Arc<AtomicBool>, Failure> {
     let raised = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         flag::register_conditional_shutdown(signal, 1, Arc::clone(&raised))
@@ -275,7 +284,7 @@ fn progress(counters: &[Counters], published: &Published, elapsed: Duration) -> 
 }
 
 /// The cores to work on: those named, or all that this process may use.
-fn cores(named: &[usize]) -> Result<Vec<CoreId>, Failure> {
+pub fn cores(named: &[usize]) -> Result<Vec<CoreId>, Failure> {
     let allowed = core_affinity::get_core_ids().unwrap_or_default();
     if allowed.is_empty() {
         return Err(Failure::new(

@@ -50,7 +50,7 @@ impl Published {
 impl Publisher {
     /// Writes the tables into a folder, and publishes the first.
     pub fn start(engine: &Engine, table: &Table, name: &str) -> Result<Publisher, Failure> {
-        let folder = new_folder()?;
+        let folder = new_folder("replay")?;
         let failed = |error| Failure::io(&folder, "a folder for tables", error);
         let write = |name: &str, bytes: &[u8]| {
             let path = folder.join(format!("{name}.hedge"));
@@ -150,10 +150,10 @@ impl Drop for Publisher {
 
 /// A folder of this process's own. A name that an earlier, killed process left behind is passed
 /// over: in a container process numbers come again.
-fn new_folder() -> Result<PathBuf, Failure> {
+pub fn new_folder(of: &str) -> Result<PathBuf, Failure> {
     let mut attempt = 0;
     loop {
-        let name = format!("hedgerow-replay-{}-{attempt}", std::process::id());
+        let name = format!("hedgerow-{of}-{}-{attempt}", std::process::id());
         let folder = std::env::temp_dir().join(name);
         match fs::create_dir(&folder) {
             Ok(()) => return Ok(folder),
@@ -163,7 +163,8 @@ fn new_folder() -> Result<PathBuf, Failure> {
     }
 }
 
-fn remove(folder: &Path) {
+/// Removes it.
+pub fn remove(folder: &Path) {
     // What cannot be removed from the temporary folder does no harm there.
     let _ = fs::remove_dir_all(folder);
 }

@@ -14,8 +14,12 @@ pub struct Job<'a> {
     pub requests: &'a [Request<'a>],
     /// Whether each is a bot's, where labelled.
     pub bots: &'a [Option<bool>],
-    /// Each request's margin under the table of even and of odd generations.
+    /// Whether each is a human's that no good table lets a rule `score < 30` match.
+    pub innocent: &'a [bool],
+    /// Each request's margin under either good table.
     pub expected: [Vec<f64>; 2],
+    /// Which of the two a generation is; none where that generation must never give a verdict.
+    pub table_of: fn(u64) -> Option<usize>,
 }
 
 /// What a worker shows while it runs. Each has cache lines of its own.
@@ -40,9 +44,14 @@ pub struct Outcome {
     pub not_scored: [u64; Reason::ALL.len()],
     /// Margins that are not those of the generation that the verdict names.
     pub wrong: u64,
+    /// Verdicts that such a rule would have matched, for humans that it should let through.
+    pub blocked: u64,
     /// How often each score was given: to humans, to bots.
     pub scores: [[u64; 100]; 2],
 }
+
+/// The rule of the outage: `score < 30` is blocked.
+pub const BLOCKED_BELOW: u8 = 30;
 
 /// Longest latency that is told apart: ten seconds.
 const LATENCY_MAX: u64 = 10_000_000_000;
@@ -63,6 +72,7 @@ pub fn run(job: &Job<'_>, how: How, counters: &Counters, stop: &AtomicBool) -> O
         scored: 0,
         not_scored: [0; Reason::ALL.len()],
         wrong: 0,
+        blocked: 0,
         scores: [[0; 100]; 2],
     };
     match how {
@@ -148,8 +158,11 @@ impl Outcome {
         match verdict {
             Verdict::Scored(scored) => {
                 self.scored += 1;
-                let expected = &job.expected[(scored.generation % 2) as usize];
-                self.wrong += u64::from(expected[index] != scored.margin);
+                let table = (job.table_of)(scored.generation);
+                let expected = table.map(|table| job.expected[table][index]);
+                self.wrong += u64::from(expected != Some(scored.margin));
+                let innocent = job.innocent.get(index).is_some_and(|innocent| *innocent);
+                self.blocked += u64::from(innocent && scored.score.get() < BLOCKED_BELOW);
                 if let Some(bot) = job.bots[index] {
                     self.scores[usize::from(bot)][usize::from(scored.score.get())] += 1;
                 }

@@ -1,0 +1,278 @@
+//! Drift: what a candidate would do to the traffic, beside what the running table does.
+//!
+//! Every check before this one looks at the candidate alone, and a table that is well-formed and
+//! wrong passes them all. Here both tables score the same rows, on the control thread: rows of
+//! live requests from the scorers' reservoirs, or, before there are enough of them, the golden
+//! rows of both tables. What shifts the scores by more than the bounds is quarantined: the running
+//! table stays until a person forces the candidate, or publishes another one.
+
+use super::refusal::{Refusal, RefusalKind};
+use crate::engine::Engine;
+use crate::limits::DRIFT_ROWS_MAX;
+use crate::row::Row;
+use crate::score::{Bound, Score};
+use crate::stats::ScoreCounts;
+use serde::{Deserialize, Serialize};
+
+/// By how much a candidate may differ from the running table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DriftOptions {
+    /// Whether candidates are compared at all.
+    pub enabled: bool,
+    /// The largest population stability index of the two distributions of scores, by groups of
+    /// ten. By custom 0.1 is a small shift, and 0.25 a large one.
+    pub psi_max: f64,
+    /// The scores that the host's rules compare with, as in `score < 30`.
+    pub thresholds: Vec<u8>,
+    /// The largest share of rows that any one of the thresholds may treat otherwise than before.
+    pub crossing_max: f64,
+    /// Live rows that are enough to tell; with fewer the golden rows are asked.
+    pub rows_min: usize,
+    /// Golden rows, of both tables together, that are enough to tell; with fewer of either kind
+    /// scores are not compared.
+    pub golden_min: usize,
+    /// The largest ratio of the two numbers of features, either way. A list that came twice has
+    /// the ratio 2.
+    pub features_ratio_max: f64,
+    /// The largest ratio of the two files' lengths, either way.
+    pub bytes_ratio_max: f64,
+}
+
+impl Default for DriftOptions {
+    fn default() -> DriftOptions {
+        DriftOptions {
+            enabled: true,
+            psi_max: 0.25,
+            thresholds: vec![30],
+            crossing_max: 0.1,
+            rows_min: 200,
+            golden_min: 32,
+            features_ratio_max: 1.5,
+            bytes_ratio_max: 4.0,
+        }
+    }
+}
+
+/// Which rows two tables were compared on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rows {
+    /// Those of live requests.
+    Live,
+    /// The golden rows of both tables.
+    Golden,
+    /// There were too few of either kind.
+    None,
+}
+
+impl Rows {
+    /// The name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Rows::Live => "live rows",
+            Rows::Golden => "golden rows",
+            Rows::None => "rows",
+        }
+    }
+}
+
+/// What the comparison of a candidate with another table found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Drift {
+    /// Which rows both have scored.
+    pub source: Rows,
+    /// How many.
+    pub rows: u64,
+    /// The population stability index of their scores.
+    pub psi: f64,
+    /// The share of rows that cross a threshold, of the threshold that most rows cross.
+    pub crossings: f64,
+    /// That threshold.
+    pub threshold: u8,
+    /// Features: of the running table, and of the candidate.
+    pub features: (u64, u64),
+    /// Bytes of the files.
+    pub bytes: (u64, u64),
+    /// The bounds that are exceeded, in words; empty where the candidate may run.
+    pub over: Vec<String>,
+}
+
+impl Drift {
+    /// Compares a candidate with a table, on the rows that the engine has.
+    pub(super) fn of(
+        options: &DriftOptions,
+        engine: &Engine,
+        running: &Bound,
+        candidate: &Bound,
+    ) -> Drift {
+        let live = engine.sample(DRIFT_ROWS_MAX);
+        let (source, rows) = match live.len() >= options.rows_min.max(1) {
+            true => (Rows::Live, live),
+            false => {
+                let golden = golden(running, candidate);
+                match golden.len() >= options.golden_min.max(1) {
+                    true => (Rows::Golden, golden),
+                    false => (Rows::None, Vec::new()),
+                }
+            }
+        };
+        let both = Both::of(running, candidate, &rows, &options.thresholds);
+        let (crossings, threshold) = both.most_crossed();
+        let features = |bound: &Bound| bound.table().features().len() as u64;
+        let bytes = |bound: &Bound| bound.table().byte_count() as u64;
+        let mut drift = Drift {
+            source,
+            rows: rows.len() as u64,
+            psi: both.stability(),
+            crossings: rounded(crossings),
+            threshold,
+            features: (features(running), features(candidate)),
+            bytes: (bytes(running), bytes(candidate)),
+            over: Vec::new(),
+        };
+        drift.over = drift.exceeded(options);
+        drift
+    }
+
+    fn exceeded(&self, options: &DriftOptions) -> Vec<String> {
+        let mut over = Vec::new();
+        let mut bound = |name: &str, got: f64, max: f64| {
+            // A bound that is no number holds nothing back; one that is left out is infinite.
+            if got > max {
+                over.push(format!("{name} at most {max}"));
+            }
+        };
+        bound("a stability index of", self.psi, options.psi_max);
+        bound(
+            "a share across a threshold of",
+            self.crossings,
+            options.crossing_max,
+        );
+        bound(
+            "a ratio of features of",
+            ratio(self.features),
+            options.features_ratio_max,
+        );
+        bound(
+            "a ratio of bytes of",
+            ratio(self.bytes),
+            options.bytes_ratio_max,
+        );
+        over
+    }
+
+    /// The refusal of what is over a bound.
+    pub(super) fn refusal(&self, generation: u64, against: u64) -> Refusal {
+        Refusal::new(
+            RefusalKind::Quarantined,
+            format!("generation {generation} beside generation {against}"),
+            self.over.join(", "),
+            self,
+        )
+    }
+}
+
+impl std::fmt::Display for Drift {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "index {:.3}, {:.1} % across {} on {} {}; {} features after {}, {} bytes after {}",
+            self.psi,
+            100.0 * self.crossings,
+            self.threshold,
+            self.rows,
+            self.source.name(),
+            self.features.1,
+            self.features.0,
+            self.bytes.1,
+            self.bytes.0
+        )
+    }
+}
+
+/// What two tables make of the same rows.
+#[derive(Debug, Default)]
+pub(super) struct Both {
+    /// The scores of the running one.
+    pub(super) running: ScoreCounts,
+    /// The scores of the other one.
+    pub(super) candidate: ScoreCounts,
+    /// Rows that cross each threshold.
+    pub(super) crossed: Vec<(u8, u64)>,
+    /// Rows whose two scores are [`FAR`] apart, or more.
+    pub(super) far: u64,
+}
+
+/// A difference of scores that counts as disagreement.
+pub(super) const FAR: u8 = 10;
+
+impl Both {
+    pub(super) fn new(thresholds: &[u8]) -> Both {
+        Both {
+            crossed: thresholds.iter().map(|threshold| (*threshold, 0)).collect(),
+            ..Both::default()
+        }
+    }
+
+    fn of(running: &Bound, candidate: &Bound, rows: &[Row], thresholds: &[u8]) -> Both {
+        let mut both = Both::new(thresholds);
+        for row in rows {
+            both.add(score(running, row), score(candidate, row));
+        }
+        both
+    }
+
+    /// Counts a row by its two scores.
+    pub(super) fn add(&mut self, running: Score, candidate: Score) {
+        self.running.count(running);
+        self.candidate.count(candidate);
+        let (one, two) = (running.get(), candidate.get());
+        for (threshold, crossed) in &mut self.crossed {
+            if (one < *threshold) != (two < *threshold) {
+                *crossed = crossed.saturating_add(1);
+            }
+        }
+        if one.abs_diff(two) >= FAR {
+            self.far = self.far.saturating_add(1);
+        }
+    }
+
+    /// The population stability index of the two.
+    pub(super) fn stability(&self) -> f64 {
+        rounded(self.running.stability(&self.candidate))
+    }
+
+    /// The share of rows that cross the threshold that most do, and the threshold.
+    fn most_crossed(&self) -> (f64, u8) {
+        let most = self.crossed.iter().max_by_key(|(_, crossed)| *crossed);
+        let (threshold, crossed) = most.copied().unwrap_or_default();
+        let rows = self.running.rows().max(1);
+        (crossed as f64 / rows as f64, threshold)
+    }
+}
+
+/// The score that a table gives a row, detections included. Features that are switched off are
+/// missing in sampled rows; detections that are off are not asked about here.
+pub(super) fn score(bound: &Bound, row: &Row) -> Score {
+    bound.scored(row, bound.margin(row), 0).score
+}
+
+/// The golden rows of both tables, as the host would fill them.
+fn golden(running: &Bound, candidate: &Bound) -> Vec<Row> {
+    let of = |bound: &Bound| -> Vec<Row> {
+        let golden = bound.table().golden_rows();
+        golden.map(|golden| bound.row(&golden.values)).collect()
+    };
+    let mut rows = of(running);
+    rows.extend(of(candidate));
+    rows
+}
+
+fn ratio((one, two): (u64, u64)) -> f64 {
+    one.max(two) as f64 / one.min(two).max(1) as f64
+}
+
+/// To four decimals: what is told is what is compared.
+fn rounded(value: f64) -> f64 {
+    (value * 1e4).round() / 1e4
+}

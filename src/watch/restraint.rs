@@ -1,0 +1,145 @@
+//! What keeps a sound table from running: its drift, a quarantine, or that the engine went back.
+
+use super::directory::Pointer;
+use super::drift::Drift;
+use super::ledger::{Event, Record};
+use super::refusal::Told;
+use super::status::{Quarantined, Reverted, Source, Waiting};
+use super::tables::runs;
+use super::watchdog::Watching;
+use super::{REFUSED_MAX, Shared, moment};
+use crate::score::Bound;
+use crate::table::Table;
+use std::sync::Arc;
+
+/// Whether a candidate differs too much from the running table, and is held back. A table that is
+/// gone back to is not asked, unless it was held back before: the way back is always open. Nor is
+/// the first one of a host: the bundled table is a stand-in that nobody has published.
+pub(super) fn drifts(shared: &Shared, bound: &Bound, pointer: &Pointer) -> bool {
+    let options = &shared.options.drift;
+    shared.desk().status.drift = None;
+    let goes_back = pointer.from_generation.is_some() && !was_held_back(shared, pointer);
+    if !options.enabled || pointer.forced || goes_back {
+        return false;
+    }
+    let Some((running, against)) = to_compare_with(shared, pointer) else {
+        return false;
+    };
+    let drift = Drift::of(options, &shared.engine, &running, bound);
+    if drift.over.is_empty() {
+        shared.desk().status.drift = Some(drift);
+        return false;
+    }
+    shared.quarantine(Quarantined {
+        at: moment::now(),
+        generation: pointer.generation,
+        content_id: pointer.content_id.clone(),
+        against,
+        drift,
+    });
+    true
+}
+
+/// Writes down that the engine went back by itself.
+pub(super) fn went_back(shared: &Shared, bound: &Bound, to: u64, mut watching: Watching) {
+    watching.ended = true;
+    let refusal = watching.refusal();
+    let generation = watching.generation;
+    let content_id = shared.desk().status.content_id.clone();
+    runs(shared, bound, to, Source::Reverted, None);
+    {
+        let mut desk = shared.desk();
+        let status = &mut desk.status;
+        status.good.retain(|good| good.content_id != content_id);
+        status.reverts = status.reverts.saturating_add(1);
+        let reverted = Reverted {
+            at: moment::now(),
+            generation,
+            content_id: content_id.clone(),
+            to,
+            watching: watching.clone(),
+        };
+        status.reverted.insert(0, reverted);
+        status.reverted.truncate(REFUSED_MAX);
+        status.watchdog = Some(watching);
+        status.waiting = Some(Waiting {
+            generation,
+            content_id: content_id.clone(),
+            refused: true,
+            quarantined: false,
+        });
+    }
+    log::warn!(
+        "{}: went back by itself from generation {generation} to {to}: {refusal}",
+        shared.directory.root().display()
+    );
+    shared.note(Record {
+        generation: Some(generation),
+        content_id: Some(content_id),
+        reason: Some(Told::from(&refusal)),
+        note: Some(format!("runs generation {to}")),
+        ..Record::new(Event::Revert, &shared.origin)
+    });
+    shared.save();
+}
+
+/// The running table, or, at a start, the engine's own copy of the last good one. None where it is
+/// the same as the candidate.
+fn to_compare_with(shared: &Shared, pointer: &Pointer) -> Option<(Arc<Bound>, u64)> {
+    let (source, good) = {
+        let desk = shared.desk();
+        (desk.status.source, desk.status.good.first().cloned())
+    };
+    let compared = match source {
+        Source::Bundled => None,
+        Source::None => {
+            let good = good.filter(|good| good.content_id != pointer.content_id)?;
+            let table = Table::open(shared.state.kept(&good.content_id)?).ok()?;
+            let kernel = shared.options.admission.kernel.as_deref();
+            let bound = Bound::new(table, shared.engine.schema(), kernel).ok()?;
+            Some((Arc::new(bound), good.generation))
+        }
+        Source::Directory | Source::Kept | Source::Ledger | Source::Reverted => {
+            shared.engine.live()
+        }
+    };
+    compared.filter(|(bound, _)| bound.table().content_id() != pointer.content_id)
+}
+
+/// Whether the pointer's table is held back at the moment, under whatever generation.
+fn was_held_back(shared: &Shared, pointer: &Pointer) -> bool {
+    let desk = shared.desk();
+    let mut held = desk.status.quarantined.iter();
+    held.any(|held| held.content_id == pointer.content_id)
+}
+
+/// Whether a table is held back, or was gone back from.
+pub(super) fn is_kept_out(shared: &Shared, content_id: &str) -> bool {
+    let desk = shared.desk();
+    let held = desk.status.quarantined.iter().map(|held| &held.content_id);
+    let reverted = desk.status.reverted.iter().map(|back| &back.content_id);
+    let is_good = desk
+        .status
+        .good
+        .iter()
+        .any(|good| good.content_id == content_id);
+    !is_good && held.chain(reverted).any(|other| other == content_id)
+}
+
+/// Whether the engine went back from the pointer's generation.
+pub(super) fn is_reverted(shared: &Shared, pointer: &Pointer) -> bool {
+    let desk = shared.desk();
+    let mut reverted = desk.status.reverted.iter();
+    reverted.any(|reverted| {
+        (reverted.generation, &reverted.content_id) == (pointer.generation, &pointer.content_id)
+    })
+}
+
+/// Whether the pointer's generation was held back, by this engine or by the one before a restart.
+pub(super) fn is_held_back(shared: &Shared, pointer: &Pointer) -> bool {
+    let desk = shared.desk();
+    let mut held = desk.status.quarantined.iter();
+    held.any(|held| {
+        (held.generation, &held.content_id) == (pointer.generation, &pointer.content_id)
+    })
+}

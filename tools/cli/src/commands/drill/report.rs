@@ -1,0 +1,471 @@
+//! What a drill prints at its end, and whether it was passed.
+
+use super::publisher::Kind;
+use super::standin::{CAPACITY, Snapshot};
+use crate::Report;
+use crate::commands::replay::worker::{BLOCKED_BELOW, Counters, Outcome};
+use hedgerow::watch::WatchStatus;
+use serde_json::{Value, json};
+use std::fmt::Write;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// What the watch made of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Treatment {
+    /// Nothing, in all the time it had.
+    None,
+    /// It runs.
+    Live,
+    /// A check refused it.
+    Refused {
+        /// The refusal's number.
+        code: u16,
+        /// Its name.
+        name: String,
+    },
+    /// It is held back, until a person forces it.
+    Quarantined,
+    /// It ran, and the engine went back.
+    Reverted,
+}
+
+impl Treatment {
+    /// The name in reports.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Treatment::None => "nothing",
+            Treatment::Live => "live",
+            Treatment::Refused { .. } => "refused",
+            Treatment::Quarantined => "quarantined",
+            Treatment::Reverted => "reverted",
+        }
+    }
+
+    /// Whether this is what must become of such a table.
+    pub fn suits(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Good => *self == Treatment::Live,
+            Kind::Under | Kind::Over => matches!(self, Treatment::Refused { .. }),
+            Kind::Constant => *self == Treatment::Quarantined,
+        }
+    }
+}
+
+/// One table's time.
+#[derive(Debug, Clone)]
+pub struct Tick {
+    /// When it came, from the start on.
+    pub at: Duration,
+    /// Its generation.
+    pub generation: u64,
+    /// What came.
+    pub kind: Kind,
+    /// Features of the file.
+    pub features: usize,
+    /// What the watch made of it.
+    pub treatment: Treatment,
+    /// How soon.
+    pub after: Duration,
+    /// The generation that ran at its end.
+    pub live: u64,
+    /// Requests that got a verdict of hedgerow.
+    pub served: u64,
+    /// Requests that a thread of hedgerow took with it.
+    pub lost: u64,
+    /// What happened in the newer proxy's stand-in.
+    pub new: Snapshot,
+    /// What happened in the older one's.
+    pub old: Snapshot,
+}
+
+/// Everything a finished drill knows.
+pub struct Run<'a> {
+    /// How long it took.
+    pub elapsed: Duration,
+    /// Time between two tables.
+    pub every: Duration,
+    /// Threads that scored, and as many in each stand-in.
+    pub cores: usize,
+    /// Recorded requests.
+    pub requests: usize,
+    /// Those of humans whom the rule lets through.
+    pub innocent: usize,
+    /// What hedgerow's threads took up and finished, those that died included.
+    pub counters: &'a [Counters],
+    /// What they handed over.
+    pub outcomes: &'a [Outcome],
+    /// Each table's time.
+    pub ticks: &'a [Tick],
+    /// The watch at the end.
+    pub status: WatchStatus,
+    /// The newer and the older proxy's stand-in.
+    pub stand_ins: [Snapshot; 2],
+    /// What the first panic said.
+    pub said: Option<String>,
+    /// The directory, where it is kept.
+    pub kept: Option<&'a Path>,
+}
+
+/// What decides whether a drill was passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Totals {
+    served: u64,
+    lost: u64,
+    dead: u64,
+    wrong: u64,
+    not_scored: u64,
+    blocked: u64,
+    reverts: u64,
+}
+
+/// Why a drill was not passed; empty where it was.
+fn failures(totals: &Totals, ticks: &[Tick]) -> Vec<String> {
+    let mut failures = Vec::new();
+    let mut none = |count: u64, what: &str| {
+        if count > 0 {
+            failures.push(format!("{count} {what}"));
+        }
+    };
+    none(totals.lost, "requests lost");
+    none(totals.dead, "threads died");
+    none(totals.wrong, "wrong verdicts");
+    none(totals.not_scored, "requests not scored");
+    none(totals.blocked, "humans blocked");
+    none(totals.reverts, "times the engine had to go back");
+    if totals.served == 0 {
+        failures.push("no request was scored".into());
+    }
+    for kind in [Kind::Good].into_iter().chain(Kind::BAD) {
+        let mut of_kind = ticks.iter().filter(|tick| tick.kind == kind).peekable();
+        if of_kind.peek().is_none() {
+            failures.push(format!("{} was not tried", kind.name()));
+        }
+        if let Some(tick) = of_kind.find(|tick| !tick.treatment.suits(kind)) {
+            let (generation, what) = (tick.generation, tick.treatment.name());
+            failures.push(format!("generation {generation}, {}: {what}", kind.name()));
+        }
+    }
+    failures
+}
+
+impl Run<'_> {
+    /// The report.
+    pub fn report(&self) -> Report {
+        let totals = self.totals();
+        let failures = failures(&totals, self.ticks);
+        let json = self.json(&totals, &failures);
+        Report::checked(self.text(&totals, &failures), json, failures.is_empty())
+    }
+
+    fn totals(&self) -> Totals {
+        let sum = |count: fn(&Counters) -> u64| self.counters.iter().map(count).sum::<u64>();
+        let of = |count: fn(&Outcome) -> u64| self.outcomes.iter().map(count).sum::<u64>();
+        let started = sum(|counters| counters.started.load(Ordering::Relaxed));
+        let served = sum(|counters| counters.finished.load(Ordering::Relaxed));
+        Totals {
+            served,
+            lost: started - served,
+            dead: (self.cores - self.outcomes.len()) as u64,
+            wrong: of(|outcome| outcome.wrong),
+            not_scored: of(|outcome| outcome.not_scored.iter().sum()),
+            blocked: of(|outcome| outcome.blocked),
+            reverts: self.status.reverts,
+        }
+    }
+
+    fn text(&self, totals: &Totals, failures: &[String]) -> String {
+        let mut text = format!(
+            "{} threads score {} recorded requests over and over; a table every {} ms.\n\
+             The stand-ins have {CAPACITY} places for features, and their own threads.\n\n",
+            self.cores,
+            self.requests,
+            self.every.as_millis()
+        );
+        let _ = writeln!(
+            text,
+            "{:>6}  {:<25} {:<31} {:>4}  {:<19} {:<38} old proxy",
+            "s", "published", "hedgerow", "runs", "requests", "new proxy"
+        );
+        for tick in self.ticks {
+            text.push_str(&line(tick));
+        }
+        text.push_str(&outcomes(totals, &self.stand_ins));
+        for held in &self.status.quarantined {
+            let _ = writeln!(
+                text,
+                "\nhedgerow held back generation {}: {}",
+                held.generation, held.drift
+            );
+        }
+        if let Some(said) = &self.said {
+            let _ = writeln!(text, "what the new proxy's threads said: {said}");
+        }
+        let _ = writeln!(
+            text,
+            "a human is blocked where a rule `score < {BLOCKED_BELOW}` matches and would not under \
+             a good table ({} recorded requests)",
+            self.innocent
+        );
+        if let Some(kept) = self.kept {
+            let _ = writeln!(text, "kept: {0} (hedgerow history {0})", kept.display());
+        }
+        for failure in failures {
+            let _ = writeln!(text, "FAILED: {failure}");
+        }
+        if failures.is_empty() {
+            text.push_str("passed: nothing lost, nothing wrong, every bad table kept out\n");
+        }
+        text
+    }
+
+    fn json(&self, totals: &Totals, failures: &[String]) -> Value {
+        let [new, old] = &self.stand_ins;
+        let bad = Kind::BAD.map(|kind| {
+            let of_kind = || self.ticks.iter().filter(|tick| tick.kind == kind);
+            let treated = |name: &str| {
+                of_kind()
+                    .filter(|tick| tick.treatment.name() == name)
+                    .count()
+            };
+            json!({
+                "name": kind.name(),
+                "tried": of_kind().count(),
+                "refused": treated("refused"),
+                "quarantined": treated("quarantined"),
+                "live": treated("live") + treated("reverted"),
+            })
+        });
+        json!({
+            "ok": failures.is_empty(),
+            "failures": failures,
+            "drill": "outage-2025-11-18",
+            "seconds": self.elapsed.as_secs_f64(),
+            "every_ms": self.every.as_secs_f64() * 1e3,
+            "threads": self.cores,
+            "requests_recorded": self.requests,
+            "requests_of_humans_let_through": self.innocent,
+            "directory": self.kept.map(|kept| kept.display().to_string()),
+            "timeline": self.ticks.iter().map(of_tick).collect::<Vec<_>>(),
+            "bad_tables": bad,
+            "hedgerow": {
+                "requests_served": totals.served,
+                "requests_lost": totals.lost,
+                "threads_died": totals.dead,
+                "wrong_verdicts": totals.wrong,
+                "not_scored": totals.not_scored,
+                "humans_blocked": totals.blocked,
+                "reverts": totals.reverts,
+                "refusals": self.status.refusals,
+                "quarantines": self.status.quarantines,
+                "quarantined": self.status.quarantined,
+            },
+            "new_proxy": of_stand_in(new),
+            "old_proxy": of_stand_in(old),
+            "panic": self.said,
+        })
+    }
+}
+
+/// The outcomes side by side.
+fn outcomes(totals: &Totals, [new, old]: &[Snapshot; 2]) -> String {
+    let mut text = format!(
+        "\n{:<26} {:>12} {:>12} {:>12}\n",
+        "", "hedgerow", "new proxy", "old proxy"
+    );
+    for (name, here, new, old) in [
+        ("requests served", totals.served, new.answered, old.answered),
+        ("requests lost", totals.lost, new.lost, old.lost),
+        ("threads that died", totals.dead, new.panics, old.panics),
+        ("scored 0 for an error", 0, new.zeros, old.zeros),
+        ("humans blocked", totals.blocked, new.blocked, old.blocked),
+    ] {
+        let _ = writeln!(text, "{name:<26} {here:>12} {new:>12} {old:>12}");
+    }
+    let _ = writeln!(text, "{:<26} {:>12}", "wrong verdicts", totals.wrong);
+    let _ = writeln!(
+        text,
+        "{:<26} {:>12}",
+        "verdicts not scored", totals.not_scored
+    );
+    text
+}
+
+fn line(tick: &Tick) -> String {
+    let hedgerow = match &tick.treatment {
+        Treatment::Refused { code, name } => format!("refused {code} {name}"),
+        other => other.name().to_string(),
+    };
+    let requests = format!("{} of {} lost", tick.lost, tick.lost + tick.served);
+    let new = match (tick.new.panics, tick.new.restarts) {
+        (0, 0) if tick.new.answered == 0 => "dead".to_string(),
+        (0, 0) => "runs".to_string(),
+        (0, restarts) => format!("{restarts} restarted"),
+        (panics, 0) => format!("{panics} panicked"),
+        (panics, restarts) => format!("{restarts} restarted, {panics} panicked"),
+    };
+    let new = format!(
+        "{new}, lost {} of {}",
+        tick.new.lost,
+        tick.new.lost + tick.new.answered
+    );
+    format!(
+        "{:>6.2}  {:<25} {hedgerow:<31} {:>4}  {requests:<19} {new:<38} {} scored 0, {} humans \
+         blocked\n",
+        tick.at.as_secs_f64(),
+        format!("{} {}", tick.generation, tick.kind.name()),
+        tick.live,
+        tick.old.zeros,
+        tick.old.blocked
+    )
+}
+
+fn of_tick(tick: &Tick) -> Value {
+    let (code, name) = match &tick.treatment {
+        Treatment::Refused { code, name } => (Some(*code), Some(name.as_str())),
+        _ => (None, None),
+    };
+    json!({
+        "at": tick.at.as_secs_f64(),
+        "generation": tick.generation,
+        "published": tick.kind.name(),
+        "features": tick.features,
+        "hedgerow": {
+            "outcome": tick.treatment.name(),
+            "code": code,
+            "name": name,
+            "after_ms": tick.after.as_secs_f64() * 1e3,
+            "live": tick.live,
+            "requests_served": tick.served,
+            "requests_lost": tick.lost,
+        },
+        "new_proxy": of_stand_in(&tick.new),
+        "old_proxy": of_stand_in(&tick.old),
+    })
+}
+
+fn of_stand_in(counts: &Snapshot) -> Value {
+    json!({
+        "requests_served": counts.answered,
+        "requests_lost": counts.lost,
+        "threads_died": counts.panics,
+        "threads_restarted": counts.restarts,
+        "scored_zero": counts.zeros,
+        "humans_blocked": counts.blocked,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tick(generation: u64, kind: Kind, treatment: Treatment) -> Tick {
+        Tick {
+            at: Duration::ZERO,
+            generation,
+            kind,
+            features: 80,
+            treatment,
+            after: Duration::ZERO,
+            live: 2,
+            served: 1,
+            lost: 0,
+            new: Snapshot::default(),
+            old: Snapshot::default(),
+        }
+    }
+
+    fn refused() -> Treatment {
+        Treatment::Refused {
+            code: 201,
+            name: "feature-duplicate".into(),
+        }
+    }
+
+    fn good() -> (Totals, Vec<Tick>) {
+        let totals = Totals {
+            served: 1_000,
+            ..Totals::default()
+        };
+        let ticks = vec![
+            tick(2, Kind::Good, Treatment::Live),
+            tick(3, Kind::Under, refused()),
+            tick(5, Kind::Over, refused()),
+            tick(7, Kind::Constant, Treatment::Quarantined),
+        ];
+        (totals, ticks)
+    }
+
+    #[test]
+    fn a_drill_in_which_all_went_well_is_passed() {
+        let (totals, ticks) = good();
+        assert_eq!(failures(&totals, &ticks), Vec::<String>::new());
+    }
+
+    #[test]
+    fn one_lost_request_or_wrong_verdict_fails_it() {
+        let (totals, ticks) = good();
+        for (planted, said) in [
+            (Totals { lost: 1, ..totals }, "1 requests lost"),
+            (Totals { dead: 1, ..totals }, "1 threads died"),
+            (Totals { wrong: 1, ..totals }, "1 wrong verdicts"),
+            (
+                Totals {
+                    not_scored: 1,
+                    ..totals
+                },
+                "1 requests not scored",
+            ),
+            (
+                Totals {
+                    blocked: 1,
+                    ..totals
+                },
+                "1 humans blocked",
+            ),
+            (
+                Totals {
+                    reverts: 1,
+                    ..totals
+                },
+                "1 times the engine had to go back",
+            ),
+            (
+                Totals {
+                    served: 0,
+                    ..totals
+                },
+                "no request was scored",
+            ),
+        ] {
+            assert_eq!(failures(&planted, &ticks), [said]);
+        }
+    }
+
+    #[test]
+    fn a_table_that_is_treated_otherwise_or_not_tried_fails_it() {
+        let (totals, all) = good();
+        let treatments = [
+            Treatment::None,
+            Treatment::Live,
+            refused(),
+            Treatment::Quarantined,
+            Treatment::Reverted,
+        ];
+        for at in 0..all.len() {
+            let suits = treatments.iter().filter(|treatment| {
+                let mut ticks = all.clone();
+                ticks[at].treatment = (*treatment).clone();
+                failures(&totals, &ticks).is_empty()
+            });
+            assert_eq!(suits.count(), 1, "{:?}", all[at]);
+            let mut ticks = all.clone();
+            let missing = ticks.remove(at).kind.name();
+            assert_eq!(
+                failures(&totals, &ticks),
+                [format!("{missing} was not tried")]
+            );
+        }
+    }
+}
