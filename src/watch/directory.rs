@@ -10,8 +10,9 @@
 //! DIR/engines/NAME/               an engine's own state, where it keeps it here
 //! ```
 //!
-//! `active`, `switches` and `shadows` are replaced by renaming a whole new file into place, so that a reader
-//! sees the old one or the new one. Readers need no lock, and no permission to write.
+//! `active`, `switches` and `shadows` are replaced by renaming a whole new file into place, so
+//! that a reader sees the old one or the new one. Readers need no lock, and no permission to
+//! write.
 
 use super::moment;
 use super::refusal::{Refusal, RefusalKind};

@@ -21,8 +21,8 @@ pub enum Event {
     Publish,
     /// An older table is published again, under a new generation. Written before as well.
     Rollback,
-    /// A publish, a rollback, a switch or a shadow that was announced and never came about: its process
-    /// ended, or the disk was full.
+    /// A publish, a rollback, a switch or a shadow that was announced and never came about: its
+    /// process ended, or the disk was full.
     Abandon,
     /// A selector is switched off. Written before the switches are replaced.
     Kill,

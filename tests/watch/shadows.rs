@@ -47,8 +47,11 @@ fn named(watcher: &Watcher, name: &str) -> ShadowStatus {
     shadows.into_iter().find(|it| it.name == name).unwrap()
 }
 
+/// Scores of the shadow and of the running table, rows that are far apart, and crossings.
+type Expected = (Vec<u64>, Vec<u64>, u64, Vec<(u8, u64)>);
+
 /// What a shadow's counts must be: both tables score the rows here, on the reference kernel.
-fn expected(shadow: &Table, rows: &[Row]) -> (Vec<u64>, Vec<u64>, u64, Vec<(u8, u64)>) {
+fn expected(shadow: &Table, rows: &[Row]) -> Expected {
     let bound = |table: &Table| {
         let table = Table::from_bytes(table.bytes()).unwrap();
         Bound::new(table, &Schema::http(), Some("portable")).unwrap()
