@@ -4,6 +4,8 @@ use super::VALUE_SCANNED_MAX;
 use super::bytes::{Dotted, dotted, first, from, key, starts};
 use super::words::{Word, classify};
 
+mod beginnings;
+
 /// Which browser family's behaviour a User-Agent promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Family {
@@ -32,7 +34,7 @@ pub(super) enum Platform {
 }
 
 /// What a User-Agent says.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Agent {
     /// Begins as browsers do.
     pub mozilla: bool,
@@ -88,7 +90,7 @@ pub(super) struct Agent {
     has: Has,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Has {
     ios_browser: bool,
     safari: bool,
@@ -120,16 +122,28 @@ impl Agent {
     /// Reads a User-Agent; the first [`VALUE_SCANNED_MAX`] bytes of it.
     pub fn parse(value: &[u8]) -> Agent {
         let text = first(value, VALUE_SCANNED_MAX);
-        let mut agent = Agent {
+        match beginnings::skip(text) {
+            Some((agent, rest)) => agent.scan(text, rest),
+            None => Agent::read(text),
+        }
+    }
+
+    fn read(text: &[u8]) -> Agent {
+        let agent = Agent {
             mozilla: text.starts_with(b"Mozilla/5.0 ("),
             starts_lower: text.first().is_some_and(u8::is_ascii_lowercase),
             ..Agent::default()
         };
+        agent.scan(text, text)
+    }
+
+    /// Reads `rest`, which begins a word outside of comments, at the end of `text`.
+    fn scan(self, text: &[u8], mut rest: &[u8]) -> Agent {
+        let mut agent = self;
         let mut cursor = Cursor {
             depth: 0,
             before: b' ',
         };
-        let mut rest = text;
         while let [byte, after @ ..] = rest {
             if byte.is_ascii_alphabetic() {
                 rest = agent.letters(&mut cursor, rest);

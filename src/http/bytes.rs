@@ -14,12 +14,17 @@ pub(super) fn from(bytes: &[u8], at: usize) -> &[u8] {
 
 /// Whether `needle` stands in `bytes`, letter case ignored.
 pub(super) fn contains(bytes: &[u8], needle: &[u8]) -> bool {
-    if needle.is_empty() {
+    let Some(head) = needle.first() else {
         return true;
-    }
-    bytes
-        .windows(needle.len())
-        .any(|window| window.eq_ignore_ascii_case(needle))
+    };
+    // Most windows fail by their first byte.
+    let head = head.to_ascii_lowercase();
+    bytes.windows(needle.len()).any(|window| {
+        let first = window
+            .first()
+            .is_some_and(|byte| byte.to_ascii_lowercase() == head);
+        first && window.eq_ignore_ascii_case(needle)
+    })
 }
 
 /// Whether `bytes` begins with `prefix`, letter case ignored.

@@ -34,21 +34,22 @@ impl Parts<'_> {
     /// A Referer on another host in a request of the same origin, or on the own host in one that
     /// comes from another site.
     pub fn referer_mismatch(&self) -> bool {
-        let own = self.is_own(self.headers.get(Name::Referer));
-        match self.headers.get(Name::FetchSite) {
-            Some(b"same-origin") => own == Some(false),
-            Some(b"cross-site") => own == Some(true),
-            _ => false,
-        }
+        let own = match self.headers.get(Name::FetchSite) {
+            Some(b"same-origin") => false,
+            Some(b"cross-site") => true,
+            _ => return false,
+        };
+        self.is_own(self.headers.get(Name::Referer)) == Some(own)
     }
 
     /// More than the origin of another site: browsers send no path there unless that site asks
     /// for it. None where the host is not known.
     pub fn referer_cross_path(&self) -> Option<bool> {
-        self.host()?;
-        let referer = self.headers.get(Name::Referer);
-        let path = referer.and_then(split).map_or(b"".as_slice(), |url| url.1);
-        Some(self.is_own(referer) == Some(false) && !matches!(path, b"" | b"/"))
+        let host = self.host()?;
+        let Some((authority, path)) = self.headers.get(Name::Referer).and_then(split) else {
+            return Some(false);
+        };
+        Some(!matches!(path, b"" | b"/") && !authority.eq_ignore_ascii_case(host))
     }
 
     /// An Origin that is none, or of another host in a request of the same origin.

@@ -137,7 +137,7 @@ impl Language {
 }
 
 /// What an `Accept-Encoding` shows.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Encoding {
     /// Codings that were looked at.
     count: u8,
@@ -154,7 +154,28 @@ pub(super) struct Encoding {
 }
 
 impl Encoding {
+    /// Reads an Accept-Encoding. What browsers send over TLS and in plain text is known without a
+    /// look at its parts.
     pub fn parse(value: &[u8]) -> Encoding {
+        let count = match value {
+            b"gzip, deflate, br, zstd" => 4,
+            b"gzip, deflate, br" => 3,
+            b"gzip, deflate" => 2,
+            _ => return Encoding::read(value),
+        };
+        Encoding {
+            count,
+            gzip: true,
+            deflate: true,
+            br: count >= 3,
+            zstd: count == 4,
+            odd: false,
+            exact: true,
+            identity: false,
+        }
+    }
+
+    fn read(value: &[u8]) -> Encoding {
         let mut found = Encoding {
             exact: matches!(
                 value,
@@ -264,6 +285,19 @@ mod tests {
     fn known_pages_read_as_their_parts_do() {
         for page in PAGES {
             assert_eq!(Accept::parse(page), Accept::read(page));
+        }
+    }
+
+    #[test]
+    fn known_encodings_read_as_their_parts_do() {
+        for value in [
+            "gzip, deflate, br, zstd",
+            "gzip, deflate, br",
+            "gzip, deflate",
+        ] {
+            let read = Encoding::read(value.as_bytes());
+            assert_eq!(Encoding::parse(value.as_bytes()), read, "{value}");
+            assert!(read.exact && read.gzip);
         }
     }
 }
