@@ -35,8 +35,8 @@
 //!   against 8,148 and 7,580 ns warm, 14,187 and 14,688 against 9,868 and 10,529 cold; avx2 21,466
 //!   and 18,725 against 26,307 and 34,987 warm, 32,701 and 32,201 against 29,034 and 41,959 cold.
 //!   A file has one order for all kernels, and AVX2 wants the one by lane, so it is not in. These
-//!   and the next figures come from an incremental build without LTO, in which intrinsics are not
-//!   inlined well and avx2 is slower than portable: they say nothing about avx2 in a full build,
+//!   and the next figures come from an incremental build without LTO, in which avx2 is slower than
+//!   portable (the cause was not looked for): they say nothing about avx2 in a full build,
 //!   and both are worth a second look there.
 //! - AVX2, prefetching a block's leaves and summing those of the block before: same runs, by lane,
 //!   26,527 and 19,632 ns warm, 21,871 and 26,661 cold. Better cold, worse warm, undecided.
