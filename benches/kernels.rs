@@ -27,6 +27,19 @@
 //! - AVX-512 batches, thresholds from a table of 256 splats: 264 ns against 236 with a broadcast.
 //! - AVX-512, walking complete trees one by one with the predicate word: 2,700 ns on the third
 //!   against 1,520 with eight trees in a register; walking nodes 3,850.
+//! - Levels by weight: the two most biased splits of a tree choose its line of 16 leaves, the rest
+//!   stand by lane. CatBoost 1.2.10, 1,000 trees of depth 6, a tenth of the rows positive; by its
+//!   own leaf weights the best half of a tree holds 92 % of the rows, the best line 78 %. By
+//!   `hedgerow bench --cold` on 2,000 of the rows it was trained on, EPYC (Zen 3, AVX2, 2 cores,
+//!   KVM), 2026-11-26, two runs, first by lane alone, then by weight: portable 10,283 and 11,029
+//!   against 8,148 and 7,580 ns warm, 14,187 and 14,688 against 9,868 and 10,529 cold; avx2 21,466
+//!   and 18,725 against 26,307 and 34,987 warm, 32,701 and 32,201 against 29,034 and 41,959 cold.
+//!   A file has one order for all kernels, and AVX2 wants the one by lane, so it is not in. These
+//!   and the next figures come from an incremental build without LTO, in which avx2 is slower than
+//!   portable (the cause was not looked for): they say nothing about avx2 in a full build,
+//!   and both are worth a second look there.
+//! - AVX2, prefetching a block's leaves and summing those of the block before: same runs, by lane,
+//!   26,527 and 19,632 ns warm, 21,871 and 26,661 cold. Better cold, worse warm, undecided.
 //! - Portable: leaf addresses in an array first, 3,180 ns against 2,660; with `get_unchecked`
 //!   3,040; sixteen walks side by side, 7,730 ns on the second
 //!   against 6,680 with eight; thirty-two, 12,310.

@@ -163,6 +163,10 @@ impl Tree {
                     let got = weights.len();
                     return Err(format!("expected no weights or {expected}, got {got}"));
                 }
+                let is_weight = |weight: &f64| weight.is_finite() && *weight >= 0.0;
+                if let Some(got) = weights.iter().find(|weight| !is_weight(weight)) {
+                    return Err(format!("expected finite weights of at least 0, got {got}"));
+                }
                 Ok(())
             }
             Tree::Any { nodes } => check_nodes(nodes),

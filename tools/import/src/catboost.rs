@@ -7,6 +7,10 @@
 //! numbers that are not finite. A categorical feature that no split uses stays in the list as a
 //! category, so that the columns keep their positions.
 //!
+//! `leaf_weights` of oblivious trees come along: they tune the table's layout and change no margin.
+//! A tree may have none; but weights that do not match its leaves, or that are negative or not
+//! finite, are refused, since they tell of a damaged file.
+//!
 //! CatBoost takes a category as a string, of which it keeps a hash of 32 bits: `3` is trained and
 //! scored as "3". Here the host gives the number, and a split holds for that number alone. What
 //! CatBoost has no string for goes left: a number with a fraction, an infinite or a missing one.
@@ -135,10 +139,27 @@ fn oblivious_trees(
         trees.push(Tree::Oblivious {
             splits,
             leaves,
-            weights: Vec::new(),
+            weights: weights(tree, raw, expected)?,
         });
     }
     Ok(trees)
+}
+
+/// The weights of a tree's leaves, or none.
+fn weights(tree: usize, raw: &raw::Oblivious, leaves: usize) -> Result<Vec<f64>, ImportError> {
+    let weights = raw.leaf_weights.as_deref().unwrap_or_default();
+    let at = format!("oblivious_trees[{tree}].leaf_weights");
+    if !weights.is_empty() && weights.len() != leaves {
+        let expected = format!("no weights, or {leaves}, one a leaf");
+        return Err(shape(at, expected, weights.len()));
+    }
+    let is_weight = |weight: &f64| weight.is_finite() && *weight >= 0.0;
+    if let Some(leaf) = weights.iter().position(|weight| !is_weight(weight)) {
+        let got = weights.get(leaf).copied().unwrap_or_default();
+        let expected = "a finite weight of at least 0";
+        return Err(value(format!("{at}[{leaf}]"), expected, got));
+    }
+    Ok(weights.to_vec())
 }
 
 fn nested_trees(

@@ -4,6 +4,7 @@
 mod refusals;
 
 use hedgerow::FeatureKind;
+use hedgerow::table::ensemble::{Ensemble, Tree};
 use hedgerow_import::{Imported, Problem, import};
 use refusals::{changed, check, parsed, refused, walk};
 use serde_json::{Value, json};
@@ -356,6 +357,11 @@ fn every_swap_is_refused_or_changes_nothing() {
                     Err(error) => assert!(!error.at.is_empty() && !error.got.is_empty()),
                     Ok(imported) if imported.ensemble == original.ensemble => {}
                     Ok(_) if pointer.ends_with("feature_id") && swap.is_string() => {}
+                    // Weights may be missing, which `null` and an empty list say; all else stays.
+                    Ok(imported)
+                        if pointer.ends_with("/leaf_weights")
+                            && without_weights(&imported.ensemble)
+                                == without_weights(&original.ensemble) => {}
                     // A leaf or bias is any number, and `null` is an empty list of biases.
                     Ok(_) if same_type(&was, swap) => {}
                     Ok(_) if pointer.starts_with("/scale_and_bias/1") => {}
@@ -367,6 +373,16 @@ fn every_swap_is_refused_or_changes_nothing() {
             }
         }
     }
+}
+
+fn without_weights(ensemble: &Ensemble) -> Ensemble {
+    let mut ensemble = ensemble.clone();
+    for tree in &mut ensemble.trees {
+        if let Tree::Oblivious { weights, .. } = tree {
+            weights.clear();
+        }
+    }
+    ensemble
 }
 
 #[test]
@@ -446,4 +462,50 @@ fn provenance_says_where_a_model_came_from() {
     let none = changed(NONSYMMETRIC, "/model_info", json!(7));
     let source = import(none.as_bytes(), "m").expect("a model").source;
     assert_eq!((source.version, source.parameters), (None, json!({})));
+}
+
+#[test]
+fn weights_of_leaves_come_along_or_are_refused() {
+    use Problem::{Shape, Value};
+    let weights = |model: &str| -> Vec<Vec<f64>> {
+        let Imported { ensemble, .. } = import(model.as_bytes(), "model.json").expect("a model");
+        let of = |tree: &Tree| match tree {
+            Tree::Oblivious { weights, .. } => weights.clone(),
+            Tree::Any { .. } => panic!("an oblivious tree"),
+        };
+        ensemble.trees.iter().map(of).collect()
+    };
+    let own = parsed(OBLIVIOUS);
+    for (tree, got) in weights(OBLIVIOUS).iter().enumerate() {
+        assert_eq!(
+            json!(got),
+            walk_numbers(&own["oblivious_trees"][tree]["leaf_weights"])
+        );
+    }
+    let key = "/oblivious_trees/0/leaf_weights";
+    for none in [json!([]), json!(null)] {
+        let model = changed(OBLIVIOUS, key, none);
+        assert!(weights(&model)[0].is_empty());
+    }
+    let at = "oblivious_trees[0].leaf_weights";
+    let few = (Shape, at, "8, one a leaf", "3");
+    check(OBLIVIOUS, key, json!([1, 2, 3]), few);
+    let first = "oblivious_trees[0].leaf_weights[0]";
+    let negative = (Value, first, "at least 0", "-1");
+    check(
+        OBLIVIOUS,
+        "/oblivious_trees/0/leaf_weights/0",
+        json!(-1),
+        negative,
+    );
+}
+
+/// A list of numbers, all as floats.
+fn walk_numbers(list: &Value) -> Value {
+    let numbers = list.as_array().expect("a list").iter();
+    json!(
+        numbers
+            .map(|number| number.as_f64().expect("a number"))
+            .collect::<Vec<f64>>()
+    )
 }

@@ -23,6 +23,21 @@ fn bench_lists_every_kernel_with_the_same_hash() {
 }
 
 #[test]
+fn bench_measures_cold_caches_where_asked() {
+    let folder = Folder::new("bench-cold");
+    let table = folder.table();
+    let args = ["bench", &table, "--seconds", "0.01", "--json"];
+    let cold = run(&[&args[..], &["--cold"]].concat()).json();
+    for kernel in cold["kernels"].as_array().unwrap() {
+        assert!(kernel["cold_row_ns"].as_u64().unwrap() > 0);
+    }
+    let warm = run(&args).json();
+    for kernel in warm["kernels"].as_array().unwrap() {
+        assert!(kernel["cold_row_ns"].is_null());
+    }
+}
+
+#[test]
 fn bench_needs_rows_and_not_too_many() {
     let folder = Folder::new("bench-rows");
     let table = folder.table();

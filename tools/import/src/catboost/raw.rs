@@ -70,6 +70,8 @@ pub(super) struct CategoryName {
 pub(super) struct Oblivious {
     pub splits: Option<Bounded<Split, OBLIVIOUS_DEPTH_MAX>>,
     pub leaf_values: Vec<f64>,
+    /// How many training rows, or how much of their weight, each leaf has.
+    pub leaf_weights: Option<Vec<f64>>,
 }
 
 /// A split of any type: the keys of the types that are refused are not read.
