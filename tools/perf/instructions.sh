@@ -26,6 +26,7 @@ skip() {
 }
 
 [ "$(uname -m)" = x86_64 ] || skip "the counts are those of x86-64"
+grep -qw avx2 /proc/cpuinfo || skip "this machine has no AVX2"
 if ! command -v valgrind >/dev/null; then
     apt-get install --yes --quiet valgrind >/dev/null 2>&1 || skip "valgrind is missing, and apt-get install valgrind failed"
 fi
@@ -33,6 +34,7 @@ fi
 expected=tools/perf/instructions.txt
 compiler="$(rustc --version)"
 if [ "$mode" != --renew ]; then
+    [ -r "$expected" ] || { echo "$expected is missing: make it with --renew" >&2; exit 1; }
     made_with="$(sed -n 's/^# compiler: //p' "$expected")"
     [ "$made_with" = "$compiler" ] || skip "$expected is of $made_with, and this is $compiler"
 fi
@@ -69,9 +71,6 @@ fi
 
 failed=0
 for kernel in portable avx2; do
-    if [ "$kernel" = avx2 ] && ! grep -qw avx2 /proc/cpuinfo; then
-        skip "this machine has no AVX2"
-    fi
     for table in oblivious leafwise complete; do
         for rows in alone batches; do
             got="$(count "$kernel" "$table" "$rows")"

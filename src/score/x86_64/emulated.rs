@@ -7,89 +7,36 @@
 use std::arch::asm;
 use std::arch::x86_64::{__m256i, __m512, __m512i};
 
-/// As the intrinsic.
-///
-/// # Safety
-/// As the intrinsic's: every element that is read lies in memory.
-#[inline]
-#[target_feature(enable = "avx512f")]
-// SAFETY: K2, by the caller, as for the intrinsic.
-pub(super) unsafe fn _mm512_i32gather_ps<const SCALE: i32>(
-    at: __m512i,
-    from: *const f32,
-) -> __m512 {
-    let found: __m512;
-    // SAFETY: K2, as the caller of the intrinsic has it; the mask and both registers are named.
-    unsafe {
-        asm!(
-            "kxnorw k1, k1, k1",
-            "vpxord zmm2, zmm2, zmm2",
-            "vgatherdps zmm2{{k1}}, [{from} + zmm1*{scale}]",
-            from = in(reg) from,
-            scale = const SCALE,
-            in("zmm1") at,
-            out("zmm2") found,
-            out("k1") _,
-            options(pure, readonly, nostack, preserves_flags)
-        );
-    }
-    found
+macro_rules! gather {
+    ($name:ident, $from:ty, $found:ty, $instruction:literal, $to:tt) => {
+        /// As the intrinsic.
+        ///
+        /// # Safety
+        /// As the intrinsic's: every element that is read lies in memory.
+        // SAFETY: K2, by the caller, as for the intrinsic.
+        #[inline]
+        #[target_feature(enable = "avx512f")]
+        pub(super) unsafe fn $name<const SCALE: i32>(at: __m512i, from: *const $from) -> $found {
+            let found: $found;
+            // SAFETY: K2, as the caller of the intrinsic has it; all registers are named.
+            unsafe {
+                asm!(
+                    "kxnorw k1, k1, k1",
+                    "vpxord zmm2, zmm2, zmm2",
+                    concat!($instruction, " ", $to, "{{k1}}, [{from} + zmm1*{scale}]"),
+                    from = in(reg) from,
+                    scale = const SCALE,
+                    in("zmm1") at,
+                    out($to) found,
+                    out("k1") _,
+                    options(pure, readonly, nostack, preserves_flags)
+                );
+            }
+            found
+        }
+    };
 }
 
-/// As the intrinsic.
-///
-/// # Safety
-/// As the intrinsic's: every element that is read lies in memory.
-#[inline]
-#[target_feature(enable = "avx512f")]
-// SAFETY: K2, by the caller, as for the intrinsic.
-pub(super) unsafe fn _mm512_i32gather_epi32<const SCALE: i32>(
-    at: __m512i,
-    from: *const i32,
-) -> __m512i {
-    let found: __m512i;
-    // SAFETY: K2, as the caller of the intrinsic has it; the mask and both registers are named.
-    unsafe {
-        asm!(
-            "kxnorw k1, k1, k1",
-            "vpxord zmm2, zmm2, zmm2",
-            "vpgatherdd zmm2{{k1}}, [{from} + zmm1*{scale}]",
-            from = in(reg) from,
-            scale = const SCALE,
-            in("zmm1") at,
-            out("zmm2") found,
-            out("k1") _,
-            options(pure, readonly, nostack, preserves_flags)
-        );
-    }
-    found
-}
-
-/// As the intrinsic.
-///
-/// # Safety
-/// As the intrinsic's: every element that is read lies in memory.
-#[inline]
-#[target_feature(enable = "avx512f")]
-// SAFETY: K2, by the caller, as for the intrinsic.
-pub(super) unsafe fn _mm512_i64gather_epi32<const SCALE: i32>(
-    at: __m512i,
-    from: *const i32,
-) -> __m256i {
-    let found: __m256i;
-    // SAFETY: K2, as the caller of the intrinsic has it; the mask and both registers are named.
-    unsafe {
-        asm!(
-            "kxnorw k1, k1, k1",
-            "vpxord zmm2, zmm2, zmm2",
-            "vpgatherqd ymm2{{k1}}, [{from} + zmm1*{scale}]",
-            from = in(reg) from,
-            scale = const SCALE,
-            in("zmm1") at,
-            out("ymm2") found,
-            out("k1") _,
-            options(pure, readonly, nostack, preserves_flags)
-        );
-    }
-    found
-}
+gather!(_mm512_i32gather_ps, f32, __m512, "vgatherdps", "zmm2");
+gather!(_mm512_i32gather_epi32, i32, __m512i, "vpgatherdd", "zmm2");
+gather!(_mm512_i64gather_epi32, i32, __m256i, "vpgatherqd", "ymm2");
