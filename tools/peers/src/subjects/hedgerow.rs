@@ -71,7 +71,7 @@ impl Subject for Batch {
 fn margin(verdict: &Verdict) -> f64 {
     match verdict {
         Verdict::Scored(scored) => scored.margin,
-        Verdict::NotScored(_) => f64::NAN,
+        Verdict::VerifiedBot(_) | Verdict::NotScored(_) => f64::NAN,
     }
 }
 
