@@ -61,6 +61,11 @@ impl ScoreCounts {
         &self.0
     }
 
+    /// Whether every row got the same score; false where there are no rows.
+    pub(crate) fn is_one_score(&self) -> bool {
+        self.0.iter().filter(|count| **count > 0).count() == 1
+    }
+
     /// How many scores were given.
     pub fn rows(&self) -> u64 {
         self.0

@@ -53,6 +53,20 @@ impl Default for DriftOptions {
     }
 }
 
+impl DriftOptions {
+    /// The same without bounds: for the first table of a host, which may differ as it likes from
+    /// the bundled one, but not score everybody alike.
+    pub(super) fn unbounded(&self) -> DriftOptions {
+        DriftOptions {
+            psi_max: f64::INFINITY,
+            crossing_max: f64::INFINITY,
+            features_ratio_max: f64::INFINITY,
+            bytes_ratio_max: f64::INFINITY,
+            ..self.clone()
+        }
+    }
+}
+
 /// Which rows two tables were compared on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -131,6 +145,10 @@ impl Drift {
             over: Vec::new(),
         };
         drift.over = drift.exceeded(options);
+        // Nothing tells rows apart any more: no bound has to say how much of that is too much.
+        if both.candidate.is_one_score() && !both.running.is_one_score() {
+            drift.over.push("more than one score".into());
+        }
         drift
     }
 

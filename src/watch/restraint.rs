@@ -13,8 +13,9 @@ use crate::table::Table;
 use std::sync::Arc;
 
 /// Whether a candidate differs too much from the running table, and is held back. A table that is
-/// gone back to is not asked, unless it was held back before: the way back is always open. Nor is
-/// the first one of a host: the bundled table is a stand-in that nobody has published.
+/// gone back to is not asked, unless it was held back before: the way back is always open. The
+/// first one of a host is asked only whether it scores all rows alike: the bundled table is a
+/// stand-in that nobody has published.
 pub(super) fn drifts(shared: &Shared, bound: &Bound, pointer: &Pointer) -> bool {
     let options = &shared.options.drift;
     shared.desk().status.drift = None;
@@ -25,6 +26,9 @@ pub(super) fn drifts(shared: &Shared, bound: &Bound, pointer: &Pointer) -> bool 
     let Some((running, against)) = to_compare_with(shared, pointer) else {
         return false;
     };
+    let first = shared.desk().status.source == Source::Bundled;
+    let unbounded = options.unbounded();
+    let options = if first { &unbounded } else { options };
     let drift = Drift::of(options, &shared.engine, &running, bound);
     if drift.over.is_empty() {
         shared.desk().status.drift = Some(drift);
@@ -91,7 +95,6 @@ fn to_compare_with(shared: &Shared, pointer: &Pointer) -> Option<(Arc<Bound>, u6
         (desk.status.source, desk.status.good.first().cloned())
     };
     let compared = match source {
-        Source::Bundled => None,
         Source::None => {
             let good = good.filter(|good| good.content_id != pointer.content_id)?;
             let table = Table::open(shared.state.kept(&good.content_id)?).ok()?;
@@ -99,7 +102,7 @@ fn to_compare_with(shared: &Shared, pointer: &Pointer) -> Option<(Arc<Bound>, u6
             let bound = Bound::new(table, shared.engine.schema(), kernel).ok()?;
             Some((Arc::new(bound), good.generation))
         }
-        Source::Directory | Source::Kept | Source::Ledger | Source::Reverted => {
+        Source::Bundled | Source::Directory | Source::Kept | Source::Ledger | Source::Reverted => {
             shared.engine.live()
         }
     };

@@ -133,6 +133,23 @@ fn with_default_options_a_constant_table_of_any_score_is_held_back() {
     }
 }
 
+#[test]
+fn the_first_table_of_a_host_may_differ_but_not_score_everyone_alike() {
+    let place = Place::new("drift-first");
+    let watcher = place.watch_with(place.options());
+    assert_eq!(watcher.status().source, Source::Bundled);
+    place.publish_table(&constant(-9.0), false);
+    place.wait(&watcher, |status| status.quarantines == 1);
+    assert_eq!(watcher.status().source, Source::Bundled);
+    let drift = watcher.status().quarantined[0].drift.clone();
+    assert_eq!(
+        (drift.source, &drift.over[..]),
+        (Rows::Golden, &["more than one score".into()][..])
+    );
+    place.publish_table(&other_default(1), false);
+    place.wait(&watcher, |status| status.generation == 2);
+}
+
 /// A table of the first so many of these features.
 fn of_features(all: &[Feature], count: usize) -> Table {
     let leaf = Node::Leaf { value: 0.5 };
@@ -190,7 +207,8 @@ fn a_file_that_grew_or_shrank_beyond_the_bound_is_held_back() {
         drift.bytes,
         (DEFAULT_TABLE.len() as u64, small.byte_count() as u64)
     );
-    assert_eq!(drift.over, ["a ratio of bytes of at most 4"]);
+    let over = ["a ratio of bytes of at most 4", "more than one score"];
+    assert_eq!(drift.over, over);
 }
 
 #[test]
