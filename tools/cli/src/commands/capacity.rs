@@ -1,6 +1,7 @@
 //! `capacity`: from what one thread was measured to do, the cores and the memory that a rate needs.
 
-use super::load::result::{FORM, Moments, Profile, Run};
+use super::load::result::{FORM, Machine, Moments, Profile, Run};
+use super::load::text::busy;
 use super::load::{self, machine};
 use super::report;
 use super::report::plot::{grouped, time};
@@ -128,7 +129,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     .into_iter()
     .collect();
     let memory = Memory::of(args, &profile);
-    let text = text(args, &profile, &machine.processor, &needs, &memory);
+    let text = text(args, &profile, &machine, &needs, &memory);
     let json = json!({
         "ok": true,
         "form": FORM,
@@ -355,19 +356,23 @@ fn need_json(name: &str, need: Option<&Need>) -> Value {
 fn text(
     args: &Args,
     profile: &Profile,
-    processor: &str,
+    machine: &Machine,
     needs: &[(&'static str, Option<Need>)],
     memory: &Memory,
 ) -> String {
     let mut text = format!(
         "{} requests a second, p99 at most {} µs, a core at most {:.0} % busy with it\n\
-         table {}, kernel {}, measured on {processor}\n\n",
+         table {}, kernel {}, measured on {}\n\n",
         grouped(args.rate as u64),
         args.p99,
         100.0 * args.busy,
         profile.table,
-        profile.kernel
+        profile.kernel,
+        machine.processor
     );
+    if let Some(busy) = busy(machine) {
+        let _ = writeln!(text, "BUSY MACHINE: {busy}\n");
+    }
     let one = |moments: &Moments| time(moments.mean);
     let _ = writeln!(
         text,

@@ -289,9 +289,15 @@ impl Args {
             lost: 0,
             wrong: 0,
             surprises: Vec::new(),
+            curves: Vec::new(),
         };
         stage.publisher.adjust(0.5, &[], self.kernel.as_deref());
-        run.sweep = sweep.run(stage)?;
+        match sweep.run(stage) {
+            // Relaxed: a flag. Interrupted, it leaves what it has.
+            Err(failure) if !interrupted.load(Ordering::Relaxed) => return Err(failure),
+            _ => {}
+        }
+        run.sweep = sweep.curves;
         run.totals.lost += sweep.lost;
         run.totals.wrong += sweep.wrong;
         run.unexpected.extend(sweep.surprises);

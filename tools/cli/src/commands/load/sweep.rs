@@ -43,6 +43,8 @@ pub struct Sweep<'a> {
     pub lost: u64,
     pub wrong: u64,
     pub surprises: Vec<String>,
+    /// What is measured so far.
+    pub curves: Vec<Curve>,
 }
 
 /// Numbers of cores to try: powers of two, and all.
@@ -60,16 +62,20 @@ pub fn curves(cores: usize) -> usize {
 
 impl Sweep<'_> {
     /// All curves: cores, batch limits and swap rates on the stage's table, and made tables by size.
-    pub fn run(&mut self, stage: &mut Stage) -> Result<Vec<Curve>, Failure> {
-        let mut curves = Vec::new();
+    ///
+    /// # Errors
+    /// Where it is interrupted, too: what was measured until then stays.
+    pub fn run(&mut self, stage: &mut Stage) -> Result<(), Failure> {
         let table = stage.source.name.clone();
         for cores in core_counts(self.cores.len()) {
             let plan = self.plan(cores);
             let about = format!("{table}, one by one, no swaps");
-            curves.push(self.curve(stage, &plan, ("cores", cores as f64), about)?);
+            self.curve(stage, &plan, ("cores", cores as f64), about)?;
         }
         // One core, one by one and without swaps is where the other two axes begin.
-        let first = curves[0].clone();
+        let Some(first) = self.curves.first().cloned() else {
+            return Ok(());
+        };
         let begin = |axis: &str, value, about| Curve {
             axis: axis.into(),
             value,
@@ -77,31 +83,31 @@ impl Sweep<'_> {
             ..first.clone()
         };
         let about = format!("{table}, one core, no swaps");
-        curves.push(begin("batch", 1.0, about.clone()));
+        self.curves.push(begin("batch", 1.0, about.clone()));
         for batch in BATCHES {
             let plan = Plan {
                 batch,
                 ..self.plan(1)
             };
-            curves.push(self.curve(stage, &plan, ("batch", batch as f64), about.clone())?);
+            self.curve(stage, &plan, ("batch", batch as f64), about.clone())?;
         }
         let about = format!("{table}, one core, one by one, half of the tables bad");
-        curves.push(begin("swaps", 0.0, about.clone()));
+        self.curves.push(begin("swaps", 0.0, about.clone()));
         for swap_rate in SWAPS {
             let plan = Plan {
                 swap_rate,
                 ..self.plan(1)
             };
-            curves.push(self.curve(stage, &plan, ("swaps", swap_rate), about.clone())?);
+            self.curve(stage, &plan, ("swaps", swap_rate), about.clone())?;
         }
         for trees in TREES {
             let source = Source::open(&format!("made:{trees}"), None)?;
             let mut made = Stage::new(source, self.kernel)?;
             let plan = self.plan(1);
             let about = String::from("made tables, one core, one by one, no swaps");
-            curves.push(self.curve(&mut made, &plan, ("trees", trees as f64), about)?);
+            self.curve(&mut made, &plan, ("trees", trees as f64), about)?;
         }
-        Ok(curves)
+        Ok(())
     }
 
     fn plan(&self, cores: usize) -> Plan {
@@ -129,7 +135,7 @@ impl Sweep<'_> {
         plan: &Plan,
         (axis, value): (&str, f64),
         about: String,
-    ) -> Result<Curve, Failure> {
+    ) -> Result<(), Failure> {
         let most = Plan {
             shape: Shape::Saturate,
             seconds: self.seconds * 0.12,
@@ -182,14 +188,15 @@ impl Sweep<'_> {
             })
         };
         let points: Vec<Point> = points.into_iter().filter_map(point).collect();
-        Ok(Curve {
+        self.curves.push(Curve {
             axis: axis.into(),
             value,
             about,
             saturation,
             knee: knee(&points),
             points,
-        })
+        });
+        Ok(())
     }
 
     fn measure(&mut self, stage: &mut Stage, plan: &Plan) -> Result<Sums, Failure> {

@@ -1,6 +1,6 @@
 //! A run's result for people.
 
-use super::result::{Curve, Distribution, Run};
+use super::result::{Curve, Distribution, Machine, Run};
 use std::fmt::Write;
 
 /// The whole result.
@@ -20,8 +20,23 @@ fn line(text: &mut String, name: &str, value: impl std::fmt::Display) {
     let _ = writeln!(text, "{name:<22} {value}");
 }
 
+/// A warning where others were at work.
+pub fn busy(machine: &Machine) -> Option<String> {
+    let Machine {
+        load_before, cores, ..
+    } = machine;
+    (*load_before > 0.5 * *cores as f64).then(|| {
+        format!(
+            "{load_before:.1} threads were runnable on {cores} cores before: figures are disturbed"
+        )
+    })
+}
+
 fn head(text: &mut String, run: &Run) {
     let (asked, totals) = (&run.asked, &run.totals);
+    if let Some(busy) = busy(&run.machine) {
+        line(text, "BUSY MACHINE", busy);
+    }
     let who = match asked.mode.as_str() {
         "pool" => format!(
             "a pool on cores {:?}, {} feeders",

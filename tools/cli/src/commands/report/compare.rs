@@ -228,7 +228,15 @@ fn measures_of(run: &Run) -> Vec<Measure> {
         ("batch", |it| &it.batch_row),
         ("cold", |it| &it.cold_row),
     ];
+    // Under no kernel's name: what scores, whatever it is called, and each by its name.
+    let chosen = run.profile.as_ref().map(|profile| profile.kernel.as_str());
     for kernel in &run.kernels {
+        for (manner, of) in manners
+            .iter()
+            .filter(|_| Some(kernel.name.as_str()) == chosen)
+        {
+            add(format!("kernel.{manner}"), of(kernel).clone(), true);
+        }
         for (manner, of) in manners {
             add(
                 format!("kernel.{}.{manner}", kernel.name),

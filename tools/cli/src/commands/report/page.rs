@@ -3,6 +3,7 @@
 use super::plot::{count, escaped, grouped, time};
 use super::plots::{self, Figure};
 use crate::commands::load::result::Run;
+use crate::commands::load::text::busy;
 use serde_json::Value;
 use std::fmt::Write;
 
@@ -57,6 +58,9 @@ fn head(out: &mut String, run: &Run, title: &str) {
         run.machine.cores,
         escaped(&run.command)
     );
+    if let Some(busy) = busy(&run.machine) {
+        let _ = writeln!(out, "<p class=\"badge held\">{}</p>", escaped(&busy));
+    }
     for surprise in &run.unexpected {
         let _ = writeln!(out, "<p class=\"badge failed\">{}</p>", escaped(surprise));
     }

@@ -155,7 +155,7 @@ pub struct Plot {
 }
 
 /// Where the area of the data lies.
-pub const LEFT: f64 = 58.0;
+pub const LEFT: f64 = 70.0;
 pub const RIGHT: f64 = WIDTH - 14.0;
 pub const TOP: f64 = 12.0;
 
@@ -298,15 +298,21 @@ pub fn lying(about: &str, bars: &[Lying], is_log: bool) -> String {
         false => Scale::linear(all.fold(0.0, f64::max), 0.0, end),
     };
     let mut svg = start(about, height);
+    let mut free = f64::MIN;
     for value in scale.ticks() {
-        let x = scale.at(value);
+        let (x, label) = (scale.at(value), time(value));
         let _ = writeln!(
             svg,
             "<path class=\"grid\" d=\"M{x:.1} 0L{x:.1} {:.1}\"/>",
             height - 18.0
         );
-        let class = if x < 20.0 { "tick" } else { "tick middle" };
-        text(&mut svg, (x, height - 5.0), &time(value), class);
+        // As above: no label on another.
+        let half = label.chars().count() as f64 * 3.6;
+        let middle = x.max(half);
+        if middle - half > free {
+            text(&mut svg, (middle, height - 5.0), &label, "tick middle");
+            free = middle + half + 6.0;
+        }
     }
     for (at, one) in bars.iter().enumerate() {
         let top = at as f64 * LINE;

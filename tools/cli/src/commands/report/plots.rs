@@ -171,7 +171,8 @@ pub fn over_time(run: &Run) -> Figure {
             let place = plot.x.at(event.at);
             plot.bar((place - 0.8, top), (1.6, 9.0), class, words.trim());
         }
-        plot.text((LEFT - 6.0, top + 9.0), what, "tick end");
+        let lane = what.replace('-', " ");
+        plot.text((LEFT - 6.0, top + 9.0), &lane, "tick end");
     }
     let rows = kept.iter().map(|it| {
         let times = [it.p50, it.p99, it.p999, it.max].map(|nanos| time(nanos as f64));
