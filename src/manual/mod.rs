@@ -23,3 +23,7 @@ pub mod features {}
 /// The windows of clients: how to use them, how far they err, and what they cannot see.
 #[doc = include_str!("traffic.md")]
 pub mod traffic {}
+
+/// Load, reports, comparisons, capacity, profiles: how to measure, and what a machine cannot show.
+#[doc = include_str!("measuring.md")]
+pub mod measuring {}

@@ -13,8 +13,8 @@ mod tables;
 
 use clap::{Parser, Subcommand};
 use commands::{
-    bench, compile, diff, drill, explain, extract, features, inspect, key, limits, publish, replay,
-    score, shadow, status, switch, verify,
+    bench, capacity, compile, diff, drill, explain, extract, features, inspect, key, limits, load,
+    publish, replay, report, score, shadow, status, switch, verify,
 };
 use failure::Failure;
 use std::io::Write;
@@ -51,6 +51,9 @@ struct Args {
 #[derive(Subcommand)]
 enum Command {
     Replay(replay::Args),
+    Load(load::Args),
+    Report(report::Args),
+    Capacity(capacity::Args),
     Drill(drill::Args),
     Compile(compile::Args),
     Inspect(inspect::Args),
@@ -120,6 +123,9 @@ fn main() -> ExitCode {
     let json = args.json;
     let result = match args.command {
         Command::Replay(command) => replay::run(&command, json),
+        Command::Load(command) => load::run(&command),
+        Command::Report(command) => report::run(&command),
+        Command::Capacity(command) => capacity::run(&command),
         Command::Drill(command) => drill::run(&command),
         Command::Compile(command) => compile::run(&command),
         Command::Inspect(command) => inspect::run(&command),

@@ -8,6 +8,9 @@ use std::path::Path;
 /// Values of a file of rows, 134,217,728: 512 MiB in memory.
 const VALUES_MAX: usize = 1 << 27;
 
+/// How an NPY file begins.
+pub const NPY_MAGIC: &[u8] = b"\x93NUMPY";
+
 /// A matrix of values, with the columns that were asked for, in their order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rows {
@@ -31,9 +34,18 @@ impl Rows {
     /// these columns.
     pub fn read(path: &Path, names: &[String], absent: Absent) -> Result<Rows, Failure> {
         let bytes = files::read(path, files::INPUT_BYTES_MAX)?;
-        let at = path.display().to_string();
-        if !bytes.starts_with(b"\x93NUMPY") {
-            return csv(&bytes, &at, names, absent);
+        Rows::parse(&bytes, &path.display().to_string(), names, absent)
+    }
+
+    /// The same of a file's bytes.
+    pub fn parse(
+        bytes: &[u8],
+        at: &str,
+        names: &[String],
+        absent: Absent,
+    ) -> Result<Rows, Failure> {
+        if !bytes.starts_with(NPY_MAGIC) {
+            return csv(bytes, at, names, absent);
         }
         if absent == Absent::Missing {
             return Err(Failure::new(
@@ -43,7 +55,7 @@ impl Rows {
                 "NPY",
             ));
         }
-        npy(&bytes, &at, names)
+        npy(bytes, at, names)
     }
 
     /// The number of rows.

@@ -124,7 +124,7 @@ pub fn machine() -> String {
 }
 
 /// Runs `pass` for a time, at least three times; returns the shortest run.
-fn best(seconds: f64, mut pass: impl FnMut()) -> Duration {
+pub fn best(seconds: f64, mut pass: impl FnMut()) -> Duration {
     let end = Instant::now() + Duration::from_secs_f64(seconds);
     let mut best = Duration::MAX;
     let mut runs = 0;
@@ -178,7 +178,8 @@ fn row_ns(args: &Args, kernel: &str, rows: &[Row]) -> Result<(f64, u64), Failure
     Ok((best.as_nanos() as f64 / rows.len() as f64, results.digest()))
 }
 
-fn batch_row_ns(bound: &Bound, rows: &[Row], seconds: f64) -> f64 {
+/// Nanoseconds a row in batches, from a filled row to its score.
+pub fn batch_row_ns(bound: &Bound, rows: &[Row], seconds: f64) -> f64 {
     let mut rows = rows.to_vec();
     while rows.len() < BATCH_ROWS_MAX {
         rows.extend_from_within(..);
@@ -201,7 +202,7 @@ const EVICT_BYTES: usize = 4 << 20;
 
 /// The median time of a row's score where other work has had the caches since the row before. The
 /// row itself is warm, as one that has just been filled.
-fn cold_row_ns(bound: &Bound, rows: &[Row], seconds: f64) -> u64 {
+pub fn cold_row_ns(bound: &Bound, rows: &[Row], seconds: f64) -> u64 {
     let other = vec![1u8; EVICT_BYTES];
     let end = Instant::now() + Duration::from_secs_f64(seconds);
     let mut times = Vec::new();

@@ -15,7 +15,14 @@ pub struct Publisher {
     /// Two good tables with other margins. Generations take them in turn.
     good: [PathBuf; 2],
     bad: Vec<(Fault, PathBuf)>,
+    /// The share of tables that are bad.
+    bad_share: f64,
+    /// How much of a bad table is due; at 1 it comes.
+    bad_due: f64,
+    /// Bad tables so far.
     turn: usize,
+    /// The kernel that good tables run on; else the best.
+    kernel: Option<String>,
     /// What happened so far.
     pub published: Published,
 }
@@ -36,6 +43,19 @@ pub struct Published {
     pub surprises: Vec<String>,
 }
 
+/// What came of one table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is live.
+    Published,
+    /// It was bad, and was refused for the right reason: its code and name.
+    Refused(u16, &'static str),
+    /// It was good, and had to wait.
+    HeldBack,
+    /// What should not happen, which is among the surprises.
+    Surprise,
+}
+
 /// Surprises that are told in words: one is enough to fail, and a long run may have millions.
 const SURPRISES_MAX: usize = 20;
 
@@ -50,6 +70,15 @@ impl Published {
 impl Publisher {
     /// Writes the tables into a folder, and publishes the first.
     pub fn start(engine: &Engine, table: &Table, name: &str) -> Result<Publisher, Failure> {
+        let mut publisher = Publisher::write(table)?;
+        publisher
+            .publish_good(engine)
+            .map_err(|error| failure::unpublished(name, error))?;
+        Ok(publisher)
+    }
+
+    /// Writes the tables into a folder.
+    pub fn write(table: &Table) -> Result<Publisher, Failure> {
         let folder = new_folder("replay")?;
         let failed = |error| Failure::io(&folder, "a folder for tables", error);
         let write = |name: &str, bytes: &[u8]| {
@@ -70,68 +99,105 @@ impl Publisher {
             Ok((good, bad))
         };
         let (good, bad) = written().inspect_err(|_| remove(&folder))?;
-        let published = Published::default();
-        let mut publisher = Publisher {
+        Ok(Publisher {
             folder,
             good,
             bad,
+            bad_share: 0.5,
+            bad_due: 0.5,
             turn: 0,
-            published,
-        };
-        publisher
-            .publish_good(engine)
-            .map_err(|error| failure::unpublished(name, error))?;
-        Ok(publisher)
+            kernel: None,
+            published: Published::default(),
+        })
     }
 
-    /// Publishes the next table: after each good one a bad one.
-    pub fn next(&mut self, engine: &Engine) {
-        self.turn += 1;
-        if self.turn.is_multiple_of(2) || self.bad.is_empty() {
-            match self.publish_good(engine) {
-                Ok(()) => {}
-                Err(PublishError::RetiredFull(_)) => self.published.held_back += 1,
-                Err(refused) => self.published.surprise(refused.to_string()),
-            }
-            return;
+    /// Has so large a share of tables be bad, of these kinds alone where some are named, and good
+    /// ones on this kernel.
+    pub fn adjust(&mut self, bad_share: f64, kinds: &[String], kernel: Option<&str>) {
+        self.bad_share = bad_share;
+        self.kernel = kernel.map(str::to_string);
+        if !kinds.is_empty() {
+            let wanted = |fault: &Fault| kinds.iter().any(|kind| kind == fault.name);
+            self.bad.retain(|(fault, _)| wanted(fault));
         }
-        let (fault, path) = &self.bad[self.turn / 2 % self.bad.len()];
-        *self.published.tried.entry(fault.name).or_default() += 1;
+    }
+
+    /// Publishes the next table: a share of them, half at first, is bad.
+    pub fn next(&mut self, engine: &Engine) -> Outcome {
+        self.bad_due += self.bad_share;
+        if self.bad_due < 1.0 || self.bad.is_empty() {
+            return match self.publish_good(engine) {
+                Ok(()) => Outcome::Published,
+                Err(PublishError::RetiredFull(_)) => {
+                    self.published.held_back += 1;
+                    Outcome::HeldBack
+                }
+                Err(refused) => self.surprise(refused.to_string()),
+            };
+        }
+        self.bad_due -= 1.0;
+        let (fault, path) = &self.bad[self.turn % self.bad.len()];
+        let (name, expected) = (fault.name, fault.refused_as);
+        self.turn += 1;
+        *self.published.tried.entry(name).or_default() += 1;
         let refused = match engine.publish_file(path) {
             Err(PublishError::Refused(refused)) => refused,
-            Err(other) => return self.published.surprise(other.to_string()),
+            Err(other) => return self.surprise(other.to_string()),
             Ok(generation) => {
                 self.published.generation = generation;
-                let surprise = format!("the bad table {} was published", fault.name);
-                return self.published.surprise(surprise);
+                return self.surprise(format!("the bad table {name} was published"));
             }
         };
-        if refused.name() != fault.refused_as {
-            let surprise = format!("{} was refused as {refused}", fault.name);
-            self.published.surprise(surprise);
-        }
         self.published.refused += 1;
+        if refused.name() != expected {
+            return self.surprise(format!("{name} was refused as {refused}"));
+        }
+        Outcome::Refused(refused.code(), refused.name())
     }
 
-    fn publish_good(&mut self, engine: &Engine) -> Result<(), PublishError> {
+    fn surprise(&mut self, surprise: String) -> Outcome {
+        self.published.surprise(surprise);
+        Outcome::Surprise
+    }
+
+    /// Publishes the good table whose turn it is.
+    pub fn publish_good(&mut self, engine: &Engine) -> Result<(), PublishError> {
         let next = self.published.generation + 1;
         let path = &self.good[(next % 2) as usize];
-        self.published.generation = engine.publish_file(path)?;
+        self.published.generation = match &self.kernel {
+            None => engine.publish_file(path)?,
+            Some(kernel) => engine.publish_on(Table::open(path)?, kernel)?,
+        };
         Ok(())
     }
 
     /// Each request's margin under the tables of even and of odd generations, computed before the
     /// storm, so that a verdict can be held against the table it claims to come from.
     pub fn expected(&self, requests: &[Request<'_>]) -> Result<[Vec<f64>; 2], Failure> {
+        let fill = |at: usize, row: &mut Row| {
+            if let Some(request) = requests.get(at) {
+                extract(request, row);
+            }
+        };
+        self.expected_of(&Schema::http(), requests.len(), fill)
+    }
+
+    /// The same of so many rows, each of which is filled by its position.
+    pub fn expected_of(
+        &self,
+        schema: &Schema,
+        count: usize,
+        fill: impl Fn(usize, &mut Row),
+    ) -> Result<[Vec<f64>; 2], Failure> {
         let margins = |path: &Path| {
             let table = Table::open(path)?;
-            let bound = Bound::new(table, &Schema::http(), Some("portable"))?;
-            let margin = |request: &Request<'_>| {
+            let bound = Bound::new(table, schema, Some("portable"))?;
+            let margin = |at: usize| {
                 let mut row = Row::MISSING;
-                extract(request, &mut row);
+                fill(at, &mut row);
                 bound.table().margin_f64(bound.margin(&row))
             };
-            Ok(requests.iter().map(margin).collect())
+            Ok((0..count).map(margin).collect())
         };
         let refused = |refused: OpenError| Failure::refused("table", &refused);
         let [even, odd] = &self.good;

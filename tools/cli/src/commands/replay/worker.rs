@@ -54,7 +54,7 @@ pub struct Outcome {
 pub const BLOCKED_BELOW: u8 = 30;
 
 /// Longest latency that is told apart: ten seconds.
-const LATENCY_MAX: u64 = 10_000_000_000;
+pub const LATENCY_MAX: u64 = 10_000_000_000;
 
 /// How a thread gets its verdicts.
 pub enum How {
@@ -66,15 +66,7 @@ pub enum How {
 
 /// Extracts, and scores or has scored, until it is told to stop.
 pub fn run(job: &Job<'_>, how: How, counters: &Counters, stop: &AtomicBool) -> Option<Outcome> {
-    let mut outcome = Outcome {
-        bound: true,
-        latency: Histogram::new_with_bounds(1, LATENCY_MAX, 3).ok()?,
-        scored: 0,
-        not_scored: [0; Reason::ALL.len()],
-        wrong: 0,
-        blocked: 0,
-        scores: [[0; 100]; 2],
-    };
+    let mut outcome = Outcome::new()?;
     match how {
         How::Inline(scorer, core) => {
             outcome.bound = core_affinity::set_for_current(core);
@@ -149,12 +141,26 @@ fn feed(
 }
 
 impl Outcome {
+    /// Nothing counted; none where there is no memory for it.
+    pub fn new() -> Option<Outcome> {
+        Some(Outcome {
+            bound: true,
+            latency: Histogram::new_with_bounds(1, LATENCY_MAX, 3).ok()?,
+            scored: 0,
+            not_scored: [0; Reason::ALL.len()],
+            wrong: 0,
+            blocked: 0,
+            scores: [[0; 100]; 2],
+        })
+    }
+
     fn record(&mut self, start: Instant) {
         let nanos = start.elapsed().as_nanos() as u64;
         self.latency.saturating_record(nanos);
     }
 
-    fn count(&mut self, job: &Job<'_>, index: usize, verdict: &Verdict) {
+    /// Counts a verdict on the request at a position, and holds it against what is expected.
+    pub fn count(&mut self, job: &Job<'_>, index: usize, verdict: &Verdict) {
         match verdict {
             Verdict::Scored(scored) => {
                 self.scored += 1;

@@ -1,0 +1,392 @@
+//! `load`: requests that come as they really do, whether or not the engine keeps up.
+
+mod arrivals;
+mod check;
+mod evict;
+mod hgrm;
+pub mod machine;
+mod made;
+mod pool;
+mod profile;
+pub mod random;
+pub mod result;
+mod shadows;
+mod source;
+mod stage;
+mod sweep;
+pub mod text;
+mod view;
+mod work;
+
+use crate::Report;
+use crate::commands::{replay, report};
+use crate::failure::Failure;
+use arrivals::Shape;
+use core_affinity::CoreId;
+use evict::By;
+use hedgerow::Reason;
+use result::{
+    Asked, Distribution, FORM, KernelRounds, Profile, Refusals, Run, Scores, Shadow, Totals,
+};
+use source::Source;
+use stage::{Mode, Plan, Stage, Sums};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use view::View;
+
+/// Put an engine under requests that come by themselves, and measure each from when it was due
+///
+/// Example: hedgerow load default --rate 50000 --seconds 5
+///
+/// Requests come at a rate, whether or not those before have their verdicts (open loop), and their
+/// latency counts from the moment that they were due: a stall is in the figures of every request
+/// that it delays. Good and bad tables are published meanwhile. Every verdict is held against what
+/// the table that it names must give. Exit status 1 where a request was lost or a verdict was wrong.
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// The table, `default`, or `made:N` for one of N trees that is made from a seed
+    #[arg(default_value = "default")]
+    table: String,
+    /// Rows (CSV or NPY) or recorded requests (NDJSON), over and over; else the bundled requests,
+    /// or the table's golden rows where it has other features
+    input: Option<PathBuf>,
+    /// Requests a second, over all cores
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 20_000.0,
+        allow_negative_numbers = true
+    )]
+    rate: f64,
+    /// How they come
+    #[arg(long, value_enum, default_value = "poisson")]
+    arrivals: Shape,
+    /// Requests that come at one moment, of `--arrivals bursts`
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    burst: u32,
+    /// How long to measure, in seconds
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 10.0,
+        allow_negative_numbers = true
+    )]
+    seconds: f64,
+    /// How long to run before that, in seconds
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 0.5,
+        allow_negative_numbers = true
+    )]
+    warm_up: f64,
+    /// Who scores: `inline` a thread a core that the requests come to, or `pool` workers behind
+    /// rings, which feeders hand them to
+    #[arg(long, value_enum, default_value = "inline")]
+    mode: Mode,
+    /// Cores to score on, by number, as in 0,2; else all
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    cores: Vec<usize>,
+    /// Threads that feed the pool; they are not bound to cores
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    feeders: usize,
+    /// Requests that an inline thread scores at once where so many are due, 1 to 64
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    batch: usize,
+    /// Tables a second, good and bad
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 2.0,
+        allow_negative_numbers = true
+    )]
+    swap_rate: f64,
+    /// The share of them that are bad, 0 to 1
+    #[arg(
+        long,
+        value_name = "SHARE",
+        default_value_t = 0.5,
+        allow_negative_numbers = true
+    )]
+    bad: f64,
+    /// Kinds of bad tables, by name, as replay lists them; else all
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    bad_kinds: Vec<String>,
+    /// Tables in shadow, which score samples of the requests beside the live one
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    shadows: usize,
+    /// Have other work read so many MiB, as a proxy does between two requests
+    #[arg(
+        long,
+        value_name = "MIB",
+        default_value_t = 0.0,
+        allow_negative_numbers = true
+    )]
+    evict: f64,
+    /// Who does that other work
+    #[arg(long, value_enum, default_value = "between")]
+    evict_by: By,
+    /// Score with this kernel; else with the best
+    #[arg(long, value_name = "NAME")]
+    kernel: Option<String>,
+    /// Measure throughput against latency too, over cores, batch limits, swap rates and table sizes
+    #[arg(long)]
+    sweep: bool,
+    /// How long the sweep may take, in seconds
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 30.0,
+        allow_negative_numbers = true
+    )]
+    sweep_seconds: f64,
+    /// Draw everything, a sweep included, as one page of HTML that needs nothing else
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Whose figures the page shows beside: a record of tools/peers in JSON; else the newest in
+    /// benches/record, where that is
+    #[arg(long, value_name = "FILE", requires = "report")]
+    peers: Option<PathBuf>,
+    /// Write latencies as an HdrHistogram percentile distribution, in microseconds
+    #[arg(long, value_name = "FILE")]
+    hgrm: Option<PathBuf>,
+}
+
+/// Puts under load.
+pub fn run(args: &Args) -> Result<Report, Failure> {
+    check::check(args)?;
+    let interrupted = replay::interruption()?;
+    let (machine, at) = (machine::machine(), machine::now());
+    let source = Source::open(&args.table, args.input.as_deref())?;
+    let plan = args.plan(stage::cores(&args.cores)?);
+    let kernel = args.kernel.as_deref();
+    let mut stage = Stage::new(source, kernel)?;
+    stage.publisher.adjust(args.bad, &args.bad_kinds, kernel);
+    // Kernels before and after: what changes with time is then within the run, too.
+    let mut kernels = args.kernels(&stage)?;
+    let sums = args.under_load(&mut stage, &plan, &interrupted)?;
+    for (kernel, after) in kernels.iter_mut().zip(args.kernels(&stage)?) {
+        kernel.row.extend(after.row);
+        kernel.batch_row.extend(after.batch_row);
+        kernel.cold_row.extend(after.cold_row);
+    }
+    let (sums, shadows) = sums;
+    let mut run = Run {
+        form: FORM,
+        ok: false,
+        at,
+        command: machine::command(),
+        machine,
+        asked: args.asked(&stage, &plan),
+        totals: totals(&stage, &sums),
+        latency: Distribution::of(&sums.latency),
+        service: Distribution::of(&sums.service),
+        intervals: sums.intervals,
+        events: sums.events,
+        refusals: refusals(&sums.refusals),
+        not_scored: not_scored(&sums.not_scored),
+        scores: scores(&sums.scores),
+        shadows,
+        unexpected: stage.publisher.published.surprises.clone(),
+        profile: Some(args.profile(&stage)?),
+        kernels,
+        sweep: Vec::new(),
+    };
+    if let Some(path) = &args.hgrm {
+        hgrm::write(path, &sums.latency)?;
+    }
+    if (args.sweep || args.report.is_some()) && !interrupted.load(Ordering::Relaxed) {
+        args.sweep(&mut stage, plan.cores, &interrupted, &mut run)?;
+    }
+    let totals = &run.totals;
+    run.ok = totals.lost == 0 && totals.wrong == 0 && run.unexpected.is_empty() && sums.whole;
+    if let Some(path) = &args.report {
+        report::write(&run, path, args.peers.as_deref())?;
+    }
+    let json = serde_json::to_value(&run)
+        .map_err(|error| Failure::new("load", "result", "a result in JSON", error))?;
+    let mut text = text::text(&run);
+    if let Some(path) = &args.report {
+        text += &format!("\nreport                 {}\n", path.display());
+    }
+    Ok(Report::checked(text, json, run.ok))
+}
+
+/// What one thread can do with a table, measured for about so many seconds.
+pub fn profile_of(table: &str, input: Option<&Path>, seconds: f64) -> Result<Profile, Failure> {
+    let source = Source::open(table, input)?;
+    let headers = source.headers();
+    profile::profile(&source, &source.work(&headers), None, seconds)
+}
+
+impl Args {
+    fn plan(&self, cores: Vec<CoreId>) -> Plan {
+        Plan {
+            mode: self.mode,
+            cores,
+            feeders: self.feeders,
+            shape: self.arrivals,
+            rate: self.rate,
+            burst: self.burst,
+            batch: self.batch,
+            seconds: self.seconds,
+            warm_up: self.warm_up,
+            // A quarter of a second each, as far as that makes 8 to 60.
+            pieces: (self.seconds * 4.0).round().clamp(8.0, 60.0) as usize,
+            swap_rate: self.swap_rate,
+            evict_mib: self.evict,
+            evict_by: self.evict_by,
+        }
+    }
+
+    /// The run itself, with shadows and a live view.
+    fn under_load(
+        &self,
+        stage: &mut Stage,
+        plan: &Plan,
+        interrupted: &AtomicBool,
+    ) -> Result<(Sums, Vec<Shadow>), Failure> {
+        let shadows = shadows::Shadows::start(stage, self.shadows)?;
+        let time = Duration::from_secs_f64(self.seconds + self.warm_up);
+        let view = View::new(plan.cores.len().max(self.feeders), time);
+        let sums = stage.run(plan, interrupted, view.as_ref())?;
+        let shadows = shadows.map(shadows::Shadows::end).unwrap_or_default();
+        Ok((sums, shadows))
+    }
+
+    /// Seconds for kernels, twice, and for the profile.
+    fn alone(&self) -> f64 {
+        (self.seconds * 0.15).min(1.5)
+    }
+
+    /// Every kernel, or the one named, with nobody else at work.
+    fn kernels(&self, stage: &Stage) -> Result<Vec<KernelRounds>, Failure> {
+        let headers = stage.source.headers();
+        let work = stage.source.work(&headers);
+        profile::kernels(&stage.source, &work, self.kernel.as_deref(), self.alone())
+    }
+
+    fn profile(&self, stage: &Stage) -> Result<Profile, Failure> {
+        let headers = stage.source.headers();
+        let work = stage.source.work(&headers);
+        profile::profile(&stage.source, &work, self.kernel.as_deref(), self.alone())
+    }
+
+    fn sweep(
+        &self,
+        stage: &mut Stage,
+        cores: Vec<CoreId>,
+        interrupted: &AtomicBool,
+        run: &mut Run,
+    ) -> Result<(), Failure> {
+        let mut sweep = sweep::Sweep {
+            interrupted,
+            seconds: self.sweep_seconds / sweep::curves(cores.len()) as f64,
+            cores,
+            kernel: self.kernel.as_deref(),
+            lost: 0,
+            wrong: 0,
+            surprises: Vec::new(),
+            curves: Vec::new(),
+        };
+        stage.publisher.adjust(0.5, &[], self.kernel.as_deref());
+        match sweep.run(stage) {
+            // Relaxed: a flag. Interrupted, it leaves what it has.
+            Err(failure) if !interrupted.load(Ordering::Relaxed) => return Err(failure),
+            _ => {}
+        }
+        run.sweep = sweep.curves;
+        run.totals.lost += sweep.lost;
+        run.totals.wrong += sweep.wrong;
+        run.unexpected.extend(sweep.surprises);
+        Ok(())
+    }
+
+    fn asked(&self, stage: &Stage, plan: &Plan) -> Asked {
+        let table = &stage.source.table;
+        Asked {
+            table: self.table.clone(),
+            table_id: table.content_id(),
+            table_bytes: table.byte_count(),
+            trees: table.tree_count(),
+            features: table.features().len(),
+            kernel: self.kernel.clone().unwrap_or_else(|| "best".into()),
+            input: stage.source.input.clone(),
+            inputs: stage.source.count(),
+            mode: match self.mode {
+                Mode::Inline => "inline".into(),
+                Mode::Pool => "pool".into(),
+            },
+            cores: plan.cores.iter().map(|core| core.id).collect(),
+            feeders: match self.mode {
+                Mode::Inline => 0,
+                Mode::Pool => self.feeders,
+            },
+            arrivals: match self.arrivals {
+                Shape::Bursts => format!("bursts of {}", self.burst),
+                other => other.name().into(),
+            },
+            rate: self.rate,
+            batch: self.batch,
+            seconds: self.seconds,
+            warm_up: self.warm_up,
+            swap_rate: self.swap_rate,
+            bad_share: self.bad,
+            evict_mib: self.evict,
+            evict_by: match self.evict_by {
+                By::Between => "between requests".into(),
+                By::Thread => "a thread beside".into(),
+            },
+            shadows: self.shadows,
+        }
+    }
+}
+
+fn totals(stage: &Stage, sums: &Sums) -> Totals {
+    let published = &stage.publisher.published;
+    stage.engine.reclaim();
+    Totals {
+        seconds: sums.seconds,
+        offered: sums.offered,
+        answered: sums.answered,
+        unserved: sums.unserved,
+        lost: sums.lost,
+        wrong: sums.wrong,
+        queued: sums.queued,
+        late: sums.late,
+        rate: sums.rate(),
+        generator_max: work::generator_max(),
+        generations: published.generation,
+        refused: published.refused,
+        held_back: published.held_back,
+        unbound: sums.unbound,
+        not_reclaimed: stage.engine.stats().retired,
+    }
+}
+
+fn refusals(counts: &std::collections::BTreeMap<u16, (&'static str, u64)>) -> Vec<Refusals> {
+    let one = |(code, (name, count)): (&u16, &(&'static str, u64))| Refusals {
+        code: *code,
+        name: name.to_string(),
+        count: *count,
+    };
+    counts.iter().map(one).collect()
+}
+
+fn not_scored(counts: &[u64; Reason::ALL.len()]) -> std::collections::BTreeMap<String, u64> {
+    let pairs = Reason::ALL.iter().zip(counts);
+    pairs
+        .map(|(reason, count)| (reason.name().to_string(), *count))
+        .collect()
+}
+
+fn scores(counts: &[[u64; 100]; 3]) -> Scores {
+    let [humans, bots, unlabelled] = counts.map(|counts| counts.to_vec());
+    Scores {
+        humans,
+        bots,
+        unlabelled,
+    }
+}

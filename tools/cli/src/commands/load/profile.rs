@@ -1,0 +1,234 @@
+//! What one thread can do, alone: every kernel in rounds, and a request's cost one by one and at
+//! once.
+
+use super::evict::Evict;
+use super::result::{KernelRounds, Moments, Profile};
+use super::source::{Source, Work};
+use super::work::NONE;
+use crate::commands::bench;
+use crate::failure::{self, Failure};
+use hdrhistogram::Histogram;
+use hedgerow::limits::{BATCH_ROWS_MAX, RESERVOIR_EVERY, RESERVOIR_ROWS};
+use hedgerow::{Bound, Engine, KERNELS, Row, Scorer, Table};
+use std::fs;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+/// Rounds that each kernel is measured in at one time, by turns: what disturbs one moment disturbs
+/// all alike.
+const ROUNDS: usize = 6;
+
+/// Rows that kernels are measured on, at most: few enough that some passes over them go by without
+/// the system taking the core away.
+const ROWS: usize = 256;
+
+/// Buffer of other work, in MiB: more than first and second caches hold.
+const COLD_MIB: f64 = 4.0;
+
+/// The table again, from its bytes.
+fn again(source: &Source) -> Result<Table, Failure> {
+    Table::from_bytes(source.table.bytes())
+        .map_err(|refused| Failure::refused(&source.name, &refused))
+}
+
+/// Every kernel that runs here, or the one named, for about so many seconds in all.
+pub fn kernels(
+    source: &Source,
+    work: &Work<'_>,
+    only: Option<&str>,
+    seconds: f64,
+) -> Result<Vec<KernelRounds>, Failure> {
+    let mut rows = vec![Row::MISSING; work.count().min(ROWS)];
+    rows.iter_mut()
+        .enumerate()
+        .for_each(|(at, row)| work.fill(at, row));
+    let mut bounds = Vec::new();
+    for kernel in KERNELS {
+        let wanted = only.is_none_or(|name| name == kernel.name);
+        if wanted && kernel.available() && kernel.supports(&source.table) {
+            let bound = Bound::new(again(source)?, &source.schema, Some(kernel.name));
+            let refused = |refused| Failure::refused(&source.name, &refused);
+            bounds.push((kernel.name, bound.map_err(refused)?));
+        }
+    }
+    let named = |(name, _): &(&str, _)| KernelRounds {
+        name: name.to_string(),
+        row: Vec::new(),
+        batch_row: Vec::new(),
+        cold_row: Vec::new(),
+    };
+    let mut results: Vec<KernelRounds> = bounds.iter().map(named).collect();
+    let each = seconds / (ROUNDS * bounds.len().max(1) * 3) as f64;
+    for _ in 0..ROUNDS {
+        for ((_, bound), result) in bounds.iter().zip(&mut results) {
+            let best = bench::best(each, || {
+                for row in &rows {
+                    black_box(bound.score(bound.margin(black_box(row))));
+                }
+            });
+            result.row.push(best.as_nanos() as f64 / rows.len() as f64);
+            result
+                .batch_row
+                .push(bench::batch_row_ns(bound, &rows, each));
+            result
+                .cold_row
+                .push(bench::cold_row_ns(bound, &rows, each) as f64);
+        }
+    }
+    Ok(results)
+}
+
+/// A request's cost to a thread that does nothing else, for about so many seconds in all.
+pub fn profile(
+    source: &Source,
+    work: &Work<'_>,
+    kernel: Option<&str>,
+    seconds: f64,
+) -> Result<Profile, Failure> {
+    let refused = |error| failure::unpublished(&source.name, error);
+    let before = resident();
+    let engine = Engine::new(source.schema.clone());
+    let name = match kernel {
+        Some(kernel) => engine
+            .publish_on(again(source)?, kernel)
+            .map(|_| kernel.to_string()),
+        None => engine.publish(again(source)?).map(|_| String::new()),
+    };
+    let mut name = name.map_err(refused)?;
+    if name.is_empty() {
+        let bound = Bound::new(again(source)?, &source.schema, None);
+        let refused = |refused| Failure::refused(&source.name, &refused);
+        name = bound.map_err(refused)?.kernel().name.to_string();
+    }
+    let mut scorer = scorer(&engine)?;
+    one(work, &mut scorer, None, 0.02)?;
+    let engine_bytes = resident().saturating_sub(before);
+    let scorer_bytes = scorer_bytes(&engine, work)?;
+    Ok(Profile {
+        table: source.name.clone(),
+        table_bytes: source.table.byte_count(),
+        kernel: name,
+        one: one(work, &mut scorer, None, seconds * 0.4)?,
+        one_cold: one(work, &mut scorer, Evict::new(COLD_MIB), seconds * 0.2)?,
+        batches: batches(work, &mut scorer, seconds * 0.4),
+        engine_bytes,
+        scorer_bytes,
+    })
+}
+
+fn scorer(engine: &Engine) -> Result<Scorer, Failure> {
+    let full = |full| Failure::new("load", "scorer", "a free slot", format!("{full:?}"));
+    engine.scorer().map_err(full)
+}
+
+/// The service times of single requests: of several rounds, the one with the smallest mean, which
+/// was disturbed least.
+fn one(
+    work: &Work<'_>,
+    scorer: &mut Scorer,
+    mut other: Option<Evict>,
+    seconds: f64,
+) -> Result<Moments, Failure> {
+    const TAKES: usize = 7;
+    let mut best: Option<Moments> = None;
+    let mut at = 0;
+    for _ in 0..TAKES {
+        let mut times: Histogram<u64> = Histogram::new_with_bounds(1, 10_000_000_000, 3)
+            .map_err(|error| Failure::new("load", "histogram", "a histogram", error))?;
+        let mut row = Row::MISSING;
+        let end = Instant::now() + Duration::from_secs_f64(seconds / TAKES as f64);
+        loop {
+            if let Some(other) = &mut other {
+                other.walk();
+            }
+            let start = Instant::now();
+            work.fill(at, &mut row);
+            black_box(scorer.score(black_box(&row)));
+            let done = Instant::now();
+            at = if at + 1 < work.count() { at + 1 } else { 0 };
+            times.saturating_record(done.duration_since(start).as_nanos() as u64);
+            if done >= end && times.len() >= 100 {
+                break;
+            }
+        }
+        let take = moments(&times);
+        if best.is_none_or(|best| take.mean < best.mean) {
+            best = Some(take);
+        }
+    }
+    Ok(best.unwrap_or_default())
+}
+
+/// The moments, with the thousandth that took longest taken as just as long: what the system takes
+/// away now and then is not the engine's.
+fn moments(times: &Histogram<u64>) -> Moments {
+    let most = times.value_at_quantile(0.999);
+    let (mut sum, mut squares, mut count) = (0.0, 0.0, 0.0);
+    for value in times.iter_recorded() {
+        let time = value.value_iterated_to().min(most) as f64;
+        let of = value.count_at_value() as f64;
+        sum += of * time;
+        squares += of * time * time;
+        count += of;
+    }
+    Moments {
+        mean: sum / count,
+        square: squares / count,
+        p99: times.value_at_quantile(0.99) as f64,
+    }
+}
+
+/// The median cost of so many at once.
+fn batches(work: &Work<'_>, scorer: &mut Scorer, seconds: f64) -> Vec<(usize, f64)> {
+    let sizes = [1, 2, 4, 8, 16, 32, BATCH_ROWS_MAX];
+    let mut rows = vec![Row::MISSING; BATCH_ROWS_MAX];
+    let mut verdicts = vec![NONE; BATCH_ROWS_MAX];
+    let mut measured = Vec::new();
+    let mut at = 0;
+    for size in sizes {
+        let end = Instant::now() + Duration::from_secs_f64(seconds / sizes.len() as f64);
+        let mut times = Vec::new();
+        while times.len() < 5 || Instant::now() < end {
+            let start = Instant::now();
+            for row in rows.iter_mut().take(size) {
+                work.fill(at, row);
+                at = if at + 1 < work.count() { at + 1 } else { 0 };
+            }
+            scorer.score_batch(black_box(&rows[..size]), &mut verdicts[..size]);
+            times.push(start.elapsed().as_nanos() as f64);
+        }
+        times.sort_by(f64::total_cmp);
+        measured.push((size, times[times.len() / 2]));
+    }
+    measured
+}
+
+/// Bytes by which the process grows with each scorer that works.
+fn scorer_bytes(engine: &Engine, work: &Work<'_>) -> Result<u64, Failure> {
+    const SCORERS: u64 = 2;
+    /// Enough that its reservoir is full.
+    const ROWS: usize = RESERVOIR_ROWS * RESERVOIR_EVERY as usize;
+    let before = resident();
+    let mut scorers = Vec::new();
+    let mut row = Row::MISSING;
+    for _ in 0..SCORERS {
+        let mut scorer = scorer(engine)?;
+        for at in 0..ROWS {
+            work.fill(at % work.count().max(1), &mut row);
+            black_box(scorer.score(&row));
+        }
+        scorers.push(scorer);
+    }
+    Ok(resident().saturating_sub(before) / SCORERS)
+}
+
+/// Bytes of the process that are in memory.
+fn resident() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    let kilobytes: u64 = kilobytes
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_default();
+    kilobytes.saturating_mul(1024)
+}

@@ -1,0 +1,73 @@
+//! The live view: how it goes, on a terminal and nowhere else.
+
+use crate::commands::replay::publisher::Published;
+use hedgerow::stats::{Latency, LatencySnapshot};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::cell::RefCell;
+use std::io::IsTerminal;
+use std::time::Duration;
+
+/// How often it changes.
+const EVERY: Duration = Duration::from_millis(250);
+
+/// A line that shows the last moment's rate and latency, and what was published.
+pub struct View {
+    bar: ProgressBar,
+    latencies: Vec<Latency>,
+    last: RefCell<(Duration, LatencySnapshot)>,
+}
+
+impl View {
+    /// Of so many threads and so long a run; none where nobody looks.
+    pub fn new(threads: usize, time: Duration) -> Option<View> {
+        if !std::io::stderr().is_terminal() {
+            return None;
+        }
+        let bar = ProgressBar::new(time.as_millis() as u64);
+        if let Ok(style) = ProgressStyle::with_template("{bar:16} {elapsed} {msg}") {
+            bar.set_style(style);
+        }
+        Some(View {
+            bar,
+            latencies: (0..threads).map(|_| Latency::default()).collect(),
+            last: RefCell::default(),
+        })
+    }
+
+    /// Where a thread records for it.
+    pub fn latency(&self, thread: usize) -> Option<&Latency> {
+        self.latencies.get(thread)
+    }
+
+    /// Shows what was recorded since it last did.
+    pub fn show(&self, now: Duration, published: &Published) {
+        let (then, before) = &mut *self.last.borrow_mut();
+        let passed = now.saturating_sub(*then);
+        if passed < EVERY {
+            return;
+        }
+        let mut all = LatencySnapshot::default();
+        self.latencies
+            .iter()
+            .for_each(|latency| latency.add_to(&mut all));
+        let new = all.since(before);
+        let micros = |share: f64| new.quantile(share) as f64 / 1e3;
+        self.bar.set_position(now.as_millis() as u64);
+        self.bar.set_message(format!(
+            "{:.0}/s, p50 {:.1} p99 {:.1} p99.9 {:.1} µs, generation {}, {} refused",
+            new.count() as f64 / passed.as_secs_f64(),
+            micros(0.5),
+            micros(0.99),
+            micros(0.999),
+            published.generation,
+            published.refused
+        ));
+        (*then, *before) = (now, all);
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,328 @@
+//! Two runs, or two groups of runs, beside each other.
+
+use super::noise::{CONFIDENCE, Ratio, VALUES_MIN, ratio};
+use super::read;
+use crate::Report;
+use crate::commands::load::result::{KernelRounds, Run};
+use crate::commands::load::text::median;
+use crate::failure::{Failure, harmless};
+use serde_json::{Value, json};
+use std::fmt::Write;
+use std::path::PathBuf;
+
+/// Say what changed between two runs of `load` beyond noise
+///
+/// Example: hedgerow report compare before.json after.json --check
+///
+/// A run is what `hedgerow load --json` printed. Each measure has a value for each piece of a run
+/// (latency), or each round (kernels); the ratio of their medians has an interval of 99 %, and a
+/// measure has changed where that interval lies beyond the floor. Runs at two moments differ by
+/// what else the machine did then: give several runs of each, made by turns, with commas between.
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// The run before, or several with commas between
+    #[arg(value_delimiter = ',', required = true, num_args = 1)]
+    before: Vec<PathBuf>,
+    /// The run after, or several
+    #[arg(value_delimiter = ',', required = true, num_args = 1)]
+    after: Vec<PathBuf>,
+    /// Changes of less than this many percent are none
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        default_value_t = 5.0,
+        allow_negative_numbers = true
+    )]
+    floor: f64,
+    /// Compare only measures whose names begin so
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Exit with status 1 where anything has become worse
+    #[arg(long)]
+    check: bool,
+}
+
+/// A measure of a run: name, values in time, and whether less of it is better.
+struct Measure {
+    name: String,
+    values: Vec<f64>,
+    less_is_better: bool,
+}
+
+/// What became of a measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    Worse,
+    Better,
+    None,
+    Unknown,
+}
+
+impl Change {
+    fn name(self) -> &'static str {
+        match self {
+            Change::Worse => "worse",
+            Change::Better => "better",
+            Change::None => "no change beyond noise",
+            Change::Unknown => "too few values",
+        }
+    }
+}
+
+/// Compares.
+pub fn run(args: &Args) -> Result<Report, Failure> {
+    if !(0.0..=1_000.0).contains(&args.floor) {
+        return Err(Failure::usage("--floor", "0 to 1000", args.floor));
+    }
+    let all = |paths: &[PathBuf]| -> Result<Vec<Run>, Failure> {
+        paths.iter().map(|path| read(path)).collect()
+    };
+    let (before, after) = (all(&args.before)?, all(&args.after)?);
+    let (first, second) = (measures(&before), measures(&after));
+    let mut rows = Vec::new();
+    for measure in first {
+        let wanted = |name: &String| measure.name.starts_with(name.as_str());
+        if !args.only.is_empty() && !args.only.iter().any(wanted) {
+            continue;
+        }
+        let Some(other) = second.iter().find(|other| other.name == measure.name) else {
+            continue;
+        };
+        let ratio = ratio(&measure.values, &other.values);
+        let change = judge(ratio, measure.less_is_better, args.floor);
+        rows.push(Row {
+            before: median(&measure.values),
+            after: median(&other.values),
+            name: measure.name,
+            ratio,
+            change,
+        });
+    }
+    if rows.is_empty() {
+        let expected = "runs with a measure in common";
+        let got = match args.only.is_empty() {
+            true => "none".to_string(),
+            false => format!("none named {}", args.only.join(", ")),
+        };
+        return Err(Failure::new("compare", "runs", expected, got));
+    }
+    let differences = differences(&before, &after);
+    let worse = rows
+        .iter()
+        .filter(|row| row.change == Change::Worse)
+        .count();
+    let failed = [&before, &after]
+        .iter()
+        .any(|runs| runs.iter().any(|run| !run.ok));
+    let ok = !args.check || (worse == 0 && !failed);
+    let text = text(args, &rows, &differences, failed);
+    let json = json!({
+        "ok": ok,
+        "worse": worse,
+        "failed_run": failed,
+        "confidence_percent": CONFIDENCE,
+        "floor_percent": args.floor,
+        "differ_in": differences,
+        "measures": rows.iter().map(Row::json).collect::<Vec<_>>(),
+    });
+    Ok(Report::checked(text, json, ok))
+}
+
+struct Row {
+    name: String,
+    before: f64,
+    after: f64,
+    ratio: Option<Ratio>,
+    change: Change,
+}
+
+impl Row {
+    fn json(&self) -> Value {
+        json!({
+            "name": self.name,
+            "before": self.before,
+            "after": self.after,
+            "ratio": self.ratio.map(|it| it.ratio),
+            "low": self.ratio.map(|it| it.low),
+            "high": self.ratio.map(|it| it.high),
+            "change": self.change.name(),
+        })
+    }
+}
+
+/// A change is beyond noise where the whole interval lies on one side, and beyond the floor where
+/// its middle does, too.
+fn judge(ratio: Option<Ratio>, less_is_better: bool, floor: f64) -> Change {
+    let Some(Ratio { ratio, low, high }) = ratio else {
+        return Change::Unknown;
+    };
+    let grew = low > 1.0 && ratio > 1.0 + floor / 100.0;
+    let fell = high < 1.0 && ratio < 1.0 / (1.0 + floor / 100.0);
+    match (grew, fell, less_is_better) {
+        (true, _, true) | (_, true, false) => Change::Worse,
+        (true, _, false) | (_, true, true) => Change::Better,
+        _ => Change::None,
+    }
+}
+
+/// The measures of a run, or those of several runs, each run's middle a value where there are
+/// enough of them.
+fn measures(runs: &[Run]) -> Vec<Measure> {
+    let mut of_runs = runs.iter().map(measures_of);
+    let Some(mut all) = of_runs.next() else {
+        return Vec::new();
+    };
+    let many = runs.len() >= VALUES_MIN;
+    let middle = |values: &mut Vec<f64>| {
+        if many {
+            *values = vec![median(values)];
+        }
+    };
+    all.iter_mut()
+        .for_each(|measure| middle(&mut measure.values));
+    for other in of_runs {
+        for mut measure in other {
+            middle(&mut measure.values);
+            if let Some(same) = all.iter_mut().find(|same| same.name == measure.name) {
+                same.values.extend(measure.values);
+            }
+        }
+    }
+    all
+}
+
+fn measures_of(run: &Run) -> Vec<Measure> {
+    let mut all = Vec::new();
+    let mut add = |name: String, values: Vec<f64>, less_is_better| {
+        all.push(Measure {
+            name,
+            values,
+            less_is_better,
+        });
+    };
+    let pieces = || run.intervals.iter().filter(|it| it.answered > 0);
+    let length = run.asked.seconds / run.intervals.len().max(1) as f64;
+    add(
+        "answered".into(),
+        pieces().map(|it| it.answered as f64 / length).collect(),
+        false,
+    );
+    add(
+        "latency.p50".into(),
+        pieces().map(|it| it.p50 as f64).collect(),
+        true,
+    );
+    add(
+        "latency.p99".into(),
+        pieces().map(|it| it.p99 as f64).collect(),
+        true,
+    );
+    add(
+        "service.p50".into(),
+        pieces().map(|it| it.service_p50 as f64).collect(),
+        true,
+    );
+    let manners: [(&str, fn(&KernelRounds) -> &Vec<f64>); 3] = [
+        ("row", |it| &it.row),
+        ("batch", |it| &it.batch_row),
+        ("cold", |it| &it.cold_row),
+    ];
+    // Under no kernel's name: what scores, whatever it is called, and each by its name.
+    let chosen = run.profile.as_ref().map(|profile| profile.kernel.as_str());
+    for kernel in &run.kernels {
+        for (manner, of) in manners
+            .iter()
+            .filter(|_| Some(kernel.name.as_str()) == chosen)
+        {
+            add(format!("kernel.{manner}"), of(kernel).clone(), true);
+        }
+        for (manner, of) in manners {
+            add(
+                format!("kernel.{}.{manner}", kernel.name),
+                of(kernel).clone(),
+                true,
+            );
+        }
+    }
+    all
+}
+
+/// What the runs were asked that is not the same.
+fn differences(before: &[Run], after: &[Run]) -> Vec<String> {
+    let asked = |run: &Run| {
+        let mut asked = serde_json::to_value(&run.asked).unwrap_or_default();
+        asked["processor"] = Value::String(run.machine.processor.clone());
+        asked
+    };
+    let (Some(one), Some(other)) = (before.first().map(asked), after.first().map(asked)) else {
+        return Vec::new();
+    };
+    let fields = one.as_object().into_iter().flatten();
+    let differ = fields.filter(|(name, value)| other[name.as_str()] != **value);
+    differ
+        .map(|(name, value)| format!("{name}: {value} and {}", other[name.as_str()]))
+        .collect()
+}
+
+fn text(args: &Args, rows: &[Row], differences: &[String], failed: bool) -> String {
+    let mut text = String::new();
+    for difference in differences {
+        let _ = writeln!(text, "the runs differ in {}", harmless(difference));
+    }
+    if failed {
+        text.push_str("one of the runs FAILED: see its own report\n");
+    }
+    let _ = writeln!(
+        text,
+        "{:<24} {:>12} {:>12} {:>9}   interval of {CONFIDENCE} %",
+        "measure", "before", "after", "change"
+    );
+    let percent = |ratio: f64| 100.0 * (ratio - 1.0);
+    for row in rows {
+        let _ = write!(
+            text,
+            "{:<24} {:>12.1} {:>12.1} ",
+            row.name, row.before, row.after
+        );
+        let _ = match row.ratio {
+            None => write!(text, "{:>9}   {:<22}", "", ""),
+            Some(Ratio { ratio, low, high }) => {
+                let interval = format!("{:+.1} to {:+.1} %", percent(low), percent(high));
+                write!(text, "{:>+7.1} %   {interval:<22}", percent(ratio))
+            }
+        };
+        let _ = writeln!(text, " {}", row.change.name());
+    }
+    let count = |change| rows.iter().filter(|row| row.change == change).count();
+    let _ = writeln!(
+        text,
+        "{} worse, {} better, {} without a change beyond noise and {} %; by chance alone about {:.1} \
+         of {} would leave their interval",
+        count(Change::Worse),
+        count(Change::Better),
+        count(Change::None),
+        args.floor,
+        rows.len() as f64 * (100.0 - CONFIDENCE) / 100.0,
+        rows.len()
+    );
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_beyond_the_interval_and_beyond_the_floor() {
+        let of = |ratio, low, high| Some(Ratio { ratio, low, high });
+        assert_eq!(judge(of(1.2, 1.1, 1.3), true, 5.0), Change::Worse);
+        assert_eq!(judge(of(1.2, 1.1, 1.3), false, 5.0), Change::Better);
+        assert_eq!(judge(of(0.8, 0.7, 0.9), true, 5.0), Change::Better);
+        assert_eq!(judge(of(0.8, 0.7, 0.9), false, 5.0), Change::Worse);
+        assert_eq!(judge(of(1.2, 0.9, 1.5), true, 5.0), Change::None);
+        assert_eq!(judge(of(1.04, 1.03, 1.05), true, 5.0), Change::None);
+        assert_eq!(judge(of(1.04, 1.03, 1.05), true, 1.0), Change::Worse);
+        assert_eq!(judge(None, true, 5.0), Change::Unknown);
+    }
+}

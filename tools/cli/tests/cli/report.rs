@@ -1,0 +1,307 @@
+//! `report`: a page that needs nothing else, looked at by a browser, and comparisons that see what
+//! changed.
+
+use super::common::*;
+use hedgerow::KERNELS;
+use serde_json::Value;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+/// A run with everything on the page.
+fn drawn(folder: &Folder) -> (String, String) {
+    let page = folder.path("run.html");
+    let args = [
+        "load",
+        "--seconds",
+        "1",
+        "--rate",
+        "5000",
+        "--swap-rate",
+        "20",
+        "--sweep-seconds",
+        "2",
+        "--report",
+        &page,
+        "--json",
+    ];
+    let outcome = run(&args);
+    assert_eq!(outcome.status, 0, "{outcome:?}");
+    (page, outcome.out)
+}
+
+/// Runs a browser; none, and loudly, where there is none.
+fn browser(folder: &Folder, args: &[&str]) -> Option<Output> {
+    let found = ["chromium", "chromium-browser", "google-chrome"]
+        .into_iter()
+        .find(|name| {
+            let version = Command::new(name).arg("--version").output();
+            version.is_ok_and(|output| output.status.success())
+        });
+    let Some(found) = found else {
+        let skipped = "SKIPPED: no chromium to look at a page with: run tools/cli/tests/setup.sh";
+        let required = std::env::var("HEDGEROW_REQUIRE_PEERS").is_ok_and(|value| value == "1");
+        assert!(!required, "{skipped}");
+        // Past the test harness, which keeps the output of tests that pass.
+        let line = format!("\n\n*** {skipped} ***\n\n");
+        std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).unwrap();
+        return None;
+    };
+    let profile = format!("--user-data-dir={}", folder.path("profile"));
+    let mut child = Command::new(found)
+        .args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+        ])
+        .args([
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+        ])
+        .args(["--hide-scrollbars", "--enable-logging=stderr", &profile])
+        .args(args)
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let out = read_all(child.stdout.take().unwrap());
+    let err = read_all(child.stderr.take().unwrap());
+    let start = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if start.elapsed() > Duration::from_secs(120) {
+            child.kill().unwrap();
+            panic!("the browser does not end");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    let (stdout, stderr) = (out.join().unwrap(), err.join().unwrap());
+    Some(Output {
+        status,
+        stdout,
+        stderr,
+    })
+}
+
+fn read_all(mut from: impl std::io::Read + Send + 'static) -> std::thread::JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = from.read_to_end(&mut bytes);
+        bytes
+    })
+}
+
+const FIGURES: [&str; 8] = [
+    "percentiles",
+    "over-time",
+    "sweep-cores",
+    "sweep-batch",
+    "sweep-swaps",
+    "sweep-trees",
+    "scores",
+    "kernels",
+];
+
+#[test]
+fn the_page_holds_every_plot_and_asks_no_network() {
+    let folder = Folder::new("report-page");
+    let (page, json) = drawn(&folder);
+    let html = std::fs::read_to_string(&page).unwrap();
+    for outside in [
+        "http:", "https:", "<script", "<iframe", "src=", "@import", "url(", "//",
+    ] {
+        assert!(!html.contains(outside), "{outside}");
+    }
+    for figure in FIGURES {
+        assert!(
+            html.contains(&format!("<figure id=\"{figure}\"")),
+            "{figure}"
+        );
+    }
+    assert!(
+        !html.contains("NaN") && !html.contains("inf"),
+        "a number is missing"
+    );
+    let value: Value = serde_json::from_str(&json).unwrap();
+    assert!(html.contains(value["asked"]["table_id"].as_str().unwrap()));
+    let curves = value["sweep"].as_array().unwrap();
+    assert!(
+        curves
+            .iter()
+            .all(|curve| curve["points"].as_array().unwrap().len() == 8)
+    );
+    // The same page from the file, with the peers of a record.
+    let run_json = folder.file("run.json", &json);
+    let again = folder.path("again.html");
+    let record = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../benches/record/2026-11-26-peers.json"
+    );
+    run(&["report", "page", &run_json, "-o", &again, "--peers", record]).done();
+    let again = std::fs::read_to_string(again).unwrap();
+    assert!(again.contains("id=\"peers-r1\"") && again.contains("id=\"peers-r3\""));
+    let bad = folder.file("bad.json", "{}");
+    let refused = |args: &[&str]| run(args).refused(&["bad.json"]);
+    refused(&[
+        "report",
+        "page",
+        &run_json,
+        "-o",
+        &folder.path("x.html"),
+        "--peers",
+        &bad,
+    ]);
+    refused(&["report", "page", &bad, "-o", &folder.path("x.html")]);
+}
+
+#[test]
+fn a_browser_draws_the_page_wide_narrow_and_on_paper() {
+    let folder = Folder::new("report-browser");
+    let (page, _) = drawn(&folder);
+    let url = format!("file://{page}");
+    let Some(dump) = browser(&folder, &["--dump-dom", &url]) else {
+        return;
+    };
+    let dom = String::from_utf8(dump.stdout).unwrap();
+    let said = String::from_utf8_lossy(&dump.stderr);
+    assert!(dump.status.success(), "{said}");
+    assert!(!said.contains("CONSOLE"), "{said}");
+    assert!(
+        dom.matches("<svg").count() >= FIGURES.len(),
+        "{}",
+        dom.len()
+    );
+    for figure in FIGURES {
+        let at = dom.find(&format!("<figure id=\"{figure}\"")).expect(figure);
+        let drawn = &dom[at..at + dom[at..].find("</figure>").unwrap()];
+        let (lines, bars) = (
+            drawn.matches("<path").count(),
+            drawn.matches("<rect").count(),
+        );
+        assert!(lines + bars > 8, "{figure}: {lines} lines, {bars} bars");
+    }
+    for (width, name) in [(1200, "wide.png"), (390, "narrow.png")] {
+        let file = folder.path(name);
+        let size = format!("--window-size={width},2000");
+        let shot = browser(&folder, &[&size, &format!("--screenshot={file}"), &url]).unwrap();
+        assert!(shot.status.success(), "{shot:?}");
+        let png = std::fs::read(&file).unwrap();
+        assert!(png.starts_with(b"\x89PNG"), "{name}");
+        let read = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().unwrap());
+        assert_eq!((read(16), read(20)), (width, 2000), "{name}");
+        // A page without drawings is a tenth of it.
+        assert!(png.len() > 40_000, "{name}: {} bytes", png.len());
+    }
+    let file = folder.path("paper.pdf");
+    let printed = browser(&folder, &[&format!("--print-to-pdf={file}"), &url]).unwrap();
+    assert!(printed.status.success(), "{printed:?}");
+    assert!(std::fs::read(&file).unwrap().starts_with(b"%PDF"));
+}
+
+/// A run on a kernel, in a file.
+fn on_kernel(folder: &Folder, kernel: &str, name: &str) -> String {
+    let args = [
+        "load",
+        "made:1000",
+        "--kernel",
+        kernel,
+        "--seconds",
+        "2",
+        "--rate",
+        "2000",
+        "--json",
+    ];
+    let outcome = run(&args);
+    assert_eq!(outcome.status, 0, "{outcome:?}");
+    folder.file(name, &outcome.out)
+}
+
+#[test]
+fn a_slower_kernel_is_seen_and_a_run_is_no_slower_than_itself() {
+    let folder = Folder::new("report-compare");
+    let slow = on_kernel(&folder, "portable", "slow.json");
+    let itself = run(&["report", "compare", &slow, &slow, "--check", "--json"]);
+    assert_eq!((itself.status, &itself.json()["worse"]), (0, &0.into()));
+    let only = run(&[
+        "report", "compare", &slow, &slow, "--only", "latency", "--json",
+    ])
+    .json();
+    assert_eq!(only["measures"].as_array().unwrap().len(), 2);
+    run(&["report", "compare", &slow, &slow, "--only", "nothing"]).refused(&["nothing"]);
+
+    if !KERNELS
+        .iter()
+        .any(|kernel| kernel.name == "avx2" && kernel.available())
+    {
+        eprintln!("SKIPPED: no AVX2 to be slower than");
+        return;
+    }
+    let fast = on_kernel(&folder, "avx2", "fast.json");
+    let args = [
+        "report",
+        "compare",
+        &fast,
+        &slow,
+        "--only",
+        "kernel.row,kernel.batch",
+        "--check",
+    ];
+    let seen = run(&args);
+    assert_eq!(seen.status, 1, "{seen:?}");
+    assert!(
+        seen.out.contains("worse") && seen.out.contains("the runs differ in kernel"),
+        "{seen:?}"
+    );
+    let json = run(&[&args[..], &["--json"]].concat()).json();
+    for measure in json["measures"].as_array().unwrap() {
+        assert_eq!(measure["change"], "worse", "{measure}");
+        assert!(measure["low"].as_f64().unwrap() > 1.05, "{measure}");
+    }
+    let back = run(&[
+        "report",
+        "compare",
+        &slow,
+        &fast,
+        "--only",
+        "kernel.row",
+        "--check",
+        "--json",
+    ]);
+    assert_eq!(back.status, 0, "{back:?}");
+    assert_eq!(back.json()["measures"][0]["change"], "better");
+    let four = |file: &str| [file; 4].join(",");
+    let many = run(&[
+        "report",
+        "compare",
+        &four(&fast),
+        &four(&slow),
+        "--only",
+        "kernel.row",
+        "--json",
+    ]);
+    assert_eq!(many.json()["measures"][0]["change"], "worse");
+}
+
+#[test]
+fn what_is_no_run_is_refused_by_name() {
+    let folder = Folder::new("report-bad");
+    for (name, bytes) in [
+        ("empty.json", &b""[..]),
+        ("text.json", b"hello"),
+        ("other.json", b"{}"),
+        ("later.json", b"{\"form\":2}"),
+        ("cut.json", b"{\"form\":1}"),
+        ("array.json", b"[1]"),
+        ("deep.json", &[b'['; 100_000]),
+    ] {
+        let file = folder.file(name, bytes);
+        run(&["report", "compare", &file, &file]).refused(&[name]);
+        run(&["report", "page", &file, "-o", &folder.path("x.html")]).refused(&[name]);
+    }
+    run(&["report", "compare", "no.json", "no.json"]).refused(&["no.json"]);
+    assert!(!folder.names().contains(&"x.html".to_string()));
+}
