@@ -1,6 +1,9 @@
 //! Writes a table: lanes from splits, leaves in fixed point, everything in execution layout.
 
+mod refresh;
 mod shapes;
+
+pub use refresh::{Refresh, refresh};
 
 use super::arrange::{self, Arranged};
 use super::bots::{self, Bot};
@@ -9,7 +12,7 @@ use super::ensemble::{Ensemble, Split, Tree};
 use super::format::*;
 use super::lanes::Lanes;
 use crate::limits::*;
-use crate::schema::{SchemaError, check_features};
+use crate::schema::{Feature, SchemaError, check_features};
 use bytemuck::Zeroable;
 use std::fmt;
 
@@ -406,36 +409,37 @@ impl Parts {
             margin_min: bias,
             margin_max: bias,
         };
-        for feature in &ensemble.features {
-            let mut record = FeatureRecord::zeroed();
-            record.name_bytes = feature.name.len() as u8;
-            record.kind = feature.kind as u8;
-            for (to, from) in record.name.iter_mut().zip(feature.name.bytes()) {
-                *to = from;
-            }
-            parts.push(Section::Features, &record);
-        }
-        let named = ensemble
-            .features
-            .iter()
-            .map(|f| (f.name.as_bytes(), f.kind as u8));
         parts.header = Header {
             magic: MAGIC,
             byte_order: BYTE_ORDER,
             format_version: FORMAT_VERSION,
             generation: options.generation,
             created_at: options.created_at,
-            fingerprint: fingerprint(named),
             margin_shift: fixed.shift,
             lanes_used: lanes.records().len() as u32,
             bias,
             ..Header::zeroed()
         };
+        parts.add_features(&ensemble.features);
         parts.add_lanes(lanes);
         for margin in &options.score_map {
             parts.push(Section::ScoreMap, &fixed.entry(*margin));
         }
         parts
+    }
+
+    fn add_features(&mut self, features: &[Feature]) {
+        for feature in features {
+            let mut record = FeatureRecord::zeroed();
+            record.name_bytes = feature.name.len() as u8;
+            record.kind = feature.kind as u8;
+            for (to, from) in record.name.iter_mut().zip(feature.name.bytes()) {
+                *to = from;
+            }
+            self.push(Section::Features, &record);
+        }
+        let named = features.iter().map(|f| (f.name.as_bytes(), f.kind as u8));
+        self.header.fingerprint = fingerprint(named);
     }
 
     fn push<T: bytemuck::NoUninit>(&mut self, section: Section, record: &T) {

@@ -2,23 +2,11 @@
 
 #![forbid(unsafe_code)]
 
-mod beside;
-mod commands;
-mod failure;
-mod files;
-mod history;
-mod requests;
-mod rows;
-mod tables;
-
 use clap::{Parser, Subcommand};
-use commands::{
+use hedgerow_cli::commands::{
     bench, capacity, compile, diff, drill, explain, extract, features, inspect, key, limits, load,
     publish, replay, report, score, shadow, status, switch, verify,
 };
-use failure::Failure;
-use std::io::Write;
-use std::path::Path;
 use std::process::ExitCode;
 
 /// Bot scores for HTTP requests, from a table that cannot take its host down.
@@ -78,47 +66,10 @@ enum Command {
     Sign(key::SignArgs),
 }
 
-/// What a command has to say.
-pub struct Report {
-    /// For people.
-    pub text: String,
-    /// For machines.
-    pub json: serde_json::Value,
-    /// Whether the check that the command makes was passed.
-    pub ok: bool,
-    /// Whether it was all said while the command ran.
-    printed: bool,
-}
-
-impl Report {
-    /// A report of a command that was done.
-    pub fn done(text: String, json: serde_json::Value) -> Report {
-        Report::checked(text, json, true)
-    }
-
-    /// A report of a check.
-    pub fn checked(text: String, json: serde_json::Value, ok: bool) -> Report {
-        Report {
-            text,
-            json,
-            ok,
-            printed: false,
-        }
-    }
-
-    /// A command that wrote its results to standard output itself.
-    pub fn printed() -> Report {
-        Report {
-            printed: true,
-            ..Report::done(String::new(), serde_json::Value::Null)
-        }
-    }
-}
-
 fn main() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,
-        Err(error) => return unparsed(&error),
+        Err(error) => return hedgerow_cli::unparsed("hedgerow", &error),
     };
     let json = args.json;
     let result = match args.command {
@@ -149,49 +100,5 @@ fn main() -> ExitCode {
         Command::Key(command) => key::run(&command),
         Command::Sign(command) => key::sign(&command),
     };
-    let (out, status) = match result {
-        Ok(report) => {
-            let status = u8::from(!report.ok);
-            match (report.printed, json) {
-                (true, _) => return ExitCode::from(status),
-                (false, true) => (format!("{}\n", report.json), status),
-                (false, false) => (report.text, status),
-            }
-        }
-        Err(failure) => return failed(&failure, json),
-    };
-    match files::print(|stdout| {
-        let stream = Path::new("standard output");
-        let failed = |error| Failure::io(stream, "a writable stream", error);
-        stdout.write_all(out.as_bytes()).map_err(failed)
-    }) {
-        Ok(()) => ExitCode::from(status),
-        Err(failure) => failed(&failure, false),
-    }
-}
-
-/// Says why: to machines on standard output, to people on standard error.
-fn failed(failure: &Failure, json: bool) -> ExitCode {
-    // Where nobody listens, the exit status still tells.
-    let _ = match json {
-        true => writeln!(std::io::stdout(), "{}", failure.json()),
-        false => writeln!(std::io::stderr(), "hedgerow: {failure}"),
-    };
-    ExitCode::from(failure.status())
-}
-
-/// Help and version, which are no failures, and arguments that make no sense.
-fn unparsed(error: &clap::Error) -> ExitCode {
-    let json = std::env::args_os().any(|argument| argument == "--json");
-    if json && error.exit_code() != 0 {
-        let text = error.to_string();
-        let got = text.lines().next().unwrap_or_default();
-        let got = got.trim_start_matches("error: ");
-        return failed(
-            &Failure::usage("arguments", "arguments as in --help", got),
-            true,
-        );
-    }
-    let _ = error.print();
-    ExitCode::from(if error.exit_code() == 0 { 0 } else { 2 })
+    hedgerow_cli::finish("hedgerow", result, json)
 }

@@ -53,12 +53,20 @@ use std::time::{SystemTime, UNIX_EPOCH};
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// A model file; its kind is told by its content: CatBoost JSON, LightGBM text,
-    /// XGBoost JSON or UBJ
-    model: PathBuf,
+    #[command(flatten)]
+    model: Model,
     /// The table to write
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+}
+
+/// A model, and what goes into its table beside it.
+#[derive(clap::Args)]
+pub struct Model {
+    /// A model file; its kind is told by its content: CatBoost JSON, LightGBM text,
+    /// XGBoost JSON or UBJ
+    #[arg(value_name = "MODEL")]
+    file: PathBuf,
     /// Whose features: `http`, a schema file (TOML or JSON), or `model` for the model's own names
     #[arg(long, value_name = "NAME|FILE", default_value = "model")]
     schema: String,
@@ -94,62 +102,102 @@ enum Positive {
 
 /// Compiles a model.
 pub fn run(args: &Args) -> Result<Report, Failure> {
-    let file = args.model.display().to_string();
-    if files::is_stream(&args.output) {
+    write(Draft::of(&args.model)?, &args.output)
+}
+
+/// Compiles a draft, and writes the table to a file.
+///
+/// # Errors
+/// Where it cannot become a table, or the file cannot be written: nothing is left behind then.
+pub fn write(draft: Draft, output: &Path) -> Result<Report, Failure> {
+    if files::is_stream(output) {
         return Err(Failure::usage("--output", "a file for the table", "-"));
     }
-    let bytes = files::read(&args.model, hedgerow_import::MODEL_BYTES_MAX as u64)?;
-    let imported = hedgerow_import::import(&bytes, &file)?;
-    let provenance = provenance(&imported.provenance(), args)?;
-    let mut ensemble = imported.ensemble;
-    let schema = match args.schema.as_str() {
-        "model" => None,
-        name => Some(tables::schema(name)?),
-    };
-    if let Some(schema) = &schema {
-        adopt_kinds(&mut ensemble.features, schema, args)?;
-    }
-    if args.positive == Positive::Bot {
-        negate(&mut ensemble);
-    }
-    let detections = match &args.detections {
-        Some(path) => beside::detections(path)?,
-        None => Vec::new(),
-    };
-    if let Some(schema) = &schema {
-        beside::adopt_features(&mut ensemble.features, &detections, schema);
-    }
-    let options = BuildOptions {
-        generation: args.generation,
-        created_at: created_at()?,
-        score_map: match &args.score_map {
-            Some(path) => read_score_map(path)?,
-            None => logistic_score_map(),
-        },
-        golden: match &args.golden {
-            Some(path) => golden_rows(path, &ensemble)?,
-            None => made_up_rows(&ensemble),
-        },
-        provenance,
-        detections,
-        bots: match &args.verified_bots {
-            Some(path) => beside::bots(path)?,
-            None => Vec::new(),
-        },
-    };
-    let built = build(&ensemble, &options)?;
-    // What was written must pass what a host will check, before anything is left behind.
-    let output = args.output.display().to_string();
-    let refused = |refused| Failure::refused(&output, &refused);
-    let table = Table::from_bytes(&built.bytes).map_err(refused)?;
-    let own =
-        Schema::new(table.features()).map_err(|error| crate::failure::schema(&output, &error))?;
-    let bound = Bound::new(table, schema.as_ref().unwrap_or(&own), None).map_err(refused)?;
-    files::write_whole(&args.output, |out| {
-        let failed = |error| Failure::io(&args.output, "a writable file", error);
+    let name = output.display().to_string();
+    let (bound, built) = draft.compile(&name)?;
+    files::write_whole(output, |out| {
+        let failed = |error| Failure::io(output, "a writable file", error);
         out.write_all(&built.bytes).map_err(failed)
     })?;
-    Ok(report(&output, &bound, &built))
+    Ok(report(&name, &bound, &built))
+}
+
+/// A model that came over, before it is compiled.
+pub struct Draft {
+    /// The features and trees.
+    pub ensemble: Ensemble,
+    /// What is compiled beside them.
+    options: BuildOptions,
+    /// What is told of their origin.
+    pub provenance: Value,
+    schema: Option<Schema>,
+}
+
+impl Draft {
+    /// Reads a model and everything that goes with it.
+    ///
+    /// # Errors
+    /// Where a file cannot be read, or is not what it must be.
+    pub fn of(args: &Model) -> Result<Draft, Failure> {
+        let file = args.file.display().to_string();
+        let bytes = files::read(&args.file, hedgerow_import::MODEL_BYTES_MAX as u64)?;
+        let imported = hedgerow_import::import(&bytes, &file)?;
+        let provenance = provenance(&imported.provenance(), args)?;
+        let mut ensemble = imported.ensemble;
+        let schema = match args.schema.as_str() {
+            "model" => None,
+            name => Some(tables::schema(name)?),
+        };
+        if let Some(schema) = &schema {
+            adopt_kinds(&mut ensemble.features, schema, args)?;
+        }
+        if args.positive == Positive::Bot {
+            negate(&mut ensemble);
+        }
+        let detections = match &args.detections {
+            Some(path) => beside::detections(path)?,
+            None => Vec::new(),
+        };
+        if let Some(schema) = &schema {
+            beside::adopt_features(&mut ensemble.features, &detections, schema);
+        }
+        let options = BuildOptions {
+            generation: args.generation,
+            created_at: created_at()?,
+            score_map: match &args.score_map {
+                Some(path) => read_score_map(path)?,
+                None => logistic_score_map(),
+            },
+            golden: match &args.golden {
+                Some(path) => golden_rows(path, &ensemble)?,
+                None => made_up_rows(&ensemble),
+            },
+            provenance: String::new(),
+            detections,
+            bots: match &args.verified_bots {
+                Some(path) => beside::bots(path)?,
+                None => Vec::new(),
+            },
+        };
+        Ok(Draft {
+            ensemble,
+            options,
+            provenance,
+            schema,
+        })
+    }
+
+    /// Compiles it. What was made has passed what a host will check.
+    fn compile(mut self, output: &str) -> Result<(Bound, Built), Failure> {
+        self.options.provenance = self.provenance.to_string();
+        let built = build(&self.ensemble, &self.options)?;
+        let refused = |refused| Failure::refused(output, &refused);
+        let table = Table::from_bytes(&built.bytes).map_err(refused)?;
+        let own = Schema::new(table.features())
+            .map_err(|error| crate::failure::schema(output, &error))?;
+        let schema = self.schema.as_ref().unwrap_or(&own);
+        Ok((Bound::new(table, schema, None).map_err(refused)?, built))
+    }
 }
 
 fn report(output: &str, bound: &Bound, built: &Built) -> Report {
@@ -177,7 +225,7 @@ fn report(output: &str, bound: &Bound, built: &Built) -> Report {
 }
 
 /// Seconds since 1970; `SOURCE_DATE_EPOCH` overrides the clock, for builds that repeat.
-fn created_at() -> Result<u64, Failure> {
+pub fn created_at() -> Result<u64, Failure> {
     let Some(fixed) = std::env::var_os("SOURCE_DATE_EPOCH") else {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         return Ok(now.map_or(0, |since| since.as_secs()));
@@ -188,14 +236,14 @@ fn created_at() -> Result<u64, Failure> {
 }
 
 /// Takes the kinds of a schema's features over; every feature of the model must be there.
-fn adopt_kinds(features: &mut [Feature], schema: &Schema, args: &Args) -> Result<(), Failure> {
+fn adopt_kinds(features: &mut [Feature], schema: &Schema, args: &Model) -> Result<(), Failure> {
     for (index, feature) in features.iter_mut().enumerate() {
         let known = schema
             .features()
             .iter()
             .find(|known| known.name == feature.name);
         let Some(known) = known else {
-            let at = format!("{}: feature {index}", args.model.display());
+            let at = format!("{}: feature {index}", args.file.display());
             let expected = format!("a feature of the schema {}", args.schema);
             return Err(Failure::new(
                 "schema",
@@ -225,7 +273,7 @@ fn negate(ensemble: &mut Ensemble) {
     }
 }
 
-fn provenance(imported: &Value, args: &Args) -> Result<String, Failure> {
+fn provenance(imported: &Value, args: &Model) -> Result<Value, Failure> {
     let mut all = imported.clone();
     if let Some(path) = &args.provenance {
         let text = files::read_text(path, "provenance", "JSON")?;
@@ -233,7 +281,7 @@ fn provenance(imported: &Value, args: &Args) -> Result<String, Failure> {
             .map_err(|error| Failure::new("provenance", path.display(), "JSON", error))?;
         all["training"] = training;
     }
-    Ok(all.to_string())
+    Ok(all)
 }
 
 fn read_score_map(path: &Path) -> Result<[f64; SCORE_MAP_LEN], Failure> {

@@ -40,7 +40,10 @@ fn public(path: &Path) -> Result<PublicKey, Failure> {
 }
 
 /// The secret key of a file that nobody else can read.
-fn secret(path: &Path) -> Result<SecretKey, Failure> {
+///
+/// # Errors
+/// Where it is none, or others can read it.
+pub fn secret(path: &Path) -> Result<SecretKey, Failure> {
     let text = files::read_text(path, "key", "a secret key's file")?;
     let key = SecretKey::parse(&text, &path.display().to_string())
         .map_err(|refusal: Refusal| Failure::of(&refusal))?;

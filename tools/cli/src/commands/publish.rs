@@ -38,10 +38,15 @@ impl Change {
 
     /// Who it is.
     pub fn who(&self) -> String {
-        let user = || std::env::var("USER").ok().filter(|user| !user.is_empty());
-        let id = || format!("user {}", rustix::process::getuid().as_raw());
-        self.by.clone().or_else(user).unwrap_or_else(id)
+        who(self.by.as_deref())
     }
+}
+
+/// A name that was given; else the user's.
+pub fn who(given: Option<&str>) -> String {
+    let user = || std::env::var("USER").ok().filter(|user| !user.is_empty());
+    let id = || format!("user {}", rustix::process::getuid().as_raw());
+    given.map(Into::into).or_else(user).unwrap_or_else(id)
 }
 
 /// Publish a table to a directory, where engines take it up

@@ -3,7 +3,7 @@
 mod compare;
 mod noise;
 mod page;
-pub mod plot;
+pub(crate) mod plot;
 mod plots;
 
 use crate::Report;

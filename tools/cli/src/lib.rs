@@ -1,0 +1,105 @@
+//! What the command lines of hedgerow share: commands, reports, failures and files.
+
+#![forbid(unsafe_code)]
+
+mod beside;
+pub mod commands;
+pub mod failure;
+pub mod files;
+mod history;
+mod requests;
+mod rows;
+pub mod tables;
+
+use failure::Failure;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// What a command has to say.
+pub struct Report {
+    /// For people.
+    pub text: String,
+    /// For machines.
+    pub json: serde_json::Value,
+    /// Whether the check that the command makes was passed.
+    pub ok: bool,
+    /// Whether it was all said while the command ran.
+    printed: bool,
+}
+
+impl Report {
+    /// A report of a command that was done.
+    pub fn done(text: String, json: serde_json::Value) -> Report {
+        Report::checked(text, json, true)
+    }
+
+    /// A report of a check.
+    pub fn checked(text: String, json: serde_json::Value, ok: bool) -> Report {
+        Report {
+            text,
+            json,
+            ok,
+            printed: false,
+        }
+    }
+
+    /// A command that wrote its results to standard output itself.
+    pub fn printed() -> Report {
+        Report {
+            printed: true,
+            ..Report::done(String::new(), serde_json::Value::Null)
+        }
+    }
+}
+
+/// Prints what a command has to say, and gives the exit status that says so; `program` is its name
+/// before a failure.
+pub fn finish(program: &str, result: Result<Report, Failure>, json: bool) -> ExitCode {
+    let (out, status) = match result {
+        Ok(report) => {
+            let status = u8::from(!report.ok);
+            match (report.printed, json) {
+                (true, _) => return ExitCode::from(status),
+                (false, true) => (format!("{}\n", report.json), status),
+                (false, false) => (report.text, status),
+            }
+        }
+        Err(failure) => return failed(program, &failure, json),
+    };
+    match files::print(|stdout| {
+        let stream = Path::new("standard output");
+        let failed = |error| Failure::io(stream, "a writable stream", error);
+        stdout.write_all(out.as_bytes()).map_err(failed)
+    }) {
+        Ok(()) => ExitCode::from(status),
+        Err(failure) => failed(program, &failure, false),
+    }
+}
+
+/// Says why: to machines on standard output, to people on standard error.
+fn failed(program: &str, failure: &Failure, json: bool) -> ExitCode {
+    // Where nobody listens, the exit status still tells.
+    let _ = match json {
+        true => writeln!(std::io::stdout(), "{}", failure.json()),
+        false => writeln!(std::io::stderr(), "{program}: {failure}"),
+    };
+    ExitCode::from(failure.status())
+}
+
+/// Help and version, which are no failures, and arguments that make no sense.
+pub fn unparsed(program: &str, error: &clap::Error) -> ExitCode {
+    let json = std::env::args_os().any(|argument| argument == "--json");
+    if json && error.exit_code() != 0 {
+        let text = error.to_string();
+        let got = text.lines().next().unwrap_or_default();
+        let got = got.trim_start_matches("error: ");
+        return failed(
+            program,
+            &Failure::usage("arguments", "arguments as in --help", got),
+            true,
+        );
+    }
+    let _ = error.print();
+    ExitCode::from(if error.exit_code() == 0 { 0 } else { 2 })
+}

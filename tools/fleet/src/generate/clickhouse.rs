@@ -1,0 +1,291 @@
+//! Reads rows from ClickHouse over its HTTP interface.
+//!
+//! A request is a GET, which the server runs read-only. The password goes in a header, never in
+//! the address, and over TLS unless the server is this machine. The answer is JSON with its own
+//! count of rows, so that one that was cut, or that ends in an error, is no answer.
+
+use super::list::{Column, Place, Problem};
+use hedgerow_cli::failure::Failure;
+use hedgerow_cli::files;
+use serde::Deserialize;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+
+/// Bytes of an answer, 4 MiB: a thousand times a list of features.
+const ANSWER_BYTES_MAX: u64 = 4 << 20;
+
+/// Bytes of a query, 8 KiB: it goes in the address, of which servers take 16.
+const QUERY_BYTES_MAX: usize = 8 << 10;
+
+/// Where the server is, and who asks it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// `https://HOST:8443` or `http://HOST:8123`.
+    url: String,
+    #[serde(default)]
+    user: Option<String>,
+    #[serde(default)]
+    password: Option<String>,
+    /// A PEM file of the certificates to trust, in place of the public ones.
+    #[serde(default)]
+    ca: Option<PathBuf>,
+    /// Whether a password may go over plain HTTP to another machine.
+    #[serde(default)]
+    plain: bool,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Server { url, user, .. } = self;
+        f.debug_struct("Server")
+            .field("url", url)
+            .field("user", user)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    data: Vec<Column>,
+    rows: usize,
+}
+
+/// What a server's file holds.
+const FILE: &str = "url, and user, password, ca and plain where needed, in TOML";
+
+impl Server {
+    /// The server of a file, or else of the environment: `HEDGEROW_CLICKHOUSE_URL`, `_USER`,
+    /// `_PASSWORD`, `_CA` and `_PLAIN`.
+    ///
+    /// # Errors
+    /// Where there is none, or a file with a password that others can read.
+    pub fn find(file: Option<&Path>) -> Result<Server, Failure> {
+        let server = match file {
+            Some(path) => Server::read(path)?,
+            None => {
+                let of = |name: &str| std::env::var(format!("HEDGEROW_CLICKHOUSE_{name}")).ok();
+                let expected = "an address, or --server FILE";
+                let none = || Failure::usage("HEDGEROW_CLICKHOUSE_URL", expected, "none");
+                Server {
+                    url: of("URL").ok_or_else(none)?,
+                    user: of("USER"),
+                    password: of("PASSWORD"),
+                    ca: of("CA").map(PathBuf::from),
+                    plain: of("PLAIN").is_some_and(|plain| plain == "1"),
+                }
+            }
+        };
+        server.check()?;
+        Ok(server)
+    }
+
+    fn read(path: &Path) -> Result<Server, Failure> {
+        let text = files::read_text(path, "server", FILE)?;
+        // What the file holds is not shown: a slip may stand beside the password.
+        let wrong = |error: toml::de::Error| {
+            let line = error.span().map_or(0, |span| {
+                text.get(..span.start).unwrap_or_default().lines().count()
+            });
+            Failure::new(
+                "server",
+                path.display(),
+                FILE,
+                format!("another, in line {line}"),
+            )
+        };
+        let server: Server = toml::from_str(&text).map_err(wrong)?;
+        let meta = fs::metadata(path).map_err(|error| Failure::io(path, "a file", error))?;
+        let mode = meta.mode() & 0o777;
+        if server.password.is_some() && meta.is_file() && mode & 0o077 != 0 {
+            let (expected, got) = ("the mode 0600 (chmod 600)", format!("the mode {mode:04o}"));
+            return Err(Failure::new("server", path.display(), expected, got));
+        }
+        Ok(server)
+    }
+
+    fn check(&self) -> Result<(), Failure> {
+        let wrong = |got: &str| {
+            let expected = "https://HOST:PORT or http://HOST:PORT, without a user or a path";
+            Err(Failure::usage("the server's url", expected, got))
+        };
+        let (plain, rest) = match self.url.split_once("://") {
+            Some(("https", rest)) => (false, rest),
+            Some(("http", rest)) => (true, rest),
+            _ => return wrong("another beginning"),
+        };
+        let host = rest.trim_end_matches('/');
+        if host.is_empty() || host.contains(['/', '?', '#', '@', ' ']) {
+            return wrong("more than a host and a port");
+        }
+        let name = match host.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => name,
+            _ => host,
+        };
+        let local = matches!(name, "localhost" | "127.0.0.1" | "[::1]");
+        if plain && self.password.is_some() && !local && !self.plain {
+            let expected =
+                "https for a password (plain = true, or _PLAIN=1, sends it all the same)";
+            return Err(Failure::usage("the server's url", expected, "http"));
+        }
+        Ok(())
+    }
+
+    fn tls(&self) -> Result<TlsConfig, Failure> {
+        let Some(path) = &self.ca else {
+            return Ok(TlsConfig::default());
+        };
+        let text = files::read_text(path, "server", "certificates in PEM")?;
+        let mut all: Vec<Certificate<'static>> = Vec::new();
+        for item in ureq::tls::parse_pem(text.as_bytes()) {
+            match item {
+                Ok(ureq::tls::PemItem::Certificate(certificate)) => all.push(certificate),
+                Ok(_) => {}
+                Err(error) => {
+                    let expected = "certificates in PEM";
+                    return Err(Failure::new("server", path.display(), expected, error));
+                }
+            }
+        }
+        if all.is_empty() {
+            let expected = "certificates in PEM";
+            return Err(Failure::new("server", path.display(), expected, "none"));
+        }
+        let roots = RootCerts::new_with_certs(&all);
+        Ok(TlsConfig::builder().root_certs(roots).build())
+    }
+
+    /// The columns that a query gives.
+    ///
+    /// # Errors
+    /// `Database`, where the server gives no whole answer in time.
+    pub fn ask(&self, query: &str, within: Duration) -> Result<Vec<Column>, Failure> {
+        let failed = |expected: &str, got: &dyn std::fmt::Display| {
+            Problem::Database.at(&self.url, expected, got)
+        };
+        if query.len() > QUERY_BYTES_MAX {
+            let expected = format!("a query of at most {QUERY_BYTES_MAX} bytes");
+            return Err(Failure::usage("--query", expected, query.len()));
+        }
+        let agent = ureq::Agent::config_builder()
+            .timeout_global(Some(within))
+            .tls_config(self.tls()?)
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .proxy(None)
+            .build()
+            .new_agent();
+        let mut request = agent
+            .get(format!("{}/", self.url.trim_end_matches('/')))
+            .query("query", query)
+            .query("default_format", "JSON");
+        if let Some(user) = &self.user {
+            request = request.header("X-ClickHouse-User", user);
+        }
+        if let Some(password) = &self.password {
+            request = request.header("X-ClickHouse-Key", password);
+        }
+        let mut answer = request
+            .call()
+            .map_err(|error| failed("an answer", &error))?;
+        let status = answer.status().as_u16();
+        let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX);
+        let text = body
+            .read_to_vec()
+            .map_err(|error| failed("a whole answer", &error))?;
+        if status != 200 {
+            let text: String = String::from_utf8_lossy(&text).chars().take(300).collect();
+            let got = format!("the status {status}: {}", text.trim());
+            return Err(failed("the status 200", &got));
+        }
+        let expected = "rows with name and type, as JSON (no FORMAT in the query)";
+        let answer: Answer =
+            serde_json::from_slice(&text).map_err(|error| failed(expected, &error))?;
+        if answer.rows != answer.data.len() {
+            let (rows, got) = (answer.rows, answer.data.len());
+            return Err(failed(&format!("the {rows} rows that it counts"), &got));
+        }
+        Ok(answer.data)
+    }
+}
+
+/// The query for the columns of one table, and of no other.
+pub fn scoped(place: &Place) -> String {
+    let Place { database, table } = place;
+    format!(
+        "SELECT database, table, name, type FROM system.columns \
+         WHERE database = '{database}' AND table = '{table}' ORDER BY name"
+    )
+}
+
+/// The query for the databases in which the user sees a table of this name.
+pub fn homes(table: &str) -> String {
+    format!(
+        "SELECT database, table, database AS name, '' AS type FROM system.columns \
+         WHERE table = '{table}' GROUP BY database, table ORDER BY database LIMIT 16"
+    )
+}
+
+/// An identifier, which needs no quoting: what else there is is refused rather than quoted.
+pub fn identifier(text: &str) -> Result<String, String> {
+    let sound = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    match (1..=128).contains(&text.len()) && text.bytes().all(sound) {
+        true => Ok(text.into()),
+        false => Err("expected 1 to 128 letters, digits and `_`".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(url: &str, password: Option<&str>, plain: bool) -> Server {
+        Server {
+            url: url.into(),
+            user: None,
+            password: password.map(Into::into),
+            ca: None,
+            plain,
+        }
+    }
+
+    #[test]
+    fn a_password_goes_nowhere_in_the_open() {
+        for (url, plain, good) in [
+            ("http://127.0.0.1:8123", false, true),
+            ("http://localhost", false, true),
+            ("http://[::1]:8123/", false, true),
+            ("https://db.example:8443", false, true),
+            ("http://db.example:8123", false, false),
+            ("http://127.0.0.1.example:8123", false, false),
+            ("http://db.example:8123", true, true),
+            ("ftp://127.0.0.1", false, false),
+            ("https://user:word@db.example", false, false),
+            ("https://db.example/path", false, false),
+            ("https://", false, false),
+            ("db.example", false, false),
+        ] {
+            let checked = server(url, Some("secret"), plain).check();
+            assert_eq!(checked.is_ok(), good, "{url}: {checked:?}");
+        }
+        server("http://db.example:8123", None, false)
+            .check()
+            .unwrap();
+        let shown = format!("{:?}", server("http://x", Some("secret"), false));
+        assert!(!shown.contains("secret"));
+    }
+
+    #[test]
+    fn nothing_but_identifiers_gets_into_a_query() {
+        for bad in ["", "a'b", "a\\", "a b", "a;", "a.b", "é", &"x".repeat(129)] {
+            assert!(identifier(bad).is_err(), "{bad}");
+        }
+        assert_eq!(
+            identifier("http_requests_features").unwrap(),
+            "http_requests_features"
+        );
+    }
+}

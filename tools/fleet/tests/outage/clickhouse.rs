@@ -1,0 +1,224 @@
+//! A ClickHouse server with the two databases of the outage: `r0` has the table, `default` has a
+//! distributed table over it, and whether a user sees `r0` is a line in a file.
+
+use super::common::{FEATURES, port};
+use std::cell::Cell;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+pub const TABLE: &str = "http_requests_features";
+
+/// The query of that day: no database in its filter.
+pub const OLD_QUERY: &str =
+    "SELECT name, type FROM system.columns WHERE table = 'http_requests_features' ORDER BY name;";
+
+/// The reader's password.
+pub const WORD: &str = "a-word-of-its-own";
+
+pub struct ClickHouse {
+    folder: PathBuf,
+    http: u16,
+    https: u16,
+    process: Cell<Option<Child>>,
+}
+
+/// Where Debian puts it, and where else it may be.
+fn binary() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
+    let mut files = folders.map(|folder| folder.join("clickhouse-server"));
+    files.find(|file| file.is_file())
+}
+
+impl ClickHouse {
+    /// Starts one with the tables made; none where it is not installed.
+    pub fn start(name: &str) -> Option<ClickHouse> {
+        let binary = binary()?;
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("clickhouse-{name}"));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        certificate(&folder);
+        let [http, https, tcp, between] = std::array::from_fn(|_| port());
+        let at = folder.display();
+        let config = format!(
+            "<yandex><logger><level>error</level><log>{at}/log</log>\
+             <errorlog>{at}/errors</errorlog></logger>\
+             <listen_host>127.0.0.1</listen_host><http_port>{http}</http_port>\
+             <https_port>{https}</https_port><tcp_port>{tcp}</tcp_port>\
+             <interserver_http_port>{between}</interserver_http_port>\
+             <interserver_http_host>127.0.0.1</interserver_http_host>\
+             <openSSL><server><certificateFile>{at}/cert.pem</certificateFile>\
+             <privateKeyFile>{at}/key.pem</privateKeyFile><verificationMode>none</verificationMode>\
+             </server></openSSL>\
+             <max_concurrent_queries>50</max_concurrent_queries>\
+             <mark_cache_size>67108864</mark_cache_size>\
+             <path>{at}/data/</path><tmp_path>{at}/tmp/</tmp_path>\
+             <users_config>users.xml</users_config><default_profile>default</default_profile>\
+             <default_database>default</default_database>\
+             <remote_servers><one><shard><replica><host>127.0.0.1</host><port>{tcp}</port>\
+             </replica></shard></one></remote_servers></yandex>"
+        );
+        fs::write(folder.join("config.xml"), config).unwrap();
+        let server = ClickHouse {
+            folder: folder.clone(),
+            http,
+            https,
+            process: Cell::new(None),
+        };
+        server.permit(false);
+        let process = Command::new(binary)
+            .arg(format!("--config-file={at}/config.xml"))
+            .current_dir(&folder)
+            .stdin(Stdio::null())
+            .stdout(fs::File::create(folder.join("out")).unwrap())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        server.process.set(Some(process));
+        let until = Instant::now() + Duration::from_secs(60);
+        while server.ask("owner", "", "SELECT 1").is_none() {
+            let told = fs::read_to_string(folder.join("errors")).unwrap_or_default();
+            assert!(Instant::now() < until, "the server does not answer: {told}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        server.make();
+        Some(server)
+    }
+
+    fn make(&self) {
+        let columns: Vec<String> = (0..FEATURES)
+            .map(|index| format!("f{index:02} Float32"))
+            .collect();
+        let columns = columns.join(", ");
+        self.run("CREATE DATABASE r0");
+        self.run(&format!(
+            "CREATE TABLE r0.{TABLE} ({columns}) ENGINE = MergeTree ORDER BY f00"
+        ));
+        self.run(&format!(
+            "CREATE TABLE default.{TABLE} ({columns}) ENGINE = Distributed(one, r0, {TABLE})"
+        ));
+    }
+
+    /// Whether the reader sees `r0` too, as after the change of that day.
+    pub fn permit(&self, changed: bool) {
+        let r0 = if changed {
+            "<database>r0</database>"
+        } else {
+            ""
+        };
+        let rest = "<networks><ip>127.0.0.1</ip></networks><profile>default</profile>\
+                    <quota>default</quota>";
+        let users = format!(
+            "<yandex><profiles><default/></profiles><quotas><default/></quotas><users>\
+             <owner><password></password>{rest}</owner>\
+             <reader><password>{WORD}</password>{rest}<allow_databases>\
+             <database>default</database>{r0}</allow_databases></reader></users></yandex>"
+        );
+        let (new, place) = (self.folder.join("users.new"), self.folder.join("users.xml"));
+        fs::write(&new, users).unwrap();
+        fs::rename(new, place).unwrap();
+    }
+
+    /// Waits until the old query gives the reader so many rows.
+    pub fn wait_rows(&self, rows: usize) -> usize {
+        let until = Instant::now() + Duration::from_secs(20);
+        loop {
+            let answer = self.ask("reader", WORD, OLD_QUERY.trim_end_matches(';'));
+            let got = answer.map_or(0, |answer| answer.lines().count());
+            if got == rows {
+                return got;
+            }
+            assert!(Instant::now() < until, "{got} rows, not {rows}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Runs a statement as the owner.
+    pub fn run(&self, statement: &str) {
+        let done = self.ask("owner", "", statement);
+        assert!(done.is_some(), "{statement}");
+    }
+
+    /// The answer to a query, by plain HTTP; none where there is none, or one with an error.
+    fn ask(&self, user: &str, word: &str, query: &str) -> Option<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.http)).ok()?;
+        let time = Some(Duration::from_secs(10));
+        stream.set_read_timeout(time).ok()?;
+        let length = query.len();
+        write!(
+            stream,
+            "POST / HTTP/1.0\r\nHost: localhost\r\nX-ClickHouse-User: {user}\r\n\
+             X-ClickHouse-Key: {word}\r\nContent-Length: {length}\r\n\r\n{query}"
+        )
+        .ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        head.contains(" 200 ").then(|| body.to_string())
+    }
+
+    /// The environment of one who reads the list.
+    pub fn as_reader(&self) -> Vec<(&'static str, String)> {
+        self.with_password(WORD)
+    }
+
+    pub fn with_password(&self, word: &str) -> Vec<(&'static str, String)> {
+        vec![
+            (
+                "HEDGEROW_CLICKHOUSE_URL",
+                format!("http://127.0.0.1:{}", self.http),
+            ),
+            ("HEDGEROW_CLICKHOUSE_USER", "reader".into()),
+            ("HEDGEROW_CLICKHOUSE_PASSWORD", word.into()),
+        ]
+    }
+
+    /// The environment of one who reads it over TLS, and knows the server's certificate or not.
+    pub fn over_tls(&self, known: bool) -> Vec<(&'static str, String)> {
+        let mut env = self.as_reader();
+        env[0].1 = format!("https://localhost:{}", self.https);
+        if known {
+            let path = self.folder.join("cert.pem").display().to_string();
+            env.push(("HEDGEROW_CLICKHOUSE_CA", path));
+        }
+        env
+    }
+
+    pub fn stop(&self) {
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
+
+impl Drop for ClickHouse {
+    fn drop(&mut self) {
+        self.stop();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// A certificate of this machine, made by openssl.
+fn certificate(folder: &Path) {
+    let made = Command::new("openssl")
+        .args([
+            "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+        ])
+        .args([
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost",
+        ])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+        .args(["-keyout", "key.pem", "-out", "cert.pem"])
+        .current_dir(folder)
+        .stderr(Stdio::null())
+        .status();
+    assert!(made.is_ok_and(|made| made.success()), "openssl is needed");
+}
