@@ -18,6 +18,7 @@ use crate::table::Catalog;
 use crate::traffic::Windows;
 use crate::watch::Watcher;
 use std::cell::{Cell, RefCell};
+use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::time::Instant;
@@ -192,26 +193,44 @@ pub(super) fn take_engine(handle: u64) -> Result<Arc<OpenEngine>, Status> {
     place.take().ok_or(Status::Handle)
 }
 
-/// The scorers of a thread, by their numbers.
-#[derive(Debug, Default)]
-struct Scorers {
+/// A scorer of a thread.
+#[derive(Debug)]
+struct Entry {
+    handle: u64,
+    /// The forks before it was attached.
     forks: u32,
-    attached: Vec<(u64, Box<Attached>)>,
+    attached: Box<Attached>,
+}
+
+/// The scorers of a thread. Those from before a fork stay where they are for ever: to drop one
+/// could wait for a lock that nobody holds any more.
+#[derive(Debug)]
+struct Scorers {
+    entries: ManuallyDrop<Vec<Entry>>,
 }
 
 impl Scorers {
-    /// Leaves what is older than a fork as it is: to drop it could wait for a lock for ever.
-    fn leave_inherited(&mut self) {
-        if self.forks != forks() {
-            std::mem::forget(std::mem::take(&mut self.attached));
-            self.forks = forks();
+    /// Where a handle's scorer is, if it is one of this thread and of this process.
+    #[inline]
+    fn find(&self, handle: u64) -> Result<usize, Status> {
+        let mut all = self.entries.iter().enumerate();
+        let found = all.find(|(_, entry)| entry.handle == handle);
+        match found {
+            Some((at, entry)) if entry.forks == forks() => Ok(at),
+            Some(_) => Err(Status::Forked),
+            None => Err(not_ours(handle)),
         }
     }
 }
 
 impl Drop for Scorers {
     fn drop(&mut self) {
-        self.leave_inherited();
+        while let Some(at) = self.entries.iter().position(|entry| entry.forks == forks()) {
+            drop(self.entries.swap_remove(at));
+        }
+        if self.entries.is_empty() {
+            drop(std::mem::take(&mut *self.entries));
+        }
     }
 }
 
@@ -220,7 +239,7 @@ static THREADS: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
     static SCORERS: RefCell<Scorers> = const {
-        RefCell::new(Scorers { forks: 0, attached: Vec::new() })
+        RefCell::new(Scorers { entries: ManuallyDrop::new(Vec::new()) })
     };
     /// This thread's number; 0 where it never attached a scorer.
     static THREAD: Cell<u64> = const { Cell::new(0) };
@@ -243,7 +262,6 @@ fn scorers<T>(run: impl FnOnce(&mut Scorers) -> Result<T, Status>) -> Result<T, 
 /// Attaches a scorer to this thread; the handle.
 pub(super) fn attach(attached: Box<Attached>) -> Result<u64, Status> {
     scorers(|scorers| {
-        scorers.leave_inherited();
         if THREAD.get() == 0 || NUMBERED.get() != forks() {
             // Relaxed: nothing is ordered by a number.
             THREAD.set(THREADS.fetch_add(1, Ordering::Relaxed).wrapping_add(1));
@@ -253,7 +271,11 @@ pub(super) fn attach(attached: Box<Attached>) -> Result<u64, Status> {
         NUMBERS.set(number);
         let number = number & ((1 << NUMBER_BITS) - 1);
         let handle = THREAD.get() << (KIND_BITS + NUMBER_BITS) | number << KIND_BITS | SCORER;
-        scorers.attached.push((handle, attached));
+        scorers.entries.push(Entry {
+            handle,
+            forks: forks(),
+            attached,
+        });
         Ok(handle)
     })
 }
@@ -280,25 +302,16 @@ pub(super) fn with_scorer<T>(
     run: impl FnOnce(&mut Attached) -> Result<T, Status>,
 ) -> Result<T, Status> {
     scorers(|scorers| {
-        let mut all = scorers.attached.iter_mut();
-        let found = all.find(|(of, _)| *of == handle);
-        let (_, attached) = found.ok_or_else(|| not_ours(handle))?;
-        match scorers.forks == forks() {
-            true => run(attached),
-            false => Err(Status::Forked),
-        }
+        let at = scorers.find(handle)?;
+        let entry = scorers.entries.get_mut(at).ok_or(Status::Handle)?;
+        run(&mut entry.attached)
     })
 }
 
 /// Detaches a scorer from this thread; what stood behind its handle.
 pub(super) fn detach(handle: u64) -> Result<Box<Attached>, Status> {
     scorers(|scorers| {
-        let mut all = scorers.attached.iter();
-        let at = all.position(|(of, _)| *of == handle);
-        let at = at.ok_or_else(|| not_ours(handle))?;
-        match scorers.forks == forks() {
-            true => Ok(scorers.attached.swap_remove(at).1),
-            false => Err(Status::Forked),
-        }
+        let at = scorers.find(handle)?;
+        Ok(scorers.entries.swap_remove(at).attached)
     })
 }
