@@ -33,7 +33,7 @@ use handles::{Attached, OpenEngine};
 use std::ffi::{CStr, OsStr, c_char};
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use view::{check, host};
@@ -329,7 +329,8 @@ fn open(
     let refused = |refused: PublishError| told(Status::Refused, refused);
     let mut watcher = None;
     match table {
-        Some(table) if table.is_dir() => {
+        // One that ends with a slash may come later.
+        Some(table) if table.is_dir() || ends_with_slash(&table) => {
             let started = Watcher::start(&engine, table, watch);
             watcher = Some(started.map_err(|error| told(Status::System, error))?);
         }
@@ -348,6 +349,10 @@ fn open(
         traffic_clients,
         started: Instant::now(),
     })
+}
+
+fn ends_with_slash(path: &Path) -> bool {
+    path.as_os_str().as_bytes().ends_with(b"/")
 }
 
 /// Frees an engine, and ends its threads. Its scorers go on with the table that they have, and are

@@ -103,7 +103,8 @@ pub const NO_SCORE: u8 = 255;
 pub struct Options {
     /// The size of this struct.
     pub size: usize,
-    /// A table's file, or a directory to watch. NULL and `default` mean the bundled table.
+    /// A table's file, or a directory to watch: one that is there, or a path with a slash at its
+    /// end. NULL and `default` mean the bundled table.
     pub table: *const c_char,
     /// Where a directory is watched: a folder of this engine's own for its ledger, its status and
     /// copies of its last good tables. NULL means none.
