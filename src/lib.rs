@@ -16,7 +16,7 @@
 pub mod engine;
 pub mod epoch;
 pub mod error;
-#[cfg(feature = "capi")]
+#[cfg(any(feature = "capi", test))]
 pub mod ffi;
 pub mod http;
 pub mod limits;

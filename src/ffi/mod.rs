@@ -1,7 +1,7 @@
 //! The C ABI: engines and scorers for hosts in C, by handles that are looked up at every call.
 //!
 //! `include/hedgerow.h` is made from this module, and the manual's chapter
-//! [from C](crate::manual) is the user's page. Each call returns a status; no panic crosses;
+//! [from C](crate::manual::c) is the user's page. Each call returns a status; no panic crosses;
 //! trouble never ends the host.
 //!
 //! - A1: the pointers that a host passes are null, or point to what the header says, which stays as
@@ -11,32 +11,26 @@
 //!   of the house.
 //! - A4: POSIX functions are declared as POSIX has them.
 
+mod engines;
 mod handles;
+mod scoring;
 mod text;
 mod types;
 mod view;
 
+pub use engines::*;
+pub use scoring::*;
 pub use types::*;
 pub use view::{
     Bytes, HeaderField, HeadersCode, Hello, Numbers, RequestView, SchemeCode, VersionCode,
 };
 
-use crate::engine::{Engine, PublishError};
+use crate::http;
 use crate::limits::LIMITS;
-use crate::schema::Schema;
-use crate::score::Client;
-use crate::table::{Catalog, DEFAULT_TABLE, Table};
-use crate::traffic::{ClientId, ClientKey, Facts, HTTP_BASE, Windows, random_seed};
-use crate::watch::{Fallback, WatchOptions, Watcher};
-use crate::{http, limits};
-use handles::{Attached, OpenEngine};
 use std::ffi::{CStr, OsStr, c_char};
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-use view::{check, host};
+use std::path::PathBuf;
 
 /// An engine's handle.
 #[derive(Debug)]
@@ -257,433 +251,65 @@ pub unsafe extern "C" fn hedgerow_log_next(
     })
 }
 
-/// Opens an engine; NULL for `options` means the bundled table. With a directory, two threads watch
-/// it until the engine is freed. A process that forks opens its engine in the child.
-///
-/// A table's file that is refused is `HEDGEROW_STATUS_REFUSED`, and no engine is opened; whatever
-/// is in a directory, the engine opens.
-///
-/// # Safety
-/// A1 (the host's pointers).
-// SAFETY: A3 (the name).
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn hedgerow_engine_open(
-    options: *const Options,
-    engine: *mut *mut EngineHandle,
-) -> Status {
-    call(|| {
-        // SAFETY: A1 (the host's pointers), here and below: a place for a handle.
-        unsafe { put(engine, std::ptr::null_mut()) }?;
-        handles::count_forks()?;
-        text::keep_lines();
-        let open = match options.is_null() {
-            true => open(None, WatchOptions::default(), 0),
-            // SAFETY: A1 (the host's pointers).
-            false => unsafe { open_with(host(options)?) },
-        }?;
-        let handle = handles::keep_engine(open)?;
-        let handle = std::ptr::without_provenance_mut(handle as usize);
-        // SAFETY: A1 (the host's pointers).
-        unsafe { put(engine, handle) }
-    })
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// # Safety
-/// A1 (the host's pointers).
-unsafe fn open_with(options: &Options) -> Result<OpenEngine, Status> {
-    // SAFETY: A1 (the host's pointers).
-    let (table, state, name) =
-        unsafe { (path(options.table), path(options.state), path(options.name)) };
-    let mut watch = WatchOptions {
-        state,
-        ..WatchOptions::default()
-    };
-    if let Some(name) = name {
-        let name = name.into_os_string().into_string();
-        watch.name = name.map_err(|_| Status::Argument)?;
+    fn error() -> String {
+        text::last_error(|text| String::from_utf8_lossy(text).into_owned()).unwrap()
     }
-    if options.poll_ms != 0 {
-        watch.poll = Duration::from_millis(options.poll_ms.into());
-    }
-    watch.fallback = match options.no_fallback {
-        0 => Fallback::Bundled,
-        1 => Fallback::NoTable,
-        _ => return Err(Status::Argument),
-    };
-    open(table, watch, options.traffic_clients as usize)
-}
 
-fn open(
-    table: Option<PathBuf>,
-    watch: WatchOptions,
-    traffic_clients: usize,
-) -> Result<OpenEngine, Status> {
-    let schema = match traffic_clients {
-        0 => Schema::http(),
-        // Asked for once here, so that what is wrong with the number is told at the start.
-        _ => Windows::new(traffic_clients, 0)
-            .map(|_| Schema::http_with_traffic())
-            .map_err(|refused| told(Status::Refused, refused))?,
-    };
-    let engine = Engine::new(schema);
-    let refused = |refused: PublishError| told(Status::Refused, refused);
-    let mut watcher = None;
-    match table {
-        // One that ends with a slash may come later.
-        Some(table) if table.is_dir() || ends_with_slash(&table) => {
-            let started = Watcher::start(&engine, table, watch);
-            watcher = Some(started.map_err(|error| told(Status::System, error))?);
+    #[test]
+    fn a_panic_is_a_status_and_the_scorer_goes_on() {
+        assert_eq!(call(|| panic!("planted")), Status::Panic);
+        assert_eq!(error(), "panic");
+        let mut engine = std::ptr::null_mut();
+        let mut scorer = std::ptr::null_mut();
+        // SAFETY: A1. The pointers are to places of this function, here and below.
+        unsafe {
+            assert_eq!(
+                hedgerow_engine_open(std::ptr::null(), &mut engine),
+                Status::Ok
+            );
+            assert_eq!(hedgerow_scorer_attach(engine, &mut scorer), Status::Ok);
         }
-        Some(table) if table.as_os_str() != "default" => {
-            engine.publish_file(table).map_err(refused)?;
-        }
-        _ => {
-            let table = Table::from_bytes(DEFAULT_TABLE).map_err(PublishError::Refused);
-            let published = table.and_then(|table| engine.publish(table));
-            published.map_err(refused)?;
-        }
-    }
-    Ok(OpenEngine {
-        engine,
-        watcher,
-        traffic_clients,
-        started: Instant::now(),
-    })
-}
-
-fn ends_with_slash(path: &Path) -> bool {
-    path.as_os_str().as_bytes().ends_with(b"/")
-}
-
-/// Frees an engine, and ends its threads. Its scorers go on with the table that they have, and are
-/// freed by their own threads.
-///
-/// In the child of a fork an engine of the parent is left as it is, and told as
-/// `HEDGEROW_STATUS_FORKED`.
-// SAFETY: A3 (the name).
-#[unsafe(no_mangle)]
-pub extern "C" fn hedgerow_engine_free(engine: *mut EngineHandle) -> Status {
-    call(|| {
-        let open = handles::take_engine(number(engine))?;
-        drop(open);
-        Ok(())
-    })
-}
-
-/// Publishes a table's file, and says as which generation, unless `generation` is NULL. A refused
-/// one leaves the table that runs. An engine that watches a directory takes tables from there
-/// alone.
-///
-/// # Safety
-/// A1 (the host's pointers).
-// SAFETY: A3 (the name).
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn hedgerow_engine_publish(
-    engine: *mut EngineHandle,
-    table: *const c_char,
-    generation: *mut u64,
-) -> Status {
-    call(|| {
-        let open = handles::engine(number(engine))?;
-        if open.watcher.is_some() {
-            return Err(Status::Watched);
-        }
-        // SAFETY: A1 (the host's pointers), here and below.
-        let table = unsafe { path(table) }.ok_or(Status::Null)?;
-        let published = open.engine.publish_file(table);
-        let published = published.map_err(|refused| told(Status::Refused, refused))?;
-        match generation.is_null() {
-            true => Ok(()),
-            // SAFETY: A1 (the host's pointers).
-            false => unsafe { put(generation, published) },
-        }
-    })
-}
-
-/// The state of an engine now. Any thread may ask; those that score do not notice.
-///
-/// # Safety
-/// A1 (the host's pointers).
-// SAFETY: A3 (the name).
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn hedgerow_engine_stats(
-    engine: *mut EngineHandle,
-    stats: *mut Stats,
-) -> Status {
-    call(|| {
-        let open = handles::engine(number(engine))?;
-        // SAFETY: A1 (the host's pointers), here and below.
-        unsafe { check(stats) }?;
-        // SAFETY: A1 (the host's pointers).
-        unsafe { put(stats, counts(&open)) }
-    })
-}
-
-fn counts(open: &OpenEngine) -> Stats {
-    let now = open.engine.stats();
-    let status = open.watcher.as_ref().map(Watcher::status);
-    // What an engine refused while it watches is counted by the watch.
-    let refused: u64 = match &status {
-        Some(status) => status.refusals.values().sum(),
-        None => now.refusals.values().map(|(_, count)| count).sum(),
-    };
-    let not_scored = |reason: crate::Reason| {
-        let count = now.rows.not_scored.get(reason as usize);
-        count.copied().unwrap_or_default()
-    };
-    let small = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-    let mut content_id = [0; 33];
-    for (place, byte) in content_id.iter_mut().take(32).zip(now.content_id.bytes()) {
-        *place = byte as c_char;
-    }
-    Stats {
-        size: size_of::<Stats>(),
-        generation: now.generation,
-        scored: now.rows.scored,
-        by_detection: now.rows.by_detection,
-        verified_bots: now.rows.verified_bots,
-        no_table: not_scored(crate::Reason::NoTable),
-        disabled: not_scored(crate::Reason::Disabled),
-        refused,
-        quarantined: status.as_ref().map_or(0, |status| status.quarantines),
-        reverted: status.as_ref().map_or(0, |status| status.reverts),
-        latency_p50: now.rows.latency.quantile(0.5),
-        latency_p99: now.rows.latency.quantile(0.99),
-        scorers: small(now.scorers),
-        retired: small(now.retired),
-        switched_off: small(now.switches.len()),
-        content_id,
-    }
-}
-
-/// Attaches a scorer of this engine to the thread that calls: no other one can use it. It is freed
-/// by `hedgerow_scorer_free`, or with its thread.
-///
-/// # Safety
-/// A1 (the host's pointers).
-// SAFETY: A3 (the name).
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn hedgerow_scorer_attach(
-    engine: *mut EngineHandle,
-    scorer: *mut *mut ScorerHandle,
-) -> Status {
-    call(|| {
-        // SAFETY: A1 (the host's pointers), here and below: a place for a handle.
-        unsafe { put(scorer, std::ptr::null_mut()) }?;
-        let open = handles::engine(number(engine))?;
-        let windows = match open.traffic_clients {
-            0 => None,
-            clients => Some(
-                Windows::new(clients, random_seed())
-                    .map_err(|refused| told(Status::System, refused))?,
-            ),
+        let planted = || handles::with_scorer(number(scorer), |_| -> Result<(), _> { panic!() });
+        assert_eq!(call(planted), Status::Panic);
+        let mut verdict = VerdictView::ERROR;
+        // SAFETY: A1. A request of zeros, of which only the size is set, is one of which nothing
+        // is known.
+        let mut request: RequestView = unsafe { std::mem::zeroed() };
+        request.size = size_of::<RequestView>();
+        // SAFETY: A1.
+        let status = unsafe { hedgerow_score(scorer, &request, &mut verdict) };
+        assert_eq!((status, verdict.kind), (Status::Ok, Kind::Scored as u8));
+        // A call from within a call, as of a signal's handler, is told.
+        let within = || {
+            handles::with_scorer(number(scorer), |_| {
+                // SAFETY: A1.
+                let status = unsafe { hedgerow_score(scorer, &request, &mut verdict) };
+                assert_eq!(status, Status::Busy);
+                assert_eq!(hedgerow_scorer_free(scorer), Status::Busy);
+                Ok(())
+            })
         };
-        let handle = handles::attach(Box::new(Attached {
-            scorer: open.engine.scorer().map_err(|_| Status::Full)?,
-            engine: open.engine.clone(),
-            row: crate::Row::MISSING,
-            windows,
-            started: open.started,
-            catalog: None,
-        }))?;
-        let handle = std::ptr::without_provenance_mut(handle as usize);
-        // SAFETY: A1 (the host's pointers).
-        unsafe { put(scorer, handle) }
-    })
-}
-
-/// Frees a scorer of this thread.
-// SAFETY: A3 (the name).
-#[unsafe(no_mangle)]
-pub extern "C" fn hedgerow_scorer_free(scorer: *mut ScorerHandle) -> Status {
-    call(|| {
-        let attached = handles::detach(number(scorer))?;
-        drop(attached);
-        Ok(())
-    })
-}
-
-/// Scores a request: fills a row from it, with the traffic of its client where the engine has
-/// windows, and asks the live table. Allocates nothing, takes no lock, and reads nothing of the
-/// request after it returned. Where the status is not `HEDGEROW_STATUS_OK`, the verdict says that
-/// there is no score, unless it is NULL or of another size.
-///
-/// # Safety
-/// A1 (the host's pointers).
-// SAFETY: A3 (the name).
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn hedgerow_score(
-    scorer: *mut ScorerHandle,
-    request: *const RequestView,
-    verdict: *mut VerdictView,
-) -> Status {
-    let mut given = VerdictView::ERROR;
-    // SAFETY: A1 (the host's pointers), here and below.
-    let sized = call(|| unsafe { check(verdict) });
-    if sized != Status::Ok {
-        return sized;
+        assert_eq!(call(within), Status::Ok);
+        assert_eq!((verdict.kind, verdict.score), (0, NO_SCORE));
+        assert_eq!(hedgerow_scorer_free(scorer), Status::Ok);
+        assert_eq!(hedgerow_engine_free(engine), Status::Ok);
+        assert_eq!(hedgerow_scorer_free(scorer), Status::Handle);
     }
-    let status = call(|| {
-        // SAFETY: A1 (the host's pointers).
-        let (request, fields) = unsafe { view::request(host(request)?)? };
-        given = handles::with_scorer(number(scorer), |attached| {
-            Ok(attached.score(&request, &fields))
-        })?;
-        Ok(())
-    });
-    // SAFETY: A1 (the host's pointers): `check` has looked at it.
-    unsafe { verdict.write(given) };
-    status
-}
 
-impl Attached {
-    fn score(&mut self, request: &http::Request<'_>, fields: &view::Fields<'_>) -> VerdictView {
-        let start = Instant::now();
-        http::extract_from(request, fields.iter(), &mut self.row);
-        let agent = fields.agent();
-        let client = request.peer.map(|address| Client::new(address, agent));
-        let observed = self.windows.as_mut().map(|windows| match &client {
-            Some(client) => {
-                let key = ClientKey::address(client.address);
-                let now = start.saturating_duration_since(self.started).as_nanos() as u64;
-                let facts = facts(request, fields, agent);
-                let observed = windows.observe(&key, &facts, now);
-                observed.fill(&mut self.row, HTTP_BASE);
-                Some(observed.id())
-            }
-            None => {
-                let traffic = self.row.values_mut().iter_mut().skip(HTTP_BASE.into());
-                traffic.for_each(|value| *value = f32::NAN);
-                None
-            }
-        });
-        let verdict = match &client {
-            Some(client) => self.scorer.score_client(&self.row, client),
-            None => self.scorer.score(&self.row),
+    #[test]
+    fn a_verified_bot_has_no_score() {
+        let verified = crate::VerifiedBot {
+            bot: 3,
+            category: crate::table::bots::Category::Ai,
+            generation: 7,
         };
-        let took = start.elapsed().as_nanos() as u64;
-        self.scorer.stats().latency.record(took);
-        let mut view = VerdictView::from(verdict);
-        if let Some(id) = observed.flatten() {
-            (view.client, view.client_known) = (id.bits(), 1);
-        }
-        view
+        let view = VerdictView::from(crate::Verdict::VerifiedBot(verified));
+        assert_eq!((view.kind, view.score), (2, NO_SCORE));
+        assert_eq!((view.bot, view.category, view.generation), (3, 2, 7));
+        assert_eq!((view.source, view.reason), (0, 0));
     }
-
-    /// The names of a generation.
-    fn catalog(&mut self, generation: u64) -> Result<&Arc<Catalog>, Status> {
-        if self
-            .catalog
-            .as_ref()
-            .is_none_or(|(of, _)| *of != generation)
-        {
-            let found = self.engine.catalog(generation);
-            self.catalog = Some((generation, found.ok_or(Status::Unknown)?));
-        }
-        let known = self.catalog.as_ref().map(|(_, catalog)| catalog);
-        known.ok_or(Status::Unknown)
-    }
-}
-
-/// What the windows look at. The view has the headers, the request has none.
-fn facts<'a>(request: &http::Request<'a>, fields: &view::Fields<'a>, agent: &'a [u8]) -> Facts<'a> {
-    let mut facts = Facts::of(request);
-    facts.agent = Some(agent);
-    if facts.referer.is_some() {
-        let mut all = fields.iter();
-        let referer = all.find(|header| header.name.eq_ignore_ascii_case(b"referer"));
-        facts.referer = Some(referer.is_some_and(|header| !matches!(header.value, b"" | b"-")));
-    }
-    facts
-}
-
-/// Tells the traffic windows with which HTTP status a request was answered. Without windows, or
-/// where the client was not known, nothing is done.
-///
-/// # Safety
-/// A1 (the host's pointers).
-// SAFETY: A3 (the name).
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn hedgerow_finish(
-    scorer: *mut ScorerHandle,
-    verdict: *const VerdictView,
-    status: u16,
-) -> Status {
-    call(|| {
-        // SAFETY: A1 (the host's pointers).
-        let verdict = unsafe { host(verdict) }?;
-        handles::with_scorer(number(scorer), |attached| {
-            if let (Some(windows), 1) = (&mut attached.windows, verdict.client_known) {
-                windows.finish(ClientId::from_bits(verdict.client), status);
-            }
-            Ok(())
-        })
-    })
-}
-
-/// The numbers of the detections that a verdict's request matches, ascending, at most `capacity` of
-/// them. How many there are goes to `count`, unless that is NULL. 64 is always enough.
-///
-/// # Safety
-/// A1 (the host's pointers).
-// SAFETY: A3 (the name).
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn hedgerow_detections(
-    scorer: *mut ScorerHandle,
-    verdict: *const VerdictView,
-    ids: *mut u32,
-    capacity: usize,
-    count: *mut usize,
-) -> Status {
-    call(|| {
-        // SAFETY: A1 (the host's pointers), here and below.
-        let verdict = unsafe { host(verdict) }?;
-        let matching = verdict.detections.count_ones() as usize;
-        if !count.is_null() {
-            // SAFETY: A1 (the host's pointers).
-            unsafe { put(count, matching) }?;
-        }
-        if matching == 0 || capacity == 0 {
-            return Ok(());
-        }
-        handles::with_scorer(number(scorer), |attached| {
-            let catalog = attached.catalog(verdict.generation)?;
-            let bits = (0..limits::DETECTIONS_MAX).filter(|at| verdict.detections >> at & 1 == 1);
-            for (to, at) in (0..capacity).zip(bits) {
-                let detection = catalog.detections().get(at).ok_or(Status::Argument)?;
-                // SAFETY: A1 (the host's pointers): `to` is below the capacity that it names.
-                unsafe { put(ids.wrapping_add(to), detection.id) }?;
-            }
-            Ok(())
-        })
-    })
-}
-
-/// The name of a verified bot, as text cut to `capacity` and ended with a zero byte; its whole
-/// length, at most 56, goes to `len`, unless that is NULL.
-///
-/// # Safety
-/// A1 (the host's pointers).
-// SAFETY: A3 (the name).
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn hedgerow_bot_name(
-    scorer: *mut ScorerHandle,
-    verdict: *const VerdictView,
-    text: *mut c_char,
-    capacity: usize,
-    len: *mut usize,
-) -> Status {
-    call(|| {
-        // SAFETY: A1 (the host's pointers), here and below.
-        let verdict = unsafe { host(verdict) }?;
-        if verdict.kind != Kind::VerifiedBot as u8 {
-            return Err(Status::Nothing);
-        }
-        handles::with_scorer(number(scorer), |attached| {
-            let catalog = attached.catalog(verdict.generation)?;
-            let (name, _) = catalog.bot(verdict.bot).ok_or(Status::Argument)?;
-            // SAFETY: A1 (the host's pointers).
-            unsafe { put_text(name.as_bytes(), text, capacity, len) }
-        })
-    })
 }

@@ -23,3 +23,11 @@ pub mod features {}
 /// The windows of clients: how to use them, how far they err, and what they cannot see.
 #[doc = include_str!("traffic.md")]
 pub mod traffic {}
+
+/// The C ABI: a whole host, statuses, threads, forks.
+#[doc = include_str!("c.md")]
+pub mod c {}
+
+/// Scores in nginx: directives, variables, what it costs.
+#[doc = include_str!("nginx.md")]
+pub mod nginx {}

@@ -32,8 +32,10 @@ const LAYERS: &[(&str, u8)] = &[
 /// The files that may hold `unsafe`.
 pub const UNSAFE_FILES: &[&str] = &[
     "src/epoch/mod.rs",
+    "src/ffi/engines.rs",
     "src/ffi/handles.rs",
     "src/ffi/mod.rs",
+    "src/ffi/scoring.rs",
     "src/ffi/view.rs",
     "src/score/x86_64/avx2.rs",
     "src/score/x86_64/avx512.rs",

@@ -11,7 +11,7 @@ fn made() -> String {
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("cbindgen.toml");
     let config = cbindgen::Config::from_file(config).expect("a configuration");
     let mut builder = cbindgen::Builder::new().with_config(config);
-    for file in ["mod.rs", "types.rs", "view.rs"] {
+    for file in ["mod.rs", "engines.rs", "scoring.rs", "types.rs", "view.rs"] {
         builder = builder.with_src(root().join("src/ffi").join(file));
     }
     let mut text = Vec::new();
@@ -43,8 +43,14 @@ fn the_header_is_the_one_that_the_code_makes() {
 
 #[test]
 fn every_function_of_the_code_is_in_the_header() {
-    let code = std::fs::read_to_string(root().join("src/ffi/mod.rs")).expect("the code");
-    let exported = code.matches("#[unsafe(no_mangle)]").count();
+    let exported = |file: &str| {
+        let code = std::fs::read_to_string(root().join("src/ffi").join(file)).expect("the code");
+        code.matches("#[unsafe(no_mangle)]").count()
+    };
+    let exported: usize = ["mod.rs", "engines.rs", "scoring.rs"]
+        .map(exported)
+        .iter()
+        .sum();
     let header = made();
     let declared = header.lines().filter(|line| {
         let function = line.contains(" hedgerow_") || line.contains(" *hedgerow_");
