@@ -138,6 +138,7 @@ struct Seen {
 fn disturb(nginx: &Nginx, directory: &Path, reload: bool, stop: &AtomicBool, seen: &mut Seen) {
     let tables = [good(1), good(2)];
     let start = Instant::now();
+    let mut off = false;
     for turn in 0_u64.. {
         if stop.load(Ordering::Relaxed) {
             break;
@@ -153,7 +154,8 @@ fn disturb(nginx: &Nginx, directory: &Path, reload: bool, stop: &AtomicBool, see
             }
         }
         if turn % 24 == 7 || turn % 24 == 15 {
-            switch(directory, turn % 24 == 7);
+            off = turn % 24 == 7;
+            switch(directory, off);
             seen.flips += 1;
         }
         if reload && turn % 40 == 20 {
@@ -163,7 +165,9 @@ fn disturb(nginx: &Nginx, directory: &Path, reload: bool, stop: &AtomicBool, see
         let next = Duration::from_millis(50 * (turn + 1));
         std::thread::sleep(next.saturating_sub(start.elapsed()));
     }
-    switch(directory, false);
+    if off {
+        switch(directory, false);
+    }
 }
 
 /// One request after the other: each has the one right score, or none while the engine is off.

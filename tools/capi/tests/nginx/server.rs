@@ -34,8 +34,6 @@ pub struct Nginx {
     child: Child,
     pub folder: PathBuf,
     pub port: u16,
-    /// Where nobody listens.
-    pub dead_port: u16,
 }
 
 impl Nginx {
@@ -43,12 +41,13 @@ impl Nginx {
     /// server of the same process, whose answers are the headers that reached it.
     pub fn start(module: &Path, name: &str, top: &str, inside: &str) -> Nginx {
         let folder = folder(name).expect("a folder");
-        let (port, upstream, dead_port) = (free_port(), free_port(), free_port());
+        let (port, upstream) = (free_port(), free_port());
         for file in ["logs", "temp"] {
             std::fs::create_dir(folder.join(file)).expect("a folder");
         }
         let conf = conf(module, &folder, [port, upstream], top, inside);
-        let conf = conf.replace("DEAD", &dead_port.to_string());
+        // Where nobody listens.
+        let conf = conf.replace("DEAD", &free_port().to_string());
         std::fs::write(folder.join("nginx.conf"), conf).expect("a file");
         let child = command(&folder)
             .stdin(Stdio::null())
@@ -58,7 +57,6 @@ impl Nginx {
             child,
             folder,
             port,
-            dead_port,
         };
         nginx.wait();
         nginx
@@ -104,15 +102,20 @@ impl Nginx {
         stream.set_read_timeout(limit).expect("a limit");
         // A server that has had enough may close before all is sent.
         let _ = stream.write_all(sent);
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer);
+        let (mut answer, mut chunk) = (Vec::new(), [0; 4_096]);
+        while !is_whole(&answer) {
+            match stream.read(&mut chunk) {
+                Ok(0) | Err(_) => break,
+                Ok(count) => answer.extend_from_slice(&chunk[..count]),
+            }
+        }
         String::from_utf8_lossy(&answer).into_owned()
     }
 
     /// The answer to a GET with these header lines.
     pub fn get(&self, target: &str, headers: &[&str]) -> String {
         let headers = headers.join("\r\n");
-        let sent = format!("GET {target} HTTP/1.1\r\n{headers}\r\nConnection: close\r\n\r\n");
+        let sent = format!("GET {target} HTTP/1.1\r\n{headers}\r\n\r\n");
         self.raw(sent.as_bytes())
     }
 
@@ -150,6 +153,20 @@ pub fn refusal(module: &Path, name: &str, top: &str, inside: &str) -> Option<Str
     let tried = command(&folder).arg("-t").output().expect("nginx runs");
     let said = String::from_utf8_lossy(&tried.stderr).into_owned();
     (!tried.status.success()).then_some(said)
+}
+
+/// Whether an answer has all that its head promises; one without a length ends with its
+/// connection.
+fn is_whole(answer: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(answer);
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return false;
+    };
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("Content-Length: "));
+    let length = length.and_then(|length| length.parse().ok());
+    length.is_some_and(|length: usize| body.len() >= length)
 }
 
 /// The status line's number.
