@@ -16,6 +16,8 @@
 pub mod engine;
 pub mod epoch;
 pub mod error;
+#[cfg(any(feature = "capi", test))]
+pub mod ffi;
 pub mod http;
 pub mod limits;
 pub mod manual;

@@ -27,3 +27,11 @@ pub mod traffic {}
 /// Load, reports, comparisons, capacity, profiles: how to measure, and what a machine cannot show.
 #[doc = include_str!("measuring.md")]
 pub mod measuring {}
+
+/// The C ABI: a whole host, statuses, threads, forks.
+#[doc = include_str!("c.md")]
+pub mod c {}
+
+/// Scores in nginx: directives, variables, what it costs.
+#[doc = include_str!("nginx.md")]
+pub mod nginx {}

@@ -62,6 +62,18 @@ impl<'a> ClientKey<'a> {
 }
 
 impl ClientId {
+    /// The client as a number, for a host that cannot hold this type.
+    #[cfg(any(feature = "capi", test))]
+    pub(crate) fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// The client with this number. One that was made up is at worst another client.
+    #[cfg(any(feature = "capi", test))]
+    pub(crate) fn from_bits(bits: u64) -> ClientId {
+        ClientId(bits)
+    }
+
     /// What tells clients of one set apart; never 0, which is an empty way.
     #[inline]
     pub(super) fn tag(self) -> u32 {

@@ -32,6 +32,11 @@ const LAYERS: &[(&str, u8)] = &[
 /// The files that may hold `unsafe`.
 pub const UNSAFE_FILES: &[&str] = &[
     "src/epoch/mod.rs",
+    "src/ffi/engines.rs",
+    "src/ffi/handles.rs",
+    "src/ffi/mod.rs",
+    "src/ffi/scoring.rs",
+    "src/ffi/view.rs",
     "src/score/x86_64/avx2.rs",
     "src/score/x86_64/avx512.rs",
     "src/score/x86_64/emulated.rs",
@@ -204,7 +209,7 @@ fn cites(comment: &str) -> bool {
     let mut words = comment.split(|c: char| !c.is_alphanumeric());
     words.any(|word| {
         let mut chars = word.chars();
-        let letter = chars.next().is_some_and(|c| "TEHVCK".contains(c));
+        let letter = chars.next().is_some_and(|c| "TEHVCKA".contains(c));
         letter && word.len() > 1 && chars.all(|c| c.is_ascii_digit())
     })
 }

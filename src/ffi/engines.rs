@@ -1,0 +1,213 @@
+//! Calls on engines: open, publish, ask, free.
+
+use super::handles::{self, OpenEngine};
+use super::view::{check, host};
+use super::{EngineHandle, Options, Stats, Status, call, number, path, put, text, told};
+use crate::engine::{Engine, PublishError};
+use crate::schema::Schema;
+use crate::table::{DEFAULT_TABLE, Table};
+use crate::traffic::Windows;
+use crate::watch::{Fallback, WatchOptions, Watcher};
+use std::ffi::c_char;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Opens an engine; NULL for `options` means the bundled table. With a directory, two threads watch
+/// it until the engine is freed. A process that forks opens its engine in the child.
+///
+/// A table's file that is refused is `HEDGEROW_STATUS_REFUSED`, and no engine is opened; whatever
+/// is in a directory, the engine opens.
+///
+/// # Safety
+/// A1 (the host's pointers).
+// SAFETY: A3 (the name).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hedgerow_engine_open(
+    options: *const Options,
+    engine: *mut *mut EngineHandle,
+) -> Status {
+    call(|| {
+        // SAFETY: A1 (the host's pointers), here and below: a place for a handle.
+        unsafe { put(engine, std::ptr::null_mut()) }?;
+        handles::count_forks()?;
+        text::keep_lines();
+        let open = match options.is_null() {
+            true => open(None, WatchOptions::default(), 0),
+            // SAFETY: A1 (the host's pointers).
+            false => unsafe { open_with(host(options)?) },
+        }?;
+        let handle = handles::keep_engine(open)?;
+        let handle = std::ptr::without_provenance_mut(handle as usize);
+        // SAFETY: A1 (the host's pointers).
+        unsafe { put(engine, handle) }
+    })
+}
+
+/// # Safety
+/// A1 (the host's pointers).
+unsafe fn open_with(options: &Options) -> Result<OpenEngine, Status> {
+    // SAFETY: A1 (the host's pointers).
+    let (table, state, name) =
+        unsafe { (path(options.table), path(options.state), path(options.name)) };
+    let mut watch = WatchOptions {
+        state,
+        ..WatchOptions::default()
+    };
+    if let Some(name) = name {
+        let name = name.into_os_string().into_string();
+        watch.name = name.map_err(|_| Status::Argument)?;
+    }
+    if options.poll_ms != 0 {
+        watch.poll = Duration::from_millis(options.poll_ms.into());
+    }
+    watch.fallback = match options.no_fallback {
+        0 => Fallback::Bundled,
+        1 => Fallback::NoTable,
+        _ => return Err(Status::Argument),
+    };
+    open(table, watch, options.traffic_clients as usize)
+}
+
+fn open(
+    table: Option<PathBuf>,
+    watch: WatchOptions,
+    traffic_clients: usize,
+) -> Result<OpenEngine, Status> {
+    let schema = match traffic_clients {
+        0 => Schema::http(),
+        // Asked for once here, so that what is wrong with the number is told at the start.
+        _ => Windows::new(traffic_clients, 0)
+            .map(|_| Schema::http_with_traffic())
+            .map_err(|refused| told(Status::Refused, refused))?,
+    };
+    let engine = Engine::new(schema);
+    let refused = |refused: PublishError| told(Status::Refused, refused);
+    let mut watcher = None;
+    match table {
+        // One that ends with a slash may come later.
+        Some(table) if table.is_dir() || ends_with_slash(&table) => {
+            let started = Watcher::start(&engine, table, watch);
+            watcher = Some(started.map_err(|error| told(Status::System, error))?);
+        }
+        Some(table) if table.as_os_str() != "default" => {
+            engine.publish_file(table).map_err(refused)?;
+        }
+        _ => {
+            let table = Table::from_bytes(DEFAULT_TABLE).map_err(PublishError::Refused);
+            let published = table.and_then(|table| engine.publish(table));
+            published.map_err(refused)?;
+        }
+    }
+    Ok(OpenEngine {
+        engine,
+        watcher,
+        traffic_clients,
+        started: Instant::now(),
+    })
+}
+
+fn ends_with_slash(path: &Path) -> bool {
+    path.as_os_str().as_bytes().ends_with(b"/")
+}
+
+/// Frees an engine, and ends its threads. Its scorers go on with the table that they have, and are
+/// freed by their own threads.
+///
+/// In the child of a fork an engine of the parent is left as it is, and told as
+/// `HEDGEROW_STATUS_FORKED`.
+// SAFETY: A3 (the name).
+#[unsafe(no_mangle)]
+pub extern "C" fn hedgerow_engine_free(engine: *mut EngineHandle) -> Status {
+    call(|| {
+        let open = handles::take_engine(number(engine))?;
+        drop(open);
+        Ok(())
+    })
+}
+
+/// Publishes a table's file, and says as which generation, unless `generation` is NULL. A refused
+/// one leaves the table that runs. An engine that watches a directory takes tables from there
+/// alone.
+///
+/// # Safety
+/// A1 (the host's pointers).
+// SAFETY: A3 (the name).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hedgerow_engine_publish(
+    engine: *mut EngineHandle,
+    table: *const c_char,
+    generation: *mut u64,
+) -> Status {
+    call(|| {
+        let open = handles::engine(number(engine))?;
+        if open.watcher.is_some() {
+            return Err(Status::Watched);
+        }
+        // SAFETY: A1 (the host's pointers), here and below.
+        let table = unsafe { path(table) }.ok_or(Status::Null)?;
+        let published = open.engine.publish_file(table);
+        let published = published.map_err(|refused| told(Status::Refused, refused))?;
+        match generation.is_null() {
+            true => Ok(()),
+            // SAFETY: A1 (the host's pointers).
+            false => unsafe { put(generation, published) },
+        }
+    })
+}
+
+/// The state of an engine now. Any thread may ask; those that score do not notice.
+///
+/// # Safety
+/// A1 (the host's pointers).
+// SAFETY: A3 (the name).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hedgerow_engine_stats(
+    engine: *mut EngineHandle,
+    stats: *mut Stats,
+) -> Status {
+    call(|| {
+        let open = handles::engine(number(engine))?;
+        // SAFETY: A1 (the host's pointers), here and below.
+        unsafe { check(stats) }?;
+        // SAFETY: A1 (the host's pointers).
+        unsafe { put(stats, counts(&open)) }
+    })
+}
+
+fn counts(open: &OpenEngine) -> Stats {
+    let now = open.engine.stats();
+    let status = open.watcher.as_ref().map(Watcher::status);
+    // What an engine refused while it watches is counted by the watch.
+    let refused: u64 = match &status {
+        Some(status) => status.refusals.values().sum(),
+        None => now.refusals.values().map(|(_, count)| count).sum(),
+    };
+    let not_scored = |reason: crate::Reason| {
+        let count = now.rows.not_scored.get(reason as usize);
+        count.copied().unwrap_or_default()
+    };
+    let small = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    let mut content_id = [0; 33];
+    for (place, byte) in content_id.iter_mut().take(32).zip(now.content_id.bytes()) {
+        *place = byte as c_char;
+    }
+    Stats {
+        size: size_of::<Stats>(),
+        generation: now.generation,
+        scored: now.rows.scored,
+        by_detection: now.rows.by_detection,
+        verified_bots: now.rows.verified_bots,
+        no_table: not_scored(crate::Reason::NoTable),
+        disabled: not_scored(crate::Reason::Disabled),
+        refused,
+        quarantined: status.as_ref().map_or(0, |status| status.quarantines),
+        reverted: status.as_ref().map_or(0, |status| status.reverts),
+        latency_p50: now.rows.latency.quantile(0.5),
+        latency_p99: now.rows.latency.quantile(0.99),
+        scorers: small(now.scorers),
+        retired: small(now.retired),
+        switched_off: small(now.switches.len()),
+        content_id,
+    }
+}

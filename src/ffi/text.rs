@@ -1,0 +1,234 @@
+//! Names, the last error of a thread, and log lines, as a C host reads them.
+
+use super::{Kind, ReasonCode, SourceCode, Status};
+use crate::table::bots::Category;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::ffi::CStr;
+use std::fmt::{self, Write};
+use std::sync::{Mutex, MutexGuard, TryLockError};
+
+/// Bytes of the last error that are kept.
+const ERROR_BYTES_MAX: usize = 512;
+
+/// Lines that wait to be read, at most: with more the oldest go.
+const LINES_MAX: usize = 64;
+
+/// The name of a status.
+pub(super) fn status(status: i32) -> &'static CStr {
+    let all: [(Status, &CStr); 15] = [
+        (Status::Ok, c"ok"),
+        (Status::Null, c"null"),
+        (Status::Argument, c"argument"),
+        (Status::Size, c"size"),
+        (Status::Handle, c"handle"),
+        (Status::Thread, c"thread"),
+        (Status::Busy, c"busy"),
+        (Status::Forked, c"forked"),
+        (Status::Full, c"full"),
+        (Status::Refused, c"refused"),
+        (Status::System, c"system"),
+        (Status::Panic, c"panic"),
+        (Status::Nothing, c"nothing"),
+        (Status::Unknown, c"unknown"),
+        (Status::Watched, c"watched"),
+    ];
+    let found = all.iter().find(|(of, _)| *of as i32 == status);
+    found.map_or(c"no status", |(_, name)| name)
+}
+
+/// The name of a verdict's kind.
+pub(super) fn kind(kind: u8) -> &'static CStr {
+    let all = [
+        (Kind::NotScored, c"not-scored"),
+        (Kind::Scored, c"scored"),
+        (Kind::VerifiedBot, c"verified-bot"),
+    ];
+    let found = all.iter().find(|(of, _)| *of as u8 == kind);
+    found.map_or(c"no kind", |(_, name)| name)
+}
+
+/// The name of what decided a score.
+pub(super) fn source(source: u8) -> &'static CStr {
+    let all = [
+        (SourceCode::None, c"none"),
+        (SourceCode::Ensemble, c"ensemble"),
+        (SourceCode::Detection, c"detection"),
+    ];
+    let found = all.iter().find(|(of, _)| *of as u8 == source);
+    found.map_or(c"no source", |(_, name)| name)
+}
+
+/// The name of a reason for no score.
+pub(super) fn reason(reason: u8) -> &'static CStr {
+    let all = [
+        (ReasonCode::None, c"none"),
+        (ReasonCode::NoTable, c"no-table"),
+        (ReasonCode::Overloaded, c"overloaded"),
+        (ReasonCode::Closed, c"closed"),
+        (ReasonCode::Disabled, c"disabled"),
+        (ReasonCode::Error, c"error"),
+    ];
+    let found = all.iter().find(|(of, _)| *of as u8 == reason);
+    found.map_or(c"no reason", |(_, name)| name)
+}
+
+/// The name of a verified bot's category.
+pub(super) fn category(category: u8) -> &'static CStr {
+    match Category::from_u8(category) {
+        Some(Category::Other) => c"other",
+        Some(Category::SearchEngine) => c"search-engine",
+        Some(Category::Ai) => c"ai",
+        Some(Category::Monitor) => c"monitor",
+        Some(Category::Preview) => c"preview",
+        Some(Category::Social) => c"social",
+        Some(Category::Feed) => c"feed",
+        Some(Category::Advertising) => c"advertising",
+        Some(Category::Archive) => c"archive",
+        Some(Category::Academic) => c"academic",
+        Some(Category::Optimizer) => c"optimizer",
+        Some(Category::Webhook) => c"webhook",
+        None => c"no category",
+    }
+}
+
+/// The text of the last call of this thread that failed, in memory of a fixed size: to fail
+/// allocates nothing.
+#[derive(Debug)]
+struct LastError {
+    bytes: [u8; ERROR_BYTES_MAX],
+    len: usize,
+}
+
+impl Write for LastError {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = self.bytes.get_mut(self.len..).unwrap_or_default();
+        for (place, byte) in room.iter_mut().zip(text.as_bytes()) {
+            *place = *byte;
+            self.len = self.len.saturating_add(1);
+        }
+        Ok(())
+    }
+}
+
+thread_local! {
+    static LAST: RefCell<LastError> = const {
+        RefCell::new(LastError { bytes: [0; ERROR_BYTES_MAX], len: 0 })
+    };
+}
+
+/// Remembers why a call failed.
+pub(super) fn failed(why: fmt::Arguments<'_>) {
+    let _ = LAST.try_with(|last| {
+        // Busy where a signal's handler fails within a call that fails: the outer one is told.
+        if let Ok(mut last) = last.try_borrow_mut() {
+            last.len = 0;
+            let _ = last.write_fmt(why);
+        }
+    });
+}
+
+/// Hands the last error of this thread to `read`.
+pub(super) fn last_error<T>(read: impl FnOnce(&[u8]) -> T) -> Option<T> {
+    let read = LAST.try_with(|last| {
+        let last = last.try_borrow().ok()?;
+        Some(read(last.bytes.get(..last.len).unwrap_or_default()))
+    });
+    read.ok().flatten()
+}
+
+/// Keeps lines until the host asks for them: no thread of the library calls into the host.
+#[derive(Debug)]
+struct Lines {
+    waiting: Mutex<VecDeque<String>>,
+}
+
+static LINES: Lines = Lines {
+    waiting: Mutex::new(VecDeque::new()),
+};
+
+impl Lines {
+    /// None where another thread is at it, or was when the process forked: a line may be lost, and
+    /// nobody waits.
+    fn try_get(&self) -> Option<MutexGuard<'_, VecDeque<String>>> {
+        match self.waiting.try_lock() {
+            Ok(waiting) => Some(waiting),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+}
+
+impl log::Log for Lines {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.level() <= log::Level::Info
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let level = match record.level() {
+            log::Level::Error => "error",
+            log::Level::Warn => "warn",
+            _ => "info",
+        };
+        let line = format!("{level}: {}", record.args());
+        if let Some(mut waiting) = self.try_get() {
+            if waiting.len() >= LINES_MAX {
+                waiting.pop_front();
+            }
+            waiting.push_back(line);
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// Keeps the library's log lines from now on, unless the host is one in Rust that has a logger.
+pub(super) fn keep_lines() {
+    if log::set_logger(&LINES).is_ok() {
+        log::set_max_level(log::LevelFilter::Info);
+    }
+}
+
+/// The oldest line that waits.
+pub(super) fn next_line() -> Option<String> {
+    LINES.try_get()?.pop_front()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::score::Reason;
+
+    #[test]
+    fn names_are_those_of_the_library() {
+        for reason in Reason::ALL {
+            let code = ReasonCode::from(*reason);
+            assert_eq!(super::reason(code as u8).to_str(), Ok(reason.name()));
+        }
+        for category in Category::ALL {
+            assert_eq!(
+                super::category(*category as u8).to_str(),
+                Ok(category.name())
+            );
+        }
+        assert_eq!(source(1).to_str(), Ok(crate::Source::Ensemble.name()));
+        assert_eq!(source(2).to_str(), Ok(crate::Source::Detection(1).name()));
+        for beyond in [kind(3), source(3), reason(6), category(12)] {
+            assert!(beyond.to_bytes().starts_with(b"no "));
+        }
+        assert_eq!(status(15), c"no status");
+        assert_eq!(status(-1), c"no status");
+        assert_eq!(status(14), c"watched");
+    }
+
+    #[test]
+    fn a_long_error_is_cut() {
+        failed(format_args!("{}", "x".repeat(2 * ERROR_BYTES_MAX)));
+        assert_eq!(last_error(|text| text.len()), Some(ERROR_BYTES_MAX));
+        failed(format_args!("short"));
+        assert_eq!(last_error(|text| text == b"short"), Some(true));
+    }
+}

@@ -1,0 +1,78 @@
+//! What the tests of the C ABI and of the proxies on it share: where things are, and how they are
+//! built.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The root of the workspace.
+pub fn root() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().and_then(Path::parent).unwrap_or(here)
+}
+
+/// Runs a script of the project, and returns the last line that it printed.
+///
+/// # Errors
+/// Where it does not start, or fails: what it printed.
+pub fn script(path: &str, arguments: &[&str]) -> Result<String, String> {
+    let ran = Command::new("bash")
+        .arg(root().join(path))
+        .args(arguments)
+        .current_dir(root())
+        // The library is plain stable Rust, however the tests were built.
+        .env_remove("RUSTFLAGS")
+        .output()
+        .map_err(|error| format!("{path}: {error}"))?;
+    let printed = String::from_utf8_lossy(&ran.stdout);
+    if !ran.status.success() {
+        let errors = String::from_utf8_lossy(&ran.stderr);
+        return Err(format!("{path}: {}\n{printed}{errors}", ran.status));
+    }
+    Ok(printed.lines().last().unwrap_or_default().to_string())
+}
+
+/// The static library, built once a process.
+///
+/// # Errors
+/// Where it does not build.
+pub fn library() -> Result<&'static Path, String> {
+    static LIBRARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let built = LIBRARY.get_or_init(|| script("tools/capi/build.sh", &[]).map(PathBuf::from));
+    built.as_deref().map_err(Clone::clone)
+}
+
+/// Compiles a program in C against the header and the static library, with every warning an error.
+///
+/// # Errors
+/// Where it does not compile.
+pub fn compile(source: &Path, to: &Path) -> Result<(), String> {
+    let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".into());
+    let compiled = Command::new(compiler)
+        .args(["-std=c11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-I"])
+        .arg(root().join("include"))
+        .arg(source)
+        .arg(library()?)
+        .args(["-lgcc_s", "-lpthread", "-ldl", "-lm", "-o"])
+        .arg(to)
+        .output()
+        .map_err(|error| format!("the C compiler: {error}"))?;
+    match compiled.status.success() {
+        true => Ok(()),
+        false => Err(String::from_utf8_lossy(&compiled.stderr).into_owned()),
+    }
+}
+
+/// A folder of a test's own, empty.
+///
+/// # Errors
+/// Where it cannot be made.
+pub fn folder(name: &str) -> std::io::Result<PathBuf> {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root().join("target"), PathBuf::from);
+    let folder = target.join("tmp/capi").join(name);
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    std::fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
