@@ -140,12 +140,15 @@ mod tests {
             request.append_header(name, value).unwrap();
         }
         strip(&mut request);
-        let left: Vec<_> = request.headers.keys().map(HeaderName::as_str).collect();
-        assert_eq!(left, ["host", "x-bot-scores", "x-bot", "x-robots-tag"]);
-        let cased: Vec<_> = request
+        // What is removed leaves its place to the last one.
+        let mut left: Vec<_> = request.headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["host", "x-bot", "x-bot-scores", "x-robots-tag"]);
+        let mut cased: Vec<_> = request
             .case_header_iter()
             .map(|(name, _)| String::from_utf8_lossy(name.as_slice()).into_owned())
             .collect();
-        assert_eq!(cased, ["Host", "X-Bot-Scores", "X-Bot", "X-Robots-Tag"]);
+        cased.sort_unstable();
+        assert_eq!(cased, ["Host", "X-Bot", "X-Bot-Scores", "X-Robots-Tag"]);
     }
 }

@@ -102,10 +102,10 @@ impl Proxy {
             ctx.judged = filter.judge_from(request, &from);
             ctx.route = policy.route(request, from.address);
             ctx.decision = policy.decide(ctx.route, &ctx.judged);
-            if let Some(route) = local.routes.get(ctx.route) {
-                if let Some(counter) = route.actions.get(ctx.decision.action as usize) {
-                    counter.one();
-                }
+            let route = local.routes.get(ctx.route);
+            let action = ctx.decision.action as usize;
+            if let Some(counter) = route.and_then(|route| route.actions.get(action)) {
+                counter.one();
             }
         }
         if self.shared.log.is_some() {

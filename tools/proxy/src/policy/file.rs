@@ -85,8 +85,10 @@ pub(super) fn read(path: &Path) -> Parsed<String> {
 
 pub(super) fn parse(text: &str) -> Parsed<Policy> {
     let file: File = toml::from_str(text).map_err(|error| syntax(text, &error))?;
-    let mut policy = Policy::default();
-    policy.scheme = file.client.scheme;
+    let mut policy = Policy {
+        scheme: file.client.scheme,
+        ..Policy::default()
+    };
     if let Some(trusted) = &file.client.trusted {
         policy.trusted = ranges("client.trusted", trusted)?;
     }
