@@ -1,0 +1,159 @@
+//! `hedgerow-proxy`: a reverse proxy that scores every request. See `--help`.
+
+use hedgerow::watch::{Admission, Keys, PublicKey};
+use hedgerow::{DEFAULT_TABLE, Engine, Schema, Table, WatchOptions, Watcher};
+use hedgerow_proxy::access_log::AccessLog;
+use hedgerow_proxy::admin::Admin;
+use hedgerow_proxy::args::{Args, HELP};
+use hedgerow_proxy::policies::Policies;
+use hedgerow_proxy::policy::Policy;
+use hedgerow_proxy::proxy::{Proxy, Shared};
+use hedgerow_proxy::{Filter, FilterOptions, control};
+use pingora::proxy::http_proxy_service_with_name;
+use pingora::server::Server;
+use pingora::server::configuration::ServerConf;
+use pingora::services::listening::Service;
+use std::net::{SocketAddr, TcpListener};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Where log lines go.
+struct ToStandardError;
+
+impl log::Log for ToStandardError {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        let now = hedgerow::watch::moment::now();
+        eprintln!(
+            "{now} {} {}: {}",
+            record.level(),
+            record.target(),
+            record.args()
+        );
+    }
+
+    fn flush(&self) {}
+}
+
+fn main() -> ExitCode {
+    let args = match Args::parse(std::env::args().skip(1)) {
+        Ok(Some(args)) => args,
+        Ok(None) => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        Err(wrong) => {
+            eprintln!("hedgerow-proxy: {wrong}");
+            return ExitCode::from(2);
+        }
+    };
+    if let (true, Some(config)) = (args.check, &args.config) {
+        return match Policy::read(config) {
+            Ok(policy) => {
+                println!(
+                    "{}: a policy of {} routes",
+                    config.display(),
+                    policy.routes().len()
+                );
+                ExitCode::SUCCESS
+            }
+            Err(refused) => {
+                eprintln!("{}: {refused}", config.display());
+                ExitCode::FAILURE
+            }
+        };
+    }
+    match run(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(wrong) => {
+            eprintln!("hedgerow-proxy: {wrong}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: Args) -> Result<(), String> {
+    let told = |error: &dyn std::fmt::Display| error.to_string();
+    let upstream = args.upstream.ok_or("expected --upstream ADDR, got none")?;
+    log::set_logger(&ToStandardError).map_err(|error| told(&error))?;
+    log::set_max_level(log::LevelFilter::Warn);
+    for address in [Some(args.listen), args.admin].into_iter().flatten() {
+        free(address)?;
+    }
+    let log = match &args.log {
+        Some(path) => Some(AccessLog::start(path).map_err(|error| format!("{path}: {error}"))?),
+        None => None,
+    };
+    let (filter, watcher) = match args.scoring {
+        true => scoring(&args)?,
+        false => (None, None),
+    };
+    let policies = Policies::new(args.config.clone());
+    let shared = Arc::new(Shared::new(filter, policies, log, args.affinity));
+    control::start(shared.clone()).map_err(|error| told(&error))?;
+
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let conf = ServerConf {
+        threads: args.threads.unwrap_or(cores),
+        work_stealing: false,
+        grace_period_seconds: Some(0),
+        graceful_shutdown_timeout_seconds: Some(5),
+        ..ServerConf::default()
+    };
+    let mut server = Server::new_with_opt_and_conf(None, conf);
+    server.bootstrap();
+    let proxy = Proxy::new(shared.clone(), upstream);
+    let mut service = http_proxy_service_with_name(&server.configuration, proxy, "hedgerow");
+    service.add_tcp(&args.listen.to_string());
+    server.add_service(service);
+    if let Some(address) = args.admin {
+        let mut admin = Service::new("hedgerow-admin".into(), Admin::new(shared, watcher));
+        admin.threads = Some(1);
+        admin.add_tcp(&address.to_string());
+        server.add_service(admin);
+    }
+    eprintln!("hedgerow-proxy: {} to {upstream}", args.listen);
+    server.run_forever();
+}
+
+/// The filter, and what watches the tables' directory where there is one.
+fn scoring(args: &Args) -> Result<(Option<Filter>, Option<Watcher>), String> {
+    let engine = Engine::new(Schema::http_with_traffic());
+    let mut watcher = None;
+    if let Some(directory) = &args.tables {
+        let mut keys = Vec::new();
+        for path in &args.trust {
+            let name = path.display().to_string();
+            let text = std::fs::read_to_string(path).map_err(|error| format!("{name}: {error}"))?;
+            keys.push(PublicKey::parse(&text, &name).map_err(|error| error.to_string())?);
+        }
+        let required = !keys.is_empty();
+        let state = args.state.clone();
+        let options = WatchOptions {
+            admission: Admission {
+                keys: Keys::new(keys, required),
+                kernel: None,
+            },
+            state: Some(state.unwrap_or_else(|| directory.join("engines").join("proxy"))),
+            name: "proxy".into(),
+            ..WatchOptions::default()
+        };
+        let started = Watcher::start(&engine, directory, options);
+        watcher = Some(started.map_err(|error| error.to_string())?);
+    } else {
+        let table = Table::from_bytes(DEFAULT_TABLE).map_err(|error| error.to_string())?;
+        engine.publish(table).map_err(|error| error.to_string())?;
+    }
+    Ok((Some(Filter::new(engine, FilterOptions::default())), watcher))
+}
+
+/// Whether an address can be listened on: Pingora would panic where it cannot.
+fn free(address: SocketAddr) -> Result<(), String> {
+    let bound = TcpListener::bind(address);
+    bound
+        .map(drop)
+        .map_err(|error| format!("{address}: {error}"))
+}

@@ -1,0 +1,307 @@
+//! The policy as people write it, and everything that is refused.
+
+use super::*;
+use serde::Deserialize;
+use std::io::Read;
+use std::path::Path;
+
+/// The file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct File {
+    #[serde(default)]
+    client: ClientTable,
+    #[serde(default)]
+    default: SettingsTable,
+    #[serde(default)]
+    route: Vec<RouteTable>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct ClientTable {
+    trusted: Option<Vec<String>>,
+    scheme: Option<ClientScheme>,
+}
+
+/// What a route may say of what becomes of its requests. What it does not say is as in `[default]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct SettingsTable {
+    action: Option<Mode>,
+    below: Option<i64>,
+    status: Option<i64>,
+    fail: Option<Fail>,
+    fail_status: Option<i64>,
+    blocked_bots: Option<Vec<String>>,
+    headers: Option<bool>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Fail {
+    Open,
+    Closed,
+}
+
+// Flattening would take unknown keys: the settings stand here once more.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RouteTable {
+    name: Option<String>,
+    hosts: Option<Vec<String>>,
+    paths: Option<Vec<String>>,
+    methods: Option<Vec<String>>,
+    addresses: Option<Vec<String>>,
+    action: Option<Mode>,
+    below: Option<i64>,
+    status: Option<i64>,
+    fail: Option<Fail>,
+    fail_status: Option<i64>,
+    blocked_bots: Option<Vec<String>>,
+    headers: Option<bool>,
+}
+
+type Parsed<T> = Result<T, PolicyError>;
+
+/// Reads a file of bounded size.
+pub(super) fn read(path: &Path) -> Parsed<String> {
+    let wrong = |expected: &str, got: String| {
+        PolicyError::new("policy-file", path.display(), expected, got)
+    };
+    let unreadable = |error: std::io::Error| wrong("a file that can be read", error.to_string());
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let mut text = String::new();
+    let mut bounded = file.take(POLICY_BYTES_MAX.saturating_add(1));
+    bounded.read_to_string(&mut text).map_err(unreadable)?;
+    if text.len() as u64 > POLICY_BYTES_MAX {
+        return Err(wrong(
+            &format!("at most {POLICY_BYTES_MAX} bytes"),
+            "more".into(),
+        ));
+    }
+    Ok(text)
+}
+
+pub(super) fn parse(text: &str) -> Parsed<Policy> {
+    let file: File = toml::from_str(text).map_err(|error| syntax(text, &error))?;
+    let mut policy = Policy {
+        scheme: file.client.scheme,
+        ..Policy::default()
+    };
+    if let Some(trusted) = &file.client.trusted {
+        policy.trusted = ranges("client.trusted", trusted)?;
+    }
+    let default = settings("default", &file.default, &Settings::default(), Fail::Open)?;
+    let closed = match default.fail_closed {
+        Some(_) => Fail::Closed,
+        None => Fail::Open,
+    };
+    if file.route.len() > ROUTES_MAX {
+        let expected = format!("at most {ROUTES_MAX} routes");
+        return Err(PolicyError::new(
+            "policy-routes",
+            "route",
+            expected,
+            file.route.len(),
+        ));
+    }
+    let mut routes = Vec::with_capacity(file.route.len().saturating_add(1));
+    for (at, table) in file.route.into_iter().enumerate() {
+        routes.push(route(at, table, &routes, &default, closed)?);
+    }
+    if let Some(mut last) = policy.routes.pop() {
+        last.settings = default;
+        routes.push(last);
+    }
+    policy.routes = routes;
+    Ok(policy)
+}
+
+/// Where the text stops being a policy.
+fn syntax(text: &str, error: &toml::de::Error) -> PolicyError {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let line = before.map_or(0, |text| text.matches('\n').count());
+    let at = format!("line {}", line.saturating_add(1));
+    PolicyError::new("policy-syntax", at, "a policy", error.message())
+}
+
+fn route(
+    at: usize,
+    table: RouteTable,
+    before: &[Route],
+    default: &Settings,
+    closed: Fail,
+) -> Parsed<Route> {
+    let place = |key: &str| format!("route {}: {key}", at.saturating_add(1));
+    let name = table.name.clone().unwrap_or_default();
+    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if name.is_empty() || name.len() > 64 || !name.chars().all(good) {
+        let expected = "a name of 1 to 64 letters, digits, `-`, `_`, `.`";
+        return Err(PolicyError::new(
+            "policy-name",
+            place("name"),
+            expected,
+            quoted(&name),
+        ));
+    }
+    if name == "default" || before.iter().any(|other| other.name == name) {
+        let expected = "a name that no other route has, `default` included";
+        return Err(PolicyError::new(
+            "policy-name",
+            place("name"),
+            expected,
+            quoted(&name),
+        ));
+    }
+    let conditions = [&table.hosts, &table.paths, &table.methods, &table.addresses];
+    if conditions.iter().all(|condition| condition.is_none()) {
+        let expected = "one of hosts, paths, methods and addresses: what is for every request \
+                        stands in [default]";
+        return Err(PolicyError::new(
+            "policy-selector",
+            place(&name),
+            expected,
+            "none",
+        ));
+    }
+    let list = |key: &str, list: &Option<Vec<String>>| -> Parsed<Vec<String>> {
+        match list {
+            None => Ok(Vec::new()),
+            Some(list) if !list.is_empty() && !list.iter().any(String::is_empty) => {
+                Ok(list.clone())
+            }
+            Some(list) => {
+                let expected = "at least one, none of them empty";
+                Err(PolicyError::new(
+                    "policy-selector",
+                    place(key),
+                    expected,
+                    format!("{list:?}"),
+                ))
+            }
+        }
+    };
+    let paths = list("paths", &table.paths)?;
+    let paths: Parsed<Vec<_>> = { paths.iter() }
+        .map(|path| pattern(&place("paths"), path))
+        .collect();
+    let hosts = list("hosts", &table.hosts)?.into_iter();
+    let addresses = match &table.addresses {
+        Some(addresses) => ranges(&place("addresses"), addresses)?,
+        None => Vec::new(),
+    };
+    let methods = list("methods", &table.methods)?;
+    let said = SettingsTable {
+        action: table.action,
+        below: table.below,
+        status: table.status,
+        fail: table.fail,
+        fail_status: table.fail_status,
+        blocked_bots: table.blocked_bots,
+        headers: table.headers,
+    };
+    Ok(Route {
+        name,
+        hosts: hosts.map(|host| host.to_ascii_lowercase()).collect(),
+        paths: paths?,
+        methods,
+        addresses,
+        settings: settings(&place("settings"), &said, default, closed)?,
+    })
+}
+
+/// Settings, where what is not said is as elsewhere.
+fn settings(at: &str, said: &SettingsTable, others: &Settings, closed: Fail) -> Parsed<Settings> {
+    let number = |key: &str, said: Option<i64>, low: i64, high: i64, other: u16| -> Parsed<u16> {
+        let Some(got) = said else { return Ok(other) };
+        let fits = (low..=high).contains(&got).then(|| u16::try_from(got).ok());
+        fits.flatten().ok_or_else(|| {
+            let expected = format!("a number from {low} to {high}");
+            PolicyError::new("policy-number", format!("{at}.{key}"), expected, got)
+        })
+    };
+    let below = number("below", said.below, 1, 100, u16::from(others.below))?;
+    let status = number("status", said.status, 400, 599, others.status)?;
+    let other_fail = others.fail_closed.unwrap_or(503);
+    let fail_status = number("fail-status", said.fail_status, 400, 599, other_fail)?;
+    let mode = said.action.unwrap_or(others.mode);
+    let fail = said.fail.unwrap_or(match mode {
+        Mode::Block => closed,
+        // An inherited `closed` is for routes that block.
+        Mode::Observe | Mode::Tag => Fail::Open,
+    });
+    if fail == Fail::Closed && mode != Mode::Block {
+        let expected = "`fail = \"closed\"` only with `action = \"block\"`";
+        return Err(PolicyError::new(
+            "policy-fail",
+            at,
+            expected,
+            "another action",
+        ));
+    }
+    let blocked_bots = match &said.blocked_bots {
+        None => others.blocked_bots.clone(),
+        Some(names) => categories(&format!("{at}.blocked-bots"), names)?,
+    };
+    Ok(Settings {
+        mode,
+        below: below as u8,
+        status,
+        fail_closed: (fail == Fail::Closed).then_some(fail_status),
+        blocked_bots,
+        headers: said.headers.unwrap_or(others.headers),
+    })
+}
+
+fn categories(at: &str, names: &[String]) -> Parsed<Vec<Category>> {
+    let known = |name: &String| {
+        Category::from_name(name).ok_or_else(|| {
+            let all: Vec<_> = Category::ALL
+                .iter()
+                .map(|category| category.name())
+                .collect();
+            let expected = format!("one of {}", all.join(", "));
+            PolicyError::new("policy-bots", at, expected, quoted(name))
+        })
+    };
+    names.iter().map(known).collect()
+}
+
+fn pattern(at: &str, text: &str) -> Parsed<PathPattern> {
+    let (start, open) = match text.strip_suffix('*') {
+        Some(start) => (start, true),
+        None => (text, false),
+    };
+    if !start.starts_with('/') || start.contains(['*', '?', '#']) {
+        let expected = "a path such as /login or /account/*";
+        return Err(PolicyError::new("policy-path", at, expected, quoted(text)));
+    }
+    Ok(PathPattern {
+        start: start.into(),
+        open,
+    })
+}
+
+fn ranges(at: &str, texts: &[String]) -> Parsed<Vec<AddressRange>> {
+    if texts.is_empty() {
+        return Err(PolicyError::new(
+            "policy-selector",
+            at,
+            "at least one",
+            "[]",
+        ));
+    }
+    let parse = |text: &String| {
+        AddressRange::parse(text).map_err(|wrong| {
+            let (expected, got) = wrong.split_once(", got ").unwrap_or((&wrong, text));
+            let expected = expected.strip_prefix("expected ").unwrap_or(expected);
+            PolicyError::new("policy-address", at, expected, got)
+        })
+    };
+    texts.iter().map(parse).collect()
+}
+
+fn quoted(text: &str) -> String {
+    format!("{text:?}")
+}

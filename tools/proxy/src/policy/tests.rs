@@ -1,0 +1,265 @@
+//! What a policy takes, what it refuses, and what it decides.
+
+use super::*;
+use crate::filter::{Judged, Outcome, Trouble};
+use hedgerow::{NotScored, Reason, Verdict, VerifiedBot};
+use pingora::http::RequestHeader;
+
+fn refused(text: &str) -> PolicyError {
+    match Policy::parse(text) {
+        Err(refused) => refused,
+        Ok(policy) => panic!("taken: {text}: {policy:?}"),
+    }
+}
+
+fn request(path: &str, host: &str) -> RequestHeader {
+    let mut request = RequestHeader::build("GET", path.as_bytes(), None).expect("a request");
+    request.append_header("Host", host).expect("a header");
+    request
+}
+
+/// The route that takes a path.
+fn taken(policy: &Policy, path: &str, host: &str, client: &str) -> String {
+    let client = client.parse().ok();
+    let route = policy.route(&request(path, host), client);
+    policy.routes()[route].name.clone()
+}
+
+#[test]
+fn what_is_wrong_is_refused_by_name_and_place() {
+    for (text, name, at) in [
+        ("x = 1", "policy-syntax", "line 1"),
+        (
+            "[default]\nbelow = 30\nblow = 20",
+            "policy-syntax",
+            "line 3",
+        ),
+        ("[default]\naction = \"kill\"", "policy-syntax", "line 2"),
+        ("[default]\nbelow = \"30\"", "policy-syntax", "line 2"),
+        ("[default", "policy-syntax", "line 1"),
+        ("[default]\nbelow = 0", "policy-number", "default.below"),
+        ("[default]\nbelow = 101", "policy-number", "default.below"),
+        ("[default]\nstatus = 200", "policy-number", "default.status"),
+        (
+            "[default]\nfail-status = 600",
+            "policy-number",
+            "default.fail-status",
+        ),
+        ("[default]\nfail = \"closed\"", "policy-fail", "default"),
+        (
+            "[default]\nblocked-bots = [\"all\"]",
+            "policy-bots",
+            "default.blocked-bots",
+        ),
+        (
+            "[client]\ntrusted = []",
+            "policy-selector",
+            "client.trusted",
+        ),
+        (
+            "[client]\ntrusted = [\"10.0.0.1/8\"]",
+            "policy-address",
+            "client.trusted",
+        ),
+        (
+            "[[route]]\npaths = [\"/a\"]",
+            "policy-name",
+            "route 1: name",
+        ),
+        (
+            "[[route]]\nname = \"a b\"\npaths = [\"/a\"]",
+            "policy-name",
+            "route 1: name",
+        ),
+        (
+            "[[route]]\nname = \"default\"\npaths = [\"/a\"]",
+            "policy-name",
+            "route 1: name",
+        ),
+        ("[[route]]\nname = \"a\"", "policy-selector", "route 1: a"),
+        (
+            "[[route]]\nname = \"a\"\npaths = []",
+            "policy-selector",
+            "route 1: paths",
+        ),
+        (
+            "[[route]]\nname = \"a\"\nhosts = [\"\"]",
+            "policy-selector",
+            "route 1: hosts",
+        ),
+        (
+            "[[route]]\nname = \"a\"\npaths = [\"login\"]",
+            "policy-path",
+            "route 1: paths",
+        ),
+        (
+            "[[route]]\nname = \"a\"\npaths = [\"/a/*/b\"]",
+            "policy-path",
+            "route 1: paths",
+        ),
+        (
+            "[[route]]\nname = \"a\"\naddresses = [\"a\"]",
+            "policy-address",
+            "route 1: addresses",
+        ),
+        (
+            "[[route]]\nname = \"a\"\npaths = [\"/a\"]\n[[route]]\nname = \"a\"\npaths = [\"/b\"]",
+            "policy-name",
+            "route 2: name",
+        ),
+    ] {
+        let refused = refused(text);
+        assert_eq!(
+            (refused.name, refused.at.as_str()),
+            (name, at),
+            "{text}: {refused}"
+        );
+        assert!(
+            !refused.expected.is_empty() && !refused.got.is_empty(),
+            "{refused:?}"
+        );
+    }
+    let many = "[[route]]\nname = \"a\"\npaths = [\"/a\"]\n".repeat(ROUTES_MAX + 1);
+    assert_eq!(refused(&many).name, "policy-routes");
+    // Each truncation is taken or refused, and never a panic.
+    for end in 0..EXAMPLE.len() {
+        let _ = Policy::parse(&EXAMPLE[..end]);
+    }
+}
+
+const EXAMPLE: &str = r#"
+[client]
+trusted = ["10.0.0.0/8", "2001:db8::/32"]
+scheme = "https"
+
+[default]
+action = "block"
+below = 20
+fail = "closed"
+
+[[route]]
+name = "office"
+addresses = ["192.0.2.0/24"]
+action = "observe"
+
+[[route]]
+name = "login"
+hosts = ["Shop.example"]
+paths = ["/login", "/account/*"]
+below = 40
+status = 429
+blocked-bots = ["ai"]
+
+[[route]]
+name = "write"
+methods = ["POST"]
+action = "tag"
+headers = false
+"#;
+
+#[test]
+fn routes_take_what_their_conditions_say_first_come_first() {
+    let policy = Policy::parse(EXAMPLE).expect("a policy");
+    for (path, host, client, name) in [
+        ("/login", "shop.example", "198.51.100.1", "login"),
+        ("/login?a=/x", "SHOP.example:8080", "198.51.100.1", "login"),
+        ("/login", "shop.example", "192.0.2.9", "office"),
+        ("/login", "other.example", "198.51.100.1", "default"),
+        ("/login/", "shop.example", "198.51.100.1", "default"),
+        ("/account/a/b", "shop.example", "198.51.100.1", "login"),
+        ("/account", "shop.example", "198.51.100.1", "default"),
+        ("/Login", "shop.example", "198.51.100.1", "default"),
+        // Other ways to write the same.
+        ("/%6cogin", "shop.example", "198.51.100.1", "login"),
+        ("//login", "shop.example", "198.51.100.1", "login"),
+        ("/x/../login", "shop.example", "198.51.100.1", "login"),
+        ("/x/%2e%2E/./login", "shop.example", "198.51.100.1", "login"),
+        ("/../account//x", "shop.example", "198.51.100.1", "login"),
+        ("/%", "shop.example", "198.51.100.1", "default"),
+        ("/login", "shop.example", "not known", "login"),
+    ] {
+        assert_eq!(
+            taken(&policy, path, host, client),
+            name,
+            "{path} {host} {client}"
+        );
+    }
+    let [office, login, write, default] = policy.routes() else {
+        panic!("{policy:?}");
+    };
+    assert_eq!(
+        (office.settings.mode, office.settings.fail_closed),
+        (Mode::Observe, None)
+    );
+    assert_eq!((login.settings.below, login.settings.status), (40, 429));
+    assert_eq!(
+        (login.settings.mode, login.settings.fail_closed),
+        (Mode::Block, Some(503))
+    );
+    assert_eq!((write.settings.below, write.settings.headers), (20, false));
+    assert_eq!(default.settings.status, 403);
+}
+
+#[test]
+fn the_client_is_the_last_address_that_is_not_a_trusted_proxys() {
+    let policy = Policy::parse(EXAMPLE).expect("a policy");
+    for (connection, forwarded, client) in [
+        ("198.51.100.1", Some("192.0.2.1"), "198.51.100.1"),
+        ("10.1.1.1", None, "10.1.1.1"),
+        ("10.1.1.1", Some("192.0.2.1"), "192.0.2.1"),
+        ("10.1.1.1", Some("192.0.2.66, 192.0.2.1"), "192.0.2.1"),
+        (
+            "10.1.1.1",
+            Some("192.0.2.66,192.0.2.1 , 10.2.2.2"),
+            "192.0.2.1",
+        ),
+        ("2001:db8::1", Some("nonsense, 10.2.2.2"), "10.2.2.2"),
+        ("10.1.1.1", Some(""), "10.1.1.1"),
+    ] {
+        let got = policy.client(connection.parse().unwrap(), forwarded);
+        assert_eq!(got.to_string(), client, "{connection} {forwarded:?}");
+    }
+}
+
+fn judged(outcome: Outcome) -> Judged {
+    Judged::of(outcome)
+}
+
+#[test]
+fn a_request_without_a_score_is_blocked_only_where_the_route_fails_closed() {
+    let policy = Policy::parse(EXAMPLE).expect("a policy");
+    let none = NotScored {
+        reason: Reason::NoTable,
+        generation: 0,
+    };
+    let outcomes = [
+        Outcome::Verdict(Verdict::NotScored(none)),
+        Outcome::Passed(Trouble::Panic),
+        Outcome::Passed(Trouble::BreakerOpen),
+    ];
+    for outcome in outcomes {
+        let all = (0..4).map(|route| policy.decide(route, &judged(outcome)));
+        let answers: Vec<_> = all.map(|decided| decided.answer).collect();
+        assert_eq!(answers, [None, Some(503), None, Some(503)], "{outcome:?}");
+        let open = Policy::default().decide(0, &judged(outcome));
+        assert_eq!((open.action, open.answer), (Action::Pass, None));
+    }
+}
+
+#[test]
+fn verified_bots_are_let_through_but_for_categories_that_are_not() {
+    let policy = Policy::parse(EXAMPLE).expect("a policy");
+    for (category, action) in [
+        (Category::SearchEngine, Action::Pass),
+        (Category::Ai, Action::Block),
+    ] {
+        let bot = VerifiedBot {
+            bot: 0,
+            category,
+            generation: 1,
+        };
+        let judged = judged(Outcome::Verdict(Verdict::VerifiedBot(bot)));
+        assert_eq!(policy.decide(1, &judged).action, action);
+        assert_eq!(policy.decide(3, &judged).action, Action::Pass);
+    }
+}

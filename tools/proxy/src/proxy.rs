@@ -1,0 +1,353 @@
+//! The proxy: judges each request, decides by the policy, and passes it on or answers it.
+
+use crate::access_log::AccessLog;
+use crate::control::Live;
+use crate::counters::{Registry, RouteCounters, ThreadCounters};
+use crate::filter::{Filter, From, Judged, connection};
+use crate::headers;
+use crate::log_line::Line;
+use crate::policies::Policies;
+use crate::policy::{Action, ClientScheme, Decision, Policy};
+use async_trait::async_trait;
+use bytes::Bytes;
+use hedgerow::http::Scheme;
+use http::{HeaderName, HeaderValue};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::prelude::*;
+use std::cell::RefCell;
+use std::net::{IpAddr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// What the proxy's threads and its control threads share.
+#[derive(Debug)]
+pub struct Shared {
+    /// Who is asked; none where the proxy runs without scoring.
+    pub filter: Option<Filter>,
+    /// The running policy.
+    pub policies: Policies,
+    /// What threads count.
+    pub registry: Registry,
+    /// Where lines go, where they do.
+    pub log: Option<AccessLog>,
+    /// Whether threads are bound to cores.
+    pub bind: bool,
+    /// Threads that were bound so far.
+    bound: AtomicUsize,
+    /// When the proxy started.
+    pub start: Instant,
+    live: Mutex<Live>,
+}
+
+/// The proxy, as Pingora wants it.
+#[derive(Debug)]
+pub struct Proxy {
+    shared: Arc<Shared>,
+    upstream: HttpPeer,
+}
+
+/// What is known of one request.
+#[derive(Debug)]
+pub struct Ctx {
+    start: Instant,
+    judged: Judged,
+    decision: Decision,
+    client: Option<IpAddr>,
+    policy: Option<Arc<Policy>>,
+    route: usize,
+}
+
+/// What one thread has.
+struct Local {
+    version: u64,
+    policy: Arc<Policy>,
+    routes: Vec<Arc<RouteCounters>>,
+    counters: Arc<ThreadCounters>,
+}
+
+thread_local! {
+    /// A process has one proxy: this is the binary's, not the filter's.
+    static LOCAL: RefCell<Option<Local>> = const { RefCell::new(None) };
+}
+
+/// How long a connection to the upstream may take to be made.
+const CONNECT: Duration = Duration::from_secs(5);
+
+impl Proxy {
+    /// A proxy in front of an upstream.
+    pub fn new(shared: Arc<Shared>, upstream: SocketAddr) -> Proxy {
+        let mut upstream = HttpPeer::new(upstream, false, String::new());
+        upstream.options.connection_timeout = Some(CONNECT);
+        upstream.options.total_connection_timeout = Some(CONNECT);
+        Proxy { shared, upstream }
+    }
+
+    /// Judges and decides. A panic in it is a request that goes on.
+    fn take(&self, session: &Session, ctx: &mut Ctx) -> Option<u16> {
+        let taken = catch_unwind(AssertUnwindSafe(|| {
+            self.with_local(|local| self.decide(session, ctx, local))
+        }));
+        taken.ok().flatten().flatten()
+    }
+
+    fn decide(&self, session: &Session, ctx: &mut Ctx, local: &Local) -> Option<u16> {
+        let (request, policy) = (session.req_header(), &local.policy);
+        let from = from(policy, session);
+        ctx.client = from.address;
+        if let Some(filter) = &self.shared.filter {
+            ctx.judged = filter.judge_from(request, &from);
+            ctx.route = policy.route(request, from.address);
+            ctx.decision = policy.decide(ctx.route, &ctx.judged);
+            let route = local.routes.get(ctx.route);
+            let action = ctx.decision.action as usize;
+            if let Some(counter) = route.and_then(|route| route.actions.get(action)) {
+                counter.one();
+            }
+        }
+        if self.shared.log.is_some() {
+            ctx.policy = Some(policy.clone());
+        }
+        ctx.decision.answer
+    }
+
+    /// Writes into the upstream's request who asks, and the verdict.
+    fn write_headers(&self, session: &Session, request: &mut RequestHeader, ctx: &Ctx) {
+        match &self.shared.filter {
+            Some(filter) if ctx.decision.headers => {
+                filter.tag(&ctx.judged, request);
+                if ctx.decision.action == Action::Tag {
+                    let tag = HeaderValue::from_static(Action::Tag.name());
+                    headers::set(request, headers::ACTION, tag);
+                }
+            }
+            _ => headers::strip(request),
+        }
+        let Some(address) = connection(session).address else {
+            return;
+        };
+        let known = request.headers.get_all(FORWARDED);
+        let known: Vec<_> = known
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .collect();
+        let mut list = known.join(", ");
+        if !list.is_empty() {
+            list.push_str(", ");
+        }
+        list.push_str(&address.to_string());
+        if let Ok(value) = HeaderValue::from_str(&list) {
+            headers::set(request, FORWARDED, value);
+        }
+    }
+
+    /// Counts and logs an answer.
+    fn finish(&self, session: &Session, ctx: &Ctx) {
+        let answered = session.response_written();
+        let status = answered.map_or(0, |answer| answer.status.as_u16());
+        if let Some(filter) = &self.shared.filter {
+            filter.finish(&ctx.judged, status);
+        }
+        let took = ctx.start.elapsed();
+        self.with_local(|local| {
+            local.counters.status(status);
+            let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+            local.counters.latency.record(nanos);
+            let Some(log) = &self.shared.log else { return };
+            let routes = ctx.policy.as_ref().map(|policy| policy.routes());
+            let route = routes.and_then(|routes| routes.get(ctx.route));
+            let line = Line {
+                request: session.req_header(),
+                client: ctx.client,
+                status,
+                bytes: session.body_bytes_sent(),
+                took,
+                judged: &ctx.judged,
+                catalog: { self.shared.filter.as_ref() }
+                    .and_then(|filter| filter.catalog_of(&ctx.judged)),
+                route: route.map_or("", |route| &route.name),
+                action: ctx.decision.action,
+            };
+            if !log.line(line.json()) {
+                local.counters.unlogged.one();
+            }
+        });
+    }
+
+    /// Does something with what this thread has, brought up to date with the running policy.
+    fn with_local<T>(&self, with: impl FnOnce(&Local) -> T) -> Option<T> {
+        let found = LOCAL.try_with(|local| {
+            let mut local = local.try_borrow_mut().ok()?;
+            let version = self.shared.policies.version();
+            if local.as_ref().is_none_or(|local| local.version != version) {
+                let known = local.as_ref().map(|local| local.counters.clone());
+                *local = Some(self.local(known));
+            }
+            local.as_ref().map(with)
+        });
+        found.ok().flatten()
+    }
+
+    #[cold]
+    fn local(&self, known: Option<Arc<ThreadCounters>>) -> Local {
+        let shared = &self.shared;
+        let (version, policy) = shared.policies.copy();
+        let routes = policy
+            .routes()
+            .iter()
+            .map(|route| shared.registry.route(&route.name));
+        Local {
+            version,
+            routes: routes.collect(),
+            policy,
+            counters: known.unwrap_or_else(|| shared.registry.thread(shared.core())),
+        }
+    }
+}
+
+impl Shared {
+    /// What a proxy's threads share at its start.
+    pub fn new(
+        filter: Option<Filter>,
+        policies: Policies,
+        log: Option<AccessLog>,
+        bind: bool,
+    ) -> Shared {
+        let generation = { filter.as_ref() }.map_or(0, |filter| filter.engine().stats().generation);
+        let start = Instant::now();
+        Shared {
+            filter,
+            policies,
+            registry: Registry::default(),
+            log,
+            bind,
+            bound: AtomicUsize::new(0),
+            start,
+            live: Mutex::new(Live {
+                generation,
+                since: start,
+            }),
+        }
+    }
+
+    /// Notes since when the live generation is.
+    pub fn see_generation(&self) {
+        let Some(filter) = &self.filter else { return };
+        let generation = filter.engine().stats().generation;
+        let mut live = self.lock_live();
+        if live.generation != generation {
+            let since = Instant::now();
+            *live = Live { generation, since };
+        }
+    }
+
+    /// The live generation, and since when it is.
+    pub fn live(&self) -> Live {
+        *self.lock_live()
+    }
+
+    fn lock_live(&self) -> MutexGuard<'_, Live> {
+        // An assignment is whole or not there.
+        self.live
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Binds this thread to a core, where that is asked for; which one.
+    fn core(&self) -> Option<usize> {
+        if !self.bind {
+            return None;
+        }
+        let cores = core_affinity::get_core_ids()?;
+        // Relaxed: a number, and nothing else.
+        let number = self.bound.fetch_add(1, Ordering::Relaxed);
+        let core = cores.get(number.checked_rem(cores.len())?)?;
+        core_affinity::set_for_current(*core).then_some(core.id)
+    }
+}
+
+/// Where a request comes from, as the policy lets one know.
+fn from(policy: &Policy, session: &Session) -> From {
+    let mut from = connection(session);
+    if let Some(address) = from.address.filter(|address| policy.trusts(*address)) {
+        let list = session
+            .req_header()
+            .headers
+            .get_all(FORWARDED)
+            .iter()
+            .next_back();
+        let list = list.and_then(|value| value.to_str().ok());
+        from.address = Some(policy.client(address, list));
+    }
+    from.scheme = match policy.scheme() {
+        Some(ClientScheme::Http) => Scheme::Http,
+        Some(ClientScheme::Https) => Scheme::Https,
+        None => from.scheme,
+    };
+    from
+}
+
+#[async_trait]
+impl ProxyHttp for Proxy {
+    type CTX = Ctx;
+
+    fn new_ctx(&self) -> Ctx {
+        Ctx {
+            start: Instant::now(),
+            judged: Judged::default(),
+            decision: Decision {
+                action: Action::Pass,
+                answer: None,
+                headers: true,
+            },
+            client: None,
+            policy: None,
+            route: usize::MAX,
+        }
+    }
+
+    async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
+        // From the head of the request on: on a connection that is kept, the context is older.
+        ctx.start = Instant::now();
+        let Some(status) = self.take(session, ctx) else {
+            return Ok(false);
+        };
+        let mut answer = ResponseHeader::build(status, Some(2))?;
+        answer.insert_header(http::header::CONTENT_TYPE, "text/plain")?;
+        answer.insert_header(http::header::CONTENT_LENGTH, REFUSED.len())?;
+        let bodiless = session.req_header().method == http::Method::HEAD;
+        session
+            .write_response_header(Box::new(answer), bodiless)
+            .await?;
+        if bodiless {
+            return Ok(true);
+        }
+        let body = Bytes::from_static(REFUSED);
+        session.write_response_body(Some(body), true).await?;
+        Ok(true)
+    }
+
+    async fn upstream_peer(&self, _: &mut Session, _: &mut Ctx) -> Result<Box<HttpPeer>> {
+        Ok(Box::new(self.upstream.clone()))
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        request: &mut RequestHeader,
+        ctx: &mut Ctx,
+    ) -> Result<()> {
+        self.write_headers(session, request, ctx);
+        Ok(())
+    }
+
+    async fn logging(&self, session: &mut Session, _: Option<&Error>, ctx: &mut Ctx) {
+        self.finish(session, ctx);
+    }
+}
+
+/// What a blocked client reads.
+const REFUSED: &[u8] = b"refused\n";

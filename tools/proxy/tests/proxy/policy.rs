@@ -1,0 +1,187 @@
+//! The policy at work: blocked, tagged, failed closed, and replaced while requests come.
+
+use crate::common::*;
+
+const OBSERVE: &str = "[default]\naction = \"observe\"\n";
+const TAG: &str = "[default]\naction = \"tag\"\nbelow = 10\n";
+const BLOCK: &str = "[[route]]\nname = \"closed\"\npaths = [\"/closed/*\"]\naction = \"block\"\n\
+    status = 429\n";
+
+fn with(policy: &str) -> (Upstream, Proxy) {
+    let (upstream, folder) = (Upstream::start(), Folder::new());
+    let config = folder.put("policy.toml", policy);
+    let arguments = ["--config", config.to_str().expect("a path")];
+    let proxy = Proxy::start_in(folder, upstream.address, &arguments);
+    (upstream, proxy)
+}
+
+/// Puts a policy in place, and waits until it was looked at.
+fn put(proxy: &Proxy, policy: &str, taken: u64, refused: bool) {
+    proxy.folder.put("policy.toml", policy);
+    let is = |status: &serde_json::Value| {
+        status["policy"]["taken"] == taken && status["policy"]["refused"].is_string() == refused
+    };
+    assert!(proxy.comes(is), "{taken} {refused}");
+}
+
+#[test]
+fn routes_block_tag_and_let_pass() {
+    let (_upstream, proxy) = with(BLOCK);
+    let mut connection = Connection::new(proxy.address).expect("a connection");
+    for _ in 0..3 {
+        let answer = connection
+            .ask(curl("/closed/a").as_bytes())
+            .expect("an answer");
+        assert_eq!((answer.status, answer.body.as_str()), (429, "refused\n"));
+        let answer = connection.ask(curl("/open").as_bytes()).expect("an answer");
+        assert_eq!(
+            (answer.status, header(&answer.body, "x-bot-action")),
+            (200, None)
+        );
+        // Another way to write it.
+        let answer = connection.ask(curl("//%63losed/../closed/a").as_bytes());
+        assert_eq!(answer.expect("an answer").status, 429);
+    }
+    let head = curl("/closed/a").replace("GET", "HEAD");
+    let answer = connection.ask(head.as_bytes()).expect("an answer");
+    assert_eq!((answer.status, answer.body.as_str()), (429, ""));
+    let post = "POST /closed/b HTTP/1.1\r\nHost: a\r\nUser-Agent: curl/8.5\r\n\
+                Content-Length: 5\r\n\r\nhello";
+    assert_eq!(
+        connection.ask(post.as_bytes()).expect("an answer").status,
+        429
+    );
+    let answer = connection
+        .ask(curl("/open").as_bytes())
+        .expect("the body is not the next head");
+    assert_eq!(answer.status, 200);
+
+    put(&proxy, TAG, 2, false);
+    let answer = connection
+        .ask(curl("/closed/a").as_bytes())
+        .expect("the same connection");
+    assert_eq!(header(&answer.body, "x-bot-action").as_deref(), Some("tag"));
+    put(&proxy, OBSERVE, 3, false);
+    let answer = connection
+        .ask(curl("/closed/a").as_bytes())
+        .expect("the same connection");
+    assert_eq!(
+        (answer.status, header(&answer.body, "x-bot-action")),
+        (200, None)
+    );
+}
+
+#[test]
+fn a_bad_policy_is_refused_with_its_reason_and_the_running_one_stays() {
+    let (_upstream, proxy) = with(BLOCK);
+    let mut connection = Connection::new(proxy.address).expect("a connection");
+    for (bad, name) in [
+        ("[default", "policy-syntax"),
+        ("[default]\nbelow = 0\n", "policy-number"),
+        ("[[route]]\nname = \"a\"\npaths = []\n", "policy-selector"),
+    ] {
+        put(&proxy, bad, 1, true);
+        let answer = connection
+            .ask(curl("/closed/a").as_bytes())
+            .expect("an answer");
+        assert_eq!(answer.status, 429, "{bad}");
+        assert_eq!(proxy.status()["policy"]["refusals"][name], 1, "{bad}");
+        assert_eq!(
+            proxy.stderr().matches(name).count(),
+            1,
+            "{}",
+            proxy.stderr()
+        );
+    }
+    // The same once more: counted, not logged.
+    put(&proxy, BLOCK, 1, false);
+    put(&proxy, "[default", 1, true);
+    assert_eq!(proxy.status()["policy"]["refusals"]["policy-syntax"], 2);
+    assert_eq!(
+        proxy.stderr().matches("policy-syntax").count(),
+        1,
+        "{}",
+        proxy.stderr()
+    );
+    // A file that is gone is refused, too.
+    std::fs::remove_file(proxy.folder.path("policy.toml")).expect("removed");
+    assert!(proxy.comes(|status| status["policy"]["refusals"]["policy-file"].is_number()));
+    put(&proxy, OBSERVE, 2, false);
+    let answer = connection
+        .ask(curl("/closed/a").as_bytes())
+        .expect("the same connection");
+    assert_eq!(answer.status, 200);
+    // A signal has it read, and harms nothing.
+    proxy.signal(libc::SIGHUP);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let answer = connection
+        .ask(curl("/closed/a").as_bytes())
+        .expect("the same connection");
+    assert_eq!(answer.status, 200);
+}
+
+#[test]
+fn a_proxy_that_starts_with_a_bad_policy_passes_traffic_and_says_so() {
+    let (_upstream, proxy) = with("[default]\nbelow = 0\n");
+    let answer = ask(proxy.address, &curl("/")).expect("an answer");
+    assert_eq!(answer.status, 200);
+    assert!(
+        proxy.stderr().contains("policy-number"),
+        "{}",
+        proxy.stderr()
+    );
+    let check = std::process::Command::new(env!("CARGO_BIN_EXE_hedgerow-proxy"))
+        .arg("--check")
+        .arg("--config")
+        .arg(proxy.folder.path("policy.toml"))
+        .output()
+        .expect("the proxy");
+    assert_eq!(check.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&check.stderr).contains("expected a number from 1 to 100"));
+}
+
+#[test]
+fn without_a_score_a_route_fails_open_or_closed_as_it_says() {
+    let (upstream, folder) = (Upstream::start(), Folder::new());
+    let policy = "[[route]]\nname = \"safe\"\npaths = [\"/safe\"]\naction = \"block\"\n\
+                  below = 1\nfail = \"closed\"\nfail-status = 503\n";
+    let config = folder.put("policy.toml", policy);
+    let tables = folder.path("tables");
+    let wait = std::time::Duration::from_secs(5);
+    let publisher = || hedgerow::watch::Publisher::create(&tables, wait, "test").expect("one");
+    let table = hedgerow::Table::from_bytes(hedgerow::DEFAULT_TABLE).expect("a table");
+    publisher()
+        .publish(&table, &Default::default())
+        .expect("published");
+    let arguments = [
+        "--config",
+        config.to_str().expect("a path"),
+        "--tables",
+        tables.to_str().expect("a path"),
+    ];
+    let proxy = Proxy::start_in(folder, upstream.address, &arguments);
+    let status = |path: &str| ask(proxy.address, &curl(path)).expect("an answer").status;
+    assert_eq!((status("/safe"), status("/")), (200, 200));
+
+    publisher()
+        .switch(&hedgerow::Selector::Engine, true)
+        .expect("switched");
+    assert!(proxy.comes(|status| !status["switches"].as_array().expect("a list").is_empty()));
+    assert_eq!((status("/safe"), status("/")), (503, 200));
+    let open = ask(proxy.address, &curl("/")).expect("an answer");
+    assert_eq!(
+        header(&open.body, "x-bot-score"),
+        None,
+        "0 is never a score"
+    );
+    assert_eq!(
+        header(&open.body, "x-bot-source").as_deref(),
+        Some("not-scored:disabled")
+    );
+
+    publisher()
+        .switch(&hedgerow::Selector::Engine, false)
+        .expect("switched");
+    assert!(proxy.comes(|status| status["switches"].as_array().expect("a list").is_empty()));
+    assert_eq!((status("/safe"), status("/")), (200, 200));
+}
