@@ -20,14 +20,14 @@ type Column = [u8; BATCH_ROWS_MAX];
 /// Each row's margin so far.
 type Sums = [i64; BATCH_ROWS_MAX];
 
-/// Adds the oblivious trees' leaves of each row.
+/// Adds the leaves of the oblivious trees in the first so many blocks to each row.
 #[inline(always)]
-pub(super) fn add_oblivious(view: &View<'_>, columns: &Columns, sums: &mut Sums) {
+pub(super) fn add_oblivious(view: &View<'_>, blocks: usize, columns: &Columns, sums: &mut Sums) {
     // One copy of a tree's leaves for all rows; what an earlier tree leaves behind is not
     // reached.
     let mut own = [0i32; 1 << NARROW_LEVELS];
     let starts = view.leaf_starts.as_chunks::<BLOCK_TREES>().0;
-    for (block, starts) in view.blocks.iter().zip(starts) {
+    for (block, starts) in view.blocks.iter().zip(starts).take(blocks) {
         let end = block.start.wrapping_add(block.levels) as usize;
         // T5 holds the range within the section.
         let levels = view

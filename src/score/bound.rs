@@ -3,6 +3,7 @@
 use super::client::{Client, verified};
 use super::detect::Detectors;
 use super::kernel::{KERNELS, Kernel, choose};
+use super::planes::{Planes, planes};
 use super::predicates::Predicates;
 use super::verdict::{Matches, Score, Scored, Source, VerifiedBot};
 use super::words::Words;
@@ -30,6 +31,8 @@ pub struct Bound {
     detectors: Detectors,
     /// Oblivious trees, as kernels with narrow registers want them.
     predicates: Predicates,
+    /// Their leaves, as batches on such kernels want them.
+    planes: Vec<Planes>,
 }
 
 impl Bound {
@@ -71,12 +74,14 @@ impl Bound {
         };
         let words = Words::of(table.view(), plain_trees).ok_or_else(no_memory)?;
         let predicates = Predicates::of(table.view()).ok_or_else(no_memory)?;
+        let planes = planes(table.view()).ok_or_else(no_memory)?;
         let detectors = Detectors::of(table.view(), &positions);
         let bound = Bound {
             plain_trees,
             words,
             detectors,
             predicates,
+            planes,
             table,
             kernel,
             positions,
@@ -163,6 +168,12 @@ impl Bound {
     #[inline]
     pub(super) fn predicates(&self) -> &Predicates {
         &self.predicates
+    }
+
+    /// The leaves of oblivious trees, byte by byte.
+    #[inline]
+    pub(super) fn planes(&self) -> &[Planes] {
+        &self.planes
     }
 
     /// A row's margin, fixed point.

@@ -5,12 +5,15 @@ mod bound;
 mod client;
 mod detect;
 mod explain;
+mod fours;
 mod kernel;
+mod planes;
 mod portable;
 mod portable_batch;
 mod predicates;
 mod steps;
 mod verdict;
+mod walks;
 mod words;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;

@@ -2,6 +2,7 @@
 
 use super::bound::Bound;
 use super::predicates::{PREDICATES_MAX, words};
+use super::walks;
 use crate::limits::{FEATURES_MAX, TREE_DEPTH_MAX};
 use crate::row::Row;
 use crate::table::View;
@@ -230,11 +231,21 @@ fn index_bytes(levels: &[LevelRecord], bins: &Bins) -> [u8; BLOCK_TREES] {
 
 /// The sum of the leaves of trees of any shape.
 #[inline]
-pub(super) fn any(bound: &Bound, bins: &Bins) -> i64 {
+fn any(bound: &Bound, bins: &Bins) -> i64 {
+    let deep = bound.words().plain.deep.sum(bins);
+    any_but_deep(bound, bins).wrapping_add(deep)
+}
+
+/// The sum of the leaves of trees of any shape, but for plain ones of few splits and many levels.
+#[inline]
+pub(super) fn any_but_deep(bound: &Bound, bins: &Bins) -> i64 {
     let view = bound.view();
-    let plain = view.trees.get(..bound.plain_trees()).unwrap_or_default();
+    let plain = &bound.words().plain;
     let special = view.trees.get(bound.plain_trees()..).unwrap_or_default();
-    walk::<false>(view, plain, bins).wrapping_add(walk::<true>(view, special, bins))
+    walks::complete(&plain.complete, bins)
+        .wrapping_add(plain.walks.sum(bins))
+        .wrapping_add(walk::<false>(view, &plain.unwalked, bins))
+        .wrapping_add(walk::<true>(view, special, bins))
 }
 
 /// The sum of the leaves of some of them, special ones or not. Trees of a kind stand deepest

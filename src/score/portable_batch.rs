@@ -31,7 +31,7 @@ pub(super) fn margins(bound: &Bound, rows: &[Row], margins: &mut [i64]) {
         for (at, row) in rows.iter().enumerate() {
             batch.put(bound, at, &portable::binarise(bound, row));
         }
-        batch.add_oblivious(bound);
+        batch.add_oblivious(bound, bound.view().blocks.len());
         batch.add_stepped(bound);
         for (to, sum) in margins.iter_mut().zip(batch.sums) {
             *to = sum;
@@ -49,7 +49,7 @@ pub(super) fn pays(bound: &Bound, rows: &[Row]) -> bool {
 
 /// Up to 64 rows, binarised, and their margins so far.
 pub(super) struct Batch {
-    columns: Columns,
+    pub(super) columns: Columns,
     pub(super) sums: [i64; BATCH_ROWS_MAX],
 }
 
@@ -78,10 +78,10 @@ impl Batch {
         }
     }
 
-    /// Adds the leaves of all oblivious trees. Inlined, as the next.
+    /// Adds the leaves of the oblivious trees in the first so many blocks. Inlined, as the next.
     #[inline(always)]
-    pub(super) fn add_oblivious(&mut self, bound: &Bound) {
-        batch::add_oblivious(bound.view(), &self.columns, &mut self.sums);
+    pub(super) fn add_oblivious(&mut self, bound: &Bound, blocks: usize) {
+        batch::add_oblivious(bound.view(), blocks, &self.columns, &mut self.sums);
     }
 
     /// Adds the leaves of all stepped trees. Inlined, so that it is compiled for the instructions

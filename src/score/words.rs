@@ -4,7 +4,9 @@
 //! without another look at the row. The layout is derived from a validated table when it is
 //! bound, on the control plane; what is in the arrays cannot lead a kernel out of them.
 
+use super::fours::{self, Part};
 use super::steps::{STEPS, Stepped};
+use super::walks::{NODES, Walks};
 use crate::table::View;
 use crate::table::format::{MISSING_LEFT, NEVER, NodeRecord, TreeRecord};
 
@@ -39,6 +41,15 @@ pub(super) struct Lists {
     pub(super) sets: Vec<SetSplit>,
     /// All of these trees but `rest` once more, for batches.
     pub(super) stepped: Stepped,
+    /// All plain trees but the complete and the deep ones once more, for kernels that walk them;
+    /// none of the special ones.
+    pub(super) walks: Walks,
+    /// Plain trees of few splits and many levels, likewise.
+    pub(super) deep: Walks,
+    /// The deep ones once more, for predicate words in narrow registers.
+    pub(super) fours: Vec<Part>,
+    /// Plain trees that have too many nodes even for that, deepest first.
+    pub(super) unwalked: Vec<TreeRecord>,
 }
 
 /// What up to 64 splits say besides lane and threshold.
@@ -122,26 +133,29 @@ impl Words {
         let plain = view.trees.get(..plain_trees).unwrap_or_default();
         let special = view.trees.get(plain_trees..).unwrap_or_default();
         Some(Words {
-            plain: Lists::of(view, plain)?,
-            special: Lists::of(view, special)?,
+            plain: Lists::of(view, plain, true)?,
+            special: Lists::of(view, special, false)?,
         })
     }
 }
 
 impl Lists {
-    fn of(view: &View<'_>, trees: &[TreeRecord]) -> Option<Lists> {
+    fn of(view: &View<'_>, trees: &[TreeRecord], plain: bool) -> Option<Lists> {
         let mut lists = Lists::default();
         let mut small = Vec::new();
         for tree in trees {
-            let end = tree.start.saturating_add(tree.nodes) as usize;
-            let nodes = view.nodes.get(tree.start as usize..end).unwrap_or_default();
+            let nodes = nodes_of(view, tree);
             if tree.nodes as usize / 2 <= STEPS {
                 lists.stepped.add(nodes)?;
+            }
+            let is_complete = (32..=63).contains(&(tree.nodes / 2)) && tree.depth <= 6;
+            if plain && !is_complete {
+                lists.add_walk(tree, nodes)?;
             }
             let mut maker = Maker::new(view, &mut lists.sets)?;
             match tree.nodes / 2 {
                 0..=31 => push(&mut small, nodes)?,
-                32..=63 if tree.depth <= 6 => {
+                32..=63 if is_complete => {
                     push(&mut lists.complete, Complete::of(nodes, &mut maker))?;
                     push(&mut lists.complete_marks, maker.finish())?;
                 }
@@ -152,12 +166,36 @@ impl Lists {
                 _ => push(&mut lists.rest, *tree)?,
             }
         }
+        if plain {
+            let deep = trees.iter().filter(|tree| is_deep(tree));
+            lists.fours = fours::parts(deep.map(|tree| nodes_of(view, tree)).collect())?;
+        }
         for pair in small.chunks(2) {
             let mut maker = Maker::new(view, &mut lists.sets)?;
             push(&mut lists.pairs, Pair::of(pair, &mut maker))?;
             push(&mut lists.pair_marks, maker.finish())?;
         }
         Some(lists)
+    }
+}
+
+fn nodes_of<'a>(view: &View<'a>, tree: &TreeRecord) -> &'a [NodeRecord] {
+    let end = tree.start.saturating_add(tree.nodes) as usize;
+    view.nodes.get(tree.start as usize..end).unwrap_or_default()
+}
+
+/// Whether a plain tree is scored sooner by its predicate word than by walking it.
+fn is_deep(tree: &TreeRecord) -> bool {
+    tree.nodes as usize / 2 <= fours::SPLITS && tree.depth >= fours::DEPTH_MIN
+}
+
+impl Lists {
+    fn add_walk(&mut self, tree: &TreeRecord, nodes: &[NodeRecord]) -> Option<()> {
+        match nodes.len() {
+            ..=NODES if is_deep(tree) => self.deep.add(nodes, tree.depth),
+            ..=NODES => self.walks.add(nodes, tree.depth),
+            _ => push(&mut self.unwalked, *tree),
+        }
     }
 }
 

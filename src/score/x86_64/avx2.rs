@@ -1,8 +1,10 @@
 //! AVX2: eight floats at a time, and lookups among 16 bins.
 
+use super::{avx2_batch, avx2_words};
 use crate::limits::{BATCH_ROWS_MAX, FEATURES_MAX};
 use crate::row::Row;
 use crate::score::bound::Bound;
+use crate::score::planes::deep_blocks;
 use crate::score::portable::{self, Bins};
 use crate::score::portable_batch::{self, Batch};
 use crate::score::predicates::Span;
@@ -49,7 +51,8 @@ fn batch(bound: &Bound, rows: &[Row], margins: &mut [i64]) {
         let bins = binarise(view, bound.lane_positions(), row);
         batch.put(bound, at, &bins);
     }
-    batch.add_oblivious(bound);
+    batch.add_oblivious(bound, deep_blocks(view));
+    avx2_batch::add_oblivious(bound, &batch.columns, &mut batch.sums, rows.len());
     batch.add_stepped(bound);
     for (to, sum) in margins.iter_mut().zip(batch.sums) {
         *to = sum;
@@ -60,9 +63,11 @@ fn batch(bound: &Bound, rows: &[Row], margins: &mut [i64]) {
 fn margin_avx2(bound: &Bound, row: &Row) -> i64 {
     let view = bound.view();
     let bins = binarise(view, bound.lane_positions(), row);
+    let steps = Steps::of(&bins);
     view.bias
-        .wrapping_add(oblivious(bound, &bins))
-        .wrapping_add(portable::any(bound, &bins))
+        .wrapping_add(oblivious(bound, &steps))
+        .wrapping_add(avx2_words::sum(&steps, &bound.words().plain.fours))
+        .wrapping_add(portable::any_but_deep(bound, &bins))
 }
 
 /// Counts, for each lane, the borders below its value.
@@ -125,42 +130,61 @@ fn with_missing(counts: __m256i, values: __m256, lanes: Option<&[LaneRecord; 8]>
     _mm256_blendv_epi8(counts, bins, missing)
 }
 
+/// Blocks whose leaves are looked for before any is loaded. With one, the loads of a block wait
+/// for its own indexes, and the next block's indexes for them: see benches/kernels.rs.
+const BLOCKS: usize = 4;
+
 /// The sum of the oblivious trees' leaves.
 #[inline]
 #[target_feature(enable = "avx2,bmi1,bmi2")]
-fn oblivious(bound: &Bound, bins: &Bins) -> i64 {
+fn oblivious(bound: &Bound, steps: &Steps<'_>) -> i64 {
     let view = bound.view();
-    let steps = Steps::of(bins);
     let mut sum = 0i64;
+    let mut at = [[0u32; BLOCK_TREES]; BLOCKS];
     let starts = view.leaf_starts.as_chunks::<BLOCK_TREES>().0;
-    for (block, starts) in view.blocks.iter().zip(starts) {
-        let end = block.start.wrapping_add(block.levels) as usize;
-        let own = block.start as usize..end;
-        // T5 holds the range within the section.
-        let levels = view.levels.get(own.clone()).unwrap_or_default();
-        let spans = bound.predicates().spans.get(own).unwrap_or_default();
-        let low = index_byte(&steps, levels, spans);
-        let mut high = [0; BLOCK_TREES];
-        if let (Some(levels @ [_, ..]), Some(spans)) = (levels.get(8..), spans.get(8..)) {
-            high = index_byte(&steps, levels, spans);
-        }
-        let mut at = [0u32; BLOCK_TREES];
-        let indexes = low.as_chunks::<8>().0.iter().zip(high.as_chunks::<8>().0);
-        let eights = at
-            .as_chunks_mut::<8>()
-            .0
-            .iter_mut()
-            .zip(starts.as_chunks::<8>().0);
-        for ((at, starts), (low, high)) in eights.zip(indexes) {
-            let (low, high) = (load64(low), load64(high));
-            let high = _mm256_slli_epi32::<8>(_mm256_cvtepu8_epi32(high));
-            let index = _mm256_or_si256(_mm256_cvtepu8_epi32(low), high);
-            store(at, _mm256_add_epi32(index, load(starts)));
+    for (blocks, starts) in view.blocks.chunks(BLOCKS).zip(starts.chunks(BLOCKS)) {
+        for ((block, starts), at) in blocks.iter().zip(starts).zip(&mut at) {
+            let end = block.start.wrapping_add(block.levels) as usize;
+            let own = block.start as usize..end;
+            // T5 holds the range within the section.
+            let levels = view.levels.get(own.clone()).unwrap_or_default();
+            let spans = bound.predicates().spans.get(own).unwrap_or_default();
+            find_leaves(steps, levels, spans, starts, at);
         }
         // Through memory: else the compiler extracts each index from its register, or gathers.
-        sum = sum.wrapping_add(leaves(view, std::hint::black_box(&at)));
+        for at in std::hint::black_box(&at).iter().take(blocks.len()) {
+            sum = sum.wrapping_add(leaves(view, at));
+        }
     }
     sum
+}
+
+/// The positions of the leaves that a row reaches in 64 trees.
+#[inline]
+#[target_feature(enable = "avx2,bmi1,bmi2")]
+fn find_leaves(
+    steps: &Steps<'_>,
+    levels: &[LevelRecord],
+    spans: &[Span],
+    starts: &[u32; BLOCK_TREES],
+    at: &mut [u32; BLOCK_TREES],
+) {
+    let low = index_byte(steps, levels, spans);
+    let places = at.as_chunks_mut::<8>().0.iter_mut();
+    let places = places.zip(starts.as_chunks::<8>().0);
+    for ((at, starts), low) in places.zip(low.as_chunks::<8>().0) {
+        let index = _mm256_cvtepu8_epi32(load64(low));
+        store(at, _mm256_add_epi32(index, load(starts)));
+    }
+    if let (Some(levels @ [_, ..]), Some(spans)) = (levels.get(8..), spans.get(8..)) {
+        let high = index_byte(steps, levels, spans);
+        let places = at.as_chunks_mut::<8>().0.iter_mut();
+        for (at, high) in places.zip(high.as_chunks::<8>().0) {
+            let high = _mm256_slli_epi32::<8>(_mm256_cvtepu8_epi32(load64(high)));
+            let own = load(&*at);
+            store(at, _mm256_add_epi32(own, high));
+        }
+    }
 }
 
 /// The sum of 64 leaves.
@@ -206,38 +230,62 @@ fn index_byte(steps: &Steps<'_>, levels: &[LevelRecord], spans: &[Span]) -> [u8;
 /// looked up as it is, each further one by what differs from the one before: so the lookups of a
 /// lane in all groups up to its own, joined by xor, are its bin. After eight groups the
 /// byte's range is used up, and a new chain begins.
+///
+/// A span's width is a constant of the code that looks it up: loops that end after so many groups
+/// as the level has take as long as the lookups.
 #[inline]
 #[target_feature(enable = "avx2,bmi1,bmi2")]
 fn lookup(steps: &Steps<'_>, lanes: &[u8; BLOCK_TREES], span: Span) -> [__m256i; 2] {
     let lanes = halves(lanes).map(|lanes| load(lanes));
-    let (first, end) = (usize::from(span.first), usize::from(span.end));
-    let found = chain(steps, lanes, first, end.min(first.wrapping_add(CHAIN)));
-    if end <= first.wrapping_add(CHAIN) {
-        return found;
-    }
-    let [low, high] = chain(steps, lanes, first.wrapping_add(CHAIN), end);
-    [
-        _mm256_xor_si256(found[0], low),
-        _mm256_xor_si256(found[1], high),
-    ]
+    let first = usize::from(span.first);
+    let groups = usize::from(span.end.wrapping_sub(span.first));
+    let Some(more) = groups.checked_sub(CHAIN).filter(|more| *more > 0) else {
+        return short(steps, lanes, first, groups);
+    };
+    let [a, b] = chain::<CHAIN, 2>(steps, lanes, first);
+    let [low, high] = short(steps, lanes, first.wrapping_add(CHAIN), more);
+    [_mm256_xor_si256(a, low), _mm256_xor_si256(b, high)]
 }
 
 /// Groups of a chain of lookups: those that a byte tells apart, half of it negative.
 const CHAIN: usize = 8;
 
-/// The bins of those of 64 lanes that are in some groups, at most [`CHAIN`]; zero for lanes that
-/// are in the eight groups before or after them.
+/// The bins of those of 64 lanes that are in so many groups, at most [`CHAIN`].
 #[inline]
 #[target_feature(enable = "avx2,bmi1,bmi2")]
-fn chain(steps: &Steps<'_>, lanes: [__m256i; 2], first: usize, end: usize) -> [__m256i; 2] {
+fn short(steps: &Steps<'_>, lanes: [__m256i; 2], first: usize, groups: usize) -> [__m256i; 2] {
+    match groups {
+        0 | 1 => chain::<1, 2>(steps, lanes, first),
+        2 => chain::<2, 2>(steps, lanes, first),
+        3 => chain::<3, 2>(steps, lanes, first),
+        4 => chain::<4, 2>(steps, lanes, first),
+        5 => chain::<5, 2>(steps, lanes, first),
+        6 => chain::<6, 2>(steps, lanes, first),
+        7 => chain::<7, 2>(steps, lanes, first),
+        _ => chain::<8, 2>(steps, lanes, first),
+    }
+}
+
+/// The bins of those lanes that are in so many groups; zero for lanes that are in the eight
+/// groups before or after them.
+#[inline]
+#[target_feature(enable = "avx2,bmi1,bmi2")]
+pub(super) fn chain<const GROUPS: usize, const REGISTERS: usize>(
+    steps: &Steps<'_>,
+    lanes: [__m256i; REGISTERS],
+    first: usize,
+) -> [__m256i; REGISTERS] {
     let sixteen = _mm256_set1_epi8(16);
     let start = _mm256_set1_epi8((first << 4) as i8);
     let mut at = lanes.map(|lanes| _mm256_sub_epi8(lanes, start));
-    // A span's groups are below 16: an empty group never comes.
+    // A span's groups are below 16: what is not there never comes.
     let table = load_twice(steps.bins.get(first).unwrap_or(&[0; 16]));
     let mut found = at.map(|at| _mm256_shuffle_epi8(table, at));
-    let steps = steps.steps.get(first.wrapping_add(1)..end);
-    for step in steps.unwrap_or_default() {
+    let own = steps
+        .steps
+        .get(first..)
+        .and_then(|steps| steps.first_chunk::<GROUPS>());
+    for step in own.unwrap_or(&[[0; GROUP_LANES]; GROUPS]).iter().skip(1) {
         let table = load_twice(step);
         for (found, at) in found.iter_mut().zip(&mut at) {
             *at = _mm256_subs_epi8(*at, sixteen);
@@ -251,7 +299,7 @@ fn chain(steps: &Steps<'_>, lanes: [__m256i; 2], first: usize, end: usize) -> [_
 type Group = [u8; GROUP_LANES];
 
 /// A binarised row by groups: see [`lookup`].
-struct Steps<'a> {
+pub(super) struct Steps<'a> {
     bins: &'a [Group],
     steps: [Group; GROUPS],
 }
@@ -288,7 +336,7 @@ fn halves_of(floats: &[f32; GROUP_LANES]) -> [__m256; 2] {
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn load<T: bytemuck::Pod>(from: &T) -> __m256i {
+pub(super) fn load<T: bytemuck::Pod>(from: &T) -> __m256i {
     const { assert!(size_of::<T>() == 32) };
     // SAFETY: K2: a reference to 32 plain bytes.
     unsafe { _mm256_loadu_si256(std::ptr::from_ref(from).cast()) }
@@ -303,7 +351,7 @@ fn halves(bytes: &[u8; BLOCK_TREES]) -> [&[u8; 32]; 2] {
 /// Sixteen bytes in both halves of a register.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn load_twice(from: &[u8; 16]) -> __m256i {
+pub(super) fn load_twice(from: &[u8; 16]) -> __m256i {
     // SAFETY: K2: a reference to 16 bytes.
     _mm256_broadcastsi128_si256(unsafe { _mm_loadu_si128(from.as_ptr().cast()) })
 }
@@ -316,7 +364,7 @@ fn load64(from: &[u8; 8]) -> __m128i {
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn store<T: bytemuck::Pod>(to: &mut T, value: __m256i) {
+pub(super) fn store<T: bytemuck::Pod>(to: &mut T, value: __m256i) {
     const { assert!(size_of::<T>() == 32) };
     // SAFETY: K2: an exclusive reference to 32 plain bytes.
     unsafe { _mm256_storeu_si256(std::ptr::from_mut(to).cast(), value) }
@@ -325,6 +373,20 @@ fn store<T: bytemuck::Pod>(to: &mut T, value: __m256i) {
 #[inline]
 #[target_feature(enable = "avx2")]
 fn store128(to: &mut [u8; 16], value: __m128i) {
+    // SAFETY: K2: an exclusive reference to 16 bytes.
+    unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), value) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn load_four(from: &[u32; 4]) -> __m128i {
+    // SAFETY: K2: a reference to 16 bytes.
+    unsafe { _mm_loadu_si128(from.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn store_four(to: &mut [u32; 4], value: __m128i) {
     // SAFETY: K2: an exclusive reference to 16 bytes.
     unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), value) }
 }

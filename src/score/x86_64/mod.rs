@@ -2,7 +2,10 @@
 //! `portable`.
 
 pub(super) mod avx2;
+mod avx2_batch;
+mod avx2_words;
 pub(super) mod avx512;
 mod avx512_batch;
+
 #[cfg(emulated)]
 mod emulated;
