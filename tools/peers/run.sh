@@ -2,7 +2,7 @@
 # Measures hedgerow beside other libraries on the same models and rows, in one run, on one core.
 # Installs what it needs under target/, makes the models once, and writes table, JSON, CSV and
 # HTML. README.md beside this file says what is measured and how to read it.
-#   tools/peers/run.sh [--quick] [--out DIR] [--record] [--self-test] [--core N] [--only NAME]
+#   tools/peers/run.sh [--quick] [--out DIR] [--record] [--self-test] [--core N] [--only NAMES]
 set -euo pipefail
 command="tools/peers/run.sh $*"
 root="$(cd "$(dirname "$0")/../.." && pwd)"
@@ -70,7 +70,7 @@ cargo build --release --quiet --manifest-path tools/peers/Cargo.toml
 export OMP_NUM_THREADS=1 PEERS_COMMAND="$command"
 tools/peers/target/release/peers --models "$models" --venv "$venv" --out "$out" "${pass[@]}"
 if [ "$record" = yes ]; then
-    for kind in md json; do
+    for kind in md json csv html; do
         cp "$out/peers.$kind" "benches/record/$(date -u +%F)-peers.$kind"
     done
 fi

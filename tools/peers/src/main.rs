@@ -32,7 +32,7 @@ peers --models DIR --venv DIR --out DIR [--quick] [--self-test] [--core N] [--on
   --quick        fewer rounds, and R1, R2, R3 only
   --self-test    make each peer wrong in turn, and see that it is noticed; measure nothing
   --core N       the core to run on; else the last that is allowed
-  --only NAME    this model only";
+  --only NAMES   these models only, with commas between";
 
 #[derive(Default)]
 struct Args {
@@ -272,7 +272,10 @@ fn run() -> Result<()> {
     let plan = Plan::new(args.quick);
     let (mut models, mut called, mut noticed) = (Vec::new(), Vec::new(), 0);
     for model in &known.models {
-        let wanted = args.only.as_ref().is_none_or(|only| *only == model.name);
+        let wanted = args
+            .only
+            .as_ref()
+            .is_none_or(|only| only.split(',').any(|name| name == model.name));
         // The curve has no peers: nothing to be wrong there, and not needed in a hurry.
         let short = args.quick || args.self_test;
         if !wanted || (short && !model.name.starts_with('R')) {
