@@ -27,19 +27,30 @@
 //! - AVX-512 batches, thresholds from a table of 256 splats: 264 ns against 236 with a broadcast.
 //! - AVX-512, walking complete trees one by one with the predicate word: 2,700 ns on the third
 //!   against 1,520 with eight trees in a register; walking nodes 3,850.
-//! - Levels by weight: the two most biased splits of a tree choose its line of 16 leaves, the rest
-//!   stand by lane. CatBoost 1.2.10, 1,000 trees of depth 6, a tenth of the rows positive; by its
-//!   own leaf weights the best half of a tree holds 92 % of the rows, the best line 78 %. By
-//!   `hedgerow bench --cold` on 2,000 of the rows it was trained on, EPYC (Zen 3, AVX2, 2 cores,
-//!   KVM), 2026-11-26, two runs, first by lane alone, then by weight: portable 10,283 and 11,029
-//!   against 8,148 and 7,580 ns warm, 14,187 and 14,688 against 9,868 and 10,529 cold; avx2 21,466
-//!   and 18,725 against 26,307 and 34,987 warm, 32,701 and 32,201 against 29,034 and 41,959 cold.
-//!   A file has one order for all kernels, and AVX2 wants the one by lane, so it is not in. These
-//!   and the next figures come from an incremental build without LTO, in which avx2 is slower than
-//!   portable (the cause was not looked for): they say nothing about avx2 in a full build,
-//!   and both are worth a second look there.
-//! - AVX2, prefetching a block's leaves and summing those of the block before: same runs, by lane,
-//!   26,527 and 19,632 ns warm, 21,871 and 26,661 cold. Better cold, worse warm, undecided.
+//! - Layouts tuned by the model's own leaf weights, on the model R1 of tools/peers and its rows, by
+//!   a prototype of the two steps after binarising (not kept), EPYC (Zen 3, AVX2, 2 cores, KVM),
+//!   2026-11-26, 128 rows, variants in turn, minima warm, medians after 4 MiB of other memory:
+//!   levels by lane, as they are, look up 5.2 groups a level; with the two most biased splits of a
+//!   tree on top, which choose its line of 16 leaves (72 % of the weight in the best one), 8.2;
+//!   with the three most biased ones on top and the eight best leaves of each tree apart, two trees
+//!   a line (53 % of the weight), 8.4. AVX2 1,567 ns by lane, 1,791 by weight, 1,764 with hot
+//!   leaves apart; cold 6.2, 6.6 and 6.9 µs. Portable 2,661 by lane, 2,665 by weight; cold 9.0 to
+//!   9.7 and 9.8 to 9.9 µs. The loads of the leaves alone: 739 ns by lane, 734 by weight, 683 with
+//!   hot leaves apart, 610 if every other row goes through them backwards besides; AVX2's lookups
+//!   alone: 542 by lane, 737 in the other orders. So the gain is at most 130 ns of a machine that
+//!   has AVX-512, where lookups cost the same in every order, and was not measured there.
+//! - Prefetching a line a tree before a block's indexes are looked up, same prototype: AVX2 2,010
+//!   against 1,567 ns warm, 6.1 against 6.2 µs cold.
+//! - AVX2, how many blocks' indexes before their leaves: one 1,567 ns, two 1,641, four 1,472,
+//!   sixteen 1,593; cold 6.2, 6.1, 6.0 to 6.2 and 5.6 to 6.0 µs. Four it is.
+//! - AVX2, trees of any shape, same day and machine, model R2: walking nodes of eight bytes, as it
+//!   was, 6,960 ns, by arrays of fields and children 4,670 (sixteen side by side 5,000, four
+//!   7,210); predicate words of four trees, a tree's splits over four registers with a loop over as
+//!   many groups as each needs 3,890, with the same constant number for all four 3,850, with
+//!   registers sorted by their number 3,310, of which 1,330 for the words (6.6 ns a tree, against
+//!   1.0 ns a level by walking); walking the words by a table of children 4,970 and more. Model R3:
+//!   walking nodes 5,085, complete trees by position 2,700 (sixteen side by side 3,140, four
+//!   3,800); words and children 5,490.
 //! - Portable: leaf addresses in an array first, 3,180 ns against 2,660; with `get_unchecked`
 //!   3,040; sixteen walks side by side, 7,730 ns on the second
 //!   against 6,680 with eight; thirty-two, 12,310.

@@ -3,6 +3,9 @@
 mod common;
 #[path = "gate/edit.rs"]
 mod edit;
+#[cfg(target_arch = "x86_64")]
+#[path = "gate/instructions.rs"]
+mod instructions;
 
 use common::special::*;
 use common::*;
@@ -234,6 +237,17 @@ fn kernels_agree_on_chains() {
             5,
         );
     }
+}
+
+/// More trees than a kernel sums, or has words of, before it starts anew; over many groups of lanes.
+#[test]
+fn many_trees_give_the_same_bits_on_all_kernels() {
+    check("many trees", &any_ensemble(60, 1_030, 31, 9), 9);
+    check(
+        "many oblivious trees",
+        &oblivious_ensemble(60, 600, 6, 10),
+        10,
+    );
 }
 
 #[test]

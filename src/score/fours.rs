@@ -67,7 +67,7 @@ pub(super) fn parts(mut trees: Vec<&[NodeRecord]>) -> Option<Vec<Part>> {
                 count.saturating_add(1),
             )
         });
-        sum.saturating_mul(16) / count.max(1)
+        sum.saturating_mul(16).checked_div(count)
     });
     let mut parts = Vec::new();
     for trees in trees.chunks(PART) {
@@ -114,7 +114,7 @@ impl Register {
     fn close(&mut self) {
         let splits = self.lanes.iter().zip(&self.thresholds);
         let used = splits.filter(|(_, threshold)| **threshold != NEVER);
-        let groups = used.map(|(lane, _)| lane / GROUP_LANES as u8);
+        let groups = used.map(|(lane, _)| lane >> GROUP_LANES.trailing_zeros());
         let first = groups.clone().min().unwrap_or_default();
         let end = groups.max().unwrap_or(first).saturating_add(1);
         self.span = Span { first, end };
@@ -146,7 +146,8 @@ fn add(registers: &mut [Register; FOUR], tree: usize, nodes: &[NodeRecord]) -> P
     let mut bits = vec![0u32; nodes.len()];
     for (number, (lane, threshold, at)) in splits.iter().enumerate() {
         // The octets are about equally long, and the last one has room to spare.
-        let octet = number.saturating_mul(FOUR) / splits.len().max(1);
+        let octet = number.saturating_mul(FOUR).checked_div(splits.len());
+        let octet = octet.unwrap_or_default();
         let first = octet.saturating_mul(splits.len()).div_ceil(FOUR);
         let bit = number.saturating_sub(first);
         if let Some(register) = registers.get_mut(octet) {

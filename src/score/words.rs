@@ -142,7 +142,7 @@ impl Words {
 impl Lists {
     fn of(view: &View<'_>, trees: &[TreeRecord], plain: bool) -> Option<Lists> {
         let mut lists = Lists::default();
-        let mut small = Vec::new();
+        let (mut small, mut deep) = (Vec::new(), Vec::new());
         for tree in trees {
             let nodes = nodes_of(view, tree);
             if tree.nodes as usize / 2 <= STEPS {
@@ -151,6 +151,9 @@ impl Lists {
             let is_complete = (32..=63).contains(&(tree.nodes / 2)) && tree.depth <= 6;
             if plain && !is_complete {
                 lists.add_walk(tree, nodes)?;
+            }
+            if plain && is_deep(tree) {
+                push(&mut deep, nodes)?;
             }
             let mut maker = Maker::new(view, &mut lists.sets)?;
             match tree.nodes / 2 {
@@ -166,10 +169,7 @@ impl Lists {
                 _ => push(&mut lists.rest, *tree)?,
             }
         }
-        if plain {
-            let deep = trees.iter().filter(|tree| is_deep(tree));
-            lists.fours = fours::parts(deep.map(|tree| nodes_of(view, tree)).collect())?;
-        }
+        lists.fours = fours::parts(deep)?;
         for pair in small.chunks(2) {
             let mut maker = Maker::new(view, &mut lists.sets)?;
             push(&mut lists.pairs, Pair::of(pair, &mut maker))?;

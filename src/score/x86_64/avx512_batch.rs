@@ -1,9 +1,11 @@
 //! AVX-512 with VBMI: batches of up to 64 rows, a row a byte of a register.
 
 use super::avx512::{Group, load, store, store128};
+use super::avx512_steps;
 use crate::limits::{BATCH_ROWS_MAX, FEATURES_MAX};
 use crate::row::Row;
 use crate::score::bound::Bound;
+use crate::score::portable;
 use crate::table::View;
 use crate::table::format::{BLOCK_TREES, GROUP_LANES, LevelRecord};
 use std::arch::x86_64::*;
@@ -17,10 +19,14 @@ const CARRY_BLOCKS: usize = 256 / BLOCK_TREES;
 /// Bins of 64 rows, by lane.
 pub(super) type Columns = [[u8; BATCH_ROWS_MAX]; FEATURES_MAX];
 
-/// Whether every leaf index fits a byte, and all trees are oblivious.
+/// Whether every leaf index fits a byte, and not every tree is walked row by row.
 pub(super) fn fits(bound: &Bound) -> bool {
-    let view = bound.view();
-    view.trees.is_empty() && view.blocks.first().is_none_or(|block| block.levels <= 8)
+    let words = bound.words();
+    let stepped = [&words.plain.stepped, &words.special.stepped];
+    match bound.view().blocks.first() {
+        Some(deepest) => deepest.levels <= 8,
+        None => stepped.iter().any(|list| !list.trees.is_empty()),
+    }
 }
 
 /// The margins of up to 64 rows, fixed point.
@@ -32,6 +38,16 @@ pub(super) fn margins(bound: &Bound, rows: &[Row], margins: &mut [i64]) {
     let offset = OFFSET.wrapping_mul(view.leaf_starts.len() as i64);
     let mut sums = [view.bias.wrapping_sub(offset); BATCH_ROWS_MAX];
     oblivious(view, &columns, &mut sums);
+    avx512_steps::add_stepped(bound, &columns, &mut sums);
+    let words = bound.words();
+    if !(words.plain.rest.is_empty() && words.special.rest.is_empty()) {
+        for (at, sum) in sums.iter_mut().enumerate().take(rows.len()) {
+            let bins = columns.map(|column| column.get(at).copied().unwrap_or_default());
+            let plain = portable::walk::<false>(view, &words.plain.rest, &bins);
+            let special = portable::walk::<true>(view, &words.special.rest, &bins);
+            *sum = sum.wrapping_add(plain).wrapping_add(special);
+        }
+    }
     for (to, sum) in margins.iter_mut().zip(sums) {
         *to = sum;
     }

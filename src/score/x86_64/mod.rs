@@ -6,6 +6,6 @@ mod avx2_batch;
 mod avx2_words;
 pub(super) mod avx512;
 mod avx512_batch;
-
+mod avx512_steps;
 #[cfg(emulated)]
 mod emulated;
