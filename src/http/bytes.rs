@@ -88,16 +88,23 @@ pub(super) fn count(bytes: &[u8], needle: u8) -> usize {
 /// where it does. The last word overlaps the one before, and a short value is repeated.
 #[inline(always)]
 pub(super) fn any(value: &[u8], test: impl Fn(u64) -> u64) -> bool {
-    let (words, rest) = value.as_chunks::<8>();
-    let found = words
-        .iter()
-        .fold(0, |found, word| found | test(u64::from_le_bytes(*word)));
-    let last = match (rest, value.last_chunk::<8>()) {
-        ([], _) => 0,
-        (_, Some(word)) => test(u64::from_le_bytes(*word)),
-        (_, None) => test(repeated(rest)),
+    let word = |bytes: &[u8; 8]| test(u64::from_le_bytes(*bytes));
+    let found = match (value.first_chunk::<8>(), value.last_chunk::<8>()) {
+        (Some(first), Some(last)) => {
+            let ends = word(first) | word(last);
+            // Most values end here.
+            match value.get(8..value.len().saturating_sub(8)) {
+                Some(between) if !between.is_empty() => {
+                    let (words, _) = from(value, 8).as_chunks::<8>();
+                    words.iter().fold(ends, |found, bytes| found | word(bytes))
+                }
+                _ => ends,
+            }
+        }
+        _ if value.is_empty() => 0,
+        _ => test(repeated(value)),
     };
-    (found | last) & HIGH != 0
+    found & HIGH != 0
 }
 
 /// A word of one to seven bytes, each of them once or more.
@@ -188,6 +195,14 @@ pub(super) fn dotted_prefix(bytes: &[u8]) -> (Dotted, usize) {
             _ => {}
         }
         found.parts = found.parts.saturating_add(1).min(5);
+        // What most Chromium versions go on with.
+        if let (1, [b'.', b'0', b'.', b'0', b'.', b'0', after @ ..]) = (found.parts, rest)
+            && !matches!(after, [b'0'..=b'9' | b'.' | b'_', ..])
+        {
+            found.parts = 4;
+            rest = after;
+            break;
+        }
         match rest {
             [b'.' | b'_', after @ ..] => rest = after,
             _ => break,
@@ -210,4 +225,78 @@ pub(super) fn bare(entry: &[u8]) -> &[u8] {
         .next()
         .unwrap_or_default()
         .trim_ascii()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Texts of every length up to 40 with one byte of every kind at every place.
+    fn texts(mut check: impl FnMut(&[u8])) {
+        for length in 0..=40 {
+            for at in 0..length {
+                for byte in 0..=255 {
+                    let mut text = vec![b'a'; length];
+                    text[at] = byte;
+                    check(&text);
+                }
+            }
+            check(&vec![b'a'; length]);
+            check(&vec![0xff; length]);
+        }
+    }
+
+    #[test]
+    fn words_find_what_bytes_do() {
+        texts(|text| {
+            for needle in [b'/', b'"', 0, 0x7f, 0x80, 0xff, b'a', b'`'] {
+                let at = text.iter().position(|byte| *byte == needle);
+                assert_eq!(find(text, needle), at, "{needle} in {text:?}");
+                let often = text.iter().filter(|byte| **byte == needle).count();
+                assert_eq!(count(text, needle), often, "{needle} in {text:?}");
+                let found = any(text, |word| equal(word, needle));
+                assert_eq!(found, at.is_some(), "{needle} in {text:?}");
+            }
+            for bound in [0x20, 0x21, 0x80] {
+                let low = text.iter().any(|byte| *byte < bound);
+                let found = any(text, |word| below(word, bound));
+                assert_eq!(found, low, "below {bound} in {text:?}");
+            }
+        });
+    }
+
+    #[test]
+    fn versions_take_what_belongs_to_them() {
+        let version = |text: &str| {
+            let (found, length) = dotted_prefix(text.as_bytes());
+            let Dotted {
+                major,
+                minor,
+                build,
+                patch,
+                parts,
+            } = found;
+            ([major, minor, build, patch], parts, length)
+        };
+        for (text, numbers, parts, length) in [
+            ("", [0; 4], 0, 0),
+            (".1", [0; 4], 0, 0),
+            ("131.0.0.0", [131, 0, 0, 0], 4, 9),
+            ("131.0.0.0 Safari", [131, 0, 0, 0], 4, 9),
+            ("131.0.0.0.", [131, 0, 0, 0], 4, 10),
+            ("131.0.0.0.7", [131, 0, 0, 0], 5, 11),
+            ("131.0.0.07", [131, 0, 0, 7], 4, 10),
+            ("131.0.0.0_x", [131, 0, 0, 0], 4, 10),
+            ("10_15_7;", [10, 15, 7, 0], 3, 7),
+            ("537.36 (", [537, 36, 0, 0], 2, 6),
+            ("1..2", [1, 0, 0, 0], 1, 2),
+            ("99999999999", [u32::MAX, 0, 0, 0], 1, 11),
+        ] {
+            assert_eq!(version(text), (numbers, parts, length), "{text}");
+        }
+        let long = "1.".repeat(60);
+        assert_eq!(version(&long), ([1; 4], 5, 40));
+        let cut = format!("{}.0.0.0", "0".repeat(36));
+        assert_eq!(version(&cut), ([0; 4], 3, 40));
+    }
 }
