@@ -60,9 +60,9 @@ names! {
     WebSocketKey,
 }
 
-/// Where each name belongs in a family's order, in the lower four bits, and in that of its sec-fetch
-/// headers alone, in the upper four; 0 is anywhere. A look at a table costs less than a jump for
-/// each header.
+/// Where each name belongs in a family's order, in the lower four bits, and in that of its
+/// sec-fetch headers alone, in the upper four; 0 is anywhere. A look at a table costs less than a
+/// jump for each header.
 pub(super) type Ranks = [u8; NAMES];
 
 pub(super) static CHROMIUM: Ranks = ranks!(chromium_ranks);
@@ -71,7 +71,10 @@ pub(super) static FIREFOX: Ranks = ranks!(firefox_ranks);
 /// Tries the one known name of a length that has its byte `$at`: as browsers write it in HTTP/1.1,
 /// in lower case, and in any other case. Comparisons of a fixed length take an instruction or two.
 macro_rules! one_of {
-    ($name:ident, $len:literal, $at:literal, $($id:ident $usual:literal $lower:literal $cased:literal),+) => {{
+    (
+        $name:ident, $len:literal, $at:literal,
+        $($id:ident $usual:literal $lower:literal $cased:literal),+
+    ) => {{
         let name = <&[u8; $len]>::try_from($name).ok()?;
         let byte = name.get($at).copied().unwrap_or_default() | 0x20;
         $(if byte == const { $lower[$at] } {
