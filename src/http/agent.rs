@@ -1,7 +1,7 @@
 //! The User-Agent, read once: what it claims to be, and what no browser writes.
 
 use super::VALUE_SCANNED_MAX;
-use super::bytes::{Dotted, dotted, first, from, key, starts};
+use super::bytes::{Dotted, dotted, dotted_prefix, first, from, key, starts};
 use super::words::{Word, classify};
 
 mod beginnings;
@@ -163,7 +163,7 @@ impl Agent {
         agent
     }
 
-    /// A run of letters at the beginning of `text`; returns what follows it.
+    /// A run of letters at the beginning of `text`; returns what follows it, and its version.
     fn letters<'a>(&mut self, cursor: &mut Cursor, text: &'a [u8]) -> &'a [u8] {
         let (first, mut rest) = leading_letters(text);
         let (mut tail, mut more) = (first, first >> 56 != 0);
@@ -182,8 +182,7 @@ impl Agent {
             product: cursor.before == b' ' && cursor.depth == 0,
             comment: cursor.depth != 0,
         };
-        self.word(&letters, rest);
-        rest
+        self.word(&letters, rest)
     }
 
     /// A byte that is no letter.
@@ -207,16 +206,24 @@ impl Agent {
         }
     }
 
-    /// The end of a word; `rest` is what follows it.
-    fn word(&mut self, letters: &Letters, rest: &[u8]) {
+    /// The end of a word; `rest` is what follows it. Returns what follows its version, of whose
+    /// bytes no feature tells anything else.
+    fn word<'a>(&mut self, letters: &Letters, rest: &'a [u8]) -> &'a [u8] {
         let word = classify(letters.head, letters.tail);
         if letters.product {
             self.products = self.products.saturating_add(1);
             let unknown = matches!(word, Word::Other | Word::Tool | Word::Bot);
             self.unknown_products = self.unknown_products.saturating_add(u8::from(unknown));
         }
-        let version = || match rest {
-            [b'/' | b':', tail @ ..] => dotted(tail),
+        let mut after = rest;
+        let mut version = || match rest {
+            [b'/' | b':', tail @ ..] => {
+                let (version, length) = dotted_prefix(tail);
+                if length != 0 {
+                    after = from(tail, length);
+                }
+                version
+            }
             _ => Dotted::default(),
         };
         match word {
@@ -251,6 +258,7 @@ impl Agent {
             }
             _ => {}
         }
+        after
     }
 
     /// The first platform counts; `Linux` gives way to the `Android` behind it.

@@ -20,6 +20,8 @@ pub(super) struct Parts<'a> {
     pub accept: Option<Accept>,
     pub encoding: Option<Encoding>,
     pub brands: Option<Brands>,
+    /// The Referer's authority, and what follows it, where it is a URL.
+    pub referer: Option<(&'a [u8], &'a [u8])>,
 }
 
 /// Site, mode and dest.

@@ -1,12 +1,13 @@
 //! Fills a row from a request: no allocation, no panic, work bounded by the scan limits.
 
 use super::agent::{Agent, Family};
-use super::bytes::starts;
+use super::bytes::{HIGH, any, below, equal, starts};
 use super::consistency::Parts;
 use super::features::{FEATURES, Id};
-use super::headers::{CHROMIUM, CHROMIUM_FETCH, FIREFOX, FIREFOX_FETCH, Headers, Name};
+use super::headers::{CHROMIUM, FIREFOX, Headers, Name};
 use super::peer::Peer;
 use super::request::{Header, HeadersKnown, Request, Scheme, Version};
+use super::site::split;
 use super::target::Target;
 use super::tls::Facts;
 use super::values::{Accept, Brands, Encoding, Language};
@@ -18,7 +19,8 @@ use crate::row::Row;
 /// Any bytes are fine. At most [`HEADERS_SCANNED_MAX`](super::HEADERS_SCANNED_MAX) headers, and
 /// the first kilobyte of each value and of the target, are looked at.
 pub fn extract(request: &Request<'_>, row: &mut Row) {
-    let headers = Headers::scan(request.known, request.headers.iter().copied());
+    let mut headers = Headers::EMPTY;
+    headers.scan(request.known, request.headers.iter().copied());
     fill_row(request, &headers, row);
 }
 
@@ -40,8 +42,9 @@ pub fn extract_from<'a>(
     headers: impl IntoIterator<Item = Header<'a>>,
     row: &mut Row,
 ) {
-    let headers = Headers::scan(request.known, headers.into_iter());
-    fill_row(request, &headers, row);
+    let mut seen = Headers::EMPTY;
+    seen.scan(request.known, headers.into_iter());
+    fill_row(request, &seen, row);
 }
 
 fn fill_row(request: &Request<'_>, headers: &Headers<'_>, row: &mut Row) {
@@ -89,6 +92,7 @@ fn fill_row(request: &Request<'_>, headers: &Headers<'_>, row: &mut Row) {
         accept: headers.get(Name::Accept).map(Accept::parse),
         encoding: headers.get(Name::AcceptEncoding).map(Encoding::parse),
         brands: headers.get(Name::ChUa).map(Brands::parse),
+        referer: headers.get(Name::Referer).and_then(split),
     };
     fill.list(&parts);
     fill.values(&parts);
@@ -330,13 +334,14 @@ impl Fill<'_> {
         let special = headers.has(Name::Range)
             || headers.has(Name::WebSocketKey)
             || request.method == b"OPTIONS";
-        let inversions = match agent.family {
+        let ranks = match agent.family {
             _ if special => None,
-            Family::Chromium => Some(headers.inversions(&CHROMIUM)),
-            Family::Firefox => Some(headers.inversions(&FIREFOX)),
+            Family::Chromium => Some(&CHROMIUM),
+            Family::Firefox => Some(&FIREFOX),
             _ => None,
         };
-        self.maybe_count(Id::OrderInversions, inversions, 7);
+        let inversions = ranks.map(|ranks| headers.inversions(ranks));
+        self.maybe_count(Id::OrderInversions, inversions.map(|both| both.0), 7);
         // Safari's order changes with version and kind of request: it tells nothing.
         if special || agent.family == Family::Safari {
             return;
@@ -346,7 +351,10 @@ impl Fill<'_> {
         }
         let agent_accept = headers.before(Name::UserAgent, Name::Accept);
         self.maybe(Id::AgentBeforeAccept, agent_accept);
-        self.maybe(Id::FetchOrder, fetch_order_odd(headers, agent));
+        // Before 85 Chromium's order of sec-fetch headers changed.
+        let settled = agent.family != Family::Chromium || agent.chrome.major >= 85;
+        let fetch_odd = inversions.filter(|_| settled).map(|both| both.1 != 0);
+        self.maybe(Id::FetchOrder, fetch_odd);
         self.flag(Id::Sorted, headers.sorted());
         let encoding = Name::AcceptEncoding;
         let agent_first = headers.before(Name::UserAgent, encoding);
@@ -360,18 +368,6 @@ impl Fill<'_> {
     }
 }
 
-/// Whether the sec-fetch headers stand in another order than a family's. None for families whose
-/// order is not known.
-fn fetch_order_odd(headers: &Headers<'_>, agent: &Agent) -> Option<bool> {
-    let ranks = match agent.family {
-        // Before 85 the order changed.
-        Family::Chromium if agent.chrome.major >= 85 => &CHROMIUM_FETCH,
-        Family::Firefox => &FIREFOX_FETCH,
-        _ => return None,
-    };
-    Some(headers.inversions(ranks) != 0)
-}
-
 /// Whether a Referer has a form that browsers and their apps send.
 fn is_url(value: &[u8]) -> bool {
     let rest = [
@@ -383,10 +379,7 @@ fn is_url(value: &[u8]) -> bool {
     .into_iter()
     .find(|prefix| starts(value, prefix))
     .map(|prefix| super::bytes::from(value, prefix.len()));
-    rest.is_some_and(|rest| {
-        !rest.is_empty()
-            && rest
-                .iter()
-                .all(|byte| byte.is_ascii_graphic() && *byte != b'"')
-    })
+    // No graphic byte, or a quote.
+    let odd = |word| below(word, 0x21) | equal(word, b'"') | equal(word, 0x7f) | (word & HIGH);
+    rest.is_some_and(|rest| !rest.is_empty() && !any(rest, odd))
 }

@@ -1,6 +1,6 @@
 //! One pass over the headers: which known names stand where, and what is wrong with the rest.
 
-use super::bytes::{first, starts};
+use super::bytes::{any, below, equal, first, starts};
 use super::request::{Header, HeadersKnown};
 use super::{HEADERS_SCANNED_MAX, VALUE_SCANNED_MAX};
 
@@ -60,34 +60,36 @@ names! {
     WebSocketKey,
 }
 
-/// Where each name belongs in a family's order; 0 is anywhere. A look at a table costs less than a
+/// Where each name belongs in a family's order, in the lower four bits, and in that of its
+/// sec-fetch headers alone, in the upper four; 0 is anywhere. A look at a table costs less than a
 /// jump for each header.
 pub(super) type Ranks = [u8; NAMES];
 
-pub(super) static CHROMIUM: Ranks = ranks!(chromium_rank);
-pub(super) static FIREFOX: Ranks = ranks!(firefox_rank);
-/// The order of Chromium's sec-fetch headers from version 85 on. Some of its requests have the
-/// mode in front of the site.
-pub(super) static CHROMIUM_FETCH: Ranks = ranks!(chromium_fetch_rank);
-pub(super) static FIREFOX_FETCH: Ranks = ranks!(firefox_fetch_rank);
+pub(super) static CHROMIUM: Ranks = ranks!(chromium_ranks);
+pub(super) static FIREFOX: Ranks = ranks!(firefox_ranks);
 
-/// Tries the known names of one length: as browsers write them in HTTP/1.1, in lower case, and in
-/// any other case. Comparisons of a fixed length take an instruction or two each.
+/// Tries the one known name of a length that has its byte `$at`: as browsers write it in HTTP/1.1,
+/// in lower case, and in any other case. Comparisons of a fixed length take an instruction or two.
 macro_rules! one_of {
-    ($name:ident, $len:literal, $($id:ident $usual:literal $lower:literal $cased:literal),+) => {{
-        if let Ok(name) = <&[u8; $len]>::try_from($name) {
-            $(if name == $usual {
+    (
+        $name:ident, $len:literal, $at:literal,
+        $($id:ident $usual:literal $lower:literal $cased:literal),+
+    ) => {{
+        let name = <&[u8; $len]>::try_from($name).ok()?;
+        let byte = name.get($at).copied().unwrap_or_default() | 0x20;
+        $(if byte == const { $lower[$at] } {
+            return if name == $usual {
                 let lower = matches!($usual, $lower);
-                return Some((Name::$id, if lower { Case::Lower } else { Case::Usual }));
-            })+
-            $(if name == $lower {
+                Some((Name::$id, if lower { Case::Lower } else { Case::Usual }))
+            } else if name == $lower {
                 let case = if $cased { Case::OddLower } else { Case::Lower };
-                return Some((Name::$id, case));
-            })+
-            $(if name.eq_ignore_ascii_case($usual) {
-                return Some((Name::$id, if $cased { Case::Odd } else { Case::Usual }));
-            })+
-        }
+                Some((Name::$id, case))
+            } else if name.eq_ignore_ascii_case($usual) {
+                Some((Name::$id, if $cased { Case::Odd } else { Case::Usual }))
+            } else {
+                None
+            };
+        })+
         None
     }};
 }
@@ -108,17 +110,18 @@ enum Case {
 /// The known name, and its case. How browsers write it in HTTP/1.1 comes first; `true` where they
 /// always do: pages choose the case of `Content-Type`, and versions differ on `Priority`.
 #[rustfmt::skip]
+#[inline(always)]
 fn classify(name: &[u8]) -> Option<(Name, Case)> {
     match name.len() {
-        2 => one_of!(name, 2, Te b"TE" b"te" false),
+        2 => one_of!(name, 2, 0, Te b"TE" b"te" false),
         4 => one_of!(
-            name, 4,
+            name, 4, 0,
             Host b"Host" b"host" true,
             From b"From" b"from" false
         ),
-        5 => one_of!(name, 5, Range b"Range" b"range" false),
+        5 => one_of!(name, 5, 0, Range b"Range" b"range" false),
         6 => one_of!(
-            name, 6,
+            name, 6, 0,
             Accept b"Accept" b"accept" true,
             Cookie b"Cookie" b"cookie" true,
             Origin b"Origin" b"origin" true,
@@ -126,22 +129,22 @@ fn classify(name: &[u8]) -> Option<(Name, Case)> {
             Expect b"Expect" b"expect" false
         ),
         7 => one_of!(
-            name, 7,
+            name, 7, 0,
             Referer b"Referer" b"referer" true,
             Upgrade b"Upgrade" b"upgrade" false
         ),
-        8 => one_of!(name, 8, Priority b"Priority" b"priority" false),
-        9 => one_of!(name, 9, ChUa b"sec-ch-ua" b"sec-ch-ua" true),
+        8 => one_of!(name, 8, 0, Priority b"Priority" b"priority" false),
+        9 => one_of!(name, 9, 0, ChUa b"sec-ch-ua" b"sec-ch-ua" true),
         10 => one_of!(
-            name, 10,
+            name, 10, 0,
             UserAgent b"User-Agent" b"user-agent" true,
             Connection b"Connection" b"connection" true,
             KeepAlive b"Keep-Alive" b"keep-alive" false
         ),
-        12 => one_of!(name, 12, ContentType b"Content-Type" b"content-type" false),
-        13 => one_of!(name, 13, CacheControl b"Cache-Control" b"cache-control" true),
+        12 => one_of!(name, 12, 0, ContentType b"Content-Type" b"content-type" false),
+        13 => one_of!(name, 13, 0, CacheControl b"Cache-Control" b"cache-control" true),
         14 => one_of!(
-            name, 14,
+            name, 14, 10,
             FetchSite b"Sec-Fetch-Site" b"sec-fetch-site" true,
             FetchMode b"Sec-Fetch-Mode" b"sec-fetch-mode" true,
             FetchDest b"Sec-Fetch-Dest" b"sec-fetch-dest" true,
@@ -151,22 +154,22 @@ fn classify(name: &[u8]) -> Option<(Name, Case)> {
             Http2Settings b"HTTP2-Settings" b"http2-settings" false
         ),
         15 => one_of!(
-            name, 15,
+            name, 15, 7,
             AcceptLanguage b"Accept-Language" b"accept-language" true,
             AcceptEncoding b"Accept-Encoding" b"accept-encoding" true
         ),
         16 => one_of!(
-            name, 16,
+            name, 16, 0,
             ChMobile b"sec-ch-ua-mobile" b"sec-ch-ua-mobile" true,
             ProxyConnection b"Proxy-Connection" b"proxy-connection" false
         ),
         17 => one_of!(
-            name, 17,
+            name, 17, 0,
             TransferEncoding b"Transfer-Encoding" b"transfer-encoding" false,
             WebSocketKey b"Sec-WebSocket-Key" b"sec-websocket-key" false
         ),
-        18 => one_of!(name, 18, ChPlatform b"sec-ch-ua-platform" b"sec-ch-ua-platform" true),
-        25 => one_of!(name, 25, Uir b"Upgrade-Insecure-Requests" b"upgrade-insecure-requests" true),
+        18 => one_of!(name, 18, 0, ChPlatform b"sec-ch-ua-platform" b"sec-ch-ua-platform" true),
+        25 => one_of!(name, 25, 0, Uir b"Upgrade-Insecure-Requests" b"upgrade-insecure-requests" true),
         _ => None,
     }
 }
@@ -196,31 +199,35 @@ pub(super) struct Headers<'a> {
 }
 
 impl<'a> Headers<'a> {
+    /// Nothing seen yet.
+    pub const EMPTY: Headers<'a> = Headers {
+        values: [None; NAMES],
+        places: [0; NAMES],
+        sequence: [None; NAMES],
+        known: 0,
+        odd_case: 0,
+        upper: 0,
+        count: 0,
+        unknown: 0,
+        more_hints: false,
+        repeated: 0,
+        malformed: 0,
+    };
+
     /// Looks at the first [`HEADERS_SCANNED_MAX`] headers. Where the list is not complete, only
     /// those that are known count: a host that lists more than it promises changes nothing.
-    pub fn scan(known: HeadersKnown, headers: impl Iterator<Item = Header<'a>>) -> Headers<'a> {
-        let mut seen = Headers {
-            values: [None; NAMES],
-            places: [0; NAMES],
-            sequence: [None; NAMES],
-            known: 0,
-            odd_case: 0,
-            upper: 0,
-            count: 0,
-            unknown: 0,
-            more_hints: false,
-            repeated: 0,
-            malformed: 0,
-        };
+    #[inline(always)]
+    pub fn scan(&mut self, known: HeadersKnown, headers: impl Iterator<Item = Header<'a>>) {
         for header in headers.take(HEADERS_SCANNED_MAX) {
-            seen.add(&header, known);
+            self.add(&header, known);
         }
-        seen
     }
 
+    #[inline(always)]
     fn add(&mut self, header: &Header<'a>, known: HeadersKnown) {
         let value = first(header.value, VALUE_SCANNED_MAX);
-        self.count = self.count.saturating_add(1);
+        // No count can wrap: there are at most HEADERS_SCANNED_MAX headers.
+        self.count = self.count.wrapping_add(1);
         let Some((name, case)) = classify(header.name) else {
             self.unknown(header.name, value);
             return;
@@ -235,16 +242,16 @@ impl<'a> Headers<'a> {
         }
         self.note_malformed(has_control(value));
         let odd = matches!(case, Case::Odd | Case::OddLower);
-        self.odd_case = self.odd_case.saturating_add(u8::from(odd));
+        self.odd_case = self.odd_case.wrapping_add(u8::from(odd));
         let upper = matches!(case, Case::Odd | Case::Usual);
-        self.upper = self.upper.saturating_add(u8::from(upper));
+        self.upper = self.upper.wrapping_add(u8::from(upper));
         let at = name as usize;
         match self.values.get_mut(at) {
             Some(slot @ None) => *slot = Some(value),
             _ => {
                 // HTTP/2 splits cookies; intermediaries repeat Connection.
                 if !matches!(name, Name::Cookie | Name::Connection) {
-                    self.repeated = self.repeated.saturating_add(1);
+                    self.repeated = self.repeated.wrapping_add(1);
                 }
                 return;
             }
@@ -254,22 +261,23 @@ impl<'a> Headers<'a> {
         }
         if let Some(slot) = self.sequence.get_mut(usize::from(self.known)) {
             *slot = Some(name);
-            self.known = self.known.saturating_add(1);
+            self.known = self.known.wrapping_add(1);
         }
     }
 
+    #[inline(never)]
     fn unknown(&mut self, name: &[u8], value: &[u8]) {
         self.note_malformed(!is_token(name) || has_control(value));
-        self.unknown = self.unknown.saturating_add(1);
+        self.unknown = self.unknown.wrapping_add(1);
         self.more_hints |= starts(name, b"sec-ch-");
         let upper = first(name, VALUE_SCANNED_MAX)
             .iter()
             .any(u8::is_ascii_uppercase);
-        self.upper = self.upper.saturating_add(u8::from(upper));
+        self.upper = self.upper.wrapping_add(u8::from(upper));
     }
 
     fn note_malformed(&mut self, malformed: bool) {
-        self.malformed = self.malformed.saturating_add(u8::from(malformed));
+        self.malformed = self.malformed.wrapping_add(u8::from(malformed));
     }
 
     /// The first value of a name, at most [`VALUE_SCANNED_MAX`] bytes of it.
@@ -296,18 +304,20 @@ impl<'a> Headers<'a> {
         Some(self.places.get(one as usize)? < self.places.get(other as usize)?)
     }
 
-    /// Known names that stand behind one that they should stand before.
-    pub fn inversions(&self, ranks: &Ranks) -> u8 {
-        let mut highest = 0;
-        let mut count = 0_u8;
+    /// Known names that stand behind one that they should stand before, in both orders.
+    pub fn inversions(&self, ranks: &Ranks) -> (u8, u8) {
+        let (mut highest, mut fetch_highest) = (0, 0);
+        let (mut count, mut fetch) = (0_u8, 0_u8);
         for name in self.names() {
-            let rank = ranks.get(name as usize).copied().unwrap_or_default();
-            if rank != 0 && rank < highest {
-                count = count.saturating_add(1);
-            }
+            let both = ranks.get(name as usize).copied().unwrap_or_default();
+            let rank = both & 15;
+            count = count.wrapping_add(u8::from(rank != 0 && rank < highest));
             highest = highest.max(rank);
+            let rank = both >> 4;
+            fetch = fetch.wrapping_add(u8::from(rank != 0 && rank < fetch_highest));
+            fetch_highest = fetch_highest.max(rank);
         }
-        count
+        (count, fetch)
     }
 }
 
@@ -329,6 +339,14 @@ impl Headers<'_> {
         }
         count >= 4
     }
+}
+
+const fn chromium_ranks(name: Name) -> u8 {
+    chromium_rank(name) | (chromium_fetch_rank(name) << 4)
+}
+
+const fn firefox_ranks(name: Name) -> u8 {
+    firefox_rank(name) | (firefox_fetch_rank(name) << 4)
 }
 
 /// Where Chromium puts a name. Equal ranks differ between versions and kinds of request, and a
@@ -365,6 +383,8 @@ const fn firefox_rank(name: Name) -> u8 {
     }
 }
 
+/// The order of Chromium's sec-fetch headers from version 85 on. Some of its requests have the
+/// mode in front of the site.
 const fn chromium_fetch_rank(name: Name) -> u8 {
     match name {
         Name::FetchSite | Name::FetchMode => 1,
@@ -393,23 +413,14 @@ fn is_token(name: &[u8]) -> bool {
 }
 
 /// Whether a value holds a control character other than a tab.
+#[inline(always)]
 fn has_control(value: &[u8]) -> bool {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x80 * ONES;
-    // Eight bytes at a time: the high bit of a byte is set where it is below 0x20, or 0x7f.
-    let (words, rest) = value.as_chunks::<8>();
-    let found = words.iter().fold(0, |found, word| {
-        let word = u64::from_le_bytes(*word);
-        let delete = word ^ (0x7f * ONES);
-        let low = word.wrapping_sub(0x20 * ONES) & !word;
-        found | low | (delete.wrapping_sub(ONES) & !delete)
-    });
-    (found & HIGH != 0 || is_control(rest)) && is_control(value)
+    any(value, |word| below(word, 0x20) | equal(word, 0x7f)) && is_control(value)
 }
 
+#[cold]
 fn is_control(value: &[u8]) -> bool {
-    let found = value.iter().fold(0_u8, |found, byte| {
-        found | u8::from((*byte < 0x20) & (*byte != b'\t')) | u8::from(*byte == 0x7f)
-    });
-    found != 0
+    value
+        .iter()
+        .any(|byte| byte.is_ascii_control() && *byte != b'\t')
 }

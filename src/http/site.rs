@@ -1,12 +1,12 @@
 //! Whether a request's Referer, Origin and Host fit its target and its fetch metadata.
 
-use super::bytes::{from, starts};
+use super::bytes::{from, same, starts};
 use super::consistency::Parts;
 use super::headers::Name;
 use super::request::Version;
 
 /// A URL's authority, and what follows it.
-fn split(url: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn split(url: &[u8]) -> Option<(&[u8], &[u8])> {
     let rest = [b"https://".as_slice(), b"http://"]
         .into_iter()
         .find(|prefix| starts(url, prefix))
@@ -25,10 +25,9 @@ impl Parts<'_> {
         host.filter(|host| !host.is_empty())
     }
 
-    /// Whether a URL is on the host that was asked for. None where one of the two is not known.
-    fn is_own(&self, url: Option<&[u8]>) -> Option<bool> {
-        let (authority, _) = split(url?)?;
-        Some(authority.eq_ignore_ascii_case(self.host()?))
+    /// Whether an authority is the host that was asked for. None where that is not known.
+    fn is_own(&self, authority: &[u8]) -> Option<bool> {
+        Some(same(authority, self.host()?))
     }
 
     /// A Referer on another host in a request of the same origin, or on the own host in one that
@@ -39,17 +38,18 @@ impl Parts<'_> {
             Some(b"cross-site") => true,
             _ => return false,
         };
-        self.is_own(self.headers.get(Name::Referer)) == Some(own)
+        let referer = self.referer;
+        referer.and_then(|(authority, _)| self.is_own(authority)) == Some(own)
     }
 
     /// More than the origin of another site: browsers send no path there unless that site asks
     /// for it. None where the host is not known.
     pub fn referer_cross_path(&self) -> Option<bool> {
         let host = self.host()?;
-        let Some((authority, path)) = self.headers.get(Name::Referer).and_then(split) else {
+        let Some((authority, path)) = self.referer else {
             return Some(false);
         };
-        Some(!matches!(path, b"" | b"/") && !authority.eq_ignore_ascii_case(host))
+        Some(!matches!(path, b"" | b"/") && !same(authority, host))
     }
 
     /// An Origin that is none, or of another host in a request of the same origin.
@@ -60,9 +60,11 @@ impl Parts<'_> {
         let web = starts(origin, b"http");
         // Extensions have origins of their own.
         let formed = origin == b"null" || origin.windows(3).any(|window| window == b"://");
-        let path = web && split(origin).is_none_or(|url| !url.1.is_empty());
-        let same = self.headers.get(Name::FetchSite) == Some(b"same-origin");
-        !formed || path || (same && self.is_own(Some(origin)) == Some(false))
+        let url = split(origin);
+        let path = web && url.is_none_or(|(_, path)| !path.is_empty());
+        let near = self.headers.get(Name::FetchSite) == Some(b"same-origin");
+        let foreign = url.and_then(|(authority, _)| self.is_own(authority)) == Some(false);
+        !formed || path || (near && foreign)
     }
 
     /// An Origin in a page load by GET.

@@ -1,7 +1,7 @@
 //! The request's target: few features, none on what a site calls its pages.
 
 use super::TARGET_SCANNED_MAX;
-use super::bytes::{contains, first, from, starts};
+use super::bytes::{contains, count, find, first, from, starts};
 
 /// What a target shows.
 #[derive(Debug, Clone, Copy, Default)]
@@ -29,31 +29,6 @@ pub(super) struct Target {
     /// Ends in a suffix of images, styles, scripts, fonts or media.
     pub asset: bool,
 }
-
-/// Files and folders that links of no site lead visitors to.
-const PROBES: [&[u8]; 21] = [
-    b"/.env",
-    b"/.git",
-    b"/.svn",
-    b"/.aws",
-    b"/.ssh",
-    b"/.htaccess",
-    b"/wp-config",
-    b"/xmlrpc.php",
-    b"/phpmyadmin",
-    b"/pma/",
-    b"/cgi-bin/",
-    b"/vendor/phpunit",
-    b"/actuator",
-    b"/server-status",
-    b"/phpinfo",
-    b"/boaform",
-    b"/hnap1",
-    b"/manager/html",
-    b"/solr/admin",
-    b"/etc/passwd",
-    b"/gponform",
-];
 
 /// Suffixes of backups and of scripts that few sites still have.
 const PROBE_SUFFIXES: [&[u8]; 6] = [b"bak", b"sql", b"old", b"swp", b"cgi", b"php~"];
@@ -89,9 +64,9 @@ impl Target {
     /// Reads a target; the first [`TARGET_SCANNED_MAX`] bytes of it.
     pub fn parse(target: &[u8]) -> Target {
         let text = first(target, TARGET_SCANNED_MAX);
-        let mut halves = text.splitn(2, |byte| *byte == b'?');
-        let path = halves.next().unwrap_or_default();
-        let query = halves.next().unwrap_or_default();
+        let end = find(text, b'?').unwrap_or(text.len());
+        let (path, marked) = text.split_at_checked(end).unwrap_or((text, b""));
+        let query = from(marked, 1);
         let suffix = suffix(path);
         let mut found = Target {
             asset: listed(&ASSET_SUFFIXES, suffix),
@@ -99,47 +74,96 @@ impl Target {
             query_bits: bits(query),
             ..Target::default()
         };
-        let (mut suspicious, mut dotted) = (false, false);
-        let mut percents = 0_u32;
-        let mut before = 0;
-        let (mut slashes, mut joints) = (0_u8, u8::from(!query.is_empty()));
-        for byte in text {
-            match byte {
-                b'/' => slashes = slashes.saturating_add(1),
-                b'&' => joints = joints.saturating_add(1),
-                b'#' => found.unnormalised = true,
-                b'%' => percents = percents.saturating_add(1),
-                0..=0x20 | 0x7f..=0xff | b'"' | b'<' | b'>' | b'\\' => {
-                    found.malformed = true;
-                    suspicious = true;
-                }
-                b'\'' | b'(' | b'$' | b'+' | b';' | b'|' => suspicious = true,
-                b'.' => {
-                    suspicious |= before == b'.';
-                    dotted |= before == b'/';
-                }
-                _ => {}
-            }
-            before = *byte;
-        }
-        found.parameters = if query.is_empty() { 0 } else { joints };
-        let below = query.iter().filter(|byte| **byte == b'/').count();
-        found.depth = slashes.saturating_sub(u8::try_from(below).unwrap_or(u8::MAX));
-        if dotted {
-            found.unnormalised |= contains(path, b"/./") || contains(path, b"/../");
+        let seen = text.iter().fold(0, |seen, byte| seen | class(*byte));
+        let dots = match seen & DOT {
+            0 => 0,
+            _ => dots(text),
+        };
+        let percents = match seen & PERCENT {
+            0 => 0,
+            _ => count(text, b'%'),
+        };
+        found.malformed = seen & MALFORMED != 0;
+        found.unnormalised = seen & FRAGMENT != 0
+            || (dots & HIDDEN != 0 && (contains(path, b"/./") || contains(path, b"/../")));
+        found.depth = u8::try_from(count(path, b'/')).unwrap_or(u8::MAX);
+        if !query.is_empty() {
+            let joints = match seen & JOINT {
+                0 => 0,
+                _ => count(text, b'&'),
+            };
+            found.parameters = u8::try_from(joints).unwrap_or(u8::MAX).saturating_add(1);
         }
         found.double_encoded = percents != 0 && double_encoded(text);
         found.malformed |= percents != 0 && broken_percent(text);
         let length = u16::try_from(text.len().max(1)).unwrap_or(u16::MAX);
         let encoded = u16::try_from(percents.saturating_mul(3)).unwrap_or(u16::MAX);
-        found.encoded = (f32::from(encoded) / f32::from(length)).min(1.0);
+        if encoded != 0 {
+            found.encoded = (f32::from(encoded) / f32::from(length)).min(1.0);
+        }
         found.probe = probe_start(path) || listed(&PROBE_SUFFIXES, suffix);
         // Attacks need one of these bytes: most targets are done here.
-        if suspicious || percents != 0 {
+        if (seen & (MALFORMED | SUSPICIOUS | PERCENT)) | (dots & PARENT) != 0 {
             found.attack = ATTACKS.iter().any(|attack| contains(text, attack));
         }
         found
     }
+}
+
+const MALFORMED: u8 = 1;
+const SUSPICIOUS: u8 = 2;
+const FRAGMENT: u8 = 4;
+const PERCENT: u8 = 8;
+const JOINT: u8 = 16;
+const DOT: u8 = 32;
+
+/// What a byte of a target says by itself.
+#[inline(always)]
+fn class(byte: u8) -> u8 {
+    static CLASSES: [u8; 256] = {
+        let mut classes = [0; 256];
+        let mut rest = classes.as_mut_slice();
+        let mut byte = 0_u8;
+        while let [class, tail @ ..] = rest {
+            *class = match byte {
+                b'#' => FRAGMENT,
+                b'%' => PERCENT,
+                b'&' => JOINT,
+                b'.' => DOT,
+                0..=0x20 | 0x7f..=0xff | b'"' | b'<' | b'>' | b'\\' => MALFORMED,
+                b'\'' | b'(' | b'$' | b'+' | b';' | b'|' => SUSPICIOUS,
+                _ => 0,
+            };
+            byte = byte.wrapping_add(1);
+            rest = tail;
+        }
+        classes
+    };
+    CLASSES.get(usize::from(byte)).copied().unwrap_or_default()
+}
+
+/// A dot behind a slash.
+const HIDDEN: u8 = 1;
+/// A dot behind another.
+const PARENT: u8 = 2;
+
+/// Which kinds of dots a text has.
+fn dots(text: &[u8]) -> u8 {
+    let mut found = 0;
+    let mut rest = text;
+    let mut before = 0;
+    while let Some(at) = find(rest, b'.') {
+        if let Some((head, tail)) = rest.split_at_checked(at) {
+            found |= match head.last().copied().unwrap_or(before) {
+                b'/' => HIDDEN,
+                b'.' => PARENT,
+                _ => 0,
+            };
+            rest = from(tail, 1);
+        }
+        before = b'.';
+    }
+    found
 }
 
 /// Whether a path ends in a suffix of images, styles, scripts, fonts or media.
@@ -152,20 +176,41 @@ fn probe_start(path: &[u8]) -> bool {
     let mut rest = path;
     // A path of slashes alone would cost its length times the probes: eight folders are enough.
     for _ in 0..8 {
-        let Some(at) = rest.iter().position(|byte| *byte == b'/') else {
+        let Some(at) = find(rest, b'/') else {
             return false;
         };
-        let folder = from(rest, at);
-        let second = folder.get(1).map(|byte| byte.to_ascii_lowercase());
-        if PROBES
-            .iter()
-            .any(|probe| probe.get(1).copied() == second && starts(folder, probe))
-        {
+        let folder = from(rest, at.saturating_add(1));
+        if is_probe(folder) {
             return true;
         }
-        rest = from(folder, 1);
+        rest = folder;
     }
     false
+}
+
+/// Whether a path, behind a slash, begins as files and folders do that links of no site lead
+/// visitors to.
+fn is_probe(folder: &[u8]) -> bool {
+    let [head, ..] = folder else {
+        return false;
+    };
+    let probes: &[&[u8]] = match head.to_ascii_lowercase() {
+        b'.' => &[b".env", b".git", b".svn", b".aws", b".ssh", b".htaccess"],
+        b'a' => &[b"actuator"],
+        b'b' => &[b"boaform"],
+        b'c' => &[b"cgi-bin/"],
+        b'e' => &[b"etc/passwd"],
+        b'g' => &[b"gponform"],
+        b'h' => &[b"hnap1"],
+        b'm' => &[b"manager/html"],
+        b'p' => &[b"phpmyadmin", b"pma/", b"phpinfo"],
+        b's' => &[b"server-status", b"solr/admin"],
+        b'v' => &[b"vendor/phpunit"],
+        b'w' => &[b"wp-config"],
+        b'x' => &[b"xmlrpc.php"],
+        _ => return false,
+    };
+    probes.iter().any(|probe| starts(folder, probe))
 }
 
 /// What follows the last dot of a path's last bytes; nothing where there is none.
@@ -195,15 +240,14 @@ fn bits(query: &[u8]) -> u8 {
     }
     let text = first(query, 255);
     let mut counts = [0_u8; 128];
+    // The sum of the counts' squares: the n-th of a kind adds 2n - 1.
+    let mut pairs = 0_u32;
     for byte in text {
         if let Some(count) = counts.get_mut(usize::from(byte & 127)) {
-            *count = count.saturating_add(1);
+            pairs = pairs.wrapping_add(u32::from(*count).wrapping_mul(2).wrapping_add(1));
+            *count = count.wrapping_add(1);
         }
     }
-    let squares = counts
-        .iter()
-        .map(|count| u32::from(*count).saturating_mul(u32::from(*count)));
-    let pairs: u32 = squares.fold(0, u32::wrapping_add);
     let length = u32::try_from(text.len()).unwrap_or_default();
     let symbols = length.wrapping_mul(length).checked_div(pairs);
     let bits = symbols.and_then(u32::checked_ilog2).unwrap_or_default();

@@ -1,6 +1,6 @@
 //! The values of Accept, Accept-Language, Accept-Encoding and the client hints.
 
-use super::bytes::{bare, contains, dotted, from, list, starts};
+use super::bytes::{bare, contains, dotted, find, from, list, starts};
 
 /// What an `Accept` shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -84,7 +84,7 @@ impl Accept {
 const LIST_MAX: usize = 24;
 
 /// What an `Accept-Language` shows.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Language {
     /// A form that no browser's own code writes: a wildcard, `q=1`, spaces, a rising or broken
     /// quality.
@@ -98,7 +98,58 @@ pub(super) struct Language {
 }
 
 impl Language {
+    /// Reads an Accept-Language: in one pass where it has the plain form of browsers.
     pub fn parse(value: &[u8]) -> Language {
+        Language::plain(value).unwrap_or_else(|| Language::read(value))
+    }
+
+    /// Tags of letters, digits and dashes, each with nothing behind it or `;q=0.` and a digit or
+    /// two, and one comma between them. None for all else.
+    fn plain(value: &[u8]) -> Option<Language> {
+        let mut found = Language::default();
+        let (mut last, mut due) = (10, 10_u8);
+        let mut rest = value;
+        for _ in 0..LIST_MAX {
+            let length = rest.iter().position(|byte| !is_tag(*byte));
+            let (tag, after) = rest.split_at_checked(length.unwrap_or(rest.len()))?;
+            if tag.is_empty() {
+                return None;
+            }
+            let (quality, after) = match after {
+                [] | [b',', ..] => (10, after),
+                [
+                    b';',
+                    b'q',
+                    b'=',
+                    b'0',
+                    b'.',
+                    digit @ b'1'..=b'9',
+                    after @ ..,
+                ] => {
+                    let after = match after {
+                        [b'0'..=b'9', after @ ..] => after,
+                        _ => after,
+                    };
+                    (digit.wrapping_sub(b'0'), after)
+                }
+                _ => return None,
+            };
+            found.entries = found.entries.wrapping_add(1);
+            found.uneven |= quality != due;
+            due = due.saturating_sub(1).max(1);
+            found.lower_region |= matches!(tag, [_, _, b'-', b'a'..=b'z', b'a'..=b'z']);
+            found.odd |= quality > last;
+            last = quality;
+            match after {
+                [] => return Some(found),
+                [b',', after @ ..] => rest = after,
+                _ => return None,
+            }
+        }
+        None
+    }
+
+    fn read(value: &[u8]) -> Language {
         let mut found = Language {
             odd: value.iter().any(|byte| !byte.is_ascii_graphic()),
             ..Language::default()
@@ -134,6 +185,22 @@ impl Language {
         }
         found
     }
+}
+
+/// A byte of a language tag.
+fn is_tag(byte: u8) -> bool {
+    static TAGS: [bool; 256] = {
+        let mut tags = [false; 256];
+        let mut rest = tags.as_mut_slice();
+        let mut byte = 0_u8;
+        while let [tag, tail @ ..] = rest {
+            *tag = byte.is_ascii_alphanumeric() || byte == b'-';
+            byte = byte.wrapping_add(1);
+            rest = tail;
+        }
+        tags
+    };
+    TAGS.get(usize::from(byte)).copied().unwrap_or_default()
 }
 
 /// What an `Accept-Encoding` shows.
@@ -209,7 +276,7 @@ impl Encoding {
 }
 
 /// What `sec-ch-ua` shows.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Brands {
     /// The version of the brand Chromium, 0 where it is not listed.
     pub chromium: u32,
@@ -224,7 +291,54 @@ pub(super) struct Brands {
 }
 
 impl Brands {
+    /// Reads a list of brands: in one pass where it has the form that Chromium gives it.
     pub fn parse(value: &[u8]) -> Brands {
+        Brands::plain(value).unwrap_or_else(|| Brands::read(value))
+    }
+
+    /// One to eight of `"name";v="number"`, with a comma and a space between them. None for all
+    /// else.
+    fn plain(value: &[u8]) -> Option<Brands> {
+        let mut found = Brands::default();
+        let mut rest = value;
+        for _ in 0..8 {
+            let name_on = rest.strip_prefix(b"\"")?;
+            let (name, after) = name_on.split_at_checked(find(name_on, b'"')?)?;
+            let mut number = after.strip_prefix(b"\";v=\"")?;
+            let (mut version, mut digits) = (0_u32, 0_u8);
+            while let [digit @ b'0'..=b'9', after @ ..] = number {
+                let digit = u32::from(digit.wrapping_sub(b'0'));
+                version = version.wrapping_mul(10).wrapping_add(digit);
+                digits = digits.wrapping_add(1);
+                // Nine digits would do, and no browser has them.
+                if digits > 8 {
+                    return None;
+                }
+                number = after;
+            }
+            let after = number.strip_prefix(b"\"")?;
+            if digits == 0 {
+                return None;
+            }
+            if name.eq_ignore_ascii_case(b"Chromium") {
+                found.chromium = version;
+            } else if name.eq_ignore_ascii_case(b"Microsoft Edge") {
+                found.edge = true;
+            } else if starts(name, b"Headless") {
+                found.headless = true;
+            } else {
+                found.grease |= name.ends_with(b"Brand") || contains(name, b"brand");
+            }
+            match after {
+                [] => return Some(found),
+                [b',', b' ', after @ ..] => rest = after,
+                _ => return None,
+            }
+        }
+        None
+    }
+
+    fn read(value: &[u8]) -> Brands {
         let mut found = Brands {
             malformed: value.is_empty(),
             ..Brands::default()
@@ -286,6 +400,94 @@ mod tests {
         for page in PAGES {
             assert_eq!(Accept::parse(page), Accept::read(page));
         }
+    }
+
+    #[test]
+    fn plain_languages_read_as_their_parts_do() {
+        let mut plain = 0;
+        for tags in ["en", "en-GB", "en-us", "zh-Hans-CN", "1-", "*", "e_n", ""] {
+            for quality in [
+                "", ";q=0.9", ";q=0.85", ";q=0.0", ";q=1", ";q=0.123", "; q=0.9", ";",
+            ] {
+                for more in [
+                    "",
+                    ",",
+                    ",en;q=0.8",
+                    ", en;q=0.8",
+                    ",en;q=0.9,fr;q=0.95",
+                    ",*;q=0.5",
+                ] {
+                    let value = format!("{tags}{quality}{more}");
+                    for end in 0..=value.len() {
+                        let cut = value.as_bytes().get(..end).unwrap_or_default();
+                        assert_eq!(
+                            Language::parse(cut),
+                            Language::read(cut),
+                            "{value} to {end}"
+                        );
+                        plain += usize::from(Language::plain(cut).is_some());
+                    }
+                }
+            }
+        }
+        let long = ["en"; LIST_MAX + 1].join(",");
+        assert_eq!(
+            Language::parse(long.as_bytes()),
+            Language::read(long.as_bytes())
+        );
+        assert!(plain > 1_000, "{plain}");
+    }
+
+    #[test]
+    fn plain_brands_read_as_their_parts_do() {
+        let mut plain = 0;
+        let names = [
+            "Chromium",
+            "chromium",
+            "Microsoft Edge",
+            "HeadlessChrome",
+            "Not A;Brand",
+            "Not_A Brand",
+            "a brand, no",
+            "Google Chrome",
+            "brandx",
+            "",
+            "Chromium=7",
+        ];
+        for name in names {
+            for version in [
+                "8",
+                "131",
+                "",
+                "131.0",
+                "99999999",
+                "999999999",
+                "x",
+                "000000000000131",
+            ] {
+                for more in [
+                    "",
+                    ",",
+                    ", ",
+                    ",\"A\";v=\"1\"",
+                    ", \"Chromium\";v=\"130\"",
+                    "; x",
+                ] {
+                    let value = format!("\"{name}\";v=\"{version}\"{more}");
+                    for end in 0..=value.len() {
+                        let cut = value.as_bytes().get(..end).unwrap_or_default();
+                        assert_eq!(Brands::parse(cut), Brands::read(cut), "{value} to {end}");
+                        plain += usize::from(Brands::plain(cut).is_some());
+                    }
+                }
+            }
+        }
+        let long = ["\"a\";v=\"1\""; 9].join(", ");
+        assert_eq!(
+            Brands::parse(long.as_bytes()),
+            Brands::read(long.as_bytes())
+        );
+        assert!(plain > 50, "{plain}");
     }
 
     #[test]

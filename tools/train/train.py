@@ -189,7 +189,11 @@ def make_card(args, report, requests, margins, scores, calibration, model):
     )
     header = ["detection", "id", "mode", "score", "bots matched", "humans matched"]
     card.table(header, [list(line.values()) for line in report["detections"]])
-    card.text("The table holds no verified bots; tools/train/README.md says how to add them.")
+    card.text(
+        "The table holds no verified bots: operators change their addresses, a bundled table stays as "
+        "it is, and an address that was given up would verify whoever has it next. "
+        "tools/train/README.md says how to add the lists of the day."
+    )
     card.heading("Known weaknesses")
     for weakness in json.loads((HERE / "weaknesses.json").read_text(encoding="utf-8")):
         card.text(weakness)
