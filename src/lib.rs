@@ -19,6 +19,7 @@ pub mod error;
 pub mod http;
 pub mod limits;
 pub mod manual;
+mod probe;
 pub mod row;
 pub mod schema;
 pub mod score;
