@@ -23,3 +23,7 @@ pub mod features {}
 /// The windows of clients: how to use them, how far they err, and what they cannot see.
 #[doc = include_str!("traffic.md")]
 pub mod traffic {}
+
+/// Where the time goes, instruction by instruction: perf, bpftrace, benches, and a slowdown found.
+#[doc = include_str!("profiling.md")]
+pub mod profiling {}
