@@ -26,6 +26,8 @@ usage() {
 }
 case "${1:-}" in -h | --help) usage ;; esac
 
+[ -x "${HEDGEROW:-/bin/sh}" ] || fail "HEDGEROW: expected a program, got $HEDGEROW"
+
 # need COMMAND PACKAGE: installs Debian's package where the command is missing and root runs this.
 need() {
     command -v "$1" >/dev/null && return
@@ -87,6 +89,24 @@ record() {
         cat "$to.txt" "$to.log" >&2
         fail "perf record of $command"
     }
+}
+
+# fold DATA OPTIONS…: the stacks of a recording, as inferno folds them, inlined functions included.
+fold() {
+    local data="$1" stacks="$1.stacks" shift_by
+    shift
+    perf script -i "$data" --no-inline -F comm,tid,time,event,ip,sym,dso "$@" \
+        >"$stacks" 2>"$data.log"
+    # perf writes places in the file; addr2line wants those in memory.
+    shift_by="$(LC_ALL=C readelf -lW "$hedgerow" | awk '$1 == "LOAD" && / R E / { print $3 " - " $2; exit }')"
+    grep -F "($hedgerow)" "$stacks" | awk '{ print $1 }' | sort -u |
+        while read -r address; do printf '%s 0x%x\n' "$address" $((0x$address + shift_by)); done \
+            >"$data.places" || true
+    cut -d' ' -f2 "$data.places" | addr2line -e "$hedgerow" -afiC 2>>"$data.log" |
+        awk -v places="$data.places" '/^0x/ { getline place <places; sub(/ .*/, "", place); print "= " place } { print }' \
+            >"$data.inlined"
+    awk -v binary="$hedgerow" -f tools/perf/frames.awk "$data.inlined" "$stacks" |
+        "$inferno/inferno-collapse-perf" 2>>"$data.log" | merge_threads | sort
 }
 
 # One thread a kind: workers differ by their core alone.

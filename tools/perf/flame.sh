@@ -11,13 +11,12 @@
 . "$(dirname "$0")/common.sh"
 
 need perf linux-perf
+need addr2line binutils
 need_inferno
 choose_event
 build
 record "$folder/flame.data" -e "$event" -F 999 -g -- "$@"
-perf script -i "$folder/flame.data" 2>"$folder/flame.data.log" |
-    "$inferno/inferno-collapse-perf" 2>>"$folder/flame.data.log" |
-    merge_threads | sort >"$folder/flame.folded"
+fold "$folder/flame.data" >"$folder/flame.folded"
 samples="$(awk '{ n += $NF } END { print n + 0 }' "$folder/flame.folded")"
 [ "$samples" -gt 0 ] || fail "no samples: see $folder/flame.data.log"
 draw() {

@@ -29,4 +29,4 @@ echo
 echo "minor faults by thread and function:"
 perf report -i "$folder/threads.data" --stdio --no-children --no-inline -g none \
     --sort comm,symbol --percent-limit 2 2>/dev/null |
-    sed -n '/minor-faults/,/^# Samples.*major/s/^ *\([0-9.]*%\)/\1/p' | head -12
+    sed -n '/minor-faults/,/^# Samples.*major/s/ *- *- *$//; s/^ *\([0-9.]*%\)/\1/p' | head -12
