@@ -125,6 +125,8 @@ fn kernels(criterion: &mut Criterion) {
         ),
         ("leafwise", ensemble(500, |random| leafwise(31, 19, random))),
         ("complete", ensemble(500, |random| leafwise(64, 6, random))),
+        // Next to nothing but bins: what binarising costs on each kernel.
+        ("borders", made::borders_alone()),
         // Features that no tree uses cost nothing.
         (
             "unused",

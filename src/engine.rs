@@ -7,6 +7,7 @@ use crate::error::OpenError;
 use crate::limits::{
     BATCH_ROWS_MAX, CATALOGS_MAX, DETECTION_COUNTERS_MAX, FEATURES_MAX, READERS_MAX,
 };
+use crate::probe;
 use crate::row::Row;
 use crate::schema::Schema;
 use crate::score::{Bound, Client, NotScored, Reason, Verdict};
@@ -304,6 +305,7 @@ impl Engine {
 
     /// Counts a refusal by its code.
     pub(crate) fn count(&self, refused: &OpenError) {
+        probe::refuse(refused.code());
         let mut control = self.control();
         let name = refused.name();
         let entry = control.refusals.entry(refused.code()).or_insert((name, 0));

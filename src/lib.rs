@@ -21,6 +21,7 @@ pub mod ffi;
 pub mod http;
 pub mod limits;
 pub mod manual;
+mod probe;
 pub mod row;
 pub mod schema;
 pub mod score;

@@ -1,4 +1,7 @@
-//! README shows what works: the example as it stands, and two commands on the first screen.
+//! README and the manual show what works: the example as it stands, two commands on the first screen,
+//! and the benches that there are.
+
+use std::collections::BTreeSet;
 
 const README: &str = include_str!("../README.md");
 
@@ -33,4 +36,23 @@ fn every_built_in_feature_is_counted() {
     );
     let readme = README.replace('\n', " ");
     assert!(readme.contains(&count), "README counts other features");
+}
+
+#[test]
+fn the_manual_lists_every_bench_and_no_other() {
+    let manifest = include_str!("../Cargo.toml");
+    let benches: BTreeSet<&str> = manifest
+        .split("[[bench]]")
+        .skip(1)
+        .filter_map(|bench| bench.split('"').nth(1))
+        .collect();
+    assert!(benches.len() > 5, "read from the manifest: {benches:?}");
+    let manual = include_str!("../src/manual/profiling.md");
+    let listed: BTreeSet<&str> = manual
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+        .filter(|(_, rest)| rest.starts_with(" | bench |"))
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(listed, benches, "listed in the manual, and in Cargo.toml");
 }

@@ -74,6 +74,39 @@ pub fn ensemble(trees: usize, mut tree: impl FnMut(&mut Random) -> Tree) -> Ense
     }
 }
 
+/// Complete trees of depth 6 that ask each border of each feature once, or in the last tree again: as
+/// few trees as can use all borders, so that a row's time goes to its bins.
+pub fn borders_alone() -> Ensemble {
+    let splits = FEATURES * BORDERS as usize;
+    let tree = |at: usize, random: &mut Random| {
+        let inner = |node: usize| {
+            let place = (at * 63 + node) % splits;
+            let rank = (place / FEATURES) as f32;
+            Node::Split {
+                split: Split {
+                    feature: (place % FEATURES) as u16,
+                    test: Test::Above((rank + 0.5) / BORDERS as f32),
+                    missing: Missing::Left,
+                    zero_is_missing: false,
+                },
+                left: 2 * node as u32 + 1,
+                right: 2 * node as u32 + 2,
+            }
+        };
+        let leaves = (0..64).map(|_| Node::Leaf {
+            value: random.unit() - 0.5,
+        });
+        let nodes = (0..63).map(inner).chain(leaves);
+        Tree::Any {
+            nodes: nodes.collect(),
+        }
+    };
+    let mut at = 0..;
+    ensemble(splits.div_ceil(63), |random| {
+        tree(at.next().unwrap_or_default(), random)
+    })
+}
+
 /// So many rows, each value even between 0 and 1.
 pub fn rows(count: usize) -> Vec<Vec<f32>> {
     let random = &mut Random::new(2);

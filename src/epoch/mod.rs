@@ -108,6 +108,7 @@
 //! ```
 
 use crate::limits::{READERS_MAX, RETIRED_MAX};
+use crate::probe;
 use crate::sync::{
     Arc, AtomicBool, AtomicPtr, AtomicU64, Mutex, MutexGuard, Ordering, fence, membarrier,
 };
@@ -276,9 +277,9 @@ impl<T> Swap<T> {
             retired.push((epoch, unsafe { Box::from_raw(old) }));
         }
         // Release: pairs with the Acquire in enter; whoever sees this epoch sees the swap.
-        self.live
-            .epoch
-            .store(epoch.saturating_add(1), Ordering::Release);
+        let next = epoch.saturating_add(1);
+        self.live.epoch.store(next, Ordering::Release);
+        probe::publish(next);
         self.drop_unseen(&mut retired);
         Ok(epoch)
     }
@@ -328,6 +329,7 @@ impl<T> Swap<T> {
             }
         }
         retired.retain(|(epoch, _)| *epoch >= least);
+        probe::reclaim(retired.len());
     }
 }
 
@@ -385,6 +387,7 @@ impl<T> Reader<T> {
         // SAFETY: E1. The slot holds an epoch that keeps `value` from being dropped until the
         // guard clears it; there is one guard a slot, because enter borrows the reader mutably.
         let value = unsafe { &*value };
+        probe::enter(epoch);
         Some(Guard {
             value,
             slot,
@@ -426,5 +429,6 @@ impl<T> Drop for Guard<'_, T> {
     fn drop(&mut self) {
         // Release: pairs with the Acquire in drop_unseen.
         self.slot.entered.store(OUTSIDE, Ordering::Release);
+        probe::leave();
     }
 }

@@ -35,3 +35,7 @@ pub mod c {}
 /// Scores in nginx: directives, variables, what it costs.
 #[doc = include_str!("nginx.md")]
 pub mod nginx {}
+
+/// Where the time goes, instruction by instruction: perf, bpftrace, benches, and a slowdown found.
+#[doc = include_str!("profiling.md")]
+pub mod profiling {}

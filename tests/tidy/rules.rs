@@ -11,6 +11,7 @@ const FUNCTION_LINES_MAX: usize = 70;
 const LAYERS: &[(&str, u8)] = &[
     ("limits", 0),
     ("sync", 0),
+    ("probe", 0),
     ("error", 1),
     ("row", 1),
     ("schema", 1),
@@ -37,6 +38,7 @@ pub const UNSAFE_FILES: &[&str] = &[
     "src/ffi/mod.rs",
     "src/ffi/scoring.rs",
     "src/ffi/view.rs",
+    "src/probe.rs",
     "src/score/x86_64/avx2.rs",
     "src/score/x86_64/avx512.rs",
     "src/score/x86_64/emulated.rs",

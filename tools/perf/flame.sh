@@ -1,39 +1,35 @@
 #!/usr/bin/env bash
-# Where the time goes: draws a flame graph of `hedgerow bench` into target/perf/.
+# Where the time goes: a flame graph of a run, in target/perf/flame.svg.
 #
-#   tools/perf/flame.sh [TABLE [ROWS]]     the built-in table, or a file and rows to score with it
-#   KERNEL=portable SECONDS_EACH=3 tools/perf/flame.sh
+#   tools/perf/flame.sh [WORDS…]           of `hedgerow WORDS…`, by default `replay --seconds 5`
+#   tools/perf/flame.sh bench default --kernel portable --seconds 2
+#   AGAINST=target/perf/before.folded tools/perf/flame.sh …
+#                                          also what differs from an earlier run: flame-diff.svg
 #
-# Builds with the profile `profiling` (release with debug information) and frame pointers, records
-# with perf on the processor's clock (virtual machines often have no counters), and folds and draws
-# with inferno. Installs perf (Debian's linux-perf) and inferno where they are missing.
-set -euo pipefail
-cd "$(dirname "$0")/../.."
+# The folded stacks land beside it (flame.folded): keep them to compare with. Inlined functions are
+# shown where they were written. See tools/perf/common.sh for what else can be set.
+. "$(dirname "$0")/common.sh"
 
-target="${CARGO_TARGET_DIR:-target}"
-folder="$target/perf"
-mkdir -p "$folder"
-if ! command -v perf >/dev/null; then
-    apt-get install --yes --quiet linux-perf || {
-        echo "perf is missing, and apt-get install linux-perf failed" >&2
-        exit 1
-    }
+need perf linux-perf
+need addr2line binutils
+need_inferno
+choose_event
+build
+record "$folder/flame.data" -e "$event" -F 999 -g -- "$@"
+fold "$folder/flame.data" >"$folder/flame.folded"
+samples="$(awk '{ n += $NF } END { print n + 0 }' "$folder/flame.folded")"
+[ "$samples" -gt 0 ] || fail "no samples: see $folder/flame.data.log"
+draw() {
+    "$inferno/inferno-flamegraph" --title "$command" \
+        --subtitle "$samples samples by $event, $(date -u +%F)" --colors rust \
+        --countname samples --minwidth 0.2 "$@"
+}
+draw <"$folder/flame.folded" >"$folder/flame.svg"
+echo "$folder/flame.svg: $samples samples of $command by $event"
+if [ -n "${AGAINST:-}" ]; then
+    # Samples are scaled to the same number, so that shares are compared.
+    "$inferno/inferno-diff-folded" --normalize "$AGAINST" "$folder/flame.folded" |
+        "$inferno/inferno-flamegraph" --title "$command, red: more than in $AGAINST" \
+            --minwidth 0.2 >"$folder/flame-diff.svg"
+    echo "$folder/flame-diff.svg: what differs from $AGAINST"
 fi
-if ! [ -x "$folder/inferno/bin/inferno-flamegraph" ]; then
-    CARGO_TARGET_DIR="$target/inferno" cargo install --quiet --root "$folder/inferno" \
-        --version 0.12.4 --locked inferno
-fi
-
-RUSTFLAGS="-Cforce-frame-pointers=yes" CARGO_TARGET_DIR="$target/profiling" \
-    cargo build --quiet --profile profiling --package hedgerow-cli
-
-kernel=()
-[ -n "${KERNEL:-}" ] && kernel=(--kernel "$KERNEL")
-perf record --quiet -e cpu-clock -F 999 -g -o "$folder/perf.data" -- \
-    "$target/profiling/profiling/hedgerow" bench "${1:-default}" "${@:2}" "${kernel[@]}" \
-    --seconds "${SECONDS_EACH:-2}"
-perf script -i "$folder/perf.data" 2>/dev/null |
-    "$folder/inferno/bin/inferno-collapse-perf" --quiet >"$folder/folded.txt" 2>/dev/null
-"$folder/inferno/bin/inferno-flamegraph" --title "hedgerow bench ${1:-default}" \
-    <"$folder/folded.txt" >"$folder/flame.svg"
-echo "$folder/flame.svg, from $(awk '{ n += $NF } END { print n }' "$folder/folded.txt") samples"

@@ -168,17 +168,18 @@ pub fn start_workers<'scope, 'env>(
     counters: &'env [Counters],
     stop: &'env AtomicBool,
 ) -> Result<Vec<ScopedJoinHandle<'scope, Option<Outcome>>>, Failure> {
-    let start = |(how, counters): (How, &'env Counters)| {
+    let start = |(at, (how, counters)): (usize, (How, &'env Counters))| {
         let work = move || worker::run(job, how, counters, stop);
         let spawned = thread::Builder::new()
-            .name("replay".into())
+            .name(format!("replay-{at}"))
             .spawn_scoped(scope, work);
         spawned.map_err(|error| {
             stop.store(true, Ordering::Relaxed);
             Failure::new("replay", "worker", "a thread a core", error)
         })
     };
-    hows.into_iter().zip(counters).map(start).collect()
+    let each = hows.into_iter().zip(counters);
+    each.enumerate().map(start).collect()
 }
 
 fn start_pool(engine: &Engine, cores: &[CoreId]) -> Result<Pool, Failure> {
