@@ -216,7 +216,8 @@ http {{
         keepalive_requests 1000000;
         access_log off;
         bot_score off;
-        return 200 "$http_x_bot_score|$http_x_bot_source|$http_x_bot_generation|$http_x_bot_detections";
+        set $two "$http_x_bot_generation|$http_x_bot_detections";
+        return 200 "$http_x_bot_score|$http_x_bot_source|$two";
     }}
     server {{
         listen 127.0.0.1:{port} backlog=4096;
