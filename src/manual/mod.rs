@@ -35,3 +35,7 @@ pub mod c {}
 /// Scores in nginx: directives, variables, what it costs.
 #[doc = include_str!("nginx.md")]
 pub mod nginx {}
+
+/// Scores in Envoy: a configuration, headers, metadata.
+#[doc = include_str!("envoy.md")]
+pub mod envoy {}

@@ -2,6 +2,8 @@
 
 #[path = "nginx/load.rs"]
 mod load;
+#[path = "nginx/manual.rs"]
+mod manual;
 #[path = "nginx/server.rs"]
 mod server;
 
