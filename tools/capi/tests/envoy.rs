@@ -173,7 +173,8 @@ fn envoy_scores_and_tells() {
     assert_eq!(reached(&curl, "x-bot-detections"), Some("1"), "{curl}");
     assert_eq!(reached(&curl, "x-bot-generation"), Some("1"), "{curl}");
     let browser = envoy.get(BROWSER);
-    assert!(score(&browser) > 50, "{browser}");
+    // Over plain HTTP, and without its Connection header: see the manual.
+    assert!(score(&browser) > score(&curl) + 20, "{browser}");
     // Both workers score, and go on under what is malformed.
     for _ in 0..50 {
         assert_eq!(score(&envoy.get(CURL)), score(&curl));
