@@ -1,5 +1,7 @@
 //! Debian's nginx with the module: scores, blocks, and answers as without it whatever happens.
 
+#[path = "nginx/clients.rs"]
+mod clients;
 #[path = "nginx/load.rs"]
 mod load;
 #[path = "nginx/manual.rs"]
