@@ -221,7 +221,8 @@ typedef struct hedgerow_scorer hedgerow_scorer;
 typedef struct hedgerow_options {
     // The size of this struct.
     size_t size;
-    // A table's file, or a directory to watch. NULL and `default` mean the bundled table.
+    // A table's file, or a directory to watch: one that is there, or a path with a slash at its
+    // end. NULL and `default` mean the bundled table.
     const char *table;
     // Where a directory is watched: a folder of this engine's own for its ledger, its status and
     // copies of its last good tables. NULL means none.
@@ -385,8 +386,6 @@ typedef struct hedgerow_verdict {
     uint8_t client_known;
 } hedgerow_verdict;
 
-typedef void (*Hook)(void);
-
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -490,8 +489,6 @@ hedgerow_status hedgerow_bot_name(struct hedgerow_scorer *scorer,
                                   char *text,
                                   size_t capacity,
                                   size_t *len);
-
-extern int pthread_atfork(Hook prepare, Hook parent, Hook child);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -5,6 +5,7 @@ use super::view::{check, host};
 use super::{EngineHandle, Options, Stats, Status, call, number, path, put, text, told};
 use crate::engine::{Engine, PublishError};
 use crate::schema::Schema;
+use crate::score::Reason;
 use crate::table::{DEFAULT_TABLE, Table};
 use crate::traffic::Windows;
 use crate::watch::{Fallback, WatchOptions, Watcher};
@@ -183,7 +184,7 @@ fn counts(open: &OpenEngine) -> Stats {
         Some(status) => status.refusals.values().sum(),
         None => now.refusals.values().map(|(_, count)| count).sum(),
     };
-    let not_scored = |reason: crate::Reason| {
+    let not_scored = |reason: Reason| {
         let count = now.rows.not_scored.get(reason as usize);
         count.copied().unwrap_or_default()
     };
@@ -198,8 +199,8 @@ fn counts(open: &OpenEngine) -> Stats {
         scored: now.rows.scored,
         by_detection: now.rows.by_detection,
         verified_bots: now.rows.verified_bots,
-        no_table: not_scored(crate::Reason::NoTable),
-        disabled: not_scored(crate::Reason::Disabled),
+        no_table: not_scored(Reason::NoTable),
+        disabled: not_scored(Reason::Disabled),
         refused,
         quarantined: status.as_ref().map_or(0, |status| status.quarantines),
         reverted: status.as_ref().map_or(0, |status| status.reverts),

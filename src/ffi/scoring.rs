@@ -6,6 +6,7 @@ use super::{
     EngineHandle, Kind, RequestView, ScorerHandle, Status, VerdictView, call, number, put,
     put_text, told,
 };
+use crate::row::Row;
 use crate::score::Client;
 use crate::table::Catalog;
 use crate::traffic::{ClientId, ClientKey, Facts, HTTP_BASE, Windows, random_seed};
@@ -39,7 +40,7 @@ pub unsafe extern "C" fn hedgerow_scorer_attach(
         let handle = handles::attach(Box::new(Attached {
             scorer: open.engine.scorer().map_err(|_| Status::Full)?,
             engine: open.engine.clone(),
-            row: crate::Row::MISSING,
+            row: Row::MISSING,
             windows,
             started: open.started,
             catalog: None,

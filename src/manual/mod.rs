@@ -39,3 +39,7 @@ pub mod nginx {}
 /// Where the time goes, instruction by instruction: perf, bpftrace, benches, and a slowdown found.
 #[doc = include_str!("profiling.md")]
 pub mod profiling {}
+
+/// Scores in Envoy: a configuration, headers, metadata.
+#[doc = include_str!("envoy.md")]
+pub mod envoy {}

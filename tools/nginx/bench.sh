@@ -2,18 +2,18 @@
 # What scoring costs in nginx: one worker that proxies to another nginx, and the same with scoring,
 # loaded by wrk in turns. Prints the medians, their ratio, and what scoring adds to p50 and p99.
 #
-#   tools/nginx/bench.sh [ROUNDS [SECONDS]]     9 rounds of 3 seconds by default: a minute
+#   tools/nginx/bench.sh [ROUNDS [SECONDS]]     9 rounds of 3 seconds by default: two minutes
 #
-# The worker under test has a core of its own; wrk and the server behind share the others. Requests
-# carry the headers of a browser. Another program on the machine shows in the figures: the turns
-# are short and alternate, so that it shows in both.
+# MODULE=PATH takes a module that is built already. The worker under test has a core of its own; wrk
+# and the server behind share the others. Requests carry the headers of a browser. Another program on
+# the machine shows in the figures: the turns are short and alternate, so that it shows in both.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 rounds="${1:-9}"
 seconds="${2:-3}"
 command -v wrk >/dev/null || apt-get install --yes --quiet wrk >/dev/null
-module="$(bash tools/nginx/build.sh)"
+module="${MODULE:-$(bash tools/nginx/build.sh)}"
 work="$(mktemp -d)"
 started=()
 cleanup() {

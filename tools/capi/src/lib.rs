@@ -1,6 +1,7 @@
 //! What the tests of the C ABI and of the proxies on it share: where things are, and how they are
 //! built.
 
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -75,4 +76,20 @@ pub fn folder(name: &str) -> std::io::Result<PathBuf> {
     }
     std::fs::create_dir_all(&folder)?;
     Ok(folder)
+}
+
+/// A port of loopback that was free a moment ago; 0 where there is none.
+pub fn free_port() -> u16 {
+    let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    let address = bound.and_then(|bound| bound.local_addr());
+    address.map_or(0, |address| address.port())
+}
+
+/// The first block of a language in a page of the manual; empty where there is none.
+pub fn block(page: &str, language: &str) -> String {
+    let text = std::fs::read_to_string(root().join(page)).unwrap_or_default();
+    let start = format!("\n```{language}\n");
+    let block = text.split_once(&start).map_or("", |(_, rest)| rest);
+    let end = block.find("\n```").map_or(0, |end| end + 1);
+    block.get(..end).unwrap_or_default().to_string()
 }

@@ -1,7 +1,11 @@
 //! Debian's nginx with the module: scores, blocks, and answers as without it whatever happens.
 
+#[path = "nginx/clients.rs"]
+mod clients;
 #[path = "nginx/load.rs"]
 mod load;
+#[path = "nginx/manual.rs"]
+mod manual;
 #[path = "nginx/server.rs"]
 mod server;
 

@@ -1,7 +1,7 @@
 //! Under load: tables good and bad, switches, reloads, and not one request that fails.
 //!
 //! Six seconds, or `HEDGEROW_LOAD_SECONDS`: a minute is
-//! `HEDGEROW_LOAD_SECONDS=60 cargo test --release -p hedgerow-capi --test nginx under_load`.
+//! `HEDGEROW_LOAD_SECONDS=60 cargo test --release -p hedgerow-capi --test nginx load`.
 
 use crate::server::{Nginx, module, status};
 use crate::{CURL, reached};

@@ -1,8 +1,8 @@
 //! Debian's nginx with the module, on loopback, in a folder of a test's own.
 
-use hedgerow_capi::{folder, script};
+use hedgerow_capi::{folder, free_port, script};
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -23,32 +23,31 @@ pub fn module() -> Option<&'static Path> {
     built.as_deref()
 }
 
-/// A port of loopback that was free a moment ago.
-pub fn free_port() -> u16 {
-    let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-    bound.local_addr().expect("an address").port()
-}
-
 /// A running nginx, which ends with it.
 pub struct Nginx {
     child: Child,
     pub folder: PathBuf,
     pub port: u16,
+    /// Where the server behind listens.
+    pub upstream: u16,
 }
 
 impl Nginx {
     /// Starts one. `top` stands in the block `http`, `inside` in a server that proxies to another
     /// server of the same process, whose answers are the headers that reached it.
     pub fn start(module: &Path, name: &str, top: &str, inside: &str) -> Nginx {
-        let folder = folder(name).expect("a folder");
         let (port, upstream) = (free_port(), free_port());
-        for file in ["logs", "temp"] {
-            std::fs::create_dir(folder.join(file)).expect("a folder");
-        }
-        let conf = conf(module, &folder, [port, upstream], top, inside);
         // Where nobody listens.
-        let conf = conf.replace("DEAD", &free_port().to_string());
-        std::fs::write(folder.join("nginx.conf"), conf).expect("a file");
+        let inside = inside.replace("DEAD", &free_port().to_string());
+        let conf = conf(module, [port, upstream], top, &inside);
+        let mut nginx = Nginx::run(name, port, &conf);
+        nginx.upstream = upstream;
+        nginx
+    }
+
+    /// Starts one with this configuration, in a folder of its own.
+    pub fn run(name: &str, port: u16, conf: &str) -> Nginx {
+        let folder = place(name, conf);
         let child = command(&folder)
             .stdin(Stdio::null())
             .spawn()
@@ -57,6 +56,7 @@ impl Nginx {
             child,
             folder,
             port,
+            upstream: 0,
         };
         nginx.wait();
         nginx
@@ -144,12 +144,8 @@ impl Drop for Nginx {
 
 /// What `nginx -t` says of such a configuration: none where it is fine.
 pub fn refusal(module: &Path, name: &str, top: &str, inside: &str) -> Option<String> {
-    let folder = folder(name).expect("a folder");
-    for file in ["logs", "temp"] {
-        std::fs::create_dir(folder.join(file)).expect("a folder");
-    }
-    let conf = conf(module, &folder, [free_port(), free_port()], top, inside);
-    std::fs::write(folder.join("nginx.conf"), conf).expect("a file");
+    let conf = conf(module, [free_port(), free_port()], top, inside);
+    let folder = place(name, &conf);
     let tried = command(&folder).arg("-t").output().expect("nginx runs");
     let said = String::from_utf8_lossy(&tried.stderr).into_owned();
     (!tried.status.success()).then_some(said)
@@ -180,6 +176,22 @@ pub fn body(answer: &str) -> &str {
     answer.split_once("\r\n\r\n").map_or("", |(_, body)| body)
 }
 
+/// A folder with this configuration, and with what comes before it for every nginx of the tests.
+fn place(name: &str, conf: &str) -> PathBuf {
+    let folder = folder(name).expect("a folder");
+    for inside in ["logs", "temp"] {
+        std::fs::create_dir(folder.join(inside)).expect("a folder");
+    }
+    // The tests run as whoever builds; where that is root, workers must be able to read its files.
+    let head = "user root; daemon off; worker_processes 2; worker_rlimit_nofile 16384;\n\
+                pid nginx.pid; error_log logs/error.log notice;\n";
+    let temp = |kind| format!("{kind}_temp_path temp/{kind};\n");
+    let temp = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(temp);
+    let conf = conf.replacen("http {\n", &format!("http {{\n{}", temp.concat()), 1);
+    std::fs::write(folder.join("nginx.conf"), format!("{head}{conf}")).expect("a file");
+    folder
+}
+
 fn command(folder: &Path) -> Command {
     let mut command = Command::new("/usr/sbin/nginx");
     command.arg("-p").arg(folder);
@@ -187,27 +199,14 @@ fn command(folder: &Path) -> Command {
     command
 }
 
-fn conf(module: &Path, folder: &Path, ports: [u16; 2], top: &str, inside: &str) -> String {
-    let [port, upstream] = ports;
-    let (module, folder) = (module.display(), folder.display());
-    // The tests run as whoever builds; where that is root, workers must be able to read its files.
+fn conf(module: &Path, ports: [u16; 2], top: &str, inside: &str) -> String {
+    let ([port, upstream], module) = (ports, module.display());
     format!(
         r#"
 load_module {module};
-user root;
-daemon off;
-worker_processes 2;
-worker_rlimit_nofile 16384;
-pid nginx.pid;
-error_log logs/error.log notice;
 events {{ worker_connections 8192; }}
 http {{
     access_log logs/access.log combined;
-    client_body_temp_path temp/body;
-    proxy_temp_path temp/proxy;
-    fastcgi_temp_path temp/fastcgi;
-    uwsgi_temp_path temp/uwsgi;
-    scgi_temp_path temp/scgi;
     log_format bot '$status $bot_score $bot_source $bot_generation $bot_detections $bot_reason';
     upstream behind {{ server 127.0.0.1:{upstream}; keepalive 64; }}
     {top}
@@ -216,12 +215,13 @@ http {{
         keepalive_requests 1000000;
         access_log off;
         bot_score off;
-        return 200 "$http_x_bot_score|$http_x_bot_source|$http_x_bot_generation|$http_x_bot_detections";
+        set $two "$http_x_bot_generation|$http_x_bot_detections";
+        return 200 "$http_x_bot_score|$http_x_bot_source|$two";
     }}
     server {{
         listen 127.0.0.1:{port} backlog=4096;
         keepalive_requests 1000000;
-        access_log {folder}/logs/bot.log bot;
+        access_log logs/bot.log bot;
         proxy_http_version 1.1;
         proxy_set_header Connection "";
         proxy_set_header X-Bot-Score $bot_score;

@@ -1,0 +1,128 @@
+//! A filter's configuration: its engine, and what becomes of low scores.
+
+use crate::abi;
+use hedgerow::{DEFAULT_TABLE, Engine, Schema, Scorer, Table, WatchOptions, Watcher};
+use serde::Deserialize;
+use std::cell::RefCell;
+use std::path::Path;
+use std::sync::{Arc, Weak};
+
+/// What stands in Envoy's configuration, as JSON.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Options {
+    /// `default`, a table's file, or a directory to watch.
+    table: Option<String>,
+    /// Requests that score below it are answered here; nothing is blocked without it.
+    block_below: Option<u8>,
+    /// The answer's status.
+    block_status: Option<u32>,
+}
+
+/// A configuration that Envoy runs.
+#[derive(Debug)]
+pub struct Config {
+    engine: Engine,
+    /// Ends with the configuration.
+    _watcher: Option<Watcher>,
+    /// The score below which requests are blocked, and the status that they get.
+    pub block: Option<(u8, u32)>,
+    /// Goes with the configuration: threads drop their scorers then.
+    alive: Arc<()>,
+}
+
+thread_local! {
+    /// This thread's scorers, one for each configuration.
+    static SCORERS: RefCell<Vec<(Weak<()>, Scorer)>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Config {
+    /// Reads a configuration and opens its table.
+    pub fn new(text: &[u8]) -> Result<Config, String> {
+        let text = text.trim_ascii();
+        let options: Options = match text {
+            b"" => Options::default(),
+            text => serde_json::from_slice(text).map_err(|error| error.to_string())?,
+        };
+        let status = options.block_status.unwrap_or(403);
+        if options
+            .block_below
+            .is_some_and(|below| !(2..=99).contains(&below))
+        {
+            return Err("block_below: expected a score from 2 to 99".into());
+        }
+        if !(400..=599).contains(&status) {
+            return Err("block_status: expected a status from 400 to 599".into());
+        }
+        let _ = log::set_logger(&Lines).map(|()| log::set_max_level(log::LevelFilter::Info));
+        let engine = Engine::new(Schema::http());
+        let table = options.table.as_deref().unwrap_or("default");
+        let mut watcher = None;
+        if table == "default" {
+            let table = Table::from_bytes(DEFAULT_TABLE).map_err(|error| error.to_string())?;
+            engine.publish(table).map_err(|error| error.to_string())?;
+        } else if table.ends_with('/') || Path::new(table).is_dir() {
+            let options = WatchOptions {
+                name: "envoy".into(),
+                ..WatchOptions::default()
+            };
+            let started = Watcher::start(&engine, table, options);
+            watcher = Some(started.map_err(|error| error.to_string())?);
+        } else {
+            engine
+                .publish_file(table)
+                .map_err(|error| error.to_string())?;
+        }
+        Ok(Config {
+            engine,
+            _watcher: watcher,
+            block: options.block_below.map(|below| (below, status)),
+            alive: Arc::new(()),
+        })
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Runs something with this thread's scorer; none where there is no slot left.
+    pub fn with_scorer<T>(&self, run: impl FnOnce(&mut Scorer) -> T) -> Option<T> {
+        SCORERS.with_borrow_mut(|scorers| {
+            let own = |(of, _): &(Weak<()>, Scorer)| of.as_ptr() == Arc::as_ptr(&self.alive);
+            let at = match scorers.iter().position(own) {
+                Some(at) => at,
+                None => {
+                    // A weak pointer keeps its address from being used again, until this.
+                    scorers.retain(|(of, _)| of.strong_count() > 0);
+                    let scorer = self.engine.scorer().ok()?;
+                    scorers.push((Arc::downgrade(&self.alive), scorer));
+                    scorers.len() - 1
+                }
+            };
+            scorers.get_mut(at).map(|(_, scorer)| run(scorer))
+        })
+    }
+}
+
+/// Hands the library's log lines to Envoy.
+struct Lines;
+
+impl log::Log for Lines {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.level() <= log::Level::Info
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            let level = match record.level() {
+                log::Level::Error => abi::ERROR,
+                log::Level::Warn => abi::WARN,
+                _ => abi::INFO,
+            };
+            abi::log(level, &format!("hedgerow: {}", record.args()));
+        }
+    }
+
+    fn flush(&self) {}
+}
