@@ -53,7 +53,7 @@ impl Arrivals {
             at: gap * place as f64 / of,
             burst: burst.max(1),
             left: 0,
-            random: Random::new(0x006c_6f61_6400 + place as u64),
+            random: Random::new(0x6c6f_6164 + place as u64),
         };
         if shape == Shape::Poisson || shape == Shape::Bursts {
             arrivals.at = arrivals.exponential();

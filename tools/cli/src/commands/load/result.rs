@@ -274,6 +274,9 @@ pub struct KernelRounds {
     pub cold_row: Vec<f64>,
 }
 
+/// One manner of a kernel's rounds.
+pub type Manner = fn(&KernelRounds) -> &Vec<f64>;
+
 /// Throughput against latency while one thing stays as it is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Curve {

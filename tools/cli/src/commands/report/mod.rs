@@ -5,6 +5,7 @@ mod noise;
 mod page;
 pub(crate) mod plot;
 mod plots;
+mod sweeps;
 
 use crate::Report;
 use crate::commands::load::result::{FORM, Run};

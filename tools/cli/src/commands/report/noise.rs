@@ -33,7 +33,7 @@ pub fn ratio(before: &[f64], after: &[f64]) -> Option<Ratio> {
     if !usable(before) || !usable(after) {
         return None;
     }
-    let random = &mut Random::new(0x6e6f_6973_65);
+    let random = &mut Random::new(0x006e_6f69_7365);
     let mut ratios: Vec<f64> = (0..RESAMPLES)
         .map(|_| median(&resample(after, random)) / median(&resample(before, random)))
         .collect();

@@ -285,7 +285,7 @@ pub struct Lying {
     pub note: String,
 }
 
-/// Bars that lie, each under its name, on an axis of time: names may be long, and a phone is narrow.
+/// Bars that lie, each under its name, on an axis of time: names are long, and a phone is narrow.
 pub fn lying(about: &str, bars: &[Lying], is_log: bool) -> String {
     const LINE: f64 = 36.0;
     let height = LINE * bars.len() as f64 + 24.0;
