@@ -73,7 +73,7 @@ fn browser(folder: &Folder, args: &[&str]) -> Option<Output> {
         if let Some(status) = child.try_wait().unwrap() {
             break status;
         }
-        if start.elapsed() > Duration::from_secs(120) {
+        if start.elapsed() > Duration::from_secs(240) {
             child.kill().unwrap();
             panic!("the browser does not end");
         }

@@ -135,7 +135,8 @@ mod tests {
             .iter()
             .filter(|gap| **gap == 0.0)
             .count();
-        assert_eq!(none, 45_000);
+        // A gap between bursts may be shorter than a nanosecond, too.
+        assert!((45_000..45_010).contains(&none), "{none}");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 /// Rounds that each kernel is measured in at one time, by turns: what disturbs one moment disturbs
 /// all alike.
-const ROUNDS: usize = 6;
+const ROUNDS: usize = 8;
 
 /// Rows that kernels are measured on, at most: few enough that some passes over them go by without
 /// the system taking the core away.

@@ -233,7 +233,7 @@ pub struct Scores {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Shadow {
     pub name: String,
-    /// Rows that it scored beside the live table.
+    /// Rows that it scored beside the table that was live at the end.
     pub rows: u64,
 }
 

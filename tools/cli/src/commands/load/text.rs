@@ -161,7 +161,7 @@ fn published(text: &mut String, run: &Run) {
         line(
             text,
             &shadow.name,
-            format!("scored {} sampled rows", shadow.rows),
+            format!("scored {} sampled rows since the last publish", shadow.rows),
         );
     }
     for surprise in &run.unexpected {

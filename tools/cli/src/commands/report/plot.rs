@@ -18,8 +18,8 @@ pub fn escaped(text: &str) -> String {
 /// Nanoseconds, with the unit that suits them.
 pub fn time(nanos: f64) -> String {
     let digits = |value: f64| match value {
-        v if v >= 99.5 => format!("{v:.0}"),
-        v if v >= 9.95 => format!("{v:.1}"),
+        v if v >= 99.95 => format!("{v:.0}"),
+        v if v >= 9.995 => format!("{v:.1}"),
         v => format!("{v:.2}"),
     };
     match nanos {
