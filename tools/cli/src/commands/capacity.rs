@@ -130,6 +130,9 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     .collect();
     let memory = Memory::of(args, &profile);
     let text = text(args, &profile, &machine, &needs, &memory);
+    let shown: Vec<Value> = { needs.iter() }
+        .map(|(name, need)| need_json(name, need.as_ref()))
+        .collect();
     let json = json!({
         "ok": true,
         "form": FORM,
@@ -138,7 +141,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         "busy_max": args.busy,
         "machine": machine,
         "profile": profile,
-        "needs": needs.iter().map(|(name, need)| need_json(name, need.as_ref())).collect::<Vec<_>>(),
+        "needs": shown,
         "memory": {
             "machine_cores": args.machine_cores,
             "usual_bytes": memory.usual,
@@ -319,19 +322,19 @@ impl Memory {
 const ASSUMPTIONS: [&str; 8] = [
     "A request's cost is from its input (a parsed request, or a row of values) to its verdict; \
      parsing HTTP, TLS and everything else that a proxy does is not in it.",
-    "Requests are spread evenly over cores, and come to each independently of each other (Poisson). \
-     A proxy that spreads connections, not requests, needs headroom for the uneven core.",
-    "One by one: an M/G/1 queue. The mean wait is by Pollaczek and Khinchine from the measured mean \
-     and mean square; waits are taken as exponential behind the share that does not wait. p99 is the \
-     sum of both p99s, which is too much rather than too little.",
-    "Batched: a worker scores what came while it scored the batch before, up to 64 rows; the cost is \
-     the line a + b × rows through the measured sizes. p99 is twice the time of a batch that is 2.33 \
-     deviations larger than usual. The way through a ring to a worker and back is not in it.",
+    "Requests are spread evenly over cores, and come to each independently of each other \
+     (Poisson). A proxy that spreads connections, not requests, needs room for the uneven core.",
+    "One by one: an M/G/1 queue. The mean wait is by Pollaczek and Khinchine from the measured \
+     mean and mean square; waits are taken as exponential behind the share that does not wait. \
+     p99 is the sum of both p99s, which is too much rather than too little.",
+    "Batched: a worker scores what came while it scored the batch before, up to 64 rows; the cost \
+     is the line a + b × rows through the measured sizes. p99 is twice the time of a batch that is \
+     2.33 deviations larger than usual. The way through a ring to a worker and back is not in it.",
     "A core that scores has nothing else to do in the share of its time that is given here. Two \
      hyperthreads are not two cores.",
-    "Cold caches: 4 MiB of other memory are read before each request. A proxy lies between the two.",
-    "The slowest thousandth of measured times counts as slow as its fastest: on a shared machine it \
-     is the machine's.",
+    "Cold caches: 4 MiB of other memory are read before each request. A proxy lies in between.",
+    "The slowest thousandth of measured times counts as slow as its fastest: on a shared machine \
+     it is the machine's.",
     "Memory is a machine's, measured as growth of the process: two tables and a scorer a core as a \
      rule; at most all retired tables that may wait. Windows of traffic are not in it.",
 ];

@@ -53,7 +53,7 @@ impl Arrivals {
             at: gap * place as f64 / of,
             burst: burst.max(1),
             left: 0,
-            random: Random::new(0x006c_6f61_6400 + place as u64),
+            random: Random::new(0x6c6f_6164 + place as u64),
         };
         if shape == Shape::Poisson || shape == Shape::Bursts {
             arrivals.at = arrivals.exponential();
@@ -135,7 +135,8 @@ mod tests {
             .iter()
             .filter(|gap| **gap == 0.0)
             .count();
-        assert_eq!(none, 45_000);
+        // A gap between bursts may be shorter than a nanosecond, too.
+        assert!((45_000..45_010).contains(&none), "{none}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::Args;
 use crate::commands::replay::faults;
 use crate::failure::Failure;
+use crate::files;
 use hedgerow::limits::{BATCH_ROWS_MAX, SHADOWS_MAX};
 
 /// Requests a second, at most: no thread could offer more.
@@ -59,6 +60,11 @@ pub fn check(args: &Args) -> Result<(), Failure> {
             format!("0 to {SHADOWS_MAX}"),
             args.shadows,
         ));
+    }
+    for (at, path) in [("--report", &args.report), ("--hgrm", &args.hgrm)] {
+        if path.as_deref().is_some_and(files::is_stream) {
+            return Err(Failure::usage(at, "a file", "-"));
+        }
     }
     for kind in &args.bad_kinds {
         let names: Vec<&str> = faults::all().iter().map(|fault| fault.name).collect();

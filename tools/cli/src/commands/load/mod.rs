@@ -42,7 +42,7 @@ use view::View;
 /// Requests come at a rate, whether or not those before have their verdicts (open loop), and their
 /// latency counts from the moment that they were due: a stall is in the figures of every request
 /// that it delays. Good and bad tables are published meanwhile. Every verdict is held against what
-/// the table that it names must give. Exit status 1 where a request was lost or a verdict was wrong.
+/// the table that it names must give. Exit status 1 where a request was lost or a verdict wrong.
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {

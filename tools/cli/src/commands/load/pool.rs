@@ -64,107 +64,147 @@ pub fn calls(pool: &Pool) -> Vec<Call> {
 }
 
 /// Feeds the workers. `lines` is how many there are: the calls go round them.
-pub fn feed(
-    shared: &Shared<'_>,
-    mut part: Part<'_>,
-    calls: Vec<Call>,
-    lines: usize,
-) -> Option<Tally> {
-    let mut tally = Tally::new(shared.pieces)?;
+pub fn feed(shared: &Shared<'_>, part: Part<'_>, calls: Vec<Call>, lines: usize) -> Option<Tally> {
     let desks: Vec<Desk> = calls.iter().map(|_| Desk::default()).collect();
+    let mut lines: Vec<Line> = (0..lines.max(1)).map(|_| Line::default()).collect();
     let mut clerks: Vec<Pin<Box<dyn Future<Output = ()> + '_>>> = Vec::new();
-    let mut all: Vec<Line> = Vec::new();
-    all.resize_with(lines.max(1), Line::default);
+    let of = lines.len();
     for (at, (call, desk)) in calls.into_iter().zip(&desks).enumerate() {
         clerks.push(Box::pin(clerk(call, desk, shared.work)));
-        all[at % lines.max(1)].free.push(at);
+        lines[at % of].free.push(at);
     }
-    let context = &mut Context::from_waker(Waker::noop());
-    let mut at = part.first;
-    let mut turn = 0;
-    let mut due = part.arrivals.next();
-    let (mut started, mut finished) = (0u64, 0u64);
-    let mut idle = 0;
-    let saturating = part.arrivals.is_saturating();
-    loop {
-        let now = shared.now();
-        if saturating {
-            due = now;
-        }
-        let over = shared.stop.load(Ordering::Relaxed) || due >= shared.end;
-        if over && started == finished {
-            return Some(tally);
-        }
-        let mut busy = false;
-        if !over && now >= shared.give_up() {
-            tally.abandon(shared, &mut part.arrivals, due, now);
-            due = shared.end;
-        } else if !over && due <= now {
-            turn = (turn + 1) % all.len();
-            // The next worker with room; where there is none, the request waits here.
-            let lines = all.len();
-            let free = (0..lines).find_map(|step| {
-                let line = (turn + step) % lines;
-                Some((line, all[line].free.pop()?))
-            });
-            if let Some((line, clerk)) = free {
-                let measured = u64::from(due >= shared.warm);
-                tally.offered += measured;
-                tally.late += u64::from(idle > 0 && now - due > LATE) * measured;
-                tally.queued += u64::from(idle == 0) * measured;
-                started += 1;
-                part.counters.started.store(started, Ordering::Relaxed);
-                desks[clerk].due.set(Some(at));
-                let _ = clerks[clerk].as_mut().poll(context);
-                let under = Under {
-                    place: at,
-                    due,
-                    begun: now,
-                    clerk,
-                };
-                all[line].under.push_back(under);
-                at = if at + 1 < shared.work.count() {
-                    at + 1
-                } else {
-                    0
-                };
-                due = if saturating {
-                    due
-                } else {
-                    part.arrivals.next()
-                };
+    let feeder = Feeder {
+        shared,
+        tally: Tally::new(shared.pieces)?,
+        at: part.first,
+        part,
+        desks: &desks,
+        clerks,
+        lines,
+        turn: 0,
+        started: 0,
+        finished: 0,
+        idle: 0,
+    };
+    Some(feeder.run())
+}
+
+/// One feeder's state.
+struct Feeder<'a> {
+    shared: &'a Shared<'a>,
+    part: Part<'a>,
+    tally: Tally,
+    desks: &'a [Desk],
+    clerks: Vec<Pin<Box<dyn Future<Output = ()> + 'a>>>,
+    lines: Vec<Line>,
+    /// The worker that got the last request.
+    turn: usize,
+    /// Where in the input the next one is.
+    at: usize,
+    started: u64,
+    finished: u64,
+    /// Turns since there was something to do.
+    idle: u32,
+}
+
+impl Feeder<'_> {
+    fn run(mut self) -> Tally {
+        let shared = self.shared;
+        let saturating = self.part.arrivals.is_saturating();
+        let mut due = self.part.arrivals.next();
+        loop {
+            let now = shared.now();
+            if saturating {
+                due = now;
+            }
+            // Relaxed, here and below: flags and counters, which order nothing.
+            let over = shared.stop.load(Ordering::Relaxed) || due >= shared.end;
+            if over && self.started == self.finished {
+                return self.tally;
+            }
+            let mut busy = false;
+            if !over && now >= shared.give_up() {
+                self.tally
+                    .abandon(shared, &mut self.part.arrivals, due, now);
+                due = shared.end;
+            } else if !over && due <= now && self.submit(due, now) {
+                due = self.part.arrivals.next();
                 busy = true;
             }
+            busy |= self.collect();
+            self.idle = if busy { 0 } else { self.idle + 1 };
+            if self.idle > SPINS && self.started == self.finished {
+                shared.wait(due.min(shared.end));
+                self.idle = 0;
+            } else if self.idle > SPINS {
+                thread::yield_now();
+            }
         }
-        for line in &mut all {
-            let Some(first) = line.under.front() else {
+    }
+
+    /// Hands the next request to the next worker with room; where there is none, it waits here.
+    fn submit(&mut self, due: u64, now: u64) -> bool {
+        let of = self.lines.len();
+        let free = (1..=of).find_map(|step| {
+            let line = (self.turn + step) % of;
+            Some((line, self.lines[line].free.pop()?))
+        });
+        let Some((line, clerk)) = free else {
+            return false;
+        };
+        self.turn = line;
+        if due >= self.shared.warm {
+            self.tally.offered += 1;
+            self.tally.late += u64::from(self.idle > 0 && now - due > LATE);
+            self.tally.queued += u64::from(self.idle == 0);
+        }
+        self.started += 1;
+        let counters = self.part.counters;
+        counters.started.store(self.started, Ordering::Relaxed);
+        self.desks[clerk].due.set(Some(self.at));
+        self.poll(clerk);
+        self.lines[line].under.push_back(Under {
+            place: self.at,
+            due,
+            begun: now,
+            clerk,
+        });
+        self.at = self.shared.work.after(self.at);
+        true
+    }
+
+    /// Takes the verdicts that are there; whether there was one.
+    fn collect(&mut self) -> bool {
+        let before = self.finished;
+        for line in 0..self.lines.len() {
+            let Some(clerk) = self.lines[line].under.front().map(|under| under.clerk) else {
                 continue;
             };
-            let _ = clerks[first.clerk].as_mut().poll(context);
-            let Some(verdict) = desks[first.clerk].verdict.take() else {
+            self.poll(clerk);
+            let Some(verdict) = self.desks[clerk].verdict.take() else {
                 continue;
             };
-            let Some(under) = line.under.pop_front() else {
+            let Some(under) = self.lines[line].under.pop_front() else {
                 continue;
             };
-            line.free.push(under.clerk);
+            self.lines[line].free.push(clerk);
             let times = Times {
                 due: under.due,
                 begun: under.begun,
-                done: shared.now(),
+                done: self.shared.now(),
             };
-            tally.record(shared, times, part.live);
-            tally.judge(shared.job, under.place, &verdict);
-            finished += 1;
-            part.counters.finished.store(finished, Ordering::Relaxed);
-            busy = true;
+            self.tally.record(self.shared, times, self.part.live);
+            self.tally.judge(self.shared.job, under.place, &verdict);
+            self.finished += 1;
+            let counters = self.part.counters;
+            counters.finished.store(self.finished, Ordering::Relaxed);
         }
-        idle = if busy { 0 } else { idle + 1 };
-        if idle > SPINS && started == finished {
-            shared.wait(due.min(shared.end));
-            idle = 0;
-        } else if idle > SPINS {
-            thread::yield_now();
-        }
+        self.finished > before
+    }
+
+    fn poll(&mut self, clerk: usize) {
+        // A clerk never ends.
+        let context = &mut Context::from_waker(Waker::noop());
+        let _ = self.clerks[clerk].as_mut().poll(context);
     }
 }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 /// Rounds that each kernel is measured in at one time, by turns: what disturbs one moment disturbs
 /// all alike.
-const ROUNDS: usize = 6;
+const ROUNDS: usize = 8;
 
 /// Rows that kernels are measured on, at most: few enough that some passes over them go by without
 /// the system taking the core away.
@@ -145,7 +145,7 @@ fn one(
             work.fill(at, &mut row);
             black_box(scorer.score(black_box(&row)));
             let done = Instant::now();
-            at = if at + 1 < work.count() { at + 1 } else { 0 };
+            at = work.after(at);
             times.saturating_record(done.duration_since(start).as_nanos() as u64);
             if done >= end && times.len() >= 100 {
                 break;
@@ -192,7 +192,7 @@ fn batches(work: &Work<'_>, scorer: &mut Scorer, seconds: f64) -> Vec<(usize, f6
             let start = Instant::now();
             for row in rows.iter_mut().take(size) {
                 work.fill(at, row);
-                at = if at + 1 < work.count() { at + 1 } else { 0 };
+                at = work.after(at);
             }
             scorer.score_batch(black_box(&rows[..size]), &mut verdicts[..size]);
             times.push(start.elapsed().as_nanos() as f64);

@@ -233,7 +233,7 @@ pub struct Scores {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Shadow {
     pub name: String,
-    /// Rows that it scored beside the live table.
+    /// Rows that it scored beside the table that was live at the end.
     pub rows: u64,
 }
 
@@ -273,6 +273,9 @@ pub struct KernelRounds {
     pub batch_row: Vec<f64>,
     pub cold_row: Vec<f64>,
 }
+
+/// One manner of a kernel's rounds.
+pub type Manner = fn(&KernelRounds) -> &Vec<f64>;
 
 /// Throughput against latency while one thing stays as it is.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use hedgerow::watch::{Publisher, WatchOptions, Watcher};
 use hedgerow::{Table, watch};
 use std::path::PathBuf;
+use std::thread;
 use std::time::Duration;
 
 /// How long a change of the directory waits for another.
@@ -47,8 +48,10 @@ impl Shadows {
         Ok(Some(shadows))
     }
 
-    /// What each has scored.
+    /// What each has scored since the last table was published, the samples included that nobody
+    /// has looked at yet.
     pub fn end(self) -> Vec<Shadow> {
+        thread::sleep(2 * WatchOptions::default().poll);
         let status = self.watcher.as_ref().map(Watcher::status);
         let shadows = status.map(|status| status.shadows).unwrap_or_default();
         let one = |shadow: watch::status::ShadowStatus| Shadow {

@@ -131,6 +131,12 @@ impl Work<'_> {
         }
     }
 
+    /// The place behind one, round the end.
+    #[inline]
+    pub fn after(&self, at: usize) -> usize {
+        if at + 1 < self.count() { at + 1 } else { 0 }
+    }
+
     /// Fills a row, as a host would: from a request, or from values that it has.
     #[inline]
     pub fn fill(&self, at: usize, row: &mut Row) {

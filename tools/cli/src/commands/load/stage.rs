@@ -152,21 +152,21 @@ impl Stage {
             events: Vec::new(),
             refusals: BTreeMap::new(),
         };
-        let tallies = thread::scope(|scope| {
+        let (tallies, whole) = thread::scope(|scope| {
             let threads = start(scope, &shared, plan, hows, &counters, view)?;
-            control.run(&shared, plan, interrupted, view);
+            let whole = control.run(&shared, plan, interrupted, view);
             let ended = threads
                 .into_iter()
                 .map(|thread| thread.join().ok().flatten());
             let ended: Vec<Option<Tally>> = ended.collect();
             // Relaxed: the threads that score are joined; the others only look at it.
             stop.store(true, Ordering::Relaxed);
-            Ok::<_, Failure>(ended)
+            Ok::<_, Failure>((ended, whole))
         })?;
         let Control {
             events, refusals, ..
         } = control;
-        let mut sums = sum(&shared, tallies, &counters)?;
+        let mut sums = sum(&shared, whole, tallies, &counters)?;
         (sums.events, sums.refusals) = (events, refusals);
         Ok(sums)
     }
@@ -270,13 +270,14 @@ struct Control<'a> {
 const EVENTS_MAX: usize = 10_000;
 
 impl Control<'_> {
+    /// Whether it ran until the end, and was not interrupted.
     fn run(
         &mut self,
         shared: &Shared<'_>,
         plan: &Plan,
         interrupted: &AtomicBool,
         view: Option<&View>,
-    ) {
+    ) -> bool {
         let gap = match plan.swap_rate > 0.0 {
             true => Duration::from_secs_f64(1.0 / plan.swap_rate),
             false => Duration::MAX,
@@ -288,7 +289,7 @@ impl Control<'_> {
             if now >= all || interrupted.load(Ordering::Relaxed) {
                 // Relaxed: a flag. At the end the threads stop by themselves.
                 shared.stop.store(now < all, Ordering::Relaxed);
-                return;
+                return now >= all;
             }
             if now >= due {
                 self.publish(shared);
@@ -330,6 +331,7 @@ impl Control<'_> {
 /// Adds up what the threads hand over.
 fn sum(
     shared: &Shared<'_>,
+    ran_whole: bool,
     tallies: Vec<Option<Tally>>,
     counters: &[Counters],
 ) -> Result<Sums, Failure> {
@@ -346,9 +348,9 @@ fn sum(
         .unwrap_or_default();
     let over = ended.saturating_sub(shared.warm) as f64 / 1e9;
     // A run that was interrupted ends with its last verdict.
-    let seconds = match shared.stop.load(Ordering::Relaxed) && over < measured * 0.99 {
-        true => over,
-        false => measured.max(over),
+    let seconds = match ran_whole {
+        true => measured.max(over),
+        false => over,
     };
     let mut sums = Sums {
         latency: histogram()?,

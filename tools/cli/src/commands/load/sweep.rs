@@ -61,7 +61,7 @@ pub fn curves(cores: usize) -> usize {
 }
 
 impl Sweep<'_> {
-    /// All curves: cores, batch limits and swap rates on the stage's table, and made tables by size.
+    /// All curves: cores, batch limits and swap rates on the stage's table, and made tables.
     ///
     /// # Errors
     /// Where it is interrupted, too: what was measured until then stays.

@@ -1,6 +1,6 @@
 //! A run's result for people.
 
-use super::result::{Curve, Distribution, Machine, Run};
+use super::result::{Curve, Distribution, Machine, Run, Totals};
 use std::fmt::Write;
 
 /// The whole result.
@@ -82,6 +82,11 @@ fn head(text: &mut String, run: &Run) {
         "service, µs",
         format!("{} (begun to verdict)", micros(&run.service)),
     );
+    counted(text, totals);
+}
+
+/// What says how far the figures can be believed, and whether anything went wrong.
+fn counted(text: &mut String, totals: &Totals) {
     line(
         text,
         "queued",
@@ -156,7 +161,7 @@ fn published(text: &mut String, run: &Run) {
         line(
             text,
             &shadow.name,
-            format!("scored {} sampled rows", shadow.rows),
+            format!("scored {} sampled rows since the last publish", shadow.rows),
         );
     }
     for surprise in &run.unexpected {

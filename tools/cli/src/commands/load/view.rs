@@ -24,7 +24,7 @@ impl View {
             return None;
         }
         let bar = ProgressBar::new(time.as_millis() as u64);
-        if let Ok(style) = ProgressStyle::with_template("{bar:16} {elapsed} {msg}") {
+        if let Ok(style) = ProgressStyle::with_template("{bar:12} {elapsed} {wide_msg}") {
             bar.set_style(style);
         }
         Some(View {
@@ -54,7 +54,7 @@ impl View {
         let micros = |share: f64| new.quantile(share) as f64 / 1e3;
         self.bar.set_position(now.as_millis() as u64);
         self.bar.set_message(format!(
-            "{:.0}/s, p50 {:.1} p99 {:.1} p99.9 {:.1} µs, generation {}, {} refused",
+            "{:.0}/s p50 {:.1} p99 {:.1} p99.9 {:.1} µs, gen {}, {} refused",
             new.count() as f64 / passed.as_secs_f64(),
             micros(0.5),
             micros(0.99),

@@ -166,9 +166,10 @@ impl Tally {
     /// So many requests that were due at a time and were never begun.
     fn miss(&mut self, shared: &Shared<'_>, due: u64, now: u64, count: u64) {
         if let Some(piece) = self.piece(shared, due) {
-            piece
-                .latency
-                .saturating_record_n(now.saturating_sub(due), count as u32);
+            piece.latency.saturating_record_n(
+                now.saturating_sub(due),
+                u32::try_from(count).unwrap_or(u32::MAX),
+            );
             self.offered += count;
             self.unserved += count;
         }
@@ -216,14 +217,47 @@ impl Shared<'_> {
     }
 }
 
+/// Requests that are scored together, and their verdicts.
+struct Batch {
+    rows: Vec<Row>,
+    verdicts: Vec<Verdict>,
+    /// Where in the input each is, and when it was due.
+    taken: Vec<(usize, u64)>,
+}
+
+impl Batch {
+    fn new(rows: usize) -> Batch {
+        Batch {
+            rows: vec![Row::MISSING; rows],
+            verdicts: vec![NONE; rows],
+            taken: Vec::with_capacity(rows),
+        }
+    }
+
+    #[inline]
+    fn score(&mut self, work: &Work<'_>, scorer: &mut Scorer) {
+        for ((place, _), row) in self.taken.iter().zip(&mut self.rows) {
+            work.fill(*place, row);
+        }
+        match (
+            self.taken.len(),
+            self.rows.first(),
+            self.verdicts.first_mut(),
+        ) {
+            (1, Some(row), Some(verdict)) => *verdict = scorer.score(row),
+            (count, _, _) => {
+                scorer.score_batch(&self.rows[..count], &mut self.verdicts[..count]);
+            }
+        }
+    }
+}
+
 /// Scores on this thread what comes due, up to the batch limit at once.
 pub fn inline(shared: &Shared<'_>, mut part: Part<'_>, mut scorer: Scorer) -> Option<Tally> {
     let mut tally = Tally::new(shared.pieces)?;
     tally.outcome.bound = part.core.is_none_or(core_affinity::set_for_current);
-    let batch = shared.batch.clamp(1, BATCH_ROWS_MAX);
-    let mut rows = vec![Row::MISSING; batch];
-    let mut verdicts = vec![NONE; batch];
-    let mut taken: Vec<(usize, u64)> = Vec::with_capacity(batch);
+    let limit = shared.batch.clamp(1, BATCH_ROWS_MAX);
+    let mut batch = Batch::new(limit);
     let mut at = part.first;
     let saturating = part.arrivals.is_saturating();
     let mut due = part.arrivals.next();
@@ -243,46 +277,30 @@ pub fn inline(shared: &Shared<'_>, mut part: Part<'_>, mut scorer: Scorer) -> Op
             tally.queued += u64::from(due >= shared.warm);
         }
         if due >= shared.end {
-            return Some(tally);
+            break;
         }
         if now >= shared.give_up() {
             tally.abandon(shared, &mut part.arrivals, due, now);
-            return Some(tally);
+            break;
         }
-        taken.clear();
-        while taken.len() < batch && due <= now && due < shared.end {
+        batch.taken.clear();
+        while batch.taken.len() < limit && due <= now && due < shared.end {
             tally.offered += u64::from(due >= shared.warm);
-            taken.push((at, due));
-            at = if at + 1 < shared.work.count() {
-                at + 1
-            } else {
-                0
-            };
+            batch.taken.push((at, due));
+            at = shared.work.after(at);
             due = if saturating {
                 due
             } else {
                 part.arrivals.next()
             };
         }
-        started += taken.len() as u64;
+        started += batch.taken.len() as u64;
         part.counters.started.store(started, Ordering::Relaxed);
-        for ((place, _), row) in taken.iter().zip(&mut rows) {
-            shared.work.fill(*place, row);
-        }
-        match (taken.len(), rows.first(), verdicts.first_mut()) {
-            (1, Some(row), Some(verdict)) => *verdict = scorer.score(row),
-            (count, _, _) => {
-                scorer.score_batch(&rows[..count], &mut verdicts[..count]);
-            }
-        }
-        let done = shared.now();
-        for ((place, due), verdict) in taken.iter().zip(&verdicts) {
-            let times = Times {
-                due: *due,
-                begun: now,
-                done,
-            };
-            tally.record(shared, times, part.live);
+        batch.score(shared.work, &mut scorer);
+        let (begun, done) = (now, shared.now());
+        for ((place, due), verdict) in batch.taken.iter().zip(&batch.verdicts) {
+            let due = *due;
+            tally.record(shared, Times { due, begun, done }, part.live);
             tally.judge(shared.job, *place, verdict);
         }
         part.counters.finished.store(started, Ordering::Relaxed);

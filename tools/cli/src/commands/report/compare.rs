@@ -3,7 +3,7 @@
 use super::noise::{CONFIDENCE, Ratio, VALUES_MIN, ratio};
 use super::read;
 use crate::Report;
-use crate::commands::load::result::{KernelRounds, Run};
+use crate::commands::load::result::{Manner, Run};
 use crate::commands::load::text::median;
 use crate::failure::{Failure, harmless};
 use serde_json::{Value, json};
@@ -223,7 +223,7 @@ fn measures_of(run: &Run) -> Vec<Measure> {
         pieces().map(|it| it.service_p50 as f64).collect(),
         true,
     );
-    let manners: [(&str, fn(&KernelRounds) -> &Vec<f64>); 3] = [
+    let manners: [(&str, Manner); 3] = [
         ("row", |it| &it.row),
         ("batch", |it| &it.batch_row),
         ("cold", |it| &it.cold_row),
@@ -297,8 +297,8 @@ fn text(args: &Args, rows: &[Row], differences: &[String], failed: bool) -> Stri
     let count = |change| rows.iter().filter(|row| row.change == change).count();
     let _ = writeln!(
         text,
-        "{} worse, {} better, {} without a change beyond noise and {} %; by chance alone about {:.1} \
-         of {} would leave their interval",
+        "{} worse, {} better, {} without a change beyond noise and {} %; by chance alone about \
+         {:.1} of {} would leave their interval",
         count(Change::Worse),
         count(Change::Better),
         count(Change::None),

@@ -5,6 +5,7 @@ mod noise;
 mod page;
 pub(crate) mod plot;
 mod plots;
+mod sweeps;
 
 use crate::Report;
 use crate::commands::load::result::{FORM, Run};
@@ -51,6 +52,9 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     match &args.what {
         What::Compare(args) => compare::run(args),
         What::Page(args) => {
+            if files::is_stream(&args.output) {
+                return Err(Failure::usage("--output", "a file for the page", "-"));
+            }
             let run = read(&args.run)?;
             write(&run, &args.output, args.peers.as_deref())?;
             let output = args.output.display().to_string();

@@ -33,7 +33,7 @@ pub fn ratio(before: &[f64], after: &[f64]) -> Option<Ratio> {
     if !usable(before) || !usable(after) {
         return None;
     }
-    let random = &mut Random::new(0x6e6f_6973_65);
+    let random = &mut Random::new(0x006e_6f69_7365);
     let mut ratios: Vec<f64> = (0..RESAMPLES)
         .map(|_| median(&resample(after, random)) / median(&resample(before, random)))
         .collect();
@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn the_interval_holds_the_ratio_and_few_values_say_nothing() {
         let random = &mut Random::new(8);
-        let (before, after) = (series(10.0, 9, random), series(20.0, 9, random));
+        let (before, after) = (series(10.0, 40, random), series(20.0, 40, random));
         let found = ratio(&before, &after).unwrap();
         assert!(found.low <= found.ratio && found.ratio <= found.high);
         assert!(found.low > 1.5 && found.high < 2.5, "{found:?}");

@@ -154,11 +154,11 @@ fn published(out: &mut String, run: &Run) {
     out.push_str("</section>\n");
 }
 
-fn machine(out: &mut String, run: &Run) {
-    let (asked, totals, machine) = (&run.asked, &run.totals, &run.machine);
+/// Where it ran, and on what.
+fn where_it_ran(run: &Run) -> Vec<(&'static str, String)> {
+    let (asked, machine) = (&run.asked, &run.machine);
     let yes = |is: bool| if is { "yes" } else { "no" }.to_string();
-    let not_scored: u64 = run.not_scored.values().sum();
-    let mut pairs = vec![
+    vec![
         ("processor", machine.processor.clone()),
         ("cores of this process", machine.cores.to_string()),
         ("virtual machine", yes(machine.is_virtual)),
@@ -184,6 +184,14 @@ fn machine(out: &mut String, run: &Run) {
             "input",
             format!("{} of {}, over and over", asked.inputs, asked.input),
         ),
+    ]
+}
+
+/// How it ran, and what it counted.
+fn how_it_ran(run: &Run) -> Vec<(&'static str, String)> {
+    let (asked, totals) = (&run.asked, &run.totals);
+    let not_scored: u64 = run.not_scored.values().sum();
+    vec![
         (
             "arrivals",
             format!("{}, {} a second", asked.arrivals, asked.rate),
@@ -235,7 +243,13 @@ fn machine(out: &mut String, run: &Run) {
         ("verdicts without a score", grouped(not_scored)),
         ("threads that were not bound", totals.unbound.to_string()),
         ("tables not reclaimed", totals.not_reclaimed.to_string()),
-    ];
+    ]
+}
+
+fn machine(out: &mut String, run: &Run) {
+    let asked = &run.asked;
+    let mut pairs = where_it_ran(run);
+    pairs.extend(how_it_ran(run));
     if asked.evict_mib > 0.0 {
         pairs.push((
             "other work",

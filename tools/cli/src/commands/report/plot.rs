@@ -18,8 +18,8 @@ pub fn escaped(text: &str) -> String {
 /// Nanoseconds, with the unit that suits them.
 pub fn time(nanos: f64) -> String {
     let digits = |value: f64| match value {
-        v if v >= 99.5 => format!("{v:.0}"),
-        v if v >= 9.95 => format!("{v:.1}"),
+        v if v >= 99.95 => format!("{v:.0}"),
+        v if v >= 9.995 => format!("{v:.1}"),
         v => format!("{v:.2}"),
     };
     match nanos {
@@ -285,7 +285,7 @@ pub struct Lying {
     pub note: String,
 }
 
-/// Bars that lie, each under its name, on an axis of time: names may be long, and a phone is narrow.
+/// Bars that lie, each under its name, on an axis of time: names are long, and a phone is narrow.
 pub fn lying(about: &str, bars: &[Lying], is_log: bool) -> String {
     const LINE: f64 = 36.0;
     let height = LINE * bars.len() as f64 + 24.0;

@@ -1,7 +1,8 @@
 //! The plots of the report, each from a run's result.
 
-use super::plot::{Axis, LEFT, Lying, Plot, RIGHT, Scale, TOP, WIDTH, count, lying, time};
-use crate::commands::load::result::{Curve, Distribution, KernelRounds, Run};
+use super::plot::{Axis, LEFT, Lying, Plot, RIGHT, Scale, TOP, WIDTH, lying, time};
+use super::sweeps::sweep;
+use crate::commands::load::result::{Distribution, Interval, Manner, Run};
 use crate::commands::load::text::median;
 use serde_json::Value;
 
@@ -19,9 +20,13 @@ pub struct Figure {
     pub table: (Vec<&'static str>, Vec<Vec<String>>),
 }
 
+/// A time of something measured.
+type Of<T> = fn(&T) -> u64;
+
 /// Where the area of the data ends, in plots of usual height.
-const BOTTOM: f64 = 218.0;
-const HEIGHT: f64 = 258.0;
+pub const BOTTOM: f64 = 218.0;
+/// The height of such a plot.
+pub const HEIGHT: f64 = 258.0;
 
 fn legend(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs
@@ -97,7 +102,7 @@ fn percentile_rows(
     service: &Distribution,
     mut row: impl FnMut(&str, f64, [u64; 2]) -> Vec<String>,
 ) -> Vec<Vec<String>> {
-    let all: [(&str, f64, fn(&Distribution) -> u64); 5] = [
+    let all: [(&str, f64, Of<Distribution>); 5] = [
         ("50 %", 0.5, |of| of.p50),
         ("90 %", 0.9, |of| of.p90),
         ("99 %", 0.99, |of| of.p99),
@@ -142,38 +147,17 @@ pub fn over_time(run: &Run) -> Figure {
         },
     );
     let mut plot = Plot::new("Latency over time", (x, y), names, HEIGHT + 22.0);
-    let series: [(fn(&&&crate::commands::load::result::Interval) -> u64, &str); 4] = [
+    let series: [(Of<Interval>, &str); 4] = [
         (|it| it.max, "line thin d"),
         (|it| it.p999, "line c"),
         (|it| it.p99, "line b"),
         (|it| it.p50, "line a"),
     ];
     for (of, class) in series {
-        let values = kept.iter().map(|it| (middle(it.at), of(&it) as f64));
+        let values = kept.iter().map(|it| (middle(it.at), of(it) as f64));
         plot.line(&values.collect::<Vec<_>>(), class);
     }
-    for (at, (what, class)) in [
-        ("published", "good"),
-        ("refused", "bad"),
-        ("held-back", "held"),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let top = BOTTOM + 24.0 + 12.0 * at as f64;
-        let marks = run
-            .events
-            .iter()
-            .filter(|event| event.what == what && event.at >= 0.0);
-        for event in marks {
-            let why = event.why.as_deref().unwrap_or_default();
-            let words = format!("{what} at {:.2} s {why}", event.at);
-            let place = plot.x.at(event.at);
-            plot.bar((place - 0.8, top), (1.6, 9.0), class, words.trim());
-        }
-        let lane = what.replace('-', " ");
-        plot.text((LEFT - 6.0, top + 9.0), &lane, "tick end");
-    }
+    lanes(&mut plot, run);
     let rows = kept.iter().map(|it| {
         let times = [it.p50, it.p99, it.p999, it.max].map(|nanos| time(nanos as f64));
         [
@@ -197,124 +181,30 @@ pub fn over_time(run: &Run) -> Figure {
     }
 }
 
-/// Colours of the curves of a sweep.
-const CURVES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
-
-/// Throughput against latency along one axis.
-pub fn sweep(run: &Run, axis: &str) -> Option<Figure> {
-    let curves: Vec<&Curve> = run
-        .sweep
-        .iter()
-        .filter(|curve| curve.axis == axis)
-        .collect();
-    let first = curves.first()?;
-    let (id, title, unit): (_, _, fn(f64) -> String) = match axis {
-        "cores" => (
-            "sweep-cores",
-            "Throughput and latency by cores",
-            |n| match n {
-                1.0 => "1 core".into(),
-                n => format!("{n} cores"),
-            },
-        ),
-        "batch" => ("sweep-batch", "… by batch limit", |n| {
-            format!("up to {n} at once")
-        }),
-        "swaps" => ("sweep-swaps", "… by swap rate", |n| {
-            format!("{n} tables a second")
-        }),
-        _ => ("sweep-trees", "… by table size", |n| format!("{n} trees")),
-    };
-    let points = || curves.iter().flat_map(|curve| &curve.points);
-    let x = match axis {
-        "trees" | "batch" => Scale::log(points().map(|point| point.answered), LEFT, RIGHT),
-        _ => {
-            let most = points().map(|point| point.answered).fold(0.0, f64::max);
-            Scale::linear(most * 1.05, LEFT, RIGHT)
-        }
-    };
-    let values = points().flat_map(|point| [point.p50 as f64, point.p99 as f64]);
-    let y = Scale::log(values, BOTTOM, TOP);
-    let names = (
-        Axis {
-            name: "verdicts a second",
-            show: &count,
-        },
-        Axis {
-            name: "",
-            show: &time,
-        },
-    );
-    let mut plot = Plot::new(title, (x, y), names, HEIGHT);
-    let (mut legend, mut rows) = (Vec::new(), Vec::new());
-    for (curve, class) in curves.iter().zip(CURVES.iter().cycle()) {
-        let p50: Vec<_> = curve
-            .points
+/// Below the axis, a lane of marks for each thing that happened to tables.
+fn lanes(plot: &mut Plot, run: &Run) {
+    for (at, (what, class)) in [
+        ("published", "good"),
+        ("refused", "bad"),
+        ("held-back", "held"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let top = BOTTOM + 24.0 + 12.0 * at as f64;
+        let marks = run
+            .events
             .iter()
-            .map(|it| (it.answered, it.p50 as f64))
-            .collect();
-        let p99: Vec<_> = curve
-            .points
-            .iter()
-            .map(|it| (it.answered, it.p99 as f64))
-            .collect();
-        plot.line(&p99, &format!("line thin dashed {class}"));
-        plot.line(&p50, &format!("line {class}"));
-        for (at, point) in p50.iter().enumerate() {
-            let words = format!(
-                "{}: {} a second, p50 {}",
-                unit(curve.value),
-                count(point.0),
-                time(point.1)
-            );
-            match curve.knee == Some(at) {
-                true => plot.dot(
-                    *point,
-                    5.5,
-                    &format!("knee {class}"),
-                    &format!("knee, {words}"),
-                ),
-                false => plot.dot(*point, 2.0, &format!("dot {class}"), &words),
-            }
+            .filter(|event| event.what == what && event.at >= 0.0);
+        for event in marks {
+            let why = event.why.as_deref().unwrap_or_default();
+            let words = format!("{what} at {:.2} s {why}", event.at);
+            let place = plot.x.at(event.at);
+            plot.bar((place - 0.8, top), (1.6, 9.0), class, words.trim());
         }
-        let knee = curve.knee.and_then(|at| curve.points.get(at));
-        let knee = knee.map_or("none".into(), |point| count(point.answered));
-        let most = count(curve.saturation);
-        legend.push((
-            class.to_string(),
-            format!("{}: knee {knee}", unit(curve.value)),
-        ));
-        for point in &curve.points {
-            rows.push(vec![
-                unit(curve.value),
-                count(point.offered),
-                count(point.answered),
-                time(point.p50 as f64),
-                time(point.p99 as f64),
-                time(point.p999 as f64),
-            ]);
-        }
-        rows.push(vec![
-            format!("{}, without a pause", unit(curve.value)),
-            "–".into(),
-            most,
-            "–".into(),
-            "–".into(),
-            "–".into(),
-        ]);
+        let lane = what.replace('-', " ");
+        plot.text((LEFT - 6.0, top + 9.0), &lane, "tick end");
     }
-    Some(Figure {
-        id,
-        title: title.into(),
-        about: format!(
-            "{}. Full lines are the median, dashed ones p99; the ring is the knee: the last rate at \
-             which the median is at most twice that of the lightest load, and nothing is left over.",
-            first.about
-        ),
-        legend,
-        svg: plot.end(),
-        table: (vec!["", "offered", "answered", "p50", "p99", "p99.9"], rows),
-    })
 }
 
 /// How scores are spread.
@@ -341,16 +231,15 @@ pub fn scores(run: &Run) -> Figure {
     let x = Scale::linear(100.0, LEFT, RIGHT);
     let percent = |value: f64| format!("{value} %");
     let plain = |value: f64| format!("{value}");
-    let names = (
-        Axis {
-            name: "score: 1 certainly automated, 99 certainly human",
-            show: &plain,
-        },
+    let name = "score: 1 certainly automated, 99 certainly human";
+    let (of_x, of_y) = (
+        Axis { name, show: &plain },
         Axis {
             name: "",
             show: &percent,
         },
     );
+    let names = (of_x, of_y);
     let mut plot = Plot::new("Score distribution", (x, y), names, HEIGHT);
     let wide = (RIGHT - LEFT) / bins as f64;
     let each = (wide - 3.0) / kept.len().max(1) as f64;
@@ -392,7 +281,7 @@ pub fn scores(run: &Run) -> Figure {
 
 /// Every kernel, in three manners.
 pub fn kernels(run: &Run) -> Option<Figure> {
-    let manners: [(&str, &'static str, fn(&KernelRounds) -> &Vec<f64>); 3] = [
+    let manners: [(&str, &'static str, Manner); 3] = [
         ("one row", "fill a", |it| &it.row),
         ("batch of 64, a row", "fill b", |it| &it.batch_row),
         ("one row, caches cold", "fill c", |it| &it.cold_row),
@@ -423,7 +312,7 @@ pub fn kernels(run: &Run) -> Option<Figure> {
         title: "Kernels".into(),
         about: format!(
             "From a filled row to its score on {}, on one thread; medians of {rounds} rounds by \
-             turns, and the range of the rounds. Cold: 4 MiB of other work are read before each row.",
+             turns, and the range of the rounds. Cold: 4 MiB of other work are read before each.",
             run.asked.table
         ),
         legend: Vec::new(),

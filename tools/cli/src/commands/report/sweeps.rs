@@ -1,0 +1,134 @@
+//! The plots of a sweep: throughput against latency, a figure for each axis.
+
+use super::plot::{Axis, LEFT, Plot, RIGHT, Scale, TOP, count, time};
+use super::plots::{BOTTOM, Figure, HEIGHT};
+use crate::commands::load::result::{Curve, Point, Run};
+
+/// Colours of the curves of a sweep.
+const CURVES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+
+/// What the curves of an axis are called: the figure, its title, and each by its value.
+fn axis_names(axis: &str) -> (&'static str, &'static str, fn(f64) -> String) {
+    match axis {
+        "cores" => (
+            "sweep-cores",
+            "Throughput and latency by cores",
+            |n| match n {
+                1.0 => "1 core".into(),
+                n => format!("{n} cores"),
+            },
+        ),
+        "batch" => ("sweep-batch", "… by batch limit", |n| {
+            format!("up to {n} at once")
+        }),
+        "swaps" => ("sweep-swaps", "… by swap rate", |n| {
+            format!("{n} tables a second")
+        }),
+        _ => ("sweep-trees", "… by table size", |n| format!("{n} trees")),
+    }
+}
+
+/// The figures of a curve.
+fn curve_rows(curve: &Curve, name: &str) -> Vec<Vec<String>> {
+    let rate = |what: &str, offered: f64, answered: f64| {
+        vec![format!("{name}{what}"), count(offered), count(answered)]
+    };
+    let times = |point: &Point| [point.p50, point.p99, point.p999].map(|ns| time(ns as f64));
+    let mut rows: Vec<Vec<String>> = { curve.points.iter() }
+        .map(|point| {
+            [
+                rate("", point.offered, point.answered),
+                times(point).to_vec(),
+            ]
+            .concat()
+        })
+        .collect();
+    let none = vec![String::from("–"); 3];
+    rows.push(
+        [
+            rate(", without a pause", curve.saturation, curve.saturation),
+            none,
+        ]
+        .concat(),
+    );
+    rows
+}
+
+/// A curve's median and p99, and its knee.
+fn draw(plot: &mut Plot, curve: &Curve, class: &str, name: &str) {
+    let values = |of: fn(&Point) -> u64| -> Vec<(f64, f64)> {
+        let points = curve.points.iter();
+        points
+            .map(|point| (point.answered, of(point) as f64))
+            .collect()
+    };
+    let (p50, p99) = (values(|point| point.p50), values(|point| point.p99));
+    plot.line(&p99, &format!("line thin dashed {class}"));
+    plot.line(&p50, &format!("line {class}"));
+    for (at, point) in p50.iter().enumerate() {
+        let words = format!("{name}: {} a second, p50 {}", count(point.0), time(point.1));
+        match curve.knee == Some(at) {
+            true => {
+                let (class, words) = (format!("knee {class}"), format!("knee, {words}"));
+                plot.dot(*point, 5.5, &class, &words);
+            }
+            false => plot.dot(*point, 2.0, &format!("dot {class}"), &words),
+        }
+    }
+}
+
+/// Throughput against latency along one axis.
+pub fn sweep(run: &Run, axis: &str) -> Option<Figure> {
+    let curves: Vec<&Curve> = run
+        .sweep
+        .iter()
+        .filter(|curve| curve.axis == axis)
+        .collect();
+    let first = curves.first()?;
+    let (id, title, unit) = axis_names(axis);
+    let points = || curves.iter().flat_map(|curve| &curve.points);
+    let x = match axis {
+        "trees" | "batch" => Scale::log(points().map(|point| point.answered), LEFT, RIGHT),
+        _ => {
+            let most = points().map(|point| point.answered).fold(0.0, f64::max);
+            Scale::linear(most * 1.05, LEFT, RIGHT)
+        }
+    };
+    let values = points().flat_map(|point| [point.p50 as f64, point.p99 as f64]);
+    let y = Scale::log(values, BOTTOM, TOP);
+    let names = (
+        Axis {
+            name: "verdicts a second",
+            show: &count,
+        },
+        Axis {
+            name: "",
+            show: &time,
+        },
+    );
+    let mut plot = Plot::new(title, (x, y), names, HEIGHT);
+    let (mut legend, mut rows) = (Vec::new(), Vec::new());
+    for (curve, class) in curves.iter().zip(CURVES.iter().cycle()) {
+        draw(&mut plot, curve, class, &unit(curve.value));
+        let knee = curve.knee.and_then(|at| curve.points.get(at));
+        let knee = knee.map_or("none".into(), |point| count(point.answered));
+        legend.push((
+            class.to_string(),
+            format!("{}: knee {knee}", unit(curve.value)),
+        ));
+        rows.extend(curve_rows(curve, &unit(curve.value)));
+    }
+    Some(Figure {
+        id,
+        title: title.into(),
+        about: format!(
+            "{}. Full lines are the median, dashed ones p99; the ring is the knee: the last rate \
+             at which the median is at most twice that of the lightest load, and nothing is left \
+             over.",
+            first.about
+        ),
+        legend,
+        svg: plot.end(),
+        table: (vec!["", "offered", "answered", "p50", "p99", "p99.9"], rows),
+    })
+}
