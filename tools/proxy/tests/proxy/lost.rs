@@ -131,9 +131,10 @@ fn publish(
             last += 1;
             place(&directory, &bad[turn / 2 % bad.len()], last);
         }
-        if turn % 7 == 3 {
-            let selector = &SWITCHES[turn / 7 / 2 % SWITCHES.len()];
-            let off = turn / 7 % 2 == 0;
+        // Where a good table is active: its detections can be switched.
+        if turn % 6 == 2 {
+            let selector = &SWITCHES[turn / 12 % SWITCHES.len()];
+            let off = turn / 6 % 2 == 0;
             publisher().switch(selector, off).expect("switched");
         }
         turn += 1;
