@@ -276,11 +276,6 @@ impl Connection {
         let body = String::from_utf8_lossy(&body).into_owned();
         Some(Answer { status, head, body })
     }
-
-    /// Whether the other side closes before it says anything more.
-    pub fn is_closed(&mut self) -> bool {
-        matches!(self.reader.read(&mut [0; 1]), Ok(0) | Err(_))
-    }
 }
 
 /// One request on a connection of its own.

@@ -144,10 +144,11 @@ fn two_filters_on_many_threads_keep_apart() {
         let stats = filter.stats();
         assert_eq!((stats.threads, stats.requests), (4, 400));
         assert_eq!(filter.engine().stats().rows.scored, 400);
-        assert_eq!(
-            filter.engine().stats().scorers,
-            0,
-            "threads that ended gave theirs back"
-        );
+        // A thread that ends gives its scorer back, a moment after it is joined.
+        let start = Instant::now();
+        while filter.engine().stats().scorers > 0 {
+            assert!(start.elapsed() < Duration::from_secs(10), "{stats:?}");
+            std::thread::yield_now();
+        }
     }
 }
