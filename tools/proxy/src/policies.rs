@@ -43,7 +43,7 @@ struct Seen {
 /// What runs, and what was refused.
 #[derive(Debug, Clone, Default, serde::Serialize)]
 pub struct PolicyStatus {
-    /// How many policies were taken, the first included.
+    /// How many policies of the file were taken, the first included.
     pub taken: u64,
     /// Refused ones by name.
     pub refusals: BTreeMap<String, u64>,
@@ -60,10 +60,7 @@ impl Policies {
             hung_up: AtomicBool::new(false),
             desk: Mutex::new(Desk {
                 policy: Arc::new(Policy::default()),
-                status: PolicyStatus {
-                    taken: 1,
-                    ..PolicyStatus::default()
-                },
+                status: PolicyStatus::default(),
                 seen: None,
                 logged: VecDeque::new(),
             }),

@@ -77,6 +77,9 @@ thread_local! {
 /// How long a connection to the upstream may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);
 
+/// How long the rest of a refused request is read.
+const DRAIN: Duration = Duration::from_secs(2);
+
 impl Proxy {
     /// A proxy in front of an upstream.
     pub fn new(shared: Arc<Shared>, upstream: SocketAddr) -> Proxy {
@@ -318,6 +321,10 @@ impl ProxyHttp for Proxy {
         let mut answer = ResponseHeader::build(status, Some(2))?;
         answer.insert_header(http::header::CONTENT_TYPE, "text/plain")?;
         answer.insert_header(http::header::CONTENT_LENGTH, REFUSED.len())?;
+        // The rest of a request is read, so that the answer is, and not for long.
+        session
+            .as_downstream_mut()
+            .set_total_drain_timeout(Some(DRAIN));
         let bodiless = session.req_header().method == http::Method::HEAD;
         session
             .write_response_header(Box::new(answer), bodiless)

@@ -72,7 +72,6 @@ fn malformed_requests_are_answered_as_without_scoring() {
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc",
         "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: x\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        "\r\n\r\n",
         "\x16\x03\x01\x02\x00\x01\x00\x01\u{fc}\x03\x03",
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         &format!("GET / HTTP/1.1\r\nHost: a\r\n{some}\r\n"),
@@ -95,7 +94,7 @@ fn malformed_requests_are_answered_as_without_scoring() {
         .count();
     assert!(passed >= 5 && passed < seen.len() - 5, "{seen:?}");
     // 64 KiB of headers pass, in one or in many.
-    for at in [25, 27] {
+    for at in [24, 26] {
         assert!(seen[at].1.starts_with("200"), "{:?}", seen[at]);
     }
     for proxy in proxies {
@@ -130,8 +129,7 @@ fn slow_clients_are_served_and_a_stopped_upstream_is_502() {
         outcomes[0].starts_with("502") && outcomes[0] == outcomes[1],
         "{outcomes:?}"
     );
-    let status = proxies[0].status();
-    assert_eq!(status["statuses"]["5xx"], 1, "{status}");
+    assert!(proxies[0].comes(|status| status["statuses"]["5xx"] == 1));
 
     // An upstream that takes a request and goes away.
     let rude = TcpListener::bind("127.0.0.1:0").expect("a port");

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 /// How long anything may take before a test gives up.
@@ -14,22 +15,38 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// Answers each request with 200 and the request's head as it came.
 pub struct Upstream {
     pub address: SocketAddr,
+    seen: Receiver<String>,
 }
 
 impl Upstream {
     pub fn start() -> Upstream {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
+        // The latest heads; those that nobody asks for are left out.
+        let (tell, seen) = sync_channel(256);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                std::thread::spawn(move || echo(stream));
+                let tell = tell.clone();
+                std::thread::spawn(move || echo(stream, &tell));
             }
         });
-        Upstream { address }
+        Upstream { address, seen }
+    }
+
+    /// The next head of a request for a path, for as long as one may take to come.
+    pub fn sees(&self, path: &str, patience: Duration) -> Option<String> {
+        let start = Instant::now();
+        loop {
+            let rest = patience.checked_sub(start.elapsed())?;
+            let head = self.seen.recv_timeout(rest).ok()?;
+            if head.split(' ').nth(1) == Some(path) {
+                return Some(head);
+            }
+        }
     }
 }
 
-fn echo(stream: TcpStream) -> Option<()> {
+fn echo(stream: TcpStream, tell: &SyncSender<String>) -> Option<()> {
     stream.set_nodelay(true).ok()?;
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     let mut writer = stream;
@@ -39,7 +56,11 @@ fn echo(stream: TcpStream) -> Option<()> {
         let mut body = vec![0; length.unwrap_or(0)];
         reader.read_exact(&mut body).ok()?;
         let bodiless = head.starts_with("HEAD ");
-        let said = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", head.len());
+        let said = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n",
+            head.len()
+        );
+        let _ = tell.try_send(head.clone());
         let body = if bodiless { "" } else { &head };
         writer.write_all((said + body).as_bytes()).ok()?;
     }
@@ -254,11 +275,6 @@ impl Connection {
         self.reader.read_exact(&mut body).ok()?;
         let body = String::from_utf8_lossy(&body).into_owned();
         Some(Answer { status, head, body })
-    }
-
-    /// Whether the other side closes before it says anything more.
-    pub fn is_closed(&mut self) -> bool {
-        matches!(self.reader.read(&mut [0; 1]), Ok(0) | Err(_))
     }
 }
 

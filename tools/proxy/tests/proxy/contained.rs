@@ -32,7 +32,7 @@ fn from() -> From {
     }
 }
 
-const PAUSE: Duration = Duration::from_millis(400);
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// A filter whose host fills a feature of its own, and fails at it for some requests.
 fn failing() -> Filter {
@@ -60,10 +60,10 @@ fn a_panic_is_a_request_without_a_score_and_many_open_the_breaker() {
     let filter = failing();
     let score = |path: &str| filter.judge_from(&request(path), &from());
     assert_eq!(score("/").score().map(|score| score.get()), Some(2));
-    let start = Instant::now();
     for _ in 0..3 {
         assert_eq!(score("/panic").outcome(), &Outcome::Passed(Trouble::Panic));
     }
+    let start = Instant::now();
     for path in ["/", "/panic", "/"] {
         let outcome = *score(path).outcome();
         assert!(start.elapsed() < PAUSE, "too slow a machine to tell");
@@ -144,10 +144,11 @@ fn two_filters_on_many_threads_keep_apart() {
         let stats = filter.stats();
         assert_eq!((stats.threads, stats.requests), (4, 400));
         assert_eq!(filter.engine().stats().rows.scored, 400);
-        assert_eq!(
-            filter.engine().stats().scorers,
-            0,
-            "threads that ended gave theirs back"
-        );
+        // A thread that ends gives its scorer back, a moment after it is joined.
+        let start = Instant::now();
+        while filter.engine().stats().scorers > 0 {
+            assert!(start.elapsed() < Duration::from_secs(10), "{stats:?}");
+            std::thread::yield_now();
+        }
     }
 }

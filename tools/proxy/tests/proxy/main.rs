@@ -1,8 +1,10 @@
 //! The proxy as people run it: the binary, real sockets, real clients.
 
 mod answers;
+mod clients;
 mod common;
 mod contained;
+mod lost;
 mod policy;
 mod recorded;
 mod scores;

@@ -102,7 +102,7 @@ fn metrics_and_log_tell_what_happened() {
             .collect()
     };
     let start = std::time::Instant::now();
-    while lines().len() < 2 && start.elapsed() < PATIENCE {
+    while lines().len() < 3 && start.elapsed() < PATIENCE {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     let lines = lines();
@@ -115,12 +115,14 @@ fn metrics_and_log_tell_what_happened() {
         (&lines[0]["status"], &lines[0]["action"]),
         (&200.into(), &"observe".into())
     );
+    assert_eq!(lines[2]["target"], "/%22\\x?%07");
+    assert_eq!(lines[2]["agent"], "\"q\\\u{e9}");
     let metrics = proxy.get("/metrics").expect("an answer").body;
     for line in [
         "hedgerow_verdicts_total{source=\"detection\"} 2",
-        "hedgerow_scores_total{from=\"0\"} 2",
+        "hedgerow_scores_total{from=\"0\"} 3",
         "hedgerow_generation 1",
-        "hedgerow_policy_decisions_total{route=\"default\",action=\"observe\"} 2",
+        "hedgerow_policy_decisions_total{route=\"default\",action=\"observe\"} 3",
         "hedgerow_not_scored_total{reason=\"panic\"} 0",
         "hedgerow_detection_matches_total{id=\"1\",mode=\"active\"} 2",
     ] {
