@@ -4,6 +4,8 @@
 mod common;
 #[path = "watch/drift.rs"]
 mod drift;
+#[path = "watch/following.rs"]
+mod following;
 #[path = "watch/restart.rs"]
 mod restart;
 #[path = "watch/shadows.rs"]

@@ -8,6 +8,10 @@ pub mod proofs {}
 #[doc = include_str!("operations.md")]
 pub mod operations {}
 
+/// Many machines: tables from a database, publishing, agents, rings, and the way back.
+#[doc = include_str!("fleet.md")]
+pub mod fleet {}
+
 /// What past outages ask of a scoring engine, and what answers it here.
 #[doc = include_str!("outages.md")]
 pub mod outages {}

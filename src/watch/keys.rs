@@ -6,6 +6,7 @@ use crate::schema::check_name;
 use crate::table::format::{HEADER_BYTES, SIGNATURE_KEY_BYTES, SIGNATURE_OFFSET, SIGNED_PREFIX};
 use crate::table::validate::hex;
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha512};
 use std::fmt;
 
@@ -136,6 +137,83 @@ impl SecretKey {
         put(&mut signed, at, &signature);
         signed
     }
+}
+
+/// A signature over a text, and the key that it is by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoteSignature {
+    /// 64 hexadecimal digits.
+    pub key: String,
+    /// 128 hexadecimal digits.
+    pub signature: String,
+}
+
+/// What is signed of a text: a signature over a table, or for another purpose, is none.
+fn note(purpose: &str, text: &str) -> Vec<u8> {
+    let digest = Sha512::digest(text);
+    [NOTE_PREFIX, purpose.as_bytes(), b"\n", &digest].concat()
+}
+
+/// What stands before a text's purpose and digest.
+const NOTE_PREFIX: &[u8] = b"hedgerow note 1\n";
+
+impl SecretKey {
+    /// Signs a text, such as the pointer of a fleet, for one purpose.
+    pub fn sign_note(&self, purpose: &str, text: &str) -> NoteSignature {
+        NoteSignature {
+            key: self.public().id(),
+            signature: hex(&self.key.sign(&note(purpose, text)).to_bytes()),
+        }
+    }
+}
+
+impl Keys {
+    /// Checks the signature of a text, as [`check`](Keys::check) does a table's.
+    ///
+    /// # Errors
+    /// `Key`, where it is none by a trusted key, or there is none and one is required.
+    pub fn check_note(
+        &self,
+        purpose: &str,
+        text: &str,
+        signed: Option<&NoteSignature>,
+    ) -> Result<(), Refusal> {
+        let names = || match self.trusted.iter().map(PublicKey::name).collect::<Vec<_>>() {
+            none if none.is_empty() => "no signature: no key is trusted".into(),
+            names => format!("a signature by one of: {}", names.join(", ")),
+        };
+        let Some(signed) = signed else {
+            return match self.required {
+                true => Err(refused(purpose, &names(), "none")),
+                false => Ok(()),
+            };
+        };
+        let trusted = self
+            .trusted
+            .iter()
+            .find(|trusted| trusted.id() == signed.key);
+        let Some(trusted) = trusted else {
+            return Err(refused(purpose, &names(), "one by another key"));
+        };
+        let verified = VerifyingKey::from_bytes(&trusted.bytes).and_then(|key| {
+            let bytes = unhex(&signed.signature).unwrap_or([0; 64]);
+            key.verify_strict(&note(purpose, text), &Signature::from_bytes(&bytes))
+        });
+        let got = format!("one by {} that is not over this text", trusted.name);
+        verified.map_err(|_| refused(purpose, &names(), got))
+    }
+}
+
+/// The bytes of 128 hexadecimal digits.
+fn unhex(digits: &str) -> Option<[u8; 64]> {
+    let mut bytes = [0u8; 64];
+    let whole = digits.len() == 128 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let pairs = digits.as_bytes().chunks(2).map(std::str::from_utf8);
+    for (byte, pair) in bytes.iter_mut().zip(pairs) {
+        *byte = u8::from_str_radix(pair.ok()?, 16).ok()?;
+    }
+    whole.then_some(bytes)
 }
 
 fn put(file: &mut [u8], at: usize, bytes: &[u8]) {
@@ -285,6 +363,43 @@ mod tests {
         put(&mut signed, SIGNATURE_OFFSET + SIGNATURE_KEY_BYTES, &bare);
         let keys = Keys::new(vec![key.public()], true);
         assert_eq!(name(keys.check(&signed)), "signature");
+    }
+
+    #[test]
+    fn a_note_is_signed_for_one_purpose_and_one_text() {
+        let (key, other) = (SecretKey::new("k").unwrap(), SecretKey::new("o").unwrap());
+        let keys = Keys::new(vec![key.public()], true);
+        let signed = key.sign_note("pointer", "text");
+        assert_eq!(keys.check_note("pointer", "text", Some(&signed)), Ok(()));
+        let bad = |purpose: &str, text: &str, signed: &NoteSignature| {
+            let refused = keys.check_note(purpose, text, Some(signed)).unwrap_err();
+            assert!(refused.is(RefusalKind::Key), "{refused}");
+        };
+        bad("switches", "text", &signed);
+        bad("pointer", "texT", &signed);
+        bad("pointer", "text", &other.sign_note("pointer", "text"));
+        let mut edited = signed.clone();
+        edited.key = other.public().id();
+        bad("pointer", "text", &edited);
+        for place in 0..128 {
+            let mut digits = signed.signature.clone().into_bytes();
+            digits[place] = if digits[place] == b'0' { b'1' } else { b'0' };
+            edited.key.clone_from(&signed.key);
+            edited.signature = String::from_utf8(digits).unwrap();
+            bad("pointer", "text", &edited);
+        }
+        for digits in ["", "é", &"z".repeat(128), &"0".repeat(128)] {
+            edited.signature = digits.into();
+            bad("pointer", "text", &edited);
+        }
+        assert!(keys.check_note("pointer", "text", None).is_err());
+        let may = Keys::new(vec![key.public()], false);
+        assert_eq!(may.check_note("pointer", "text", None), Ok(()));
+        assert!(
+            Keys::default()
+                .check_note("pointer", "text", Some(&signed))
+                .is_err()
+        );
     }
 
     #[test]

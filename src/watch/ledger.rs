@@ -4,7 +4,7 @@
 //! one, and stays as a line that readers pass over and report. Nothing is decided by its times:
 //! order is the order of lines, and generations go up.
 
-use super::directory::{Origin, sync_folder};
+use super::directory::{Origin, Pointer, sync_folder};
 use super::refusal::Told;
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
@@ -52,6 +52,14 @@ pub enum Event {
 }
 
 impl Event {
+    /// What a pointer came about by.
+    pub(super) fn of(pointer: &Pointer) -> Event {
+        match pointer.from_generation {
+            Some(_) => Event::Rollback,
+            None => Event::Publish,
+        }
+    }
+
     /// The name in the ledger.
     pub fn name(self) -> &'static str {
         match self {

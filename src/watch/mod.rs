@@ -35,7 +35,7 @@ pub mod watchdog;
 pub use admission::Admission;
 pub use directory::{Directory, Origin, Pointer};
 pub use drift::{Drift, DriftOptions};
-pub use keys::{Keys, PublicKey, SecretKey};
+pub use keys::{Keys, NoteSignature, PublicKey, SecretKey};
 pub use publisher::{PublishOptions, Publisher};
 pub use refusal::{Refusal, RefusalKind, Told};
 pub use status::{Source, WatchStatus};

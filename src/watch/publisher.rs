@@ -4,6 +4,7 @@
 //! rename. A process that is killed in between leaves an announcement, which the next publisher
 //! marks as abandoned: the ledger never lacks what happened, and never claims what did not.
 
+mod following;
 mod shadows;
 
 pub use shadows::Shadowed;
@@ -209,10 +210,7 @@ impl Publisher {
         if self.records.iter().any(known) {
             return Ok(());
         }
-        let event = match pointer.from_generation {
-            Some(_) => Event::Rollback,
-            None => Event::Publish,
-        };
+        let event = Event::of(&pointer);
         self.append(Record {
             at: pointer.at,
             generation: Some(pointer.generation),
@@ -305,13 +303,15 @@ impl Publisher {
     /// Publishes a table under the next generation.
     ///
     /// # Errors
-    /// `Directory`, where something cannot be written: nothing has changed for engines then.
+    /// `Directory`, where something cannot be written, and `Replayed`, where the table's own number
+    /// is below the active one's: nothing has changed for engines then.
     pub fn publish(
         mut self,
         table: &Table,
         options: &PublishOptions,
     ) -> Result<Published, Refusal> {
         let content_id = table.content_id();
+        self.check_number(table, &content_id)?;
         self.write_table(table, &content_id)?;
         let generation = self.next_generation(options.above);
         let pointer = self.next(generation, content_id, None, options.forced)?;
@@ -608,16 +608,21 @@ fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), Refusal>
     replace(path, &text)
 }
 
-/// The generations and the changes that are marked as abandoned.
+/// The generations and the changes that are marked as abandoned, and were not announced again.
 fn abandoned(records: &[Record]) -> (BTreeSet<u64>, BTreeSet<u64>) {
-    let marks = records
-        .iter()
-        .filter(|record| record.event == Event::Abandon);
-    let generations = marks.clone().filter_map(|mark| mark.generation);
-    (
-        generations.collect(),
-        marks.filter_map(|mark| mark.change).collect(),
-    )
+    let (mut generations, mut changes) = (BTreeSet::new(), BTreeSet::new());
+    for record in records {
+        if record.event == Event::Abandon {
+            generations.extend(record.generation);
+            changes.extend(record.change);
+            continue;
+        }
+        if matches!(record.event, Event::Publish | Event::Rollback) {
+            record.generation.map(|again| generations.remove(&again));
+        }
+        record.change.map(|again| changes.remove(&again));
+    }
+    (generations, changes)
 }
 
 /// The generations that came about, oldest first: announced, not abandoned, and not above the

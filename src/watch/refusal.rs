@@ -70,6 +70,9 @@ kinds! {
     /// The file `shadows` is not one that a publisher writes, or there is no such shadow, or no
     /// room for one.
     Shadow = 615, "shadow", "that cannot be tried in shadow";
+    /// The table's own running number is below that of the last one that was taken, and it is no
+    /// rollback.
+    Replayed = 616, "replayed", "the table is older than the one before";
 }
 
 /// One refusal: which kind, where, what was expected, and what came.

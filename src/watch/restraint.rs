@@ -1,16 +1,46 @@
 //! What keeps a sound table from running: its drift, a quarantine, or that the engine went back.
 
+use super::admission::Rejected;
 use super::directory::Pointer;
 use super::drift::Drift;
 use super::ledger::{Event, Record};
-use super::refusal::Told;
-use super::status::{Quarantined, Reverted, Source, Waiting};
+use super::refusal::{Refusal, RefusalKind, Told};
+use super::status::{Good, Quarantined, Reverted, Source, Waiting};
 use super::tables::runs;
 use super::watchdog::Watching;
 use super::{REFUSED_MAX, Shared, moment};
 use crate::score::Bound;
 use crate::table::Table;
 use std::sync::Arc;
+use xxhash_rust::xxh3::xxh3_128;
+
+/// Lets a candidate through that is not older than the last table that was taken, by the running
+/// number in its own header. Whoever can write to the directory can name an old file that is signed
+/// well; only a rollback may.
+pub(super) fn not_replayed(
+    bound: Arc<Bound>,
+    pointer: &Pointer,
+    last: Option<&Good>,
+) -> Result<Arc<Bound>, Box<Rejected>> {
+    let table = bound.table();
+    let last = last.map_or(0, |last| last.table_generation);
+    match replayed(table, last, &pointer.content_id) {
+        Some(refusal) if pointer.from_generation.is_none() => Err(Box::new(Rejected {
+            refusal,
+            artefact: xxh3_128(table.bytes()),
+            transient: false,
+        })),
+        _ => Ok(bound),
+    }
+}
+
+/// Why a table that is numbered below another is not to follow it.
+pub(super) fn replayed(table: &Table, last: u64, at: &str) -> Option<Refusal> {
+    let own = table.header().generation;
+    let expected = || format!("a table numbered {last} or above (or a rollback)");
+    let refused = || Refusal::new(RefusalKind::Replayed, at, expected(), own);
+    (own < last).then(refused)
+}
 
 /// Whether a candidate differs too much from the running table, and is held back. A table that is
 /// gone back to is not asked, unless it was held back before: the way back is always open. The

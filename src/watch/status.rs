@@ -48,6 +48,9 @@ pub struct Good {
     pub generation: u64,
     /// Its content hash.
     pub content_id: String,
+    /// The running number that its own header has, which a signature covers; 0 for none.
+    #[serde(default)]
+    pub table_generation: u64,
 }
 
 /// A table that the pointer names, and that does not run.

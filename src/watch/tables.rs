@@ -4,7 +4,7 @@ use super::directory::{Pointer, parse_pointer, read_small};
 use super::ledger::{Event, Ledger, Record};
 use super::publisher::generations;
 use super::refusal::{Refusal, RefusalKind};
-use super::restraint::{drifts, is_held_back, is_kept_out, is_reverted, went_back};
+use super::restraint::{drifts, is_held_back, is_kept_out, is_reverted, not_replayed, went_back};
 use super::status::{Good, Headroom, Source, Waiting, WatchStatus};
 use super::watchdog::{Former, Watchdog};
 use super::{Artefact, Fallback, Shared, moment};
@@ -131,6 +131,7 @@ impl Tables {
                 found.push(Good {
                     generation: past.generation,
                     content_id: past.content_id,
+                    table_generation: 0,
                 });
             }
         }
@@ -159,7 +160,10 @@ impl Tables {
             return false;
         }
         if self.last.is_none() {
-            self.last = Some(good.clone());
+            self.last = Some(Good {
+                table_generation: bound.table().header().generation,
+                ..good.clone()
+            });
         }
         runs(shared, &bound, good.generation, source, None);
         let generation = good.generation;
@@ -321,7 +325,11 @@ impl Tables {
             return self.publish(shared, bound, &pointer);
         }
         let admission = &shared.options.admission;
-        match admission.admit(&shared.engine, &path, Some(&pointer.content_id)) {
+        let last = self.last.as_ref();
+        let admitted = admission
+            .admit(&shared.engine, &path, Some(&pointer.content_id))
+            .and_then(|bound| not_replayed(bound, &pointer, last));
+        match admitted {
             Ok(bound) if drifts(shared, &bound, &pointer) => {
                 candidate.refused = true;
                 waits(shared, &pointer, true);
@@ -410,6 +418,7 @@ impl Tables {
         let good = Good {
             generation: pointer.generation,
             content_id: pointer.content_id.clone(),
+            table_generation: bound.table().header().generation,
         };
         self.last = Some(good.clone());
         let origin = Some(pointer.origin.clone());

@@ -4,7 +4,7 @@ use super::key;
 use crate::failure::{Failure, harmless};
 use crate::{Report, tables};
 use hedgerow::watch::publisher::{KEEP, Published};
-use hedgerow::watch::{Admission, PublishOptions, Publisher};
+use hedgerow::watch::{Admission, Keys, PublishOptions, Publisher};
 use hedgerow::{Bound, Engine, Table};
 use serde_json::json;
 use std::fmt::Write;
@@ -99,7 +99,14 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
 
 /// Every check of an engine's admission that needs no running table.
 pub fn admit(name: &str, schema: &str, trust: &key::Trust) -> Result<Arc<Bound>, Failure> {
-    let keys = trust.keys()?;
+    admit_with(name, schema, trust.keys()?)
+}
+
+/// As [`admit`], with keys.
+///
+/// # Errors
+/// The first check that it does not pass.
+pub fn admit_with(name: &str, schema: &str, keys: Keys) -> Result<Arc<Bound>, Failure> {
     let refused = |refused| Failure::refused(name, &refused);
     if name == "default" {
         let table = tables::open(name)?;

@@ -69,7 +69,8 @@ struct SourceArgs {
     #[arg(long, value_name = "FILE")]
     server: Option<PathBuf>,
     /// The database that the list belongs to
-    #[arg(long, value_name = "NAME", default_value = "default", value_parser = clickhouse::identifier)]
+    #[arg(long, value_name = "NAME", default_value = "default",
+        value_parser = clickhouse::identifier)]
     database: String,
     /// The table whose columns are the features
     #[arg(long, value_name = "NAME", value_parser = clickhouse::identifier)]

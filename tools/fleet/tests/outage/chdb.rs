@@ -49,8 +49,5 @@ fn a_present_day_engine_doubles_the_list_too() {
     old.refused(705, "list-duplicate", &["120 rows"]);
     let scoped = generate(&env, &[&model, "-o", &output]);
     assert!(scoped.ok(), "{scoped:?}");
-    assert!(
-        scoped.json["warnings"].to_string().contains("r0"),
-        "{scoped:?}"
-    );
+    assert!(scoped.warns_of("r0"), "{scoped:?}");
 }

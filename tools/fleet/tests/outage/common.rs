@@ -133,6 +133,10 @@ impl Outcome {
         self.json["name"].as_str().unwrap_or("accepted")
     }
 
+    pub fn warns_of(&self, what: &str) -> bool {
+        self.json["warnings"].to_string().contains(what)
+    }
+
     pub fn text(&self) -> String {
         format!("{} {}", self.json, self.err)
     }

@@ -69,10 +69,8 @@ fn the_old_query_doubles_and_the_fleet_keeps_its_table() {
             }
             let by_scoped = make(&scoped, "scoped.hedge", &[]);
             assert!(by_scoped.ok(), "{by_scoped:?}");
-            let (_, generation) = (
-                scoped.publish(&folder.path("scoped.hedge")),
-                old.generation(),
-            );
+            scoped.publish(&folder.path("scoped.hedge"));
+            let generation = old.generation();
             settled(&watcher, generation);
             println!(
                 "{tick:>3} s  permission {:<7}  old query {rows:>3} rows, {:<14}  \
@@ -82,8 +80,7 @@ fn the_old_query_doubles_and_the_fleet_keeps_its_table() {
                 scoped.generation()
             );
             assert_eq!(by_old.ok(), !changed);
-            let warned = by_scoped.json["warnings"].to_string().contains("r0");
-            assert_eq!(warned, changed, "{by_scoped:?}");
+            assert_eq!(by_scoped.warns_of("r0"), changed, "{by_scoped:?}");
             if changed {
                 refused += 1;
                 by_old.refused(

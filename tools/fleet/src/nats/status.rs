@@ -1,0 +1,267 @@
+//! `init`, `status`, `history` and `node`: a fleet's buckets, and what they tell.
+
+use super::publish;
+use super::record::{Envelope, FleetSwitches, NodeReport, Ring, RingPointer, SWITCHES};
+use super::store::{Address, Store, Value};
+use super::waiting::{LOST, seen};
+use hedgerow_cli::Report;
+use hedgerow_cli::failure::{Failure, harmless};
+use hedgerow_cli::files;
+use serde_json::{Value as Json, json};
+use std::fmt::Write;
+use std::path::PathBuf;
+
+/// Make a fleet's buckets on its servers
+///
+/// Example: hedgerow-fleet init nats://127.0.0.1:4222 --replicas 3
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct InitArgs {
+    #[command(flatten)]
+    address: Address,
+    /// How many servers keep each bucket: 1, 3 or 5
+    #[arg(long, value_name = "N", default_value_t = 1,
+        value_parser = clap::value_parser!(u64).range(1..=5))]
+    replicas: u64,
+}
+
+/// Show every node of a fleet: its generation, how far it is behind, and its last refusal
+///
+/// Exit status 1 where a node is behind, has refused its table, or has not been heard of.
+///
+/// Example: hedgerow-fleet status nats://127.0.0.1:4222
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    address: Address,
+}
+
+/// Show what was published, rolled back and switched in a fleet
+///
+/// Example: hedgerow-fleet history nats://127.0.0.1:4222
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct HistoryArgs {
+    #[command(flatten)]
+    address: Address,
+}
+
+/// Show what this machine's agent knows, and how old that is; needs no connection
+///
+/// Example: hedgerow-fleet node /var/lib/hedgerow
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct NodeArgs {
+    /// The directory that the agent keeps
+    directory: PathBuf,
+}
+
+/// Makes the buckets.
+///
+/// # Errors
+/// Where one cannot be made.
+pub async fn init(args: &InitArgs) -> Result<Report, Failure> {
+    let store = Store::connect(&args.address, "init").await?;
+    store.make(args.replicas as usize).await?;
+    let fleet = &store.fleet;
+    let text = format!("fleet {fleet}: its buckets are there\n");
+    Ok(Report::done(text, json!({ "ok": true, "fleet": fleet })))
+}
+
+/// Shows what happened.
+///
+/// # Errors
+/// Where the store does not answer in time.
+pub async fn history(args: &HistoryArgs) -> Result<Report, Failure> {
+    let store = Store::connect(&args.address, "history").await?;
+    let all = publish::history(&store).await?;
+    let mut text = String::new();
+    for line in &all {
+        let body = &line["body"];
+        let key = line["key"].as_str().unwrap_or_default();
+        let (at, what) = match key {
+            SWITCHES => (&body["file"], format!("off: {}", body["file"]["off"])),
+            key if key.starts_with("pointer.") => {
+                let pointer = &body["pointer"];
+                let from = match pointer["from_generation"].as_u64() {
+                    Some(from) => format!(", which was {from}"),
+                    None => String::new(),
+                };
+                let table = pointer["content_id"].as_str().unwrap_or_default();
+                let what = format!("generation {}{from}, table {table}", pointer["generation"]);
+                (pointer, what)
+            }
+            _ => (body, format!("claims {}", body["generation"])),
+        };
+        let who = format!(
+            "{}@{}",
+            text_of(&at["origin"]["who"]),
+            text_of(&at["origin"]["host"])
+        );
+        let when = text_of(&at["at"]);
+        let _ = writeln!(
+            text,
+            "{when}  {key:<14}  {}  {}",
+            harmless(&what),
+            harmless(&who)
+        );
+    }
+    Ok(Report::done(text, json!({ "ok": true, "history": all })))
+}
+
+fn text_of(value: &Json) -> &str {
+    value.as_str().unwrap_or("?")
+}
+
+/// A node as `status` shows it.
+struct Row {
+    report: NodeReport,
+    wanted: u64,
+    /// Seconds before the newest report of any node.
+    age: u64,
+}
+
+impl Row {
+    fn state(&self) -> String {
+        let running = self.report.running();
+        match self.report.trouble(self.wanted) {
+            _ if u128::from(self.age) >= LOST.as_secs().into() => {
+                format!("not heard of for {} s", self.age)
+            }
+            Some(why) => why,
+            None if running < self.wanted => format!("behind by {}", self.wanted - running),
+            None => "ok".into(),
+        }
+    }
+}
+
+/// Shows every node.
+///
+/// # Errors
+/// Where the store does not answer in time.
+pub async fn status(args: &StatusArgs) -> Result<Report, Failure> {
+    let store = Store::connect(&args.address, "status").await?;
+    let mut pointers = Vec::new();
+    for ring in Ring::EACH {
+        let key = ring.key();
+        let open = |value: Value| {
+            Envelope::unverified::<RingPointer>(&value.bytes, &store.fleet, &key).ok()
+        };
+        pointers.push((ring, store.read(&key).await?.and_then(open)));
+    }
+    let switches = store.read(SWITCHES).await?.and_then(|value| {
+        Envelope::unverified::<FleetSwitches>(&value.bytes, &store.fleet, SWITCHES).ok()
+    });
+    let all = seen(&store).await?;
+    let newest = all.iter().map(|seen| seen.at).max().unwrap_or_default();
+    let wanted = |ring: Ring| {
+        let followed = pointers
+            .iter()
+            .filter(|(of, _)| ring.followed().contains(of));
+        let generations = followed.filter_map(|(_, body)| Some(body.as_ref()?.pointer.generation));
+        generations.max().unwrap_or_default()
+    };
+    let rows: Vec<Row> = all
+        .into_iter()
+        .map(|seen| Row {
+            wanted: wanted(seen.report.ring),
+            age: ((newest - seen.at) / 1_000_000_000) as u64,
+            report: seen.report,
+        })
+        .collect();
+    let off = switches.map(|body| body.file.off).unwrap_or_default();
+    Ok(shown(&store.fleet, &pointers, &off, &rows))
+}
+
+fn shown(
+    fleet: &str,
+    pointers: &[(Ring, Option<RingPointer>)],
+    off: &[String],
+    rows: &[Row],
+) -> Report {
+    let mut text = format!("fleet {fleet}: {} nodes\n", rows.len());
+    let mut rings = Vec::new();
+    for (ring, body) in pointers {
+        let Some(body) = body else { continue };
+        let (generation, table) = (body.pointer.generation, &body.pointer.content_id);
+        let _ = writeln!(
+            text,
+            "{:<7} generation {generation}, table {table}",
+            ring.name()
+        );
+        rings.push(json!({ "ring": ring.name(), "generation": generation, "content_id": table }));
+    }
+    if !off.is_empty() {
+        let _ = writeln!(text, "switched off: {}", harmless(&off.join(", ")));
+    }
+    let (name, state) = ("NODE", "STATE");
+    let _ = writeln!(text, "{name:<24} RING    WANTED  RUNS    HEARD  {state}");
+    let mut nodes = Vec::new();
+    for row in rows {
+        let Row {
+            report,
+            wanted,
+            age,
+        } = row;
+        let (node, ring, running) = (&report.node, report.ring.name(), report.running());
+        let state = row.state();
+        let _ = writeln!(
+            text,
+            "{node:<24} {ring:<7} {wanted:>6} {running:>5} {age:>5} s  {}",
+            harmless(&state)
+        );
+        nodes.push(json!({
+            "node": node,
+            "ring": ring,
+            "wanted": wanted,
+            "running": running,
+            "behind": wanted.saturating_sub(running),
+            "age": age,
+            "state": state,
+            "report": report,
+        }));
+    }
+    let ok = rows.iter().all(|row| row.state() == "ok");
+    let json = json!({
+        "ok": ok,
+        "fleet": fleet,
+        "rings": rings,
+        "switches": off,
+        "nodes": nodes,
+    });
+    Report::checked(text, json, ok)
+}
+
+/// Shows what a machine's agent knows.
+///
+/// # Errors
+/// Where there is no agent's file.
+pub fn node(args: &NodeArgs) -> Result<Report, Failure> {
+    let path = args.directory.join("agent");
+    let text = files::read_text(&path, "agent", "what an agent writes")?;
+    let json: Json = serde_json::from_str(&text)
+        .map_err(|error| Failure::new("agent", path.display(), "what an agent writes", error))?;
+    let meta = std::fs::metadata(&path).map_err(|error| Failure::io(&path, "a file", error))?;
+    let written = meta.modified().ok().and_then(|at| at.elapsed().ok());
+    let written = written.map_or(0, |since| since.as_secs());
+    let ago = json["heard_seconds_before"].as_u64();
+    let ago = ago.map(|before| before + written);
+    let heard = match ago {
+        Some(ago) => format!("heard of the fleet {ago} s ago"),
+        None => "has not heard of the fleet since it started".into(),
+    };
+    let text = format!(
+        "agent {} of the ring {}: generation {}; {heard}; wrote this {written} s ago\n",
+        harmless(text_of(&json["node"])),
+        harmless(text_of(&json["ring"])),
+        json["generation"]
+    );
+    let json = json!({
+        "ok": true,
+        "heard_seconds_ago": ago,
+        "written_seconds_ago": written,
+        "agent": json,
+    });
+    Ok(Report::done(text, json))
+}

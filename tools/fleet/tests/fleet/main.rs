@@ -1,0 +1,306 @@
+//! A fleet on real NATS servers: what is published runs everywhere, what is bad nowhere, whatever
+//! dies in between. `tools/fleet/faults.sh` tries the faults for longer.
+
+mod faults;
+mod manual;
+mod measure;
+mod node;
+mod rights;
+mod rollout;
+mod servers;
+
+use node::{Folder, Node, Outcome, bytes, content_id, run};
+use servers::Servers;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+/// A fleet's own server, folder and address; the test ends where there is no server.
+macro_rules! fleet {
+    ($name:literal, $count:literal) => {{
+        let Some(servers) = Servers::start($name, $count) else {
+            return;
+        };
+        let (folder, address) = (Folder::new(concat!("fleet-", $name)), servers.address());
+        let replicas = if $count == 1 { "1" } else { "3" };
+        let made = run(&["init", &address, "--replicas", replicas, "--within", "60"]);
+        assert_eq!(made.status, 0, "{made:?}");
+        (servers, folder, address)
+    }};
+}
+pub(crate) use fleet;
+
+fn publish(address: &str, table: &str, more: &[&str]) -> Outcome {
+    run(&[&["publish", table, address, "--by", "ops"], more].concat())
+}
+
+#[test]
+fn rings_take_what_is_theirs_and_everybody_goes_back() {
+    let (_servers, folder, address) = fleet!("rings", 1);
+    let node = |ring: &str| Node::new(&folder, ring, &address, &["--ring", ring]);
+    let (canary, early, all) = (node("canary"), node("early"), node("all"));
+    let table = |number| folder.table(number);
+    let one = publish(&address, &table(1), &["--wait", "20"]);
+    assert_eq!(
+        (one.generation(), &one.json["nodes"]["done"]),
+        (1, &3.into()),
+        "{one:?}"
+    );
+    for node in [&canary, &early, &all] {
+        node.wait(1);
+    }
+    let two = publish(&address, &table(2), &["--ring", "canary", "--wait", "20"]);
+    assert_eq!(
+        (two.generation(), &two.json["nodes"]["all"]),
+        (2, &1.into()),
+        "{two:?}"
+    );
+    let three = publish(&address, &table(3), &["--ring", "early", "--wait", "20"]);
+    assert_eq!(
+        (three.generation(), &three.json["nodes"]["all"]),
+        (3, &2.into())
+    );
+    assert_eq!(
+        [canary.generation(), early.generation(), all.generation()],
+        [3, 3, 1]
+    );
+    // The canaries' trial ends: they go back to what they had before, and the others stay.
+    let back = run(&["rollback", &address, "--ring", "canary", "--wait", "20"]);
+    assert_eq!(back.json["from_generation"], 2, "{back:?}");
+    canary.wait(back.generation());
+    assert_eq!([early.generation(), all.generation()], [3, 1]);
+    let five = publish(&address, &table(5), &["--wait", "20"]).generation();
+    let back = run(&["rollback", &address, "--wait", "20"]);
+    assert_eq!(
+        (five, back.generation(), &back.json["from_generation"]),
+        (5, 6, &1.into())
+    );
+    for node in [&canary, &early, &all] {
+        node.wait(6);
+        assert_eq!(node.watcher.status().content_id, content_id(1));
+        node.is_sound();
+    }
+    let history = run(&["history", &address]);
+    let lines = history.json["history"].as_array().unwrap();
+    let claims = lines.iter().filter(|line| line["key"] == "generation");
+    assert_eq!(claims.count(), 6, "{history:?}");
+    let status = run(&["status", &address]);
+    assert_eq!(status.status, 0, "{status:?}");
+    assert_eq!(status.json["nodes"].as_array().unwrap().len(), 3);
+    // One agent a directory.
+    let dir = canary.directory.to_str().unwrap();
+    let second = run(&["agent", &address, "--dir", dir]);
+    assert_eq!((second.status, second.name()), (1, "agent"), "{second:?}");
+}
+
+#[test]
+fn a_kill_switch_reaches_all_and_needs_no_tables() {
+    let (servers, folder, address) = fleet!("switches", 1);
+    let nodes: Vec<Node> = ["a", "b"]
+        .map(|name| Node::new(&folder, name, &address, &[]))
+        .into();
+    publish(&address, &folder.table(1), &["--wait", "20"]).generation();
+    let switch = |verb: &str, selector: &str, more: &[&str]| {
+        run(&[&[verb, selector, &address], more].concat())
+    };
+    for (selector, status) in [
+        ("all", 2),
+        ("", 2),
+        ("feature:nothing", 1),
+        ("detection:999", 1),
+    ] {
+        let refused = switch("kill", selector, &[]);
+        assert_eq!(refused.status, status, "{selector}: {refused:?}");
+    }
+    // The tables' stream goes: switches still reach everybody.
+    object_store_goes(&address);
+    let killed = switch("kill", "ensemble", &["--wait", "20"]);
+    assert_eq!(killed.json["nodes"]["done"], 2, "{killed:?}");
+    assert_eq!(
+        switch("kill", "feature:ua_bot_word", &["--wait", "20"]).status,
+        0
+    );
+    for node in &nodes {
+        node.wait_off(&["ensemble", "feature:ua_bot_word"]);
+    }
+    assert_eq!(switch("restore", "ensemble", &[]).status, 0);
+    assert_eq!(switch("restore", "ensemble", &[]).name(), "selector");
+    for node in &nodes {
+        node.wait_off(&["feature:ua_bot_word"]);
+    }
+    // And a rollback does: nodes still have the table.
+    drop(servers);
+    let mut nodes = nodes;
+    for node in &mut nodes {
+        node.kill();
+        node.start();
+        node.wait_for("a table without a fleet", || node.generation() == 1);
+        node.wait_off(&["feature:ua_bot_word"]);
+    }
+}
+
+/// Deletes the object store, past the publisher.
+fn object_store_goes(address: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let client = async_nats::connect(address).await.unwrap();
+        let context = async_nats::jetstream::new(client);
+        context.delete_stream("OBJ_hedgerow").await.unwrap();
+    });
+}
+
+#[test]
+fn what_is_not_signed_as_it_must_be_is_refused_and_told() {
+    let (_servers, folder, address) = fleet!("signed", 1);
+    let key = |name: &str| {
+        let secret = hedgerow::watch::SecretKey::new(name).unwrap();
+        let file = folder.file(&format!("{name}.key"), secret.secret_text());
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        fs::set_permissions(&file, mode).unwrap();
+        folder.file(&format!("{name}.pub"), secret.public().text());
+        (secret, file)
+    };
+    let ((ops, ops_file), (thief, thief_file)) = (key("ops"), key("thief"));
+    let trusted = folder.path("ops.pub");
+    let trust = ["--trust", trusted.to_str().unwrap(), "--require-signature"];
+    let node = Node::new(&folder, "careful", &address, &trust);
+    let signed = |secret: &hedgerow::watch::SecretKey, number: u8| {
+        folder.file(
+            &format!("signed-{number}.hedge"),
+            secret.sign(&bytes(number)),
+        )
+    };
+    let both = [&trust[..], &["--key", &ops_file, "--wait", "20"]].concat();
+    let first = publish(&address, &signed(&ops, 1), &both);
+    assert_eq!((first.generation(), first.status), (1, 0), "{first:?}");
+    node.wait(1);
+    // A pointer without a signature, one by a key that is not trusted, and a table that is not.
+    let thiefs = folder.path("thief.pub").to_str().unwrap().to_string();
+    let by_thief = ["--trust", &thiefs, "--key", &thief_file];
+    for (more, table, why) in [
+        (&trust[..], signed(&ops, 2), "key"),
+        (&by_thief[..], signed(&thief, 3), "key"),
+        (
+            &["--key", &ops_file][..],
+            folder.table(4),
+            "signature-missing",
+        ),
+    ] {
+        let done = publish(&address, &table, more);
+        assert_eq!(done.status, 0, "{done:?}");
+        node.wait_for(why, || node.log().contains(&format!(": {why}: ")));
+    }
+    assert_eq!(node.generation(), 1);
+    let status = run(&["status", &address]);
+    assert_eq!(status.status, 1, "{status:?}");
+    assert!(
+        status.json.to_string().contains("signature-missing"),
+        "{status:?}"
+    );
+    // What is signed well goes on from there; a replayed record does not come back.
+    let last = publish(&address, &signed(&ops, 5), &both).generation();
+    node.wait(last);
+    replay_first_pointer(&address);
+    std::thread::sleep(Duration::from_millis(2_500));
+    assert_eq!(node.generation(), last);
+    node.is_sound();
+}
+
+/// Writes the ring's first pointer again, as whoever has the right to write may.
+fn replay_first_pointer(address: &str) {
+    use futures_util::StreamExt;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let client = async_nats::connect(address).await.unwrap();
+        let context = async_nats::jetstream::new(client);
+        let keys = context.get_key_value("hedgerow").await.unwrap();
+        let mut history = keys.history("pointer.all").await.unwrap();
+        let first = history.next().await.unwrap().unwrap();
+        keys.put("pointer.all", first.value).await.unwrap();
+    });
+}
+
+#[test]
+fn a_corrupted_object_is_refused_until_it_is_put_right() {
+    let (_servers, folder, address) = fleet!("corrupted", 1);
+    let node = Node::new(&folder, "one", &address, &[]);
+    publish(&address, &folder.table(1), &["--wait", "20"]).generation();
+    // Under the name of the next table stand other bytes, which the store knows to be right.
+    let file = bytes(2);
+    let digest = format!("{:032x}", xxhash_rust::xxh3::xxh3_128(&file));
+    let object = format!("{}-{digest}", content_id(2));
+    let mut other = file.clone();
+    other[5_000] ^= 1;
+    let put = |object: &str, bytes: &[u8]| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        runtime.unwrap().block_on(async {
+            let client = async_nats::connect(&address).await.unwrap();
+            let context = async_nats::jetstream::new(client);
+            let objects = context.get_object_store("hedgerow").await.unwrap();
+            let mut reader = bytes;
+            objects.put(object, &mut reader).await.unwrap();
+        });
+    };
+    let second = publish(&address, &folder.table(2), &[]).generation();
+    node.wait(second);
+    node.is_sound();
+    // Now it is corrupted after the publish, on a node that has nothing yet.
+    put(&object, &other);
+    let late = Node::new(&folder, "late", &address, &[]);
+    late.wait_for("a refusal", || late.log().contains("fleet-store"));
+    assert_eq!(late.generation(), 0, "the bundled table");
+    assert!(!Path::new(&late.directory.join("active")).exists());
+    put(&object, &file);
+    late.wait(second);
+    // A publisher finds what is not what it says, and puts it right.
+    put(&object, &other[..4_000]);
+    let third = publish(&address, &folder.table(2), &["--wait", "20"]);
+    assert_eq!(third.status, 0, "{third:?}");
+    let later = Node::new(&folder, "later", &address, &[]);
+    later.wait(third.generation());
+}
+
+#[test]
+fn two_publishers_do_not_cross() {
+    let (_servers, folder, address) = fleet!("crossing", 1);
+    let node = Node::new(&folder, "one", &address, &[]);
+    let mut taken = std::collections::BTreeMap::new();
+    let mut crossed = 0;
+    for round in 0..6u8 {
+        let files = [folder.table(2 * round), folder.table(2 * round + 1)];
+        let children = files.map(|file| {
+            let mut command = node::command(&["publish", &file, &address]);
+            command
+                .stdout(std::process::Stdio::piped())
+                .spawn()
+                .unwrap()
+        });
+        for (number, child) in (2 * round..).zip(children) {
+            let output = child.wait_with_output().unwrap();
+            let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            match output.status.success() {
+                true => {
+                    let generation = json["generation"].as_u64().unwrap();
+                    assert_eq!(taken.insert(generation, number), None, "{json}");
+                }
+                false => {
+                    assert_eq!(json["name"], "fleet-crossed", "{json}");
+                    crossed += 1;
+                }
+            }
+        }
+    }
+    println!("{} published, {crossed} came second", taken.len());
+    let (last, number) = taken.last_key_value().unwrap();
+    node.wait(*last);
+    assert_eq!(node.watcher.status().content_id, content_id(*number));
+    assert_eq!(taken.len() + crossed, 12);
+}

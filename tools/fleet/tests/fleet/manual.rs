@@ -1,0 +1,78 @@
+//! The commands of README and of the manual, as they are written, on a server of their own.
+
+use super::node::Folder;
+use super::servers::{binary, port};
+use std::path::Path;
+use std::process::Command;
+
+const README: &str = include_str!("../../../../README.md");
+const MANUAL: &str = include_str!("../../../../src/manual/fleet.md");
+
+/// The commands below a heading, a line each; those that continue stand in several.
+fn commands(text: &str, heading: &str) -> String {
+    let (_, rest) = text.split_once(heading).expect(heading);
+    let section = rest.split("\n## ").next().unwrap();
+    let mut script = String::new();
+    let mut inside = false;
+    for line in section.lines() {
+        if line.starts_with("```") {
+            inside = line == "```console";
+        } else if let Some(command) = line.strip_prefix("$ ") {
+            script.push_str(&format!("{command}\n"));
+        } else if inside && line.starts_with("    ") {
+            script.push_str(&format!("{line}\n"));
+        }
+    }
+    script
+}
+
+/// Runs commands one after the other, in a shell that ends with the first that fails, and stops
+/// what they left running.
+fn follow(name: &str, script: &str) {
+    let Some(server) = binary() else {
+        return;
+    };
+    let folder = Folder::new(name);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let program = env!("CARGO_BIN_EXE_hedgerow-fleet");
+    // Paths and ports of this test's own in place of those that are written.
+    let script = script
+        .replace(
+            "target/fleet-venv/bin/nats-server",
+            server.to_str().unwrap(),
+        )
+        .replace("sh tools/fleet/setup.sh && mkdir -p target/try", "true")
+        .replace("target/try/", &format!("{}/", folder.path("f").display()))
+        .replace("4222", &port().to_string());
+    assert!(script.lines().count() >= 6, "{script}");
+    let script = format!(
+        "set -e\nmkdir -p {}\nhedgerow-fleet() {{ {program} \"$@\"; }}\n\
+         stop() {{ for job in $(jobs -p); do kill $job || true; done; wait; }}\n\
+         trap stop EXIT\nset -x\n{}",
+        folder.path("f").display(),
+        // A server takes a moment; commands wait for it by themselves.
+        script
+    );
+    let done = Command::new("timeout")
+        .args(["120", "bash", "-c", &script])
+        .current_dir(root)
+        .output()
+        .unwrap();
+    let (out, err) = (
+        String::from_utf8_lossy(&done.stdout),
+        String::from_utf8_lossy(&done.stderr),
+    );
+    assert!(done.status.success(), "{out}\n{err}");
+}
+
+#[test]
+fn readmes_commands_work_as_written() {
+    follow("fleet-readme", &commands(README, "\n## Run a fleet\n"));
+}
+
+#[test]
+fn the_manuals_commands_work_as_written() {
+    let begin = commands(MANUAL, "\n## Begin\n");
+    let rest = commands(MANUAL, "\n## Day by day\n");
+    follow("fleet-manual", &format!("{begin}{rest}"));
+}

@@ -1,0 +1,86 @@
+//! A table that goes to one ring after the other, and back where it is not taken well.
+
+use super::fleet;
+use super::node::{self, Folder, Node, content_id, run};
+use super::publish;
+use super::servers::Servers;
+use hedgerow::table::build::{BuildOptions, build};
+use hedgerow::table::ensemble::{Ensemble, Node as TreeNode, Tree};
+use hedgerow::{DEFAULT_TABLE, Table};
+use std::process::Stdio;
+use std::time::Duration;
+
+/// Well-formed, and the same score for everybody: engines hold it in quarantine.
+fn constant() -> Vec<u8> {
+    let ensemble = Ensemble {
+        features: Table::from_bytes(DEFAULT_TABLE).unwrap().features(),
+        trees: vec![Tree::Any {
+            nodes: vec![TreeNode::Leaf { value: 0.0 }],
+        }],
+        bias: -9.0,
+    };
+    build(&ensemble, &BuildOptions::default()).unwrap().bytes
+}
+
+#[test]
+fn a_rollout_goes_ring_by_ring_and_back_by_itself() {
+    let (_servers, folder, address) = fleet!("rollout", 1);
+    let rings = ["canary", "early", "all"];
+    let nodes = rings.map(|ring| Node::new(&folder, ring, &address, &["--ring", ring]));
+    publish(&address, &folder.table(1), &["--wait", "20"]).generation();
+    let args = |file: &str, soak: &str| {
+        let rest = ["--soak", soak, "--ring-within", "20"];
+        [&["rollout", file, &address], &rest[..]]
+            .concat()
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<String>>()
+    };
+    let rollout = |file: &str| {
+        let args = args(file, "0.3");
+        run(&args.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let good = rollout(&folder.table(2));
+    assert_eq!(good.status, 0, "{good:?}");
+    let generation = good.json["generation"].as_u64().unwrap();
+    for node in &nodes {
+        node.wait(generation);
+        assert_eq!(node.watcher.status().content_id, content_id(2));
+    }
+    // The canary holds it in quarantine: nobody else gets it, and the canary goes back.
+    let bad = rollout(&folder.file("constant.hedge", constant()));
+    assert_eq!(bad.status, 1, "{bad:?}");
+    assert_eq!(bad.json["rings"].as_array().unwrap().len(), 1, "{bad:?}");
+    assert!(bad.json.to_string().contains("quarantined"), "{bad:?}");
+    let back = bad.json["back"]["generation"].as_u64().unwrap();
+    nodes[0].wait(back);
+    assert_eq!(nodes[0].watcher.status().content_id, content_id(2));
+    assert_eq!(
+        [nodes[1].generation(), nodes[2].generation()],
+        [generation; 2]
+    );
+
+    // Paused at the canary, then resumed; halted at the canary.
+    for (steer, status) in [("resume", 0), ("halt", 1)] {
+        let number = 3 + status as u8;
+        let args = args(&folder.table(number), "4");
+        let mut command = node::command(&args.iter().map(String::as_str).collect::<Vec<_>>());
+        let child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        nodes[0].wait_for("the canary's turn", || {
+            nodes[0].watcher.status().content_id == content_id(number)
+        });
+        assert_eq!(run(&["steer", "pause", &address]).status, 0);
+        std::thread::sleep(Duration::from_secs(5));
+        assert_ne!(nodes[2].watcher.status().content_id, content_id(number));
+        assert_eq!(run(&["steer", steer, &address]).status, 0);
+        let output = child.wait_with_output().unwrap();
+        let told = String::from_utf8_lossy(&output.stdout).to_string();
+        assert_eq!(output.status.code(), Some(status), "{told}");
+        let there = nodes[2].watcher.status().content_id;
+        assert_eq!(there == content_id(number), status == 0);
+    }
+}

@@ -1,0 +1,137 @@
+//! Real NATS servers on loopback: one, or three that replicate.
+
+use std::cell::RefCell;
+use std::fs;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Says that the server is missing; a failure where it must not be.
+pub fn binary() -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let path = root.join("target/fleet-venv/bin/nats-server");
+    if path.is_file() {
+        return Some(path);
+    }
+    let required = std::env::var_os("HEDGEROW_REQUIRE_PEERS").is_some_and(|set| set == "1");
+    assert!(!required, "nats-server is missing: tools/fleet/setup.sh");
+    eprintln!("SKIPPED: nats-server is missing: tools/fleet/setup.sh");
+    None
+}
+
+/// A free port of this machine.
+pub fn port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// Servers that go with their test.
+pub struct Servers {
+    folder: PathBuf,
+    ports: Vec<u16>,
+    running: RefCell<Vec<Option<Child>>>,
+}
+
+impl Servers {
+    /// Starts so many, and waits until they answer; none where the server is not installed.
+    pub fn start(name: &str, count: usize) -> Option<Servers> {
+        Servers::start_with(name, count, "")
+    }
+
+    /// As `start`, with more in their configuration.
+    pub fn start_with(name: &str, count: usize, more: &str) -> Option<Servers> {
+        binary()?;
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("nats-{name}"));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        let ports: Vec<u16> = (0..count).map(|_| port()).collect();
+        let routes: Vec<u16> = (0..count).map(|_| port()).collect();
+        let all: Vec<String> = routes
+            .iter()
+            .map(|port| format!("\"nats://127.0.0.1:{port}\""))
+            .collect();
+        for at in 0..count {
+            let store = folder.join(format!("store{at}"));
+            let cluster = match count {
+                1 => String::new(),
+                _ => format!(
+                    "cluster {{ name: c, listen: \"127.0.0.1:{}\", routes: [{}] }}\n",
+                    routes[at],
+                    all.join(", ")
+                ),
+            };
+            let text = format!(
+                "server_name: n{at}\nlisten: \"127.0.0.1:{}\"\n\
+                 jetstream {{ store_dir: \"{}\" }}\n{cluster}{more}",
+                ports[at],
+                store.display()
+            );
+            fs::write(folder.join(format!("n{at}.conf")), text).unwrap();
+        }
+        let servers = Servers {
+            folder,
+            ports,
+            running: RefCell::new((0..count).map(|_| None).collect()),
+        };
+        (0..count).for_each(|at| servers.run(at));
+        Some(servers)
+    }
+
+    /// Starts one that is not running.
+    pub fn run(&self, at: usize) {
+        let log = fs::File::create(self.folder.join(format!("n{at}.log"))).unwrap();
+        let child = Command::new(binary().unwrap())
+            .arg("-c")
+            .arg(self.folder.join(format!("n{at}.conf")))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.running.borrow_mut()[at] = Some(child);
+        let until = Instant::now() + Duration::from_secs(20);
+        while TcpStream::connect(("127.0.0.1", self.ports[at])).is_err() {
+            assert!(Instant::now() < until, "server {at} does not start");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Kills one with SIGKILL.
+    pub fn kill(&self, at: usize) {
+        if let Some(mut child) = self.running.borrow_mut()[at].take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Stops or continues one: it neither answers nor closes anything.
+    pub fn freeze(&self, at: usize, frozen: bool) {
+        let running = self.running.borrow();
+        let pid = running[at].as_ref().unwrap().id();
+        let signal = if frozen { "-STOP" } else { "-CONT" };
+        let done = Command::new("kill")
+            .args([signal, &pid.to_string()])
+            .status();
+        assert!(done.unwrap().success());
+    }
+
+    /// How clients reach them.
+    pub fn address(&self) -> String {
+        let all: Vec<String> = self
+            .ports
+            .iter()
+            .map(|port| format!("nats://127.0.0.1:{port}"))
+            .collect();
+        all.join(",")
+    }
+}
+
+impl Drop for Servers {
+    fn drop(&mut self) {
+        for at in 0..self.ports.len() {
+            self.kill(at);
+        }
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
