@@ -239,7 +239,7 @@ fn kernels_agree_on_chains() {
     }
 }
 
-/// More trees than a kernel sums, or has words of, before it starts anew; over many groups of lanes.
+/// More trees than a kernel sums, or has words of, before it starts anew; over many lanes.
 #[test]
 fn many_trees_give_the_same_bits_on_all_kernels() {
     check("many trees", &any_ensemble(60, 1_030, 31, 9), 9);
