@@ -54,7 +54,9 @@ build() {
     if [ "${PLANTED:-}" = 1 ]; then
         # For this workspace's crates alone, so what they depend on is not built again.
         wrapper="$PWD/tools/perf/planted.sh"
-        hedgerow="$folder/hedgerow-planted"
+        # The same name, so that perf has both threads' stacks under one.
+        hedgerow="$folder/planted/hedgerow"
+        mkdir -p "$folder/planted"
     fi
     RUSTFLAGS="-Cforce-frame-pointers=yes" CARGO_TARGET_DIR="$target/profiling" \
         RUSTC_WORKSPACE_WRAPPER="$wrapper" \

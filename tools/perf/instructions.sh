@@ -91,7 +91,7 @@ compare() {
     got="$(count "$1" "$2" "$3")"
     percent="$(awk -v got="$got" -v want="$want" 'BEGIN { printf "%+.1f", 100 * (got - want) / want }')"
     word="$(awk -v got="$got" -v want="$want" \
-        'BEGIN { print got > want * 1.02 ? "MORE" : got < want * 0.98 ? "FEWER" : "ok" }')"
+        'BEGIN { print (got > want * 1.02 ? "MORE" : got < want * 0.98 ? "FEWER" : "ok") }')"
     printf '%-9s %-10s %-9s expected %9s, got %9s (%s %%) %s\n' \
         "$1" "$2" "$3" "$want" "$got" "$percent" "$word"
     [ "$word" = ok ] || cat >>"$complaints" <<END
