@@ -43,16 +43,18 @@ pub fn library() -> Result<&'static Path, String> {
     built.as_deref().map_err(Clone::clone)
 }
 
-/// Compiles a program in C against the header and the static library, with every warning an error.
+/// Compiles a program in C against the header and the static library, with every warning an error,
+/// and flags of its own.
 ///
 /// # Errors
 /// Where it does not compile.
-pub fn compile(source: &Path, to: &Path) -> Result<(), String> {
+pub fn compile(source: &Path, to: &Path, flags: &[&str]) -> Result<(), String> {
     let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".into());
     let compiled = Command::new(compiler)
         .args(["-std=c11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-I"])
         .arg(root().join("include"))
         .arg(source)
+        .args(flags)
         .arg(library()?)
         .args(["-lgcc_s", "-lpthread", "-ldl", "-lm", "-o"])
         .arg(to)
