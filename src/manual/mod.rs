@@ -47,3 +47,7 @@ pub mod profiling {}
 /// Scores in Envoy: a configuration, headers, metadata.
 #[doc = include_str!("envoy.md")]
 pub mod envoy {}
+
+/// Scores in Pingora: the filter for another proxy, and a whole proxy with its policy.
+#[doc = include_str!("pingora.md")]
+pub mod pingora {}

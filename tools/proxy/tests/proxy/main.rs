@@ -4,6 +4,7 @@ mod answers;
 mod clients;
 mod common;
 mod contained;
+mod docs;
 mod lost;
 mod policy;
 mod recorded;
