@@ -1,12 +1,13 @@
 //! Points where a tracer can look in: entering, leaving, publishing, reclaiming and refusing.
 //!
 //! A point is a `nop` in the machine code, and a note in the binary (USDT, section
-//! `.note.stapsdt`) that says where it is and which register holds its number. A tracer that attaches
-//! puts a trap in the place of the `nop`; nobody else pays for it. `tools/perf/swap.bt` attaches to
-//! all of them. They are there on Linux and x86-64; elsewhere these functions are empty.
+//! `.note.stapsdt`) that says where it is and which register holds its number. A tracer that
+//! attaches puts a trap in the place of the `nop`; nobody else pays for it. `tools/perf/swap.bt`
+//! attaches to all of them. They are there on Linux and x86-64; elsewhere there is nothing.
 //!
-//! **P1**: the instructions are the `nop` alone. It touches no memory, register, flag or stack; what
-//! else stands in the text goes to sections that are not loaded, or to one byte that nobody reads.
+//! **P1**: the instructions are the `nop` alone. It touches no memory, register, flag or stack;
+//! what else stands in the text goes to a section that is not loaded, or to one byte that nobody
+//! reads.
 
 /// One point: its name, and a number for the tracer, or none.
 macro_rules! point {
@@ -20,8 +21,8 @@ macro_rules! point {
         let _ = number;
     };
     ($name:literal, $arguments:literal, $($operands:tt)*) => {
-        #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
         // SAFETY: P1, made true by the text: one `nop` in the code's own section.
+        #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
         unsafe {
             std::arch::asm!(
                 "990: nop",

@@ -29,7 +29,14 @@ fn build(feature: &str) -> Output {
     );
     std::fs::create_dir_all(target()).expect("a folder");
     let emit = format!("--emit=asm={}", assembly_file(feature).display());
-    Command::new(env!("CARGO"))
+    let mut cargo = Command::new(env!("CARGO"));
+    // The proof has a profile of its own, whatever this test was built with.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("CARGO_PROFILE_") {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
         .args(["rustc", "--release", "--manifest-path", manifest])
         .args(["--features", feature, "--", &emit])
         .env("CARGO_TARGET_DIR", target())

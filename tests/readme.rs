@@ -1,5 +1,5 @@
-//! README and the manual show what works: the example as it stands, two commands on the first screen,
-//! and the benches that there are.
+//! README and the manual show what works: the example as it stands, two commands on the first
+//! screen, and the benches that there are.
 
 use std::collections::BTreeSet;
 

@@ -74,8 +74,8 @@ pub fn ensemble(trees: usize, mut tree: impl FnMut(&mut Random) -> Tree) -> Ense
     }
 }
 
-/// Complete trees of depth 6 that ask each border of each feature once, or in the last tree again: as
-/// few trees as can use all borders, so that a row's time goes to its bins.
+/// Complete trees of depth 6 that ask each border of each feature once, or in the last tree again:
+/// as few trees as can use all borders, so that a row's time goes to its bins.
 pub fn borders_alone() -> Ensemble {
     let splits = FEATURES * BORDERS as usize;
     let tree = |at: usize, random: &mut Random| {

@@ -211,7 +211,7 @@ fn cites(comment: &str) -> bool {
     let mut words = comment.split(|c: char| !c.is_alphanumeric());
     words.any(|word| {
         let mut chars = word.chars();
-        let letter = chars.next().is_some_and(|c| "TEHVCKA".contains(c));
+        let letter = chars.next().is_some_and(|c| "TEHVCKAP".contains(c));
         letter && word.len() > 1 && chars.all(|c| c.is_ascii_digit())
     })
 }

@@ -2,10 +2,10 @@
 //!
 //! `counted KERNEL TABLE HOW`: TABLE is oblivious, leafwise, complete or borders, all made, or
 //! default, the bundled one; HOW is `alone` or `batches` of 64, from rows to margins, or, of the
-//! bundled table, `verdicts`, each by a scorer. `counted - http extract` fills rows from the recorded
-//! requests; `counted - swap enter` enters and leaves a swap. All that is counted happens in
-//! functions whose names begin with `counted`; `instructions.sh` reads the counts. Prints how many
-//! rows, and a sum of what came out.
+//! bundled table, `verdicts`, each by a scorer. `counted - http extract` fills rows from the
+//! recorded requests; `counted - swap enter` enters and leaves a swap. All that is counted
+//! happens in functions whose names begin with `counted`; `instructions.sh` reads the counts.
+//! Prints how many rows, and a sum of what came out.
 
 #[path = "../../benches/made/mod.rs"]
 mod made;
