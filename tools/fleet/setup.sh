@@ -16,8 +16,10 @@ esac
 
 if ! command -v clickhouse-server >/dev/null && [ ! -x /usr/sbin/clickhouse-server ]; then
     if [ "$(id -u)" -eq 0 ]; then
-        apt-get update --quiet >/dev/null
-        apt-get install --yes --quiet --no-install-recommends clickhouse-server openssl >/dev/null
+        install() {
+            apt-get install --yes --quiet --no-install-recommends clickhouse-server openssl >/dev/null
+        }
+        install || { apt-get update --quiet >/dev/null && install; }
     else
         echo "clickhouse-server is missing: as root, apt-get install clickhouse-server" >&2
     fi

@@ -101,6 +101,7 @@ impl Args {
             all.push(format!("$JS.API.STREAM.MSG.GET.{stream}"));
             all.push(format!("$JS.API.DIRECT.GET.{stream}"));
             all.push(format!("$JS.API.DIRECT.GET.{stream}.>"));
+            all.push(format!("$JS.API.CONSUMER.CREATE.{stream}"));
             all.push(format!("$JS.API.CONSUMER.CREATE.{stream}.>"));
             all.push(format!("$JS.API.CONSUMER.INFO.{stream}.>"));
             all.push(format!("$JS.API.CONSUMER.DELETE.{stream}.>"));

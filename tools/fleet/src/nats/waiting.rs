@@ -55,6 +55,9 @@ pub async fn seen(store: &Store) -> Result<Vec<Seen>, Failure> {
 /// A node that has not reported for this long, by the newest report of any, is not waited for.
 pub const LOST: Duration = Duration::from_secs(15);
 
+/// Where no node has reported yet, one is waited for so long: agents may be starting.
+const FIRST: Duration = Duration::from_secs(3);
+
 /// What nodes are to have.
 pub enum Wanted {
     /// The nodes of a ring: this generation, or a later one.
@@ -127,7 +130,8 @@ async fn until(
     loop {
         let mut nodes = look(store, &wanted).await?;
         nodes.waited = true;
-        if nodes.done + nodes.bad == nodes.all {
+        let begun = nodes.all > 0 || started.elapsed() >= FIRST;
+        if nodes.done + nodes.bad == nodes.all && begun {
             nodes.ms = Some(started.elapsed().as_millis() as u64);
             return Ok(nodes);
         }

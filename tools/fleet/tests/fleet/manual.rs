@@ -45,13 +45,16 @@ fn follow(name: &str, script: &str) {
         .replace("target/try/", &format!("{}/", folder.path("f").display()))
         .replace("4222", &port().to_string());
     assert!(script.lines().count() >= 6, "{script}");
+    // A folder with the program alone, to be found by its name.
+    let bin = folder.path("bin");
+    std::fs::create_dir_all(&bin).unwrap();
+    std::os::unix::fs::symlink(program, bin.join("hedgerow-fleet")).unwrap();
     let script = format!(
-        "set -e\nmkdir -p {}\nhedgerow-fleet() {{ {program} \"$@\"; }}\n\
+        "set -e\nexport PATH={}:$PATH\nmkdir -p {}\n\
          stop() {{ for job in $(jobs -p); do kill $job || true; done; wait; }}\n\
-         trap stop EXIT\nset -x\n{}",
-        folder.path("f").display(),
-        // A server takes a moment; commands wait for it by themselves.
-        script
+         trap stop EXIT\nset -x\n{script}",
+        bin.display(),
+        folder.path("f").display()
     );
     let done = Command::new("timeout")
         .args(["120", "bash", "-c", &script])

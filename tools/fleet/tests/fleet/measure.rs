@@ -34,7 +34,7 @@ fn large(number: u64) -> Vec<u8> {
     };
     let ensemble = Ensemble {
         features,
-        trees: (0..2_500).map(|_| tree()).collect(),
+        trees: (0..3_400).map(|_| tree()).collect(),
         bias: 0.0,
     };
     let row = |index: u64| {
