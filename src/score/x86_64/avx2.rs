@@ -239,6 +239,7 @@ fn lookup(steps: &Steps<'_>, lanes: &[u8; BLOCK_TREES], span: Span) -> [__m256i;
     let lanes = halves(lanes).map(|lanes| load(lanes));
     // The slowdown that the manual's chapter on profiling looks for: through all groups.
     let (first, end) = match cfg!(planted_slowdown) {
+        // All groups: what the manual's chapter on profiling looks for, and the gate's own test.
         true => (0, GROUPS),
         false => (usize::from(span.first), usize::from(span.end)),
     };
