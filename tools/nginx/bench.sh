@@ -61,6 +61,8 @@ server {
     listen 127.0.0.1:$on;
     bot_score on;
     location / {
+        # A location with headers of its own inherits none.
+        proxy_set_header Connection "";
         proxy_set_header X-Bot-Score \$bot_score;
         proxy_pass http://behind;
     }
