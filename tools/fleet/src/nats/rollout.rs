@@ -1,9 +1,11 @@
-//! `rollout`: a table to one ring after the other, and back by itself where one does not take it well.
+//! `rollout`: a table to one ring after the other, and back by itself where one does not take it
+//! well.
 //!
-//! The generation is claimed once and is the same in all rings. At each ring the rollout waits until
-//! every node runs it, and then watches for a while. A node's refusal, quarantine or going back by
-//! itself (for its scores, requests without a score, or p99: the engine's watchdog) counts against the
-//! bound; so does one that falls silent. The steering key holds it, lets it go on, or ends it.
+//! The generation is claimed once and is the same in all rings. At each ring the rollout waits
+//! until every node runs it, and then watches for a while. A node's refusal, quarantine or going
+//! back by itself (for its scores, requests without a score, or p99: the engine's watchdog) counts
+//! against the bound; so does one that falls silent. The steering key holds it, lets it go on, or
+//! ends it.
 
 use super::publish::{Change, Changer, What};
 use super::record::Ring;

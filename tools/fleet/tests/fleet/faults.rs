@@ -3,7 +3,9 @@
 use super::node::{self, Folder, Node, content_id, run};
 use super::servers::Servers;
 use super::{fleet, publish};
-use std::process::Stdio;
+use std::fs;
+use std::io::Write;
+use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -147,4 +149,59 @@ fn a_fleet_without_a_network_stays_as_it_is_and_says_how_old_that_is() {
         &["--within", "30", "--wait", "30"],
     );
     node.wait(generation.generation());
+}
+
+/// A small file system that goes with its test.
+struct Small(std::path::PathBuf);
+
+impl Small {
+    /// Mounts one; none where this user may not.
+    fn mount(place: std::path::PathBuf) -> Option<Small> {
+        fs::create_dir_all(&place).unwrap();
+        let mut command = Command::new("mount");
+        command.args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"]);
+        let done = command.arg(&place).stderr(Stdio::null()).status();
+        match done.is_ok_and(|done| done.success()) {
+            true => Some(Small(place)),
+            false => {
+                eprintln!("SKIPPED: no right to mount a small file system");
+                None
+            }
+        }
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_a_table_and_says_so() {
+    let (_servers, folder, address) = fleet!("full-disk", 1);
+    let Some(small) = Small::mount(folder.path("full")) else {
+        return;
+    };
+    let node = Node::new(&folder, "full", &address, &[]);
+    let other = Node::new(&folder, "other", &address, &[]);
+    let first = publish(&address, &folder.table(1), &["--wait", "20"]).generation();
+    node.wait(first);
+    let rest = small.0.join("rest");
+    let mut filler = fs::File::create(&rest).unwrap();
+    while filler.write_all(&[0; 4_096]).is_ok() {}
+    let second = publish(&address, &folder.table(2), &["--wait", "5"]);
+    assert_eq!(second.status, 1, "{second:?}");
+    let told = second.json["nodes"]["others"].to_string();
+    assert!(
+        told.contains("refused") && told.contains("directory"),
+        "{told}"
+    );
+    let second = second.json["generation"].as_u64().unwrap();
+    other.wait(second);
+    assert_eq!(node.generation(), first);
+    drop(filler);
+    fs::remove_file(rest).unwrap();
+    node.wait(second);
+    node.is_sound();
 }

@@ -1,110 +1,137 @@
 //! Who may do what: a node's key reads tables and writes its own report, and nothing else.
 
-use super::node::{Folder, Node, run};
+use super::node::{Folder, Node, Outcome, run};
 use super::publish;
 use super::servers::{Servers, binary};
+use std::time::Duration;
+
+/// A fleet whose servers know one key for each role.
+struct Fleet {
+    folder: Folder,
+    _servers: Servers,
+    address: String,
+}
+
+impl Fleet {
+    fn start() -> Fleet {
+        let folder = Folder::new("fleet-rights");
+        let seed = |name: &str| folder.path(&format!("{name}.seed")).display().to_string();
+        let mut entries = String::new();
+        for (role, name, more) in [
+            ("node", "one", &["--node", "one"][..]),
+            ("publisher", "canary", &["--rings", "canary"][..]),
+            (
+                "publisher",
+                "all",
+                &["--rings", "canary,early,all", "--switches"][..],
+            ),
+            ("reader", "reader", &[][..]),
+        ] {
+            let file = seed(name);
+            let made = run(&[&["nkey", role, &file][..], more].concat());
+            assert_eq!(made.status, 0, "{made:?}");
+            let secret = std::fs::read_to_string(&file).unwrap();
+            assert!(!made.json.to_string().contains(secret.trim()));
+            entries.push_str(made.json["entry"].as_str().unwrap());
+        }
+        // Who makes the buckets may do everything.
+        let owner = run(&["nkey", "reader", &seed("owner")]);
+        let owner = format!("{{ nkey: {} }}\n", owner.json["nkey"].as_str().unwrap());
+        let users = format!("authorization {{ users: [\n{owner}{entries}] }}\n");
+        let servers = Servers::start_with("rights", 1, &users).unwrap();
+        let address = servers.address();
+        let made = run(&["init", &address, "--nkey", &seed("owner")]);
+        assert_eq!(made.status, 0, "{made:?}");
+        Fleet {
+            folder,
+            _servers: servers,
+            address,
+        }
+    }
+
+    fn seed(&self, name: &str) -> String {
+        let path = self.folder.path(&format!("{name}.seed"));
+        path.display().to_string()
+    }
+
+    fn publish(&self, by: &str, more: &[&str]) -> Outcome {
+        let table = self.folder.table(more.len() as u8);
+        let (seed, within) = (self.seed(by), "3");
+        let with = ["--nkey", &seed, "--within", within];
+        publish(&self.address, &table, &[&with[..], more].concat())
+    }
+
+    fn node(&self, name: &str, more: &[&str]) -> Node {
+        let seed = self.seed("one");
+        let with = ["--nkey", seed.as_str()];
+        let more = [&with[..], more].concat();
+        Node::new(&self.folder, name, &self.address, &more)
+    }
+
+    fn status(&self) -> Outcome {
+        run(&["status", &self.address, "--nkey", &self.seed("reader")])
+    }
+
+    fn kill(&self, by: &str) -> Outcome {
+        let (seed, address) = (self.seed(by), &self.address);
+        run(&["kill", "engine", address, "--nkey", &seed, "--within", "3"])
+    }
+}
+
+fn is_refused(refused: &Outcome) {
+    let told = (refused.status, refused.name());
+    assert_eq!(told, (1, "fleet-store"), "{refused:?}");
+}
 
 #[test]
 fn a_key_has_the_rights_of_its_role_and_no_other() {
     if binary().is_none() {
         return;
     }
-    let folder = Folder::new("fleet-rights");
-    let mut entries = String::new();
-    let mut key = |role: &str, name: &str, more: &[&str]| {
-        let file = folder
-            .path(&format!("{name}.seed"))
-            .to_str()
-            .unwrap()
-            .to_string();
-        let made = run(&[&["nkey", role, &file], more].concat());
-        assert_eq!(made.status, 0, "{made:?}");
-        let seed = std::fs::read_to_string(&file).unwrap();
-        assert!(!made.json.to_string().contains(seed.trim()));
-        entries.push_str(made.json["entry"].as_str().unwrap());
-        file
-    };
-    let one = key("node", "one", &["--node", "one"]);
-    let canary = key("publisher", "canary", &["--rings", "canary"]);
-    let all = key(
-        "publisher",
-        "all",
-        &["--rings", "canary,early,all", "--switches"],
-    );
-    let reader = key("reader", "reader", &[]);
-    // Who makes the buckets may do everything.
-    let owner_file = folder.path("owner.seed").to_str().unwrap().to_string();
-    let owner = run(&["nkey", "reader", &owner_file]);
-    let owner = format!("{{ nkey: {} }}\n", owner.json["nkey"].as_str().unwrap());
-    let users = format!("authorization {{ users: [\n{owner}{entries}] }}\n");
-    let servers = Servers::start_with("rights", 1, &users).unwrap();
-    let address = servers.address();
-    let made = run(&["init", &address, "--nkey", &owner_file]);
-    assert_eq!(made.status, 0, "{made:?}");
-    let node = Node::new(
-        &folder,
-        "one",
-        &address,
-        &["--ring", "canary", "--nkey", &one],
-    );
-    let by = |file: &str, more: &[&str]| {
-        let table = folder.table(more.len() as u8);
-        publish(
-            &address,
-            &table,
-            &[&["--nkey", file, "--within", "3"], more].concat(),
-        )
-    };
-    let done = by(&canary, &["--ring", "canary", "--wait", "20"]);
+    let fleet = Fleet::start();
+    let node = fleet.node("one", &["--ring", "canary"]);
+    let done = fleet.publish("canary", &["--ring", "canary", "--wait", "20"]);
     node.wait(done.generation());
-    let done = by(&all, &["--wait", "20"]);
+    let done = fleet.publish("all", &["--wait", "20"]);
     assert_eq!(done.json["nodes"]["done"], 1, "{done:?}");
-    let status = run(&["status", &address, "--nkey", &reader]);
-    assert_eq!(status.status, 0, "{status:?}");
+    assert_eq!(fleet.status().status, 0);
 
     // A stolen node's key, a reader's, and a canary publisher's elsewhere: nothing changes.
-    for (file, more) in [
-        (&one, &["--ring", "canary"][..]),
-        (&reader, &["--ring", "canary"][..]),
-        (&canary, &["--ring", "all"][..]),
-        (&canary, &["--ring", "early"][..]),
+    for (by, ring) in [
+        ("one", "canary"),
+        ("reader", "canary"),
+        ("canary", "all"),
+        ("canary", "early"),
     ] {
-        let refused = by(file, more);
-        assert_eq!(
-            (refused.status, refused.name()),
-            (1, "fleet-store"),
-            "{refused:?}"
-        );
+        is_refused(&fleet.publish(by, &["--ring", ring]));
     }
-    for file in [&one, &reader, &canary] {
-        let args = ["kill", "engine", &address, "--nkey", file, "--within", "3"];
-        let refused = run(&args);
-        assert_eq!(
-            (refused.status, refused.name()),
-            (1, "fleet-store"),
-            "{refused:?}"
-        );
+    for by in ["one", "reader", "canary"] {
+        is_refused(&fleet.kill(by));
     }
     // A key that is no user's, and none at all.
-    let stranger = folder.path("stranger.seed").to_str().unwrap().to_string();
+    let stranger = fleet.seed("stranger");
     run(&["nkey", "reader", &stranger]);
-    let with = ["status", &address, "--within", "2", "--nkey", &stranger];
+    let with = [
+        "status",
+        &fleet.address,
+        "--within",
+        "2",
+        "--nkey",
+        &stranger,
+    ];
     for args in [&with[..], &with[..4]] {
         assert_eq!(run(args).status, 1);
     }
     // Another node's report is not the own one.
-    let mut thief = Node::new(&folder, "two", &address, &["--nkey", &one]);
-    std::thread::sleep(std::time::Duration::from_secs(3));
+    let mut thief = fleet.node("two", &[]);
+    std::thread::sleep(Duration::from_secs(3));
     thief.kill();
-    let status = run(&["status", &address, "--nkey", &reader]);
+    let status = fleet.status();
     assert_eq!(
         status.json["nodes"].as_array().unwrap().len(),
         1,
         "{status:?}"
     );
-    assert_eq!(
-        run(&["kill", "engine", &address, "--nkey", &all, "--wait", "20"]).status,
-        0
-    );
+    assert_eq!(fleet.kill("all").status, 0);
     node.wait_off(&["engine"]);
 }
