@@ -16,9 +16,31 @@ use pingora::services::listening::Service;
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Where log lines go.
-struct ToStandardError;
+/// Where log lines go: so many in a second, and no more, whatever goes wrong with each request.
+#[derive(Default)]
+struct ToStandardError {
+    second: AtomicU64,
+    lines: AtomicU64,
+}
+
+/// Lines in a second.
+const LINES_MAX: u64 = 20;
+
+impl ToStandardError {
+    /// Whether there is room for another line.
+    fn has_room(&self) -> bool {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.map_or(0, |since| since.as_secs());
+        // Relaxed: two threads that meet at a second's turn write some lines more.
+        if self.second.swap(now, Ordering::Relaxed) != now {
+            self.lines.store(0, Ordering::Relaxed);
+        }
+        self.lines.fetch_add(1, Ordering::Relaxed) < LINES_MAX
+    }
+}
 
 impl log::Log for ToStandardError {
     fn enabled(&self, _: &log::Metadata<'_>) -> bool {
@@ -26,13 +48,16 @@ impl log::Log for ToStandardError {
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        let now = hedgerow::watch::moment::now();
-        eprintln!(
-            "{now} {} {}: {}",
-            record.level(),
-            record.target(),
-            record.args()
-        );
+        // The library's own lines are few, and each is told once.
+        if record.target().starts_with("hedgerow") || self.has_room() {
+            let now = hedgerow::watch::moment::now();
+            eprintln!(
+                "{now} {} {}: {}",
+                record.level(),
+                record.target(),
+                record.args()
+            );
+        }
     }
 
     fn flush(&self) {}
@@ -78,10 +103,10 @@ fn main() -> ExitCode {
 fn run(args: Args) -> Result<(), String> {
     let told = |error: &dyn std::fmt::Display| error.to_string();
     let upstream = args.upstream.ok_or("expected --upstream ADDR, got none")?;
-    log::set_logger(&ToStandardError).map_err(|error| told(&error))?;
+    log::set_boxed_logger(Box::<ToStandardError>::default()).map_err(|error| told(&error))?;
     log::set_max_level(log::LevelFilter::Warn);
     // A line, and no backtrace, which takes a hundred milliseconds of a thread that serves.
-    std::panic::set_hook(Box::new(|panic| log::error!("{panic}")));
+    std::panic::set_hook(Box::new(|panic| log::error!(target: "panic", "{panic}")));
     for address in [Some(args.listen), args.admin].into_iter().flatten() {
         free(address)?;
     }

@@ -1,13 +1,13 @@
 //! What the status page reads: the proxy's state as JSON.
 
 use crate::counters::FilterSnapshot;
-use crate::filter::Trouble;
+use crate::filter::{Filter, Trouble};
 use crate::policies::PolicyStatus;
 use crate::policy::Action;
 use crate::proxy::Shared;
-use hedgerow::Reason;
 use hedgerow::stats::LatencySnapshot;
 use hedgerow::watch::WatchStatus;
+use hedgerow::{EngineStats, Reason};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -100,7 +100,6 @@ fn status(shared: &Shared, watch: Option<WatchStatus>) -> Status {
         .iter()
         .for_each(|thread| thread.latency.add_to(&mut request));
     let live = shared.live();
-    let (mut verdicts, mut not_scored) = (BTreeMap::new(), BTreeMap::new());
     let mut status = Status {
         uptime_seconds: shared.start.elapsed().as_secs_f64(),
         scoring: shared.filter.is_some(),
@@ -131,52 +130,60 @@ fn status(shared: &Shared, watch: Option<WatchStatus>) -> Status {
         watch,
     };
     for (trouble, count) in Trouble::ALL.iter().zip(filter.troubles) {
-        not_scored.insert(trouble.name(), count);
+        status.not_scored.insert(trouble.name(), count);
     }
-    if let Some(engine) = engine {
-        let rows = &engine.rows;
-        for (reason, count) in Reason::ALL.iter().zip(rows.not_scored) {
-            not_scored.insert(reason.name(), count);
-        }
-        let ensemble = rows.scored.saturating_sub(rows.by_detection);
-        verdicts.insert("ensemble".into(), ensemble);
-        verdicts.insert("detection".into(), rows.by_detection);
-        verdicts.insert("verified-bot".into(), rows.verified_bots);
-        status.generation = engine.generation;
-        status.content_id.clone_from(&engine.content_id);
-        status.switches = engine.switches.iter().map(ToString::to_string).collect();
-        status.scores = rows.scores.counts().to_vec();
-        status.scoring_latency = Latencies::of(&rows.latency);
-        for (name, count) in engine.refusals.values() {
-            status.refusals.insert((*name).into(), *count);
-        }
-        let catalog = { shared.filter.as_ref() }
-            .and_then(|filter| filter.engine().catalog(engine.generation));
-        let named = |id: u32| {
-            let found = catalog.as_ref().and_then(|catalog| catalog.detection(id));
-            found.map_or(String::new(), |found| found.name.clone())
-        };
-        let detections = engine.detections.iter().map(|count| Detection {
-            id: count.id,
-            name: named(count.id),
-            active: count.active,
-            matched: count.matched,
-        });
-        status.detections = detections.collect();
-        let headroom = engine.headroom.iter().map(|usage| Room {
-            name: usage.name,
-            used: usage.used,
-            max: usage.max,
-        });
-        status.headroom = headroom.collect();
+    if let Some((filter, engine)) = shared.filter.as_ref().zip(engine) {
+        add_engine(&mut status, filter, &engine);
     }
     if let Some(watch) = &status.watch {
         for (name, count) in &watch.refusals {
             status.refusals.insert(name.clone(), *count);
         }
     }
-    (status.verdicts, status.not_scored) = (verdicts, not_scored);
     status
+}
+
+/// What the engine says: scores, reasons, refusals, detections, headroom.
+fn add_engine(status: &mut Status, filter: &Filter, engine: &EngineStats) {
+    let rows = &engine.rows;
+    for (reason, count) in Reason::ALL.iter().zip(rows.not_scored) {
+        status.not_scored.insert(reason.name(), count);
+    }
+    let ensemble = rows.scored.saturating_sub(rows.by_detection);
+    let verdicts = [
+        ("ensemble", ensemble),
+        ("detection", rows.by_detection),
+        ("verified-bot", rows.verified_bots),
+    ];
+    status.verdicts = verdicts
+        .map(|(name, count)| (name.to_string(), count))
+        .into();
+    status.generation = engine.generation;
+    status.content_id.clone_from(&engine.content_id);
+    status.switches = engine.switches.iter().map(ToString::to_string).collect();
+    status.scores = rows.scores.counts().to_vec();
+    status.scoring_latency = Latencies::of(&rows.latency);
+    for (name, count) in engine.refusals.values() {
+        status.refusals.insert((*name).into(), *count);
+    }
+    let catalog = filter.engine().catalog(engine.generation);
+    let named = |id: u32| {
+        let found = catalog.as_ref().and_then(|catalog| catalog.detection(id));
+        found.map_or(String::new(), |found| found.name.clone())
+    };
+    let detections = engine.detections.iter().map(|count| Detection {
+        id: count.id,
+        name: named(count.id),
+        active: count.active,
+        matched: count.matched,
+    });
+    status.detections = detections.collect();
+    let headroom = engine.headroom.iter().map(|usage| Room {
+        name: usage.name,
+        used: usage.used,
+        max: usage.max,
+    });
+    status.headroom = headroom.collect();
 }
 
 /// Answers by the hundreds of their status.

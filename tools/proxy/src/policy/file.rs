@@ -135,25 +135,7 @@ fn route(
 ) -> Parsed<Route> {
     let place = |key: &str| format!("route {}: {key}", at.saturating_add(1));
     let name = table.name.clone().unwrap_or_default();
-    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if name.is_empty() || name.len() > 64 || !name.chars().all(good) {
-        let expected = "a name of 1 to 64 letters, digits, `-`, `_`, `.`";
-        return Err(PolicyError::new(
-            "policy-name",
-            place("name"),
-            expected,
-            quoted(&name),
-        ));
-    }
-    if name == "default" || before.iter().any(|other| other.name == name) {
-        let expected = "a name that no other route has, `default` included";
-        return Err(PolicyError::new(
-            "policy-name",
-            place("name"),
-            expected,
-            quoted(&name),
-        ));
-    }
+    check_name(&place("name"), &name, before)?;
     let conditions = [&table.hosts, &table.paths, &table.methods, &table.addresses];
     if conditions.iter().all(|condition| condition.is_none()) {
         let expected = "one of hosts, paths, methods and addresses: what is for every request \
@@ -209,6 +191,20 @@ fn route(
         addresses,
         settings: settings(&place("settings"), &said, default, closed)?,
     })
+}
+
+/// A name is for logs and metrics: short, and no other route's.
+fn check_name(at: &str, name: &str, before: &[Route]) -> Parsed<()> {
+    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if name.is_empty() || name.len() > 64 || !name.chars().all(good) {
+        let expected = "a name of 1 to 64 letters, digits, `-`, `_`, `.`";
+        return Err(PolicyError::new("policy-name", at, expected, quoted(name)));
+    }
+    if name == "default" || before.iter().any(|other| other.name == name) {
+        let expected = "a name that no other route has, `default` included";
+        return Err(PolicyError::new("policy-name", at, expected, quoted(name)));
+    }
+    Ok(())
 }
 
 /// Settings, where what is not said is as elsewhere.

@@ -25,89 +25,92 @@ fn taken(policy: &Policy, path: &str, host: &str, client: &str) -> String {
     policy.routes()[route].name.clone()
 }
 
+/// Texts, and the refusal's name and place.
+const REFUSED: &[(&str, &str, &str)] = &[
+    ("x = 1", "policy-syntax", "line 1"),
+    (
+        "[default]\nbelow = 30\nblow = 20",
+        "policy-syntax",
+        "line 3",
+    ),
+    ("[default]\naction = \"kill\"", "policy-syntax", "line 2"),
+    ("[default]\nbelow = \"30\"", "policy-syntax", "line 2"),
+    ("[default", "policy-syntax", "line 1"),
+    ("[default]\nbelow = 0", "policy-number", "default.below"),
+    ("[default]\nbelow = 101", "policy-number", "default.below"),
+    ("[default]\nstatus = 200", "policy-number", "default.status"),
+    (
+        "[default]\nfail-status = 600",
+        "policy-number",
+        "default.fail-status",
+    ),
+    ("[default]\nfail = \"closed\"", "policy-fail", "default"),
+    (
+        "[default]\nblocked-bots = [\"all\"]",
+        "policy-bots",
+        "default.blocked-bots",
+    ),
+    (
+        "[client]\ntrusted = []",
+        "policy-selector",
+        "client.trusted",
+    ),
+    (
+        "[client]\ntrusted = [\"10.0.0.1/8\"]",
+        "policy-address",
+        "client.trusted",
+    ),
+    (
+        "[[route]]\npaths = [\"/a\"]",
+        "policy-name",
+        "route 1: name",
+    ),
+    (
+        "[[route]]\nname = \"a b\"\npaths = [\"/a\"]",
+        "policy-name",
+        "route 1: name",
+    ),
+    (
+        "[[route]]\nname = \"default\"\npaths = [\"/a\"]",
+        "policy-name",
+        "route 1: name",
+    ),
+    ("[[route]]\nname = \"a\"", "policy-selector", "route 1: a"),
+    (
+        "[[route]]\nname = \"a\"\npaths = []",
+        "policy-selector",
+        "route 1: paths",
+    ),
+    (
+        "[[route]]\nname = \"a\"\nhosts = [\"\"]",
+        "policy-selector",
+        "route 1: hosts",
+    ),
+    (
+        "[[route]]\nname = \"a\"\npaths = [\"login\"]",
+        "policy-path",
+        "route 1: paths",
+    ),
+    (
+        "[[route]]\nname = \"a\"\npaths = [\"/a/*/b\"]",
+        "policy-path",
+        "route 1: paths",
+    ),
+    (
+        "[[route]]\nname = \"a\"\naddresses = [\"a\"]",
+        "policy-address",
+        "route 1: addresses",
+    ),
+    (
+        "[[route]]\nname = \"a\"\npaths = [\"/a\"]\n[[route]]\nname = \"a\"\npaths = [\"/b\"]",
+        "policy-name",
+        "route 2: name",
+    ),
+];
+
 #[test]
 fn what_is_wrong_is_refused_by_name_and_place() {
-    for (text, name, at) in [
-        ("x = 1", "policy-syntax", "line 1"),
-        (
-            "[default]\nbelow = 30\nblow = 20",
-            "policy-syntax",
-            "line 3",
-        ),
-        ("[default]\naction = \"kill\"", "policy-syntax", "line 2"),
-        ("[default]\nbelow = \"30\"", "policy-syntax", "line 2"),
-        ("[default", "policy-syntax", "line 1"),
-        ("[default]\nbelow = 0", "policy-number", "default.below"),
-        ("[default]\nbelow = 101", "policy-number", "default.below"),
-        ("[default]\nstatus = 200", "policy-number", "default.status"),
-        (
-            "[default]\nfail-status = 600",
-            "policy-number",
-            "default.fail-status",
-        ),
-        ("[default]\nfail = \"closed\"", "policy-fail", "default"),
-        (
-            "[default]\nblocked-bots = [\"all\"]",
-            "policy-bots",
-            "default.blocked-bots",
-        ),
-        (
-            "[client]\ntrusted = []",
-            "policy-selector",
-            "client.trusted",
-        ),
-        (
-            "[client]\ntrusted = [\"10.0.0.1/8\"]",
-            "policy-address",
-            "client.trusted",
-        ),
-        (
-            "[[route]]\npaths = [\"/a\"]",
-            "policy-name",
-            "route 1: name",
-        ),
-        (
-            "[[route]]\nname = \"a b\"\npaths = [\"/a\"]",
-            "policy-name",
-            "route 1: name",
-        ),
-        (
-            "[[route]]\nname = \"default\"\npaths = [\"/a\"]",
-            "policy-name",
-            "route 1: name",
-        ),
-        ("[[route]]\nname = \"a\"", "policy-selector", "route 1: a"),
-        (
-            "[[route]]\nname = \"a\"\npaths = []",
-            "policy-selector",
-            "route 1: paths",
-        ),
-        (
-            "[[route]]\nname = \"a\"\nhosts = [\"\"]",
-            "policy-selector",
-            "route 1: hosts",
-        ),
-        (
-            "[[route]]\nname = \"a\"\npaths = [\"login\"]",
-            "policy-path",
-            "route 1: paths",
-        ),
-        (
-            "[[route]]\nname = \"a\"\npaths = [\"/a/*/b\"]",
-            "policy-path",
-            "route 1: paths",
-        ),
-        (
-            "[[route]]\nname = \"a\"\naddresses = [\"a\"]",
-            "policy-address",
-            "route 1: addresses",
-        ),
-        (
-            "[[route]]\nname = \"a\"\npaths = [\"/a\"]\n[[route]]\nname = \"a\"\npaths = [\"/b\"]",
-            "policy-name",
-            "route 2: name",
-        ),
-    ] {
+    for (text, name, at) in REFUSED.iter().copied() {
         let refused = refused(text);
         assert_eq!(
             (refused.name, refused.at.as_str()),

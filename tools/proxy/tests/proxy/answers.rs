@@ -71,7 +71,8 @@ fn malformed_requests_are_answered_as_without_scoring() {
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc",
         "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: x\r\n\r\n",
-        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\
+         Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         "\x16\x03\x01\x02\x00\x01\x00\x01\u{fc}\x03\x03",
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         &format!("GET / HTTP/1.1\r\nHost: a\r\n{some}\r\n"),

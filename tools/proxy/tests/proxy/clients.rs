@@ -135,8 +135,8 @@ fn headless_chromium_is_told_as_such() {
         .args(CHROMIUM)
         .args(["--headless", "--dump-dom", &data, &url]);
     let _running = Running::start(&mut command);
-    // The bundled table's ensemble alone leaves it in doubt; the detection that knows its agent is a
-    // shadow.
+    // The bundled table's ensemble alone leaves it in doubt; the detection that knows its agent is
+    // a shadow.
     let head = upstream.sees("/headless", BROWSER);
     let matched = head
         .as_deref()

@@ -242,36 +242,49 @@ fn no_request_is_lost_while_everything_is_replaced() {
     });
     generations.insert(first.pointer.generation, 0);
 
+    let counts = hold(&said, &generations, &allowed);
+    assert!(proxy.is_alive());
+    judge(&proxy, counts, generations.len());
+}
+
+/// Holds each answer against the table that it claims to come from: answers, scores, generations.
+fn hold(
+    said: &[BTreeMap<Said, u64>],
+    generations: &BTreeMap<u64, usize>,
+    allowed: &Allowed,
+) -> (u64, u64, usize) {
     let (mut answers, mut scored, mut seen) = (0, 0, BTreeSet::new());
-    for ((at, generation, score), count) in said.into_iter().flatten() {
+    for ((at, generation, score), count) in said.iter().flatten() {
         let generation = generation.expect("every verdict has its generation");
         let table = generations.get(&generation);
         let table = *table.unwrap_or_else(|| panic!("a bad table answered: {generation}"));
-        let allowed = &allowed[table][at];
+        let allowed = &allowed[table][*at];
         assert!(
-            allowed.contains(&score),
+            allowed.contains(score),
             "{at} {generation}: {score:?} not of {allowed:?}"
         );
         answers += count;
-        scored += if score.is_some() { count } else { 0 };
+        scored += if score.is_some() { *count } else { 0 };
         seen.insert(generation);
     }
+    (answers, scored, seen.len())
+}
+
+/// Holds what the proxy says of itself against what must be.
+fn judge(proxy: &Proxy, (answers, scored, seen): (u64, u64, usize), generations: usize) {
     let status = proxy.status();
     let watch = &status["watch"];
     println!(
         "{answers} answers, {scored} scored, under {} generations of {}; refused tables {}, \
          quarantined {}, refused policies {}, taken {}",
-        seen.len(),
-        generations.len(),
+        seen,
+        generations,
         watch["refusals"],
         watch["quarantines"],
         status["policy"]["refusals"],
         status["policy"]["taken"]
     );
-    assert!(
-        proxy.is_alive() && answers > 100 && scored > 0 && seen.len() > 3,
-        "{status}"
-    );
+    assert!(answers > 100 && scored > 0 && seen > 3, "{status}");
     assert_eq!(status["statuses"]["5xx"], 0, "{status}");
     assert_eq!(status["statuses"]["none"], 0, "{status}");
     for trouble in ["panic", "no-scorer", "no-table", "not-asked"] {
