@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What scoring costs in nginx: one worker that proxies to another nginx, and the same with scoring,
-# loaded by wrk in turns. Prints the medians, their ratio, and what scoring adds to p50 and p99.
+# loaded by wrk in turns. Prints the medians, their ratio, and what scoring adds to p50 and p99; and
+# the processor's time that the worker took a request, which others on the machine change least.
 #
 #   tools/nginx/bench.sh [ROUNDS [SECONDS]]     9 rounds of 3 seconds by default: two minutes
 #
@@ -60,6 +61,8 @@ server {
     listen 127.0.0.1:$on;
     bot_score on;
     location / {
+        # A location with headers of its own inherits none.
+        proxy_set_header Connection "";
         proxy_set_header X-Bot-Score \$bot_score;
         proxy_pass http://behind;
     }
@@ -70,8 +73,15 @@ for _ in $(seq 100); do
     sleep 0.05
 done
 
-# load PORT CONNECTIONS: requests a second, p50 and p99 in microseconds.
+master="${started[1]}"
+worker="$(tr -d ' ' <"/proc/$master/task/$master/children")"
+spent() { cut -d ' ' -f 1 "/proc/$worker/schedstat"; }
+
+# load PORT CONNECTIONS: requests a second, p50 and p99 in microseconds, and the worker's time a
+# request in microseconds.
 load() {
+    local before
+    before="$(spent)"
     taskset -c "0-$((last > 0 ? last - 1 : 0))" wrk -t1 -c"$2" -d"$seconds" --latency \
         -H 'sec-ch-ua: "Chromium";v="140", "Not=A?Brand";v="24", "Google Chrome";v="140"' \
         -H 'sec-ch-ua-mobile: ?0' -H 'sec-ch-ua-platform: "Linux"' \
@@ -82,9 +92,10 @@ load() {
         -H 'Sec-Fetch-Dest: document' -H 'Accept-Encoding: gzip, deflate, br, zstd' \
         -H 'Accept-Language: en-US,en;q=0.9' "http://127.0.0.1:$1/" >"$work/wrk.out"
     if grep -E 'Socket errors|Non-2xx' "$work/wrk.out" >&2; then exit 1; fi
-    awk 'function us(t) { return t ~ /us$/ ? t + 0 : t ~ /ms$/ ? 1000 * t : 1000000 * t }
+    awk -v spent="$(($(spent) - before))" 'function us(t) { return t ~ /us$/ ? t + 0 : t ~ /ms$/ ? 1000 * t : 1000000 * t }
         $1 == "50%" { p50 = us($2) } $1 == "99%" { p99 = us($2) } /^Requests\/sec/ { rate = $2 }
-        END { print rate, p50, p99 }' "$work/wrk.out"
+        / requests in / { count = $1 }
+        END { print rate, p50, p99, spent / count / 1000 }' "$work/wrk.out"
 }
 
 # Two kinds of rounds: a full worker for the throughput, a quiet one for the latency.
@@ -107,7 +118,7 @@ awk '
             for (j = i; j > 1 && list[j] < list[j - 1]; j--) { t = list[j]; list[j] = list[j - 1]; list[j - 1] = t }
         return count % 2 ? list[(count + 1) / 2] : (list[count / 2] + list[count / 2 + 1]) / 2
     }
-    { n = ++count[$1, $2]; rate[$1, $2, n] = $3; p50[$1, $2, n] = $4; p99[$1, $2, n] = $5 }
+    { n = ++count[$1, $2]; rate[$1, $2, n] = $3; p50[$1, $2, n] = $4; p99[$1, $2, n] = $5; cpu[$1, $2, n] = $6 }
     function of(values, c, turn,   i, list) {
         for (i = 1; i <= count[c, turn]; i++) list[i] = values[c, turn, i]
         return median(list, count[c, turn])
@@ -115,6 +126,8 @@ awk '
     END {
         off = of(rate, 32, "off"); on = of(rate, 32, "on")
         printf "requests a second, 32 connections   off %d   on %d   ratio %.3f\n", off, on, on / off
+        off = of(cpu, 32, "off"); on = of(cpu, 32, "on")
+        printf "worker, µs a request               off %.2f   on %.2f   added %+.2f   ratio %.3f\n", off, on, on - off, off / on
         off = of(p50, 1, "off"); on = of(p50, 1, "on")
         printf "p50 in µs, 1 connection             off %d   on %d   added %+d\n", off, on, on - off
         off = of(p99, 1, "off"); on = of(p99, 1, "on")

@@ -47,8 +47,8 @@ fn table(folder: &Path) -> PathBuf {
     path
 }
 
-/// A verified bot has no score, and no rule on the score blocks it. The visitor's address is the one
-/// that `realip` knows, also where only a location believes the proxy in front.
+/// A verified bot has no score, and no rule on the score blocks it. The visitor's address is the
+/// one that `realip` knows, also where only a location believes the proxy in front.
 #[test]
 fn a_verified_bot_has_no_score_and_is_not_blocked() {
     let Some(module) = module() else { return };

@@ -102,7 +102,16 @@ enum Positive {
 
 /// Compiles a model.
 pub fn run(args: &Args) -> Result<Report, Failure> {
+    // Before the model is read: an argument that makes no sense is told as such.
+    check_output(&args.output)?;
     write(Draft::of(&args.model)?, &args.output)
+}
+
+fn check_output(output: &Path) -> Result<(), Failure> {
+    match files::is_stream(output) {
+        true => Err(Failure::usage("--output", "a file for the table", "-")),
+        false => Ok(()),
+    }
 }
 
 /// Compiles a draft, and writes the table to a file.
@@ -110,9 +119,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
 /// # Errors
 /// Where it cannot become a table, or the file cannot be written: nothing is left behind then.
 pub fn write(draft: Draft, output: &Path) -> Result<Report, Failure> {
-    if files::is_stream(output) {
-        return Err(Failure::usage("--output", "a file for the table", "-"));
-    }
+    check_output(output)?;
     let name = output.display().to_string();
     let (bound, built) = draft.compile(&name)?;
     files::write_whole(output, |out| {

@@ -297,6 +297,7 @@ pub struct Curve {
 /// One rate.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Point {
+    /// Requests that came due a second.
     pub offered: f64,
     pub answered: f64,
     pub p50: u64,

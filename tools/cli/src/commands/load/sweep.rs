@@ -60,6 +60,53 @@ pub fn curves(cores: usize) -> usize {
     core_counts(cores).len() + TREES.len() + BATCHES.len() + SWAPS.len()
 }
 
+/// A rate that is being measured.
+struct Rate {
+    asked: f64,
+    /// The answered rate and the median of each round.
+    rounds: Vec<(f64, u64)>,
+    /// Of the rounds so far.
+    sums: Option<Sums>,
+}
+
+impl Rate {
+    fn new(asked: f64) -> Rate {
+        Rate {
+            asked,
+            rounds: Vec::new(),
+            sums: None,
+        }
+    }
+
+    fn add(&mut self, round: Sums) {
+        let median = round.latency.value_at_quantile(0.5);
+        self.rounds.push((round.rate(), median));
+        let Some(sums) = &mut self.sums else {
+            self.sums = Some(round);
+            return;
+        };
+        // Histograms of one shape always add up.
+        let _ = sums.latency.add(&round.latency);
+        sums.offered += round.offered;
+        sums.answered += round.answered;
+        sums.seconds += round.seconds;
+    }
+
+    /// The point of all rounds, which were so long together.
+    fn point(self, time: f64) -> Option<Point> {
+        let sums = self.sums?;
+        Some(Point {
+            // What came, which at random is not quite what was asked for.
+            offered: sums.offered as f64 / time,
+            answered: sums.rate(),
+            p50: sums.latency.value_at_quantile(0.5),
+            p99: sums.latency.value_at_quantile(0.99),
+            p999: sums.latency.value_at_quantile(0.999),
+            rounds: self.rounds,
+        })
+    }
+}
+
 impl Sweep<'_> {
     /// All curves: cores, batch limits and swap rates on the stage's table, and made tables.
     ///
@@ -143,51 +190,22 @@ impl Sweep<'_> {
             ..plan.clone()
         };
         let saturation = self.measure(stage, &most)?.rate();
-        let mut points: Vec<(Point, Option<Sums>)> = SHARES
-            .iter()
-            .map(|share| {
-                let offered = (share * saturation).max(1.0);
-                (
-                    Point {
-                        offered,
-                        ..Point::default()
-                    },
-                    None,
-                )
-            })
+        let mut rates: Vec<Rate> = { SHARES.iter() }
+            .map(|share| Rate::new((share * saturation).max(1.0)))
             .collect();
         for _ in 0..ROUNDS {
-            for (point, sums) in &mut points {
-                let rate = Plan {
-                    rate: point.offered,
+            for rate in &mut rates {
+                let plan = Plan {
+                    rate: rate.asked,
                     ..plan.clone()
                 };
-                let round = self.measure(stage, &rate)?;
-                point
-                    .rounds
-                    .push((round.rate(), round.latency.value_at_quantile(0.5)));
-                match sums {
-                    None => *sums = Some(round),
-                    Some(sums) => {
-                        // Histograms of one shape always add up.
-                        let _ = sums.latency.add(&round.latency);
-                        sums.answered += round.answered;
-                        sums.seconds += round.seconds;
-                    }
-                }
+                rate.add(self.measure(stage, &plan)?);
             }
         }
-        let point = |(point, sums): (Point, Option<Sums>)| {
-            let sums = sums?;
-            Some(Point {
-                answered: sums.rate(),
-                p50: sums.latency.value_at_quantile(0.5),
-                p99: sums.latency.value_at_quantile(0.99),
-                p999: sums.latency.value_at_quantile(0.999),
-                ..point
-            })
-        };
-        let points: Vec<Point> = points.into_iter().filter_map(point).collect();
+        let time = plan.seconds * ROUNDS as f64;
+        let points: Vec<Point> = { rates.into_iter() }
+            .filter_map(|rate| rate.point(time))
+            .collect();
         self.curves.push(Curve {
             axis: axis.into(),
             value,
