@@ -85,11 +85,10 @@ fn add_block<const LEVELS: usize>(
         for level in levels {
             let lane = level.lanes.get(tree).copied().unwrap_or_default();
             let threshold = level.thresholds.get(tree).copied().unwrap_or_default();
-            let column = columns
-                .get(usize::from(lane))
-                .map(|column| column.as_chunks().0);
-            if let Some(bins) = column.and_then(|halves| halves.get(half)) {
-                let bins: &[u8; ROWS] = bins;
+            // No closures: one that is not inlined spills every register that sums.
+            if let Some(column) = columns.get(usize::from(lane))
+                && let Some(bins) = column.as_chunks::<ROWS>().0.get(half)
+            {
                 let threshold = _mm256_set1_epi8(threshold as i8);
                 let left = _mm256_cmpeq_epi8(_mm256_max_epu8(load(bins), threshold), threshold);
                 index = _mm256_or_si256(index, _mm256_andnot_si256(left, bit));
