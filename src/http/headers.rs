@@ -169,7 +169,10 @@ fn classify(name: &[u8]) -> Option<(Name, Case)> {
             WebSocketKey b"Sec-WebSocket-Key" b"sec-websocket-key" false
         ),
         18 => one_of!(name, 18, 0, ChPlatform b"sec-ch-ua-platform" b"sec-ch-ua-platform" true),
-        25 => one_of!(name, 25, 0, Uir b"Upgrade-Insecure-Requests" b"upgrade-insecure-requests" true),
+        25 => one_of!(
+            name, 25, 0,
+            Uir b"Upgrade-Insecure-Requests" b"upgrade-insecure-requests" true
+        ),
         _ => None,
     }
 }
