@@ -129,7 +129,7 @@ fn publish(
             generations.insert(last, turn / 2 % 2);
         } else {
             last += 1;
-            place(&directory, &bad[turn / 2 % bad.len()], last);
+            place(&directory, good, &bad[turn / 2 % bad.len()], last);
         }
         // Where a good table is active: its detections can be switched.
         if turn % 6 == 2 {
@@ -145,9 +145,19 @@ fn publish(
 }
 
 /// Places bytes that no publisher would take, and points at them.
-fn place(directory: &Directory, bytes: &[u8], generation: u64) {
-    let hash = bytes.get(HASH_OFFSET..HASH_OFFSET + 16).unwrap_or(&[0; 16]);
-    let content_id: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+fn place(directory: &Directory, good: &[Vec<u8>; 2], bytes: &[u8], generation: u64) {
+    let hash = |bytes: &[u8]| {
+        let hash = bytes.get(HASH_OFFSET..HASH_OFFSET + 16);
+        hash.unwrap_or(&[0; 16]).to_vec()
+    };
+    // A fault that leaves the hash as it was gets another name: under its own it would stand in a
+    // good table's place, or the pointer would name the good table.
+    let taken = good.iter().any(|good| hash(good) == hash(bytes));
+    let changed = if taken { 0xff } else { 0 };
+    let content_id: String = hash(bytes)
+        .iter()
+        .map(|byte| format!("{:02x}", byte ^ changed))
+        .collect();
     let pointer = Pointer {
         version: FILES_VERSION,
         generation,
@@ -158,11 +168,7 @@ fn place(directory: &Directory, bytes: &[u8], generation: u64) {
         origin: Origin::here("broken exporter"),
         content_id,
     };
-    let table = directory.table(&pointer.content_id);
-    // A fault that leaves the hash as it was would stand in the good table's place.
-    if !table.exists() {
-        replace(&table, bytes);
-    }
+    replace(&directory.table(&pointer.content_id), bytes);
     replace(
         &directory.active(),
         &serde_json::to_vec(&pointer).expect("JSON"),
