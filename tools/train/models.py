@@ -8,11 +8,14 @@ from dataset import agent_of, is_human, weights
 
 SEED = 7
 
+# Depth and regularisation by the laboratories left out (bots caught at 1 % of humans lost, complete
+# requests): the project's own 56.2 % with depth 4 and 30, 49.9 % with depth 6 and 6; the other's
+# 90.5 % and 87.3 %.
 CATBOOST = {
     "iterations": 400,
-    "depth": 6,
+    "depth": 4,
     "learning_rate": 0.06,
-    "l2_leaf_reg": 6,
+    "l2_leaf_reg": 30,
     "rsm": 0.6,
     "loss_function": "Logloss",
     "random_seed": SEED,

@@ -149,8 +149,8 @@ def make_card(args, report, requests, margins, scores, calibration, model):
         f"{report['rows']} rows of {len(model.names)} features: every complete request stands there "
         "three times, as it is, as an access log would know it, and as a list of agents would. "
         f"Left out: {', '.join(dataset.LEFT_OUT)}, where the agent alone gives the label away, and "
-        "agents of browsers that never were. Classes weigh alike, and within a class each source by "
-        f"the root of its size. Library: {args.library}, {json.dumps(PARAMETERS[args.library])}."
+        "agents of browsers that never were. What is known of a request, and within that the classes, "
+        f"weigh alike, and within a class each source by the root of its size. Library: {args.library}, {json.dumps(PARAMETERS[args.library])}."
     )
     card.text(
         "Features that the table does not use, because they tell how requests were collected: "
