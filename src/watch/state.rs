@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! STATE/status           what the engine says of itself, replaced whole  [`WatchStatus`]
+//! STATE/health           what it has seen of late, replaced each second  [`Health`]
 //! STATE/ledger.jsonl     what it took and refused
 //! STATE/good/<id>.hedge  copies of the last good tables
 //! STATE/lock             held by the engine as long as it lives
@@ -13,6 +14,7 @@ use super::directory::{Lock, Origin, remove_if_there, remove_partials, replace};
 use super::ledger::{Ledger, Record};
 use super::refusal::{Refusal, RefusalKind};
 use super::status::{self, Good, WatchStatus};
+use super::watchdog::Health;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -103,6 +105,18 @@ impl State {
         let text = serde_json::to_vec(status)
             .map_err(|error| Refusal::new(RefusalKind::State, path.display(), "JSON", error))?;
         replace(&path, &text)
+    }
+
+    /// Writes the health. It is of the moment: nothing waits for a disk, and where it cannot be
+    /// written the file's age tells.
+    pub(super) fn tell(&self, health: &Health) {
+        let Some(folder) = self.folder.as_deref().filter(|_| self.is_settled()) else {
+            return;
+        };
+        let (path, new) = (folder.join("health"), folder.join(".health.new"));
+        if let Ok(text) = serde_json::to_vec(health) {
+            let _ = fs::write(&new, text).and_then(|()| fs::rename(&new, &path));
+        }
     }
 
     /// Appends to the engine's ledger.

@@ -3,10 +3,11 @@
 use super::directory::{Directory, FILES_VERSION, Lock, Origin, read_small};
 use super::drift::Drift;
 use super::refusal::Told;
-use super::watchdog::Watching;
+use super::watchdog::{Health, Watching};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Where the running table came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -254,6 +255,20 @@ pub fn read(state: &Path) -> Option<WatchStatus> {
     let bytes = read_small(&state.join("status")).ok()??;
     let status: WatchStatus = serde_json::from_slice(&bytes).ok()?;
     (status.version == FILES_VERSION).then_some(status)
+}
+
+/// A health file that is older than this says nothing about the moment: it is replaced each second.
+const HEALTH_AGE_MAX: Duration = Duration::from_secs(10);
+
+/// What the engine of a state folder has seen of late; none where it does not say. Both times are
+/// of one machine's clock; a file that seems to be of the future was written before that went back.
+pub fn health(state: &Path) -> Option<Health> {
+    let path = state.join("health");
+    let age = path.metadata().ok()?.modified().ok()?.elapsed();
+    let bytes = read_small(&path).ok()??;
+    let health: Health = serde_json::from_slice(&bytes).ok()?;
+    let fresh = age.unwrap_or_default() < HEALTH_AGE_MAX && is_alive(state);
+    (fresh && health.version == FILES_VERSION).then_some(health)
 }
 
 /// Whether the engine of a state folder is alive: it holds the folder's lock.

@@ -393,6 +393,10 @@ impl Tables {
     /// Looks at what the running table gives, and goes back where it is over a bound.
     fn watch(&mut self, shared: &Shared) {
         let options = &shared.options.watchdog;
+        let generation = shared.desk().status.generation;
+        if let Some(health) = self.watchdog.health(options, generation) {
+            shared.state.tell(&health);
+        }
         let Some((watching, back)) = self.watchdog.look(options, &shared.engine) else {
             return;
         };

@@ -7,6 +7,7 @@
 //! held against its scores, nor is one that follows the bundled table; one that was gone back to is
 //! not watched at all: the way back is not undone.
 
+use super::directory::FILES_VERSION;
 use super::moment;
 use super::refusal::{Refusal, RefusalKind};
 use crate::engine::Engine;
@@ -60,6 +61,21 @@ pub struct Seen {
     pub not_scored: f64,
     /// The 99th percentile of the recorded latencies in nanoseconds; 0 where none are recorded.
     pub p99_nanos: u64,
+}
+
+/// What an engine has seen of late: what its `health` file says, which is replaced each second.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Health {
+    /// [`FILES_VERSION`].
+    pub version: u32,
+    /// The generation that ran all the while.
+    pub generation: u64,
+    /// For how long, in seconds: since it was made live, at most as long as a new table is watched.
+    pub seconds: f64,
+    /// What was seen.
+    pub seen: Seen,
+    /// Requests whose latency was recorded.
+    pub timed: u64,
 }
 
 /// How a new table compares with the one before it.
@@ -162,6 +178,8 @@ pub(super) struct Watchdog {
     moments: VecDeque<(Instant, Sample)>,
     trial: Option<Trial>,
     next: Option<Instant>,
+    /// When the health is told again.
+    tell: Option<Instant>,
 }
 
 /// A table that ran when another took its place.
@@ -184,6 +202,9 @@ struct Trial {
     switches: Switches,
     watching: Watching,
 }
+
+/// How often the health is told.
+const TELL: Duration = Duration::from_secs(1);
 
 /// Parts of the time that is watched: a look each, but at most one a second.
 const LOOKS: u32 = 60;
@@ -242,6 +263,25 @@ impl Watchdog {
             watching: watching.clone(),
         });
         Some(watching)
+    }
+
+    /// What the running generation has shown of late, where it is time to tell; none where nothing
+    /// is watched.
+    pub(super) fn health(&mut self, options: &WatchdogOptions, generation: u64) -> Option<Health> {
+        let now = Instant::now();
+        if options.lasts.is_zero() || self.tell.is_some_and(|tell| now < tell) {
+            return None;
+        }
+        let ((from, first), (to, last)) = (self.moments.front()?, self.moments.back()?);
+        let sample = last.since(first);
+        self.tell = now.checked_add(TELL);
+        Some(Health {
+            version: FILES_VERSION,
+            generation,
+            seconds: rounded(to.duration_since(*from).as_secs_f64()),
+            seen: sample.seen(),
+            timed: sample.latency.count(),
+        })
     }
 
     /// Looks where it is time. Returns how the table that is watched compares, and with what to

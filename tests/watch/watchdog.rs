@@ -2,7 +2,8 @@
 
 use super::common::*;
 use hedgerow::watch::ledger::{Event, Ledger};
-use hedgerow::watch::{DriftOptions, Source, WatchdogOptions};
+use hedgerow::watch::watchdog::Health;
+use hedgerow::watch::{DriftOptions, Source, WatchdogOptions, status};
 use hedgerow::{Row, Scorer, WatchOptions, Watcher};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -53,6 +54,32 @@ fn publish(place: &Place, watcher: &Watcher, table: &hedgerow::Table, forced: bo
     let generation = place.publish_table(table, forced);
     place.wait(watcher, |status| status.generation == generation);
     generation
+}
+
+#[test]
+fn what_was_seen_of_late_is_told_beside_the_state() {
+    let place = Place::new("watchdog-health");
+    let (watcher, mut scorer) = running(&place, LONG);
+    let seen = |so: &dyn Fn(&Health) -> bool| {
+        let told = || status::health(&state(&place));
+        place.wait(&watcher, |_| told().is_some_and(|health| so(&health)));
+        told().unwrap()
+    };
+    traffic(&mut scorer, 3 * ROWS, 10);
+    (0..ROWS).for_each(|_| scorer.stats().count_turned_away());
+    let health = seen(&|health| health.seen.rows == 4 * ROWS);
+    assert_eq!((health.generation, health.timed), (1, 3 * ROWS));
+    assert_eq!(health.seen.not_scored, 0.25);
+    assert!(
+        (10_000..11_000).contains(&health.seen.p99_nanos),
+        "{health:?}"
+    );
+    // Another generation begins anew; an engine that is gone tells nothing.
+    let generation = publish(&place, &watcher, &other_default(1), true);
+    let health = seen(&|health| health.generation == generation);
+    assert_eq!((health.seen.rows, health.timed), (0, 0));
+    drop(watcher);
+    assert_eq!(status::health(&state(&place)), None);
 }
 
 #[test]
