@@ -1,6 +1,7 @@
 #!/bin/sh
-# Installs what the fleet's tests run against: Debian's ClickHouse (apt-get, as root), and a NATS
-# server in the virtual environment target/fleet-venv.
+# Installs what the fleet's tests run against: Debian's ClickHouse, openssl, and for the faults
+# iproute2 and libfaketime (apt-get, as root); and a NATS server in the virtual environment
+# target/fleet-venv.
 #
 #   tools/fleet/setup.sh [--chdb]
 #
@@ -11,17 +12,24 @@ chdb=no
 case "${1-}" in
     '') ;;
     --chdb) chdb=yes ;;
-    *) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 2 ;;
+    *) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
 
-if ! command -v clickhouse-server >/dev/null && [ ! -x /usr/sbin/clickhouse-server ]; then
+PATH=$PATH:/usr/sbin:/sbin
+missing=
+command -v clickhouse-server >/dev/null || missing="$missing clickhouse-server"
+command -v openssl >/dev/null || missing="$missing openssl"
+command -v ip >/dev/null || missing="$missing iproute2"
+command -v faketime >/dev/null || missing="$missing faketime"
+if [ -n "$missing" ]; then
     if [ "$(id -u)" -eq 0 ]; then
         install() {
-            apt-get install --yes --quiet --no-install-recommends clickhouse-server openssl >/dev/null
+            # shellcheck disable=SC2086 # a list of names
+            apt-get install --yes --quiet --no-install-recommends $missing >/dev/null
         }
         install || { apt-get update --quiet >/dev/null && install; }
     else
-        echo "clickhouse-server is missing: as root, apt-get install clickhouse-server" >&2
+        echo "missing; as root, apt-get install$missing" >&2
     fi
 fi
 

@@ -6,9 +6,9 @@
 //! check of a table; engines hold it against theirs again. Without a connection everything stays as
 //! it is.
 
-use super::record::{EngineReport, digest};
+use super::record::{EngineHealth, EngineReport, digest};
 use super::record::{Envelope, FleetSwitches, NodeReport, Ring, RingPointer, SWITCHES};
-use super::store::{Address, Store, failed, name};
+use super::store::{AGENT, Address, Store, failed, name};
 use futures_util::StreamExt;
 use hedgerow::Table;
 use hedgerow::watch::directory::{FILES_VERSION, SwitchesFile};
@@ -56,8 +56,11 @@ pub struct Args {
 /// How often the store is asked, whatever hints came.
 const POLL: Duration = Duration::from_secs(1);
 
-/// How often the engines of the machine are looked at.
-const LOOK: Duration = Duration::from_millis(100);
+/// How often the engines of the machine are looked at while something changes, and else.
+const LOOK: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(500)];
+
+/// How long after a change something may still change.
+const SETTLED: Duration = Duration::from_secs(2);
 
 /// How often a report is sent where nothing changed.
 const HEARTBEAT: Duration = Duration::from_secs(2);
@@ -116,7 +119,7 @@ pub async fn run(args: &Args) -> Result<Report, Failure> {
         .map_err(|error| Failure::io(&tables, "a directory that can be made", error))?;
     let _lock = alone(&args.dir)?;
     let agent = Agent {
-        store: Store::connect(&args.address, "agent").await?,
+        store: Store::connect(&args.address, AGENT).await?,
         directory: Directory::new(&args.dir),
         node: args.node.clone().unwrap_or(own),
         ring: args.ring,
@@ -413,22 +416,33 @@ impl Agent {
 
     async fn reports(&self) {
         let mut last: Option<(NodeReport, Instant)> = None;
+        let mut changed = Instant::now();
         loop {
             let report = self.report();
-            let due = match &last {
-                None => true,
-                Some((before, at)) => *before != report || at.elapsed() >= HEARTBEAT,
-            };
+            let fixed = report.without_health();
+            let differs = last.as_ref().is_none_or(|(before, _)| *before != fixed);
+            if differs {
+                changed = Instant::now();
+            }
+            let heard = last.as_ref().map(|(_, at)| at.elapsed());
+            let due = differs || heard.is_none_or(|heard| heard >= HEARTBEAT);
             if due {
                 let bytes = serde_json::to_vec(&report).unwrap_or_default();
                 // A report that is not taken is sent again with the next look.
                 if self.store.report(&self.node, bytes).await.is_ok() {
-                    last = Some((report, Instant::now()));
+                    last = Some((fixed, Instant::now()));
                     self.state().contact = Some(Instant::now());
                 }
                 self.save();
             }
-            let _ = timeout(LOOK, self.changed.notified()).await;
+            // A look reads files: many machines' agents may be on one.
+            let look = match changed.elapsed() < SETTLED {
+                true => LOOK[0],
+                false => LOOK[1],
+            };
+            if timeout(look, self.changed.notified()).await.is_ok() {
+                changed = Instant::now();
+            }
         }
     }
 
@@ -474,6 +488,15 @@ fn of(folder: &Path, engine: &WatchStatus) -> EngineReport {
         refused: waiting.map(|waiting| (waiting.generation, why(waiting))),
         reverted: engine.reverted.first().map(|last| last.generation),
         switches: engine.switches.clone(),
+        drift: engine.drift.as_ref().map(|drift| drift.psi),
+        health: status::health(folder).map(|health| EngineHealth {
+            generation: health.generation,
+            seconds: health.seconds,
+            rows: health.seen.rows,
+            not_scored: health.seen.not_scored,
+            timed: health.timed,
+            p99: health.seen.p99_nanos,
+        }),
     }
 }
 

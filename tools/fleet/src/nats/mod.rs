@@ -1,6 +1,9 @@
 //! A fleet on NATS JetStream: publishing, agents, and what they report.
 
 pub mod agent;
+mod health;
+mod progress;
+pub mod prune;
 pub mod publish;
 mod record;
 pub mod rights;

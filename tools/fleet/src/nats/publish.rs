@@ -195,6 +195,29 @@ impl Changer {
         Ok(all)
     }
 
+    /// What a ring and a rollback of it can want: its pointer, its last generations, and what it
+    /// would go back to.
+    ///
+    /// # Errors
+    /// Where the store does not answer in time, or there is a pointer that cannot be read.
+    pub async fn wanted(&self, ring: Ring, keep: usize) -> Result<Vec<RingPointer>, Failure> {
+        let found = self.pointer(ring).await?;
+        if found.revision > 0 && found.body.is_none() {
+            let expected = "a pointer that can be read";
+            return Err(Failure::new(
+                "fleet-record",
+                ring.key(),
+                expected,
+                "another",
+            ));
+        }
+        let past = self.past(ring).await?;
+        let mut wanted: Vec<RingPointer> = found.body.into_iter().collect();
+        wanted.extend(past.values().rev().take(keep).cloned());
+        wanted.extend(before(&past).cloned());
+        Ok(wanted)
+    }
+
     /// Claims the next generation: above the counter, and above every pointer.
     async fn claim(&self, ring: Ring, content_id: &str) -> Result<u64, Failure> {
         let mut above = 0;
@@ -312,7 +335,12 @@ impl Changer {
             features: table.features().into_iter().map(|f| f.name).collect(),
             detections: table.detections().into_iter().map(|d| d.id).collect(),
         };
-        self.point(&found, body, None, generation).await
+        let done = self.point(&found, body, None, generation).await?;
+        // Somebody may have pruned what nobody named yet.
+        if !self.store.has(&name).await? {
+            self.store.put_table(&name, table.bytes()).await?;
+        }
+        Ok(done)
     }
 
     /// Publishes the table of an earlier generation of a ring again.

@@ -245,6 +245,30 @@ pub fn digest(file: &[u8]) -> String {
     format!("{:032x}", xxh3_128(file))
 }
 
+/// What an engine has seen of late, as its own health file says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EngineHealth {
+    /// The generation that ran all the while.
+    pub generation: u64,
+    /// For how long, in seconds.
+    pub seconds: f64,
+    /// Requests.
+    pub rows: u64,
+    /// The share of them without a score.
+    pub not_scored: f64,
+    /// Requests whose latency was recorded.
+    pub timed: u64,
+    /// The 99th percentile of those.
+    pub p99: u64,
+}
+
+impl EngineHealth {
+    /// The 99th percentile of the latencies in nanoseconds, where any were recorded.
+    pub fn p99_nanos(&self) -> Option<u64> {
+        (self.timed > 0).then_some(self.p99)
+    }
+}
+
 /// What one engine of a node does, as its own status says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EngineReport {
@@ -262,6 +286,13 @@ pub struct EngineReport {
     pub reverted: Option<u64>,
     /// The selectors that are off.
     pub switches: Vec<String>,
+    /// The stability index of its table's scores beside those of the one before, where both were
+    /// compared.
+    #[serde(default)]
+    pub drift: Option<f64>,
+    /// What it has seen of late; none where it does not say.
+    #[serde(default)]
+    pub health: Option<EngineHealth>,
 }
 
 /// What a node reports of itself.
@@ -288,10 +319,24 @@ pub struct NodeReport {
 }
 
 impl NodeReport {
+    /// Its engines whose processes are there.
+    pub fn alive(&self) -> impl Iterator<Item = &EngineReport> {
+        self.engines.iter().filter(|engine| engine.alive)
+    }
+
+    /// The same without what changes by itself all the time.
+    pub fn without_health(&self) -> NodeReport {
+        let mut report = self.clone();
+        report
+            .engines
+            .iter_mut()
+            .for_each(|engine| engine.health = None);
+        report
+    }
+
     /// The generation that all its engines run; of a node without engines, its directory's.
     pub fn running(&self) -> u64 {
-        let alive = self.engines.iter().filter(|engine| engine.alive);
-        let least = alive.map(|engine| engine.generation).min();
+        let least = self.alive().map(|engine| engine.generation).min();
         least.unwrap_or(self.generation)
     }
 
@@ -301,8 +346,7 @@ impl NodeReport {
         if let Some((_, told)) = told {
             return Some(format!("refused {wanted}: {}", told.name));
         }
-        let mut alive = self.engines.iter().filter(|engine| engine.alive);
-        alive.find_map(|engine| {
+        self.alive().find_map(|engine| {
             let name = &engine.name;
             let refused = engine.refused.as_ref().filter(|told| told.0 == wanted);
             match refused {

@@ -4,9 +4,12 @@
 //! The generation is claimed once and is the same in all rings. At each ring the rollout waits
 //! until every node runs it, and then watches for a while. A node's refusal, quarantine or going
 //! back by itself (for its scores, requests without a score, or p99: the engine's watchdog) counts
-//! against the bound; so does one that falls silent. The steering key holds it, lets it go on, or
+//! against the bound; so does one that falls silent, or whose engines report too many requests
+//! without a score, too long a p99, or too much drift. The steering key holds it, lets it go on, or
 //! ends it.
 
+use super::health::Bounds;
+use super::progress::{Phase, Progress};
 use super::publish::{Change, Changer, What};
 use super::record::Ring;
 use super::store::Store;
@@ -47,6 +50,8 @@ pub struct Args {
     /// Nodes of a ring that may refuse it, go back or fall silent, in percent
     #[arg(long, value_name = "PERCENT", default_value_t = 0.0, value_parser = seconds)]
     bad_max: f64,
+    #[command(flatten)]
+    bounds: Bounds,
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
@@ -127,7 +132,7 @@ async fn told(store: &Store, since: u64) -> Result<Steer, Failure> {
 ///
 /// # Errors
 /// As a publish; a halt is no error, but a check that was not passed.
-pub async fn run(args: &Args) -> Result<Report, Failure> {
+pub async fn run(args: &Args, json: bool) -> Result<Report, Failure> {
     if args.rings.is_empty() || args.rings.windows(2).any(|pair| pair[0] >= pair[1]) {
         let expected = "canary, early and all, or some of them, in this order";
         return Err(Failure::usage(
@@ -145,6 +150,7 @@ pub async fn run(args: &Args) -> Result<Report, Failure> {
         .map_or(0, |value| value.revision);
     let (mut text, mut rings, mut generation) = (String::new(), Vec::new(), None);
     let mut halted = None;
+    let mut progress = Progress::new(&args.rings, json);
     for ring in &args.rings {
         let started = Instant::now();
         let body = changer
@@ -152,9 +158,16 @@ pub async fn run(args: &Args) -> Result<Report, Failure> {
             .await?;
         let number = body.pointer.generation;
         generation = Some(number);
-        let outcome = watch(args, &changer.store, *ring, number, since).await?;
+        let watched = Watched {
+            args,
+            store: &changer.store,
+            ring: *ring,
+            generation: number,
+            since,
+        };
+        let outcome = watched.run(&mut progress).await?;
         let line = line_of(*ring, number, &outcome, started);
-        eprint!("{line}");
+        progress.past(&line);
         text.push_str(&line);
         let why = outcome.halted.clone();
         rings.push(json!({
@@ -169,6 +182,7 @@ pub async fn run(args: &Args) -> Result<Report, Failure> {
             break;
         }
     }
+    progress.end();
     let mut back: Option<Json> = None;
     if let Some((ring, went)) = &halted {
         let line = match went {
@@ -177,7 +191,10 @@ pub async fn run(args: &Args) -> Result<Report, Failure> {
                 back = Some(json!({ "generation": number, "from_generation": from }));
                 format!("went back: generation {number} to {}\n", ring.name())
             }
-            Err(failure) => format!("could not go back: {failure}\n"),
+            Err(failure) => {
+                back = Some(failure.json());
+                format!("could not go back: {failure}\n")
+            }
         };
         text.push_str(&line);
     }
@@ -199,7 +216,7 @@ fn line_of(ring: Ring, generation: u64, outcome: &Outcome, started: Instant) -> 
     let seconds = started.elapsed().as_secs_f64();
     let name = ring.name();
     let mut line = format!("{name:<7} generation {generation}: {done} of {all} nodes run it");
-    let _ = write!(line, ", {seconds:.1} s");
+    let _ = write!(line, ", {seconds:.1} s; health: {}", outcome.nodes.health);
     for (node, why) in others.iter().take(5) {
         let _ = write!(line, "; {node}: {why}");
     }
@@ -210,54 +227,87 @@ fn line_of(ring: Ring, generation: u64, outcome: &Outcome, started: Instant) -> 
     line
 }
 
-/// Waits at a ring, and watches it.
-async fn watch(
-    args: &Args,
-    store: &Store,
+/// A ring that has its turn.
+struct Watched<'a> {
+    args: &'a Args,
+    store: &'a Store,
     ring: Ring,
     generation: u64,
+    /// The revision of the steering key when the rollout began.
     since: u64,
-) -> Result<Outcome, Failure> {
-    let (started, mut well) = (Instant::now(), None);
-    let within = Duration::from_secs_f64(args.ring_within);
-    let soak = Duration::from_secs_f64(args.soak);
-    // Nodes that were there when it began and fall silent are missed.
-    let mut most = 0;
-    loop {
-        let steer = told(store, since).await?;
-        let nodes = waiting::look(store, &Wanted::Generation { ring, generation }).await?;
-        most = most.max(nodes.all);
-        let silent = most - nodes.all;
-        let bad = nodes.bad + silent;
-        let share = 100.0 * bad as f64 / most.max(1) as f64;
-        let halted = match steer {
-            Steer::Halt => Some("it was told to".to_string()),
-            Steer::Force => {
-                return Ok(Outcome {
-                    nodes,
-                    halted: None,
-                });
-            }
-            _ if share > args.bad_max => Some(format!("{bad} of {most} nodes do not take it")),
-            _ if well.is_none() && steer != Steer::Pause && started.elapsed() >= within => Some(
-                format!("{} of {most} nodes run it after {within:?}", nodes.done),
-            ),
-            _ => None,
+}
+
+impl Watched<'_> {
+    /// Waits for the ring, and watches it.
+    async fn run(&self, progress: &mut Progress) -> Result<Outcome, Failure> {
+        let (started, mut well) = (Instant::now(), None::<Instant>);
+        let soak = Duration::from_secs_f64(self.args.soak);
+        let wanted = Wanted::Generation {
+            ring: self.ring,
+            generation: self.generation,
         };
-        if halted.is_some() {
-            return Ok(Outcome { nodes, halted });
+        // Nodes that were there when it began and fall silent are missed.
+        let mut most = 0;
+        loop {
+            let steer = told(self.store, self.since).await?;
+            let bounds = Some(&self.args.bounds);
+            let nodes = waiting::look(self.store, &wanted, bounds).await?;
+            most = most.max(nodes.all);
+            let all_have = nodes.done + nodes.bad >= nodes.all;
+            well = match all_have {
+                true => well.or(Some(Instant::now())),
+                false => None,
+            };
+            let watched = well.map(|well| well.elapsed());
+            let asks = self.args.bounds.require_health && !nodes.unknown.is_empty();
+            let phase = match watched {
+                _ if steer == Steer::Pause => Phase::Paused,
+                None => Phase::Takes,
+                Some(watched) if watched < soak => Phase::Watches(watched, soak),
+                Some(_) if asks => Phase::Asks,
+                Some(watched) => Phase::Watches(watched.min(soak), soak),
+            };
+            let halted = match steer {
+                Steer::Halt => Some("it was told to".to_string()),
+                Steer::Force => None,
+                Steer::Pause | Steer::Resume => self.halted(&nodes, most, phase, started),
+            };
+            let soaked = watched.is_some_and(|watched| watched >= soak) && !asks;
+            let done = steer == Steer::Force || soaked && steer != Steer::Pause;
+            if halted.is_some() || done {
+                return Ok(Outcome { nodes, halted });
+            }
+            progress.at(self.ring, &nodes, phase);
+            sleep(LOOK).await;
         }
-        match nodes.done + nodes.bad >= nodes.all {
-            true => well = well.or(Some(Instant::now())),
-            false => well = None,
+    }
+
+    /// Why it does not go on.
+    fn halted(&self, nodes: &Nodes, most: usize, phase: Phase, started: Instant) -> Option<String> {
+        let bad = nodes.bad + (most - nodes.all);
+        let share = 100.0 * bad as f64 / most.max(1) as f64;
+        if share > self.args.bad_max {
+            return Some(format!("{bad} of {most} nodes do not take it"));
         }
-        let soaked = well.is_some_and(|well| well.elapsed() >= soak);
-        if soaked && steer != Steer::Pause {
-            return Ok(Outcome {
-                nodes,
-                halted: None,
-            });
+        let within = Duration::from_secs_f64(self.args.ring_within);
+        let late = started.elapsed() >= within;
+        match phase {
+            Phase::Takes if late => Some(format!(
+                "{} of {most} nodes run it after {within:?}",
+                nodes.done
+            )),
+            Phase::Asks if late => {
+                let unknown = nodes.unknown.len();
+                let first = nodes
+                    .unknown
+                    .first()
+                    .map(|(node, why)| format!("{node}: {why}"));
+                let first = first.unwrap_or_default();
+                Some(format!(
+                    "the health of {unknown} of {most} nodes is not known ({first})"
+                ))
+            }
+            _ => None,
         }
-        sleep(LOOK).await;
     }
 }

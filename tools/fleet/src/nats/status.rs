@@ -1,5 +1,6 @@
 //! `init`, `status`, `history` and `node`: a fleet's buckets, and what they tell.
 
+use super::health::Summary;
 use super::publish;
 use super::record::{Envelope, FleetSwitches, NodeReport, Ring, RingPointer, SWITCHES};
 use super::store::{Address, Store, Value};
@@ -195,8 +196,11 @@ fn shown(
     if !off.is_empty() {
         let _ = writeln!(text, "switched off: {}", harmless(&off.join(", ")));
     }
-    let (name, state) = ("NODE", "STATE");
-    let _ = writeln!(text, "{name:<24} RING    WANTED  RUNS    HEARD  {state}");
+    let (name, health) = ("NODE", "HEALTH");
+    let _ = writeln!(
+        text,
+        "{name:<24} RING    WANTED  RUNS    HEARD  {health:<44} STATE"
+    );
     let mut nodes = Vec::new();
     for row in rows {
         let Row {
@@ -206,9 +210,12 @@ fn shown(
         } = row;
         let (node, ring, running) = (&report.node, report.ring.name(), report.running());
         let state = row.state();
+        let mut health = Summary::default();
+        health.add(report, None);
+        let told = health.to_string();
         let _ = writeln!(
             text,
-            "{node:<24} {ring:<7} {wanted:>6} {running:>5} {age:>5} s  {}",
+            "{node:<24} {ring:<7} {wanted:>6} {running:>5} {age:>5} s  {told:<44} {}",
             harmless(&state)
         );
         nodes.push(json!({
@@ -219,6 +226,7 @@ fn shown(
             "behind": wanted.saturating_sub(running),
             "age": age,
             "state": state,
+            "health": (health.reporting > 0).then_some(health),
             "report": report,
         }));
     }

@@ -17,10 +17,10 @@ use async_nats::jetstream::{self, Context};
 use async_nats::{Client, ConnectOptions, ServerAddr};
 use futures_util::StreamExt;
 use hedgerow::limits::TABLE_BYTES_MAX;
-use hedgerow_cli::failure::Failure;
+use hedgerow_cli::failure::{Failure, harmless};
 use hedgerow_cli::files;
 use std::fmt::Display;
-use std::fs;
+use std::fs::{self, File};
 use std::future::Future;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -40,10 +40,10 @@ pub struct Address {
     #[arg(long, value_name = "NAME", default_value = "hedgerow", value_parser = name)]
     fleet: String,
     /// A file with the nkey seed to sign in with, which nobody else can read
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "HEDGEROW_FLEET_NKEY")]
     nkey: Option<PathBuf>,
-    /// Trust the server certificates of this PEM file
-    #[arg(long, value_name = "FILE")]
+    /// Encrypt, and trust servers whose certificates are signed by those of this PEM file
+    #[arg(long, value_name = "FILE", env = "HEDGEROW_FLEET_CA")]
     ca: Option<PathBuf>,
     /// Try for this long, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 15,
@@ -153,7 +153,8 @@ struct Known {
 }
 
 impl Store {
-    /// Connects. Where no server answers yet, steps wait for one.
+    /// Connects. Where no server answers yet, an agent's steps wait for one; others try again until
+    /// their time is up.
     ///
     /// # Errors
     /// Where the address, the seed or the certificates are not what they must be.
@@ -166,20 +167,17 @@ impl Store {
             .reconnect_delay_callback(|attempts| {
                 let pause = PAUSES[0] * 2u32.pow(attempts.clamp(1, 6) as u32 - 1);
                 pause.min(PAUSES[1])
-            })
-            .retry_on_initial_connect();
+            });
         if let Some(path) = &address.nkey {
             options = options.nkey(seed(path)?);
         }
         if let Some(path) = &address.ca {
+            File::open(path).map_err(|error| Failure::io(path, "a PEM file", error))?;
             options = options
                 .add_root_certificates(path.clone())
                 .require_tls(true);
         }
-        let client = options
-            .connect(servers(&address.servers)?)
-            .await
-            .map_err(|error| failed(SERVERS, "a server to connect to", error))?;
+        let client = connected(options, address, who == AGENT).await?;
         let mut context = jetstream::new(client.clone());
         context.set_timeout(ATTEMPT);
         Ok(Store {
@@ -434,6 +432,44 @@ impl Store {
         .await
     }
 
+    /// Every table that is there: the objects' names, and their bytes.
+    ///
+    /// # Errors
+    /// Where the store does not answer in time.
+    pub async fn tables(&self) -> Result<Vec<(String, u64)>, Failure> {
+        step("tables", self.within, ATTEMPT_TABLE, || async {
+            let objects = self.objects().await?;
+            let mut all = objects.list().await.map_err(Miss::again)?;
+            let mut found = Vec::new();
+            while let Some(info) = all.next().await {
+                let info = info.map_err(Miss::again)?;
+                if !info.deleted {
+                    found.push((info.name, info.size as u64));
+                }
+            }
+            found.sort();
+            Ok(found)
+        })
+        .await
+    }
+
+    /// Takes a table out. One that is not there is taken out already.
+    ///
+    /// # Errors
+    /// Where the store does not do it in time, or the right is missing.
+    pub async fn remove_table(&self, object: &str) -> Result<(), Failure> {
+        step(object, self.within, ATTEMPT_TABLE, || async {
+            let objects = self.objects().await?;
+            match objects.info(object).await {
+                Ok(info) if info.deleted => return Ok(()),
+                Err(error) if error.kind() == InfoErrorKind::NotFound => return Ok(()),
+                _ => {}
+            }
+            objects.delete(object).await.map_err(Miss::again)
+        })
+        .await
+    }
+
     /// Writes a node's report.
     ///
     /// # Errors
@@ -482,6 +518,42 @@ impl Store {
         })
         .await
     }
+}
+
+/// What an agent calls itself.
+pub const AGENT: &str = "agent";
+
+/// Connects: an agent when it can be, and says why it is not yet; others now, or not.
+async fn connected(
+    options: ConnectOptions,
+    address: &Address,
+    patient: bool,
+) -> Result<Client, Failure> {
+    let servers = servers(&address.servers)?;
+    if patient {
+        match options.clone().connect(servers.clone()).await {
+            Ok(client) => return Ok(client),
+            Err(error) => {
+                let why = harmless(&error.to_string()).to_string();
+                eprintln!("agent: no connection yet: {why}");
+            }
+        }
+        let client = options.retry_on_initial_connect().connect(servers).await;
+        return client.map_err(|error| failed(SERVERS, "a server to connect to", error));
+    }
+    let within = Duration::from_secs(address.within);
+    step(SERVERS, within, ATTEMPT, || async {
+        let client = options.clone().connect(servers.clone()).await;
+        client.map_err(|error| match error.to_string() {
+            // It does not become another one.
+            text if text.contains("certificate") => {
+                let expected = "a server whose certificate is trusted (--ca FILE)";
+                Miss::Never(failed(SERVERS, expected, text))
+            }
+            text => Miss::Again(text),
+        })
+    })
+    .await
 }
 
 /// What a list of servers is called.

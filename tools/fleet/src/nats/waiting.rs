@@ -1,5 +1,6 @@
 //! Waits for nodes: which of them run a generation, which have refused it, and how long it took.
 
+use super::health::{Bounds, Health, Summary};
 use super::record::{NodeReport, Ring};
 use super::store::Store;
 use hedgerow_cli::failure::{Failure, harmless};
@@ -21,6 +22,10 @@ pub struct Nodes {
     pub bad: usize,
     /// Those that do not have it, and why where they say.
     pub others: Vec<(String, String)>,
+    /// Those that have it and whose health is not known, and why.
+    pub unknown: Vec<(String, String)>,
+    /// What they report of their health under it.
+    pub health: Summary,
     /// Since the change began, in milliseconds, until the last of them had it.
     pub ms: Option<u64>,
     /// Whether anybody waited.
@@ -91,11 +96,27 @@ impl Wanted {
     }
 }
 
-/// Which nodes have it now.
+impl Wanted {
+    /// How a node is that has it.
+    fn health(&self, report: &NodeReport, bounds: Option<&Bounds>) -> Health {
+        match (self, bounds) {
+            (Wanted::Generation { generation, .. }, Some(bounds)) => {
+                bounds.judge(report, *generation)
+            }
+            _ => Health::Well,
+        }
+    }
+}
+
+/// Which nodes have it now; one that is over a bound counts as one that will not have it.
 ///
 /// # Errors
 /// Where the store does not answer in time.
-pub async fn look(store: &Store, wanted: &Wanted) -> Result<Nodes, Failure> {
+pub async fn look(
+    store: &Store,
+    wanted: &Wanted,
+    bounds: Option<&Bounds>,
+) -> Result<Nodes, Failure> {
     let all = seen(store).await?;
     let newest = all.iter().map(|seen| seen.at).max().unwrap_or_default();
     let fresh = |seen: &&Seen| newest - seen.at < LOST.as_nanos() as i128;
@@ -106,8 +127,21 @@ pub async fn look(store: &Store, wanted: &Wanted) -> Result<Nodes, Failure> {
         }
         nodes.all += 1;
         let name = seen.report.node.clone();
+        if let Wanted::Generation { generation, .. } = wanted {
+            nodes.health.add(&seen.report, Some(*generation));
+        }
         match wanted.state(&seen.report) {
-            Ok(true) => nodes.done += 1,
+            Ok(true) => match wanted.health(&seen.report, bounds) {
+                Health::Well => nodes.done += 1,
+                Health::Unknown(why) => {
+                    nodes.done += 1;
+                    nodes.unknown.push((name, why));
+                }
+                Health::Bad(why) => {
+                    nodes.bad += 1;
+                    nodes.others.push((name, why));
+                }
+            },
             Ok(false) => nodes.others.push((name, "not yet".into())),
             Err(why) => {
                 nodes.bad += 1;
@@ -128,7 +162,7 @@ async fn until(
         return Ok(Nodes::default());
     }
     loop {
-        let mut nodes = look(store, &wanted).await?;
+        let mut nodes = look(store, &wanted, None).await?;
         nodes.waited = true;
         let begun = nodes.all > 0 || started.elapsed() >= FIRST;
         if nodes.done + nodes.bad == nodes.all && begun {

@@ -86,7 +86,20 @@ impl Outcome {
 }
 
 pub fn command(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hedgerow-fleet"));
+    command_by(&[], args)
+}
+
+/// The command, run by another.
+pub fn command_by(by: &[String], args: &[&str]) -> Command {
+    let program = env!("CARGO_BIN_EXE_hedgerow-fleet");
+    let mut command = match by {
+        [] => Command::new(program),
+        [first, rest @ ..] => {
+            let mut command = Command::new(first);
+            command.args(rest).arg(program);
+            command
+        }
+    };
     command.arg("--json").args(args);
     command.stdin(Stdio::null());
     command
@@ -94,7 +107,12 @@ pub fn command(args: &[&str]) -> Command {
 
 /// Runs the binary with JSON.
 pub fn run(args: &[&str]) -> Outcome {
-    let output = command(args).output().unwrap();
+    run_by(&[], args)
+}
+
+/// Runs it by another command.
+pub fn run_by(by: &[String], args: &[&str]) -> Outcome {
+    let output = command_by(by, args).output().unwrap();
     let out = String::from_utf8(output.stdout).unwrap();
     let err = String::from_utf8(output.stderr).unwrap();
     assert!(!err.contains("panicked"), "{err}");
@@ -108,6 +126,8 @@ pub struct Node {
     pub name: String,
     pub directory: PathBuf,
     args: Vec<String>,
+    /// A command that the agent is run by: of another network, or another clock.
+    pub before: Vec<String>,
     agent: Option<Child>,
     pub watcher: Watcher,
 }
@@ -115,6 +135,17 @@ pub struct Node {
 impl Node {
     /// One with an engine, whose agent runs.
     pub fn new(folder: &Folder, name: &str, address: &str, more: &[&str]) -> Node {
+        Node::with(folder, name, address, more, |_| {})
+    }
+
+    /// The same, with an engine that watches otherwise.
+    pub fn with(
+        folder: &Folder,
+        name: &str,
+        address: &str,
+        more: &[&str],
+        edit: impl FnOnce(&mut WatchOptions),
+    ) -> Node {
         let directory = folder.path(name);
         let dir = directory.to_str().unwrap();
         let mut args: Vec<String> = ["agent", address, "--dir", dir, "--node", name]
@@ -130,13 +161,15 @@ impl Node {
             }
             _ => Keys::default(),
         };
-        let options = WatchOptions {
+        let mut options = WatchOptions {
             admission: Admission { keys, kernel: None },
             state: Some(directory.join("engines/one")),
             ..WatchOptions::default()
         };
+        edit(&mut options);
         let mut node = Node {
             name: name.into(),
+            before: Vec::new(),
             watcher: Watcher::start(&engine, &directory, options).unwrap(),
             directory,
             args,
@@ -153,9 +186,17 @@ impl Node {
             .append(true)
             .open(self.directory.with_extension("log"))
             .unwrap();
-        let mut command = command(&args);
+        let mut command = command_by(&self.before, &args);
         command.stdout(Stdio::null()).stderr(log);
         self.agent = Some(command.spawn().unwrap());
+    }
+
+    /// Stops or continues the agent.
+    pub fn freeze(&self, frozen: bool) {
+        let pid = self.agent.as_ref().unwrap().id().to_string();
+        let signal = if frozen { "-STOP" } else { "-CONT" };
+        let done = Command::new("kill").args([signal, &pid]).status();
+        assert!(done.unwrap().success());
     }
 
     /// Kills the agent with SIGKILL.
@@ -177,7 +218,7 @@ impl Node {
     /// Waits until the engine runs a generation; half a minute, which is a failure.
     pub fn wait(&self, generation: u64) {
         self.wait_for(&format!("generation {generation}"), || {
-            self.generation() == generation
+            self.generation() == generation && self.watcher.status().generation == generation
         });
     }
 

@@ -1,5 +1,6 @@
 //! Who may do what: a node's key reads tables and writes its own report, and nothing else.
 
+use super::faults::rounds;
 use super::node::{Folder, Node, Outcome, run};
 use super::publish;
 use super::servers::{Servers, binary};
@@ -13,8 +14,8 @@ struct Fleet {
 }
 
 impl Fleet {
-    fn start() -> Fleet {
-        let folder = Folder::new("fleet-rights");
+    fn start(name: &str) -> Fleet {
+        let folder = Folder::new(name);
         let seed = |name: &str| folder.path(&format!("{name}.seed")).display().to_string();
         let mut entries = String::new();
         for (role, name, more) in [
@@ -38,7 +39,7 @@ impl Fleet {
         let owner = run(&["nkey", "reader", &seed("owner")]);
         let owner = format!("{{ nkey: {} }}\n", owner.json["nkey"].as_str().unwrap());
         let users = format!("authorization {{ users: [\n{owner}{entries}] }}\n");
-        let servers = Servers::start_with("rights", 1, &users).unwrap();
+        let servers = Servers::start_with(name, 1, &users).unwrap();
         let address = servers.address();
         let made = run(&["init", &address, "--nkey", &seed("owner")]);
         assert_eq!(made.status, 0, "{made:?}");
@@ -55,8 +56,12 @@ impl Fleet {
     }
 
     fn publish(&self, by: &str, more: &[&str]) -> Outcome {
+        self.publish_within("3", by, more)
+    }
+
+    fn publish_within(&self, within: &str, by: &str, more: &[&str]) -> Outcome {
         let table = self.folder.table(more.len() as u8);
-        let (seed, within) = (self.seed(by), "3");
+        let seed = self.seed(by);
         let with = ["--nkey", &seed, "--within", within];
         publish(&self.address, &table, &[&with[..], more].concat())
     }
@@ -84,11 +89,29 @@ fn is_refused(refused: &Outcome) {
 }
 
 #[test]
+fn a_stolen_key_publishes_nothing() {
+    if binary().is_none() {
+        return;
+    }
+    let fleet = Fleet::start("fleet-stolen");
+    let node = fleet.node("one", &[]);
+    let mut last = fleet.publish("all", &["--wait", "20"]).generation();
+    let rounds = rounds(1);
+    for _ in 0..rounds {
+        is_refused(&fleet.publish_within("1", "one", &[]));
+        node.wait(last);
+        last = fleet.publish("all", &["--wait", "20"]).generation();
+        node.wait(last);
+    }
+    println!("a stolen node's key, used to publish: {rounds} times, refused each time");
+}
+
+#[test]
 fn a_key_has_the_rights_of_its_role_and_no_other() {
     if binary().is_none() {
         return;
     }
-    let fleet = Fleet::start();
+    let fleet = Fleet::start("fleet-rights");
     let node = fleet.node("one", &["--ring", "canary"]);
     let done = fleet.publish("canary", &["--ring", "canary", "--wait", "20"]);
     node.wait(done.generation());

@@ -30,7 +30,82 @@ pub fn port() -> u16 {
 pub struct Servers {
     folder: PathBuf,
     ports: Vec<u16>,
+    /// Where leaf servers join them, as their configuration may say.
+    leaves: Vec<u16>,
+    scheme: &'static str,
     running: RefCell<Vec<Option<Child>>>,
+}
+
+/// What a server's configuration says for leaf servers to join it.
+pub const WITH_LEAVES: &str = "leafnodes { listen: \"127.0.0.1:LEAF_PORT\" }\n";
+
+/// A server between clients and others, which keeps nothing itself. It goes with its test.
+pub struct Leaf {
+    config: PathBuf,
+    pub address: String,
+    port: u16,
+    child: Option<Child>,
+}
+
+impl Leaf {
+    pub fn of(servers: &Servers) -> Leaf {
+        let port = port();
+        let remotes = servers.leaves.iter();
+        let remotes: Vec<String> = remotes
+            .map(|port| format!("\"nats-leaf://127.0.0.1:{port}\""))
+            .collect();
+        let config = servers.folder.join("leaf.conf");
+        let text = format!(
+            "server_name: leaf\nlisten: \"127.0.0.1:{port}\"\n\
+             leafnodes {{ reconnect: 1, remotes: [ {{ urls: [{}] }} ] }}\n",
+            remotes.join(", ")
+        );
+        fs::write(&config, text).unwrap();
+        let mut leaf = Leaf {
+            config,
+            address: format!("nats://127.0.0.1:{port}"),
+            port,
+            child: None,
+        };
+        leaf.run();
+        leaf
+    }
+
+    pub fn run(&mut self) {
+        self.child = Some(started(&self.config, self.port));
+    }
+
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+impl Drop for Leaf {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Starts a server, and waits until it answers.
+fn started(config: &Path, port: u16) -> Child {
+    let log = fs::File::create(config.with_extension("log")).unwrap();
+    let child = Command::new(binary().unwrap())
+        .arg("-c")
+        .arg(config)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    let until = Instant::now() + Duration::from_secs(20);
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(Instant::now() < until, "{config:?}: does not start");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child
 }
 
 impl Servers {
@@ -41,11 +116,29 @@ impl Servers {
 
     /// As `start`, with more in their configuration.
     pub fn start_with(name: &str, count: usize, more: &str) -> Option<Servers> {
-        binary()?;
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("nats-{name}"));
+        Servers::start_secured(folder, count, more, None)
+    }
+
+    /// As `start`, encrypted: to clients and among each other, by a folder's certificates.
+    pub fn start_secured(
+        folder: PathBuf,
+        count: usize,
+        more: &str,
+        certificates: Option<&Path>,
+    ) -> Option<Servers> {
+        binary()?;
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
+        let tls = certificates.map_or(String::new(), |folder| {
+            let folder = folder.display();
+            format!(
+                "tls {{ cert_file: \"{folder}/server.pem\", key_file: \"{folder}/server.key\", \
+                 ca_file: \"{folder}/ca.pem\" }}\n"
+            )
+        });
         let ports: Vec<u16> = (0..count).map(|_| port()).collect();
+        let leaves: Vec<u16> = (0..count).map(|_| port()).collect();
         let routes: Vec<u16> = (0..count).map(|_| port()).collect();
         let all: Vec<String> = routes
             .iter()
@@ -53,17 +146,18 @@ impl Servers {
             .collect();
         for at in 0..count {
             let store = folder.join(format!("store{at}"));
+            let more = more.replace("LEAF_PORT", &leaves[at].to_string());
             let cluster = match count {
                 1 => String::new(),
                 _ => format!(
-                    "cluster {{ name: c, listen: \"127.0.0.1:{}\", routes: [{}] }}\n",
+                    "cluster {{ name: c, listen: \"127.0.0.1:{}\", routes: [{}]\n{tls} }}\n",
                     routes[at],
                     all.join(", ")
                 ),
             };
             let text = format!(
                 "server_name: n{at}\nlisten: \"127.0.0.1:{}\"\n\
-                 jetstream {{ store_dir: \"{}\" }}\n{cluster}{more}",
+                 jetstream {{ store_dir: \"{}\" }}\n{cluster}{tls}{more}",
                 ports[at],
                 store.display()
             );
@@ -72,6 +166,8 @@ impl Servers {
         let servers = Servers {
             folder,
             ports,
+            leaves,
+            scheme: if tls.is_empty() { "nats" } else { "tls" },
             running: RefCell::new((0..count).map(|_| None).collect()),
         };
         (0..count).for_each(|at| servers.run(at));
@@ -80,21 +176,9 @@ impl Servers {
 
     /// Starts one that is not running.
     pub fn run(&self, at: usize) {
-        let log = fs::File::create(self.folder.join(format!("n{at}.log"))).unwrap();
-        let child = Command::new(binary().unwrap())
-            .arg("-c")
-            .arg(self.folder.join(format!("n{at}.conf")))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let config = self.folder.join(format!("n{at}.conf"));
+        let child = started(&config, self.ports[at]);
         self.running.borrow_mut()[at] = Some(child);
-        let until = Instant::now() + Duration::from_secs(20);
-        while TcpStream::connect(("127.0.0.1", self.ports[at])).is_err() {
-            assert!(Instant::now() < until, "server {at} does not start");
-            std::thread::sleep(Duration::from_millis(20));
-        }
     }
 
     /// Kills one with SIGKILL.
@@ -121,7 +205,7 @@ impl Servers {
         let all: Vec<String> = self
             .ports
             .iter()
-            .map(|port| format!("nats://127.0.0.1:{port}"))
+            .map(|port| format!("{}://127.0.0.1:{port}", self.scheme))
             .collect();
         all.join(",")
     }

@@ -1,0 +1,58 @@
+//! A leaf server between agents and the cluster.
+
+use super::node::{Folder, Node, content_id, run};
+use super::publish;
+use super::servers::{Leaf, Servers, WITH_LEAVES};
+use std::time::{Duration, Instant};
+
+#[test]
+fn faults_of_a_leaf_server_between_agents_and_the_cluster() {
+    let Some(servers) = Servers::start_with("leaf", 3, WITH_LEAVES) else {
+        return;
+    };
+    let (folder, address) = (Folder::new("fleet-leaf"), servers.address());
+    let made = run(&["init", &address, "--replicas", "3", "--within", "60"]);
+    assert_eq!(made.status, 0, "{made:?}");
+    let mut leaf = Leaf::of(&servers);
+    let nodes = ["a", "b"].map(|name| Node::new(&folder, name, &leaf.address, &[]));
+    let everywhere = |number: u8, generation: u64| {
+        for node in &nodes {
+            node.wait(generation);
+            assert_eq!(node.watcher.status().content_id, content_id(number));
+        }
+    };
+    // The agents' first reports come through the leaf.
+    let until = Instant::now() + Duration::from_secs(30);
+    loop {
+        let status = run(&["status", &address, "--within", "30"]);
+        if status.json["nodes"].as_array().map_or(0, Vec::len) == 2 {
+            break;
+        }
+        assert!(Instant::now() < until, "{status:?}\n{}", nodes[0].log());
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let wait = ["--within", "60", "--wait", "60"];
+    let done = publish(&address, &folder.table(1), &wait);
+    assert_eq!(done.json["nodes"]["done"], 2, "{done:?}");
+    everywhere(1, done.generation());
+    let killed = run(&[&["kill", "ensemble", &address], &wait[..]].concat());
+    assert_eq!(killed.json["nodes"]["done"], 2, "{killed:?}");
+    nodes.iter().for_each(|node| node.wait_off(&["ensemble"]));
+    // The leaf dies, and comes back to a fleet that went on.
+    leaf.kill();
+    let missed = publish(&address, &folder.table(2), &["--within", "60"]).generation();
+    nodes
+        .iter()
+        .for_each(|node| assert!(node.generation() < missed));
+    leaf.run();
+    everywhere(2, missed);
+    // A server of the cluster dies under it.
+    servers.kill(0);
+    let done = publish(&address, &folder.table(3), &wait);
+    everywhere(3, done.generation());
+    // Publishing through the leaf works as well.
+    let done = publish(&leaf.address, &folder.table(4), &wait);
+    everywhere(4, done.generation());
+    nodes.iter().for_each(Node::is_sound);
+    println!("a leaf server, killed; and a server of the cluster behind it: once each");
+}

@@ -1,0 +1,69 @@
+//! TLS between a fleet and three servers, by certificates of an authority of one's own.
+
+use super::node::{Folder, Node, command, run};
+use super::publish;
+use super::servers::{Servers, binary};
+use std::path::Path;
+use std::process::Command;
+
+/// A folder of certificates, by the script of the project.
+fn certificates(folder: &Folder, name: &str) -> std::path::PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let path = folder.path(name);
+    let done = Command::new("sh")
+        .arg(root.join("certificates.sh"))
+        .arg(&path)
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{done:?}");
+    path
+}
+
+#[test]
+fn a_fleet_is_encrypted_and_knows_its_servers() {
+    if binary().is_none() {
+        return;
+    }
+    let folder = Folder::new("fleet-tls");
+    let (own, foreign) = (
+        certificates(&folder, "own"),
+        certificates(&folder, "foreign"),
+    );
+    let servers = Servers::start_secured(folder.path("nats"), 3, "", Some(&own)).unwrap();
+    let address = servers.address();
+    let ca = own.join("ca.pem").display().to_string();
+    let wrong = foreign.join("ca.pem").display().to_string();
+    let with = ["--ca", ca.as_str()];
+    let init = ["init", &address, "--replicas", "3", "--within", "60"];
+    let made = run(&[&init[..], &with].concat());
+    assert_eq!(made.status, 0, "{made:?}");
+    let node = Node::new(&folder, "one", &address, &with);
+    let table = folder.table(1);
+    let done = publish(
+        &address,
+        &table,
+        &["--ca", &ca, "--wait", "30", "--within", "30"],
+    );
+    assert_eq!(done.json["nodes"]["done"], 1, "{done:?}");
+    node.wait(done.generation());
+    // By the environment as well.
+    let mut status = command(&["status", &address]);
+    let output = status.env("HEDGEROW_FLEET_CA", &ca).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    // An authority that did not sign the servers' certificate, and none: said at once, and why.
+    for more in [&["--ca", wrong.as_str()][..], &[]] {
+        let refused = run(&[&["status", &address, "--within", "20"], more].concat());
+        let told = (refused.status, refused.name());
+        assert_eq!(told, (1, "fleet-store"), "{refused:?}");
+        let text = refused.json.to_string();
+        let clear = text.contains("invalid peer certificate") && text.contains("--ca FILE");
+        assert!(clear, "{text}");
+    }
+    let nothing = folder.path("nothing").display().to_string();
+    let refused = run(&["status", &address, "--ca", &nothing]);
+    assert_eq!((refused.status, refused.name()), (1, "io"), "{refused:?}");
+    // An agent says so too, and its directory stays as it is.
+    let late = Node::new(&folder, "late", &address, &["--ca", &wrong]);
+    late.wait_for("a word", || late.log().contains("invalid peer certificate"));
+    assert_eq!(late.generation(), 0);
+}
