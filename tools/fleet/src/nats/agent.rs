@@ -59,11 +59,12 @@ const POLL: Duration = Duration::from_secs(1);
 /// How often the engines of the machine are looked at while something changes, and else.
 const LOOK: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(500)];
 
-/// How long after a change something may still change.
+/// How long after a change something may still change, and somebody watches.
 const SETTLED: Duration = Duration::from_secs(2);
+const WATCHED: Duration = Duration::from_secs(60);
 
-/// How often a report is sent where nothing changed.
-const HEARTBEAT: Duration = Duration::from_secs(2);
+/// How often a report is sent within a minute of a change, since somebody may watch, and else.
+const HEARTBEAT: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
 
 /// How long a change waits for another publisher of the directory.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
@@ -424,8 +425,12 @@ impl Agent {
             if differs {
                 changed = Instant::now();
             }
-            let heard = last.as_ref().map(|(_, at)| at.elapsed());
-            let due = differs || heard.is_none_or(|heard| heard >= HEARTBEAT);
+            let beat = match changed.elapsed() < WATCHED {
+                true => HEARTBEAT[0],
+                false => HEARTBEAT[1],
+            };
+            let sent = last.as_ref().map(|(_, at)| at.elapsed());
+            let due = differs || sent.is_none_or(|sent| sent >= beat);
             if due {
                 let bytes = serde_json::to_vec(&report).unwrap_or_default();
                 // A report that is not taken is sent again with the next look.

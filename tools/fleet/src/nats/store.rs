@@ -45,6 +45,9 @@ pub struct Address {
     /// Encrypt, and trust servers whose certificates are signed by those of this PEM file
     #[arg(long, value_name = "FILE", env = "HEDGEROW_FLEET_CA")]
     ca: Option<PathBuf>,
+    /// The servers' JetStream domain, where a leaf server is between
+    #[arg(long, value_name = "NAME", value_parser = name)]
+    domain: Option<String>,
     /// Try for this long, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 15,
         value_parser = clap::value_parser!(u64).range(1..=600))]
@@ -178,7 +181,10 @@ impl Store {
                 .require_tls(true);
         }
         let client = connected(options, address, who == AGENT).await?;
-        let mut context = jetstream::new(client.clone());
+        let mut context = match &address.domain {
+            Some(domain) => jetstream::with_domain(client.clone(), domain),
+            None => jetstream::new(client.clone()),
+        };
         context.set_timeout(ATTEMPT);
         Ok(Store {
             fleet: address.fleet.clone(),

@@ -98,10 +98,11 @@ fn a_rollout_halts_and_goes_back_for_what_engines_see() {
         assert_eq!(all.generation(), good, "nobody else had it");
     };
     canary_traffic.turned_away.store(20, Relaxed);
-    went_back(rollout(3, &[]), "20.0 % of");
+    went_back(rollout(3, &["--require-health"]), "20.0 % of");
     canary_traffic.turned_away.store(0, Relaxed);
     canary_traffic.micros.store(5_000, Relaxed);
-    went_back(rollout(4, &["--p99-max", "1000"]), "a p99 of 5");
+    let more = ["--p99-max", "1000", "--require-health"];
+    went_back(rollout(4, &more), "a p99 of 5");
     canary_traffic.micros.store(10, Relaxed);
 
     // Nobody asks the canary any more: it is not known how it is.

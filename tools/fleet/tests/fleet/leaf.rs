@@ -14,7 +14,8 @@ fn faults_of_a_leaf_server_between_agents_and_the_cluster() {
     let made = run(&["init", &address, "--replicas", "3", "--within", "60"]);
     assert_eq!(made.status, 0, "{made:?}");
     let mut leaf = Leaf::of(&servers);
-    let nodes = ["a", "b"].map(|name| Node::new(&folder, name, &leaf.address, &[]));
+    let nodes =
+        ["a", "b"].map(|name| Node::new(&folder, name, &leaf.address, &["--domain", "hub"]));
     let everywhere = |number: u8, generation: u64| {
         for node in &nodes {
             node.wait(generation);
@@ -51,7 +52,11 @@ fn faults_of_a_leaf_server_between_agents_and_the_cluster() {
     let done = publish(&address, &folder.table(3), &wait);
     everywhere(3, done.generation());
     // Publishing through the leaf works as well.
-    let done = publish(&leaf.address, &folder.table(4), &wait);
+    let done = publish(
+        &leaf.address,
+        &folder.table(4),
+        &[&wait[..], &["--domain", "hub"]].concat(),
+    );
     everywhere(4, done.generation());
     nodes.iter().for_each(Node::is_sound);
     println!("a leaf server, killed; and a server of the cluster behind it: once each");

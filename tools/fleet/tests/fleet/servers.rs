@@ -155,9 +155,14 @@ impl Servers {
                     all.join(", ")
                 ),
             };
+            let domain = if more.contains("leafnodes") {
+                "domain: hub, "
+            } else {
+                ""
+            };
             let text = format!(
                 "server_name: n{at}\nlisten: \"127.0.0.1:{}\"\n\
-                 jetstream {{ store_dir: \"{}\" }}\n{cluster}{tls}{more}",
+                 jetstream {{ {domain}store_dir: \"{}\" }}\n{cluster}{tls}{more}",
                 ports[at],
                 store.display()
             );
