@@ -67,7 +67,8 @@ pub enum Fallback {
 /// How a directory is watched.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WatchOptions {
-    /// How often the directory is looked at. A look reads one small file on each of two threads.
+    /// How often the directory is looked at: switches twice as often, since they are waited for. A
+    /// look reads one small file.
     pub poll: Duration,
     /// How long a table's file of another length than the pointer says may stay unchanged before
     /// it is refused: somebody may be copying it.
@@ -191,12 +192,14 @@ impl Watcher {
         shared.save();
         let of_tables = shared.clone();
         let mut shadows = shadows::Shadows::default();
-        watcher.spawn("hedgerow-watch", move || {
+        let pause = shared.options.poll;
+        watcher.spawn("hedgerow-watch", pause, move || {
             of_tables.guarded("tables", || tables.look(&of_tables));
             of_tables.guarded("shadows", || shadows.look(&of_tables));
             of_tables.save_if_due();
         })?;
-        watcher.spawn("hedgerow-switch", move || {
+        let sooner = pause.checked_div(2).unwrap_or(pause);
+        watcher.spawn("hedgerow-switch", sooner, move || {
             shared.guarded("switches", || switching.look(&shared));
         })?;
         Ok(watcher)
@@ -205,6 +208,7 @@ impl Watcher {
     fn spawn(
         &mut self,
         name: &str,
+        pause: Duration,
         mut look: impl FnMut() + Send + 'static,
     ) -> std::io::Result<()> {
         let shared = self.shared.clone();
@@ -212,7 +216,7 @@ impl Watcher {
             // Relaxed: unpark orders it.
             while !shared.stop.load(Ordering::Relaxed) {
                 look();
-                thread::park_timeout(shared.options.poll);
+                thread::park_timeout(pause);
             }
         };
         let thread = thread::Builder::new().name(name.into()).spawn(work)?;

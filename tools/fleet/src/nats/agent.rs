@@ -57,7 +57,7 @@ pub struct Args {
 const POLL: Duration = Duration::from_secs(1);
 
 /// How often the engines of the machine are looked at while something changes, and else.
-const LOOK: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(500)];
+const LOOK: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(500)];
 
 /// How long after a change something may still change, and somebody watches.
 const SETTLED: Duration = Duration::from_secs(2);

@@ -152,3 +152,122 @@ impl std::fmt::Display for Summary {
         write!(f, "{percent:.1} % of {} without a score", self.rows)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::Ring;
+    use super::*;
+    use hedgerow::watch::Origin;
+
+    const BOUNDS: Bounds = Bounds {
+        not_scored_max: 5.0,
+        p99_max: Some(100.0),
+        drift_max: Some(0.2),
+        rows_min: 1_000,
+        require_health: false,
+    };
+
+    fn engine(health: Option<EngineHealth>) -> EngineReport {
+        EngineReport {
+            name: "one".into(),
+            alive: true,
+            generation: 7,
+            source: "directory".into(),
+            refused: None,
+            reverted: None,
+            switches: Vec::new(),
+            drift: Some(0.1),
+            health,
+        }
+    }
+
+    fn node(engines: Vec<EngineReport>) -> NodeReport {
+        NodeReport {
+            version: 1,
+            node: "n".into(),
+            ring: Ring::All,
+            origin: Origin::here("agent"),
+            wanted: 7,
+            generation: 7,
+            switches: 0,
+            refused: None,
+            engines,
+        }
+    }
+
+    fn health() -> EngineHealth {
+        EngineHealth {
+            generation: 7,
+            seconds: 10.0,
+            rows: 1_000,
+            not_scored: 0.05,
+            timed: 1_000,
+            p99: 100_000,
+        }
+    }
+
+    fn judged(edit: impl FnOnce(&mut EngineReport)) -> Health {
+        let mut edited = engine(Some(health()));
+        edit(&mut edited);
+        BOUNDS.judge(&node(vec![engine(Some(health())), edited]), 7)
+    }
+
+    fn seen(edit: impl FnOnce(&mut EngineHealth)) -> Health {
+        let mut health = health();
+        edit(&mut health);
+        judged(|engine| engine.health = Some(health))
+    }
+
+    #[test]
+    fn what_is_over_a_bound_is_bad_and_what_is_not_told_is_unknown() {
+        let unknown = |health: Health| matches!(health, Health::Unknown(_));
+        let bad = |health: Health, why: &str| matches!(health, Health::Bad(it) if it.contains(why));
+        assert_eq!(seen(|_| ()), Health::Well);
+        assert!(unknown(seen(|health| health.rows = 999)));
+        assert!(unknown(seen(|health| health.generation = 6)));
+        assert!(unknown(seen(|health| health.timed = 0)));
+        assert!(unknown(judged(|engine| engine.health = None)));
+        assert!(unknown(BOUNDS.judge(&node(Vec::new()), 7)));
+        let gone = EngineReport {
+            alive: false,
+            ..engine(None)
+        };
+        assert!(unknown(BOUNDS.judge(&node(vec![gone.clone()]), 7)));
+        let well = node(vec![gone, engine(Some(health()))]);
+        assert_eq!(BOUNDS.judge(&well, 7), Health::Well);
+        assert!(bad(seen(|it| it.not_scored = 0.0501), "without a score"));
+        assert!(bad(seen(|it| it.p99 = 100_001), "p99"));
+        assert!(bad(judged(|engine| engine.drift = Some(0.21)), "drift"));
+        // Where nobody asked for it, neither p99 nor drift counts.
+        let lenient = Bounds {
+            p99_max: None,
+            drift_max: None,
+            ..BOUNDS
+        };
+        let mut slow = engine(Some(EngineHealth {
+            p99: 9_999_999,
+            ..health()
+        }));
+        slow.drift = Some(3.0);
+        assert_eq!(lenient.judge(&node(vec![slow]), 7), Health::Well);
+    }
+
+    #[test]
+    fn a_summary_tells_the_worst_and_who_reports() {
+        let mut summary = Summary::default();
+        assert_eq!(summary.to_string(), "not reported");
+        summary.add(&node(vec![engine(Some(health())), engine(None)]), Some(7));
+        assert_eq!((summary.nodes, summary.reporting), (1, 0));
+        let worse = EngineHealth {
+            not_scored: 0.2,
+            p99: 200_000,
+            ..health()
+        };
+        summary.add(&node(vec![engine(Some(worse))]), Some(7));
+        let told = "1 of 2 report: p99 200.0 µs, 20.0 % of 2000 without a score";
+        assert_eq!(summary.to_string(), told);
+        summary.add(&node(vec![engine(Some(health()))]), Some(8));
+        assert_eq!((summary.nodes, summary.reporting), (3, 1));
+        assert_eq!(summary.drift, Some(0.1));
+    }
+}

@@ -127,7 +127,8 @@ fn a_server_dies_in_mid_rollout() {
     nodes.iter().for_each(Node::is_sound);
     nothing_is_lost(&address, &accepted);
     println!(
-        "a server of three, killed in mid-rollout: {rounds} times; at most {slowest:?} for three rings"
+        "a server of three, killed in mid-rollout: {rounds} times; at most {slowest:?} for three \
+         rings"
     );
 }
 

@@ -131,6 +131,8 @@ fn a_key_has_the_rights_of_its_role_and_no_other() {
     for by in ["one", "reader", "canary"] {
         is_refused(&fleet.kill(by));
     }
+    let pruned = run(&["prune", &fleet.address, "--nkey", &fleet.seed("all")]);
+    assert_eq!(pruned.status, 0, "{pruned:?}");
     // A key that is no user's, and none at all.
     let stranger = fleet.seed("stranger");
     run(&["nkey", "reader", &stranger]);
