@@ -19,6 +19,7 @@ use futures_util::StreamExt;
 use hedgerow::limits::TABLE_BYTES_MAX;
 use hedgerow_cli::failure::{Failure, harmless};
 use hedgerow_cli::files;
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs::{self, File};
 use std::future::Future;
@@ -497,34 +498,37 @@ impl Store {
         step("reports", self.within, ATTEMPT_TABLE, || async {
             let keys = self.reported().await?;
             let info = keys.stream.get_info().await.map_err(Miss::again)?;
-            let mut found = Vec::new();
-            if info.state.messages == 0 {
-                return Ok(found);
-            }
-            let mut all = keys.watch_with_history(">").await.map_err(Miss::again)?;
-            while let Some(entry) = all.next().await {
-                let entry = entry.map_err(Miss::again)?;
-                let last = entry.delta == 0;
-                if entry.operation == Operation::Put {
-                    found.push((
-                        entry.key,
-                        Value {
-                            revision: entry.revision,
-                            bytes: entry.value.to_vec(),
-                            at: entry.created.unix_timestamp_nanos(),
-                        },
-                    ));
-                }
-                if last {
+            let mut found = BTreeMap::new();
+            // A report that is replaced while they are read comes behind what was the last one.
+            for _ in 0..READS_MAX {
+                if found.len() as u64 >= info.state.messages {
                     break;
                 }
+                let mut all = keys.watch_with_history(">").await.map_err(Miss::again)?;
+                while let Some(entry) = all.next().await {
+                    let entry = entry.map_err(Miss::again)?;
+                    let last = entry.delta == 0;
+                    let value = Value {
+                        revision: entry.revision,
+                        bytes: entry.value.to_vec(),
+                        at: entry.created.unix_timestamp_nanos(),
+                    };
+                    found.insert(entry.key, (entry.operation, value));
+                    if last {
+                        break;
+                    }
+                }
             }
-            found.sort_by(|one, other| one.0.cmp(&other.0));
-            Ok(found)
+            let there = found.into_iter();
+            let there = there.filter(|(_, (operation, _))| *operation == Operation::Put);
+            Ok(there.map(|(key, (_, value))| (key, value)).collect())
         })
         .await
     }
 }
+
+/// How often all reports are read where some were replaced meanwhile.
+const READS_MAX: usize = 5;
 
 /// What an agent calls itself.
 pub const AGENT: &str = "agent";
