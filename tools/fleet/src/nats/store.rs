@@ -335,20 +335,22 @@ impl Store {
         Ok(own.map(|own| own.revision))
     }
 
-    /// All values that a key had, oldest first, as far as the bucket keeps them.
+    /// All values that a key had, oldest first, as far as the bucket keeps them. Any server may list
+    /// them: one that is behind the bucket's leader is asked again.
     ///
     /// # Errors
     /// Where the store does not answer in time.
     pub async fn history(&self, key: &str) -> Result<Vec<Value>, Failure> {
+        let Some(last) = self.read(key).await? else {
+            return Ok(Vec::new());
+        };
         step(key, self.within, ATTEMPT_TABLE, || async {
             let keys = self.keys().await?;
-            if keys.entry(key).await.map_err(Miss::again)?.is_none() {
-                return Ok(Vec::new());
-            }
             let mut all = keys.history(key).await.map_err(Miss::again)?;
-            let mut found = Vec::new();
+            let (mut found, mut newest) = (Vec::new(), 0);
             while let Some(entry) = all.next().await {
                 let entry = entry.map_err(Miss::again)?;
+                newest = newest.max(entry.revision);
                 if entry.operation == Operation::Put {
                     found.push(Value {
                         revision: entry.revision,
@@ -356,6 +358,9 @@ impl Store {
                         at: entry.created.unix_timestamp_nanos(),
                     });
                 }
+            }
+            if newest < last.revision {
+                return Err(Miss::Again("the history of a server that is behind".into()));
             }
             found.sort_by_key(|value| value.revision);
             Ok(found)
