@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::files;
+use crate::requests::LINE_BYTES_MAX;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -79,6 +80,10 @@ fn csv(bytes: &[u8], at: &str, wanted: &[String], absent: Absent) -> Result<Rows
     };
     let unreadable = |error: csv::Error| wrong(0, "a CSV file", error.to_string());
     let bytes = files::without_mark(bytes);
+    if let Some((line, length)) = long_line(bytes) {
+        let expected = format!("a line of at most {LINE_BYTES_MAX} bytes");
+        return Err(wrong(line, &expected, length.to_string()));
+    }
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
@@ -137,6 +142,18 @@ fn csv(bytes: &[u8], at: &str, wanted: &[String], absent: Absent) -> Result<Rows
     })
 }
 
+/// The number and length of the first line that is too long. The parser takes 24 times the memory of
+/// a line of nothing but commas.
+fn long_line(bytes: &[u8]) -> Option<(u64, usize)> {
+    if bytes.len() <= LINE_BYTES_MAX {
+        return None;
+    }
+    let lines = bytes.split(|byte| matches!(byte, b'\n' | b'\r')).zip(1..);
+    { lines }
+        .find(|(line, _)| line.len() > LINE_BYTES_MAX)
+        .map(|(line, number)| (number, line.len()))
+}
+
 fn value(text: &[u8], at: &str, line: u64, name: &str) -> Result<f32, Failure> {
     parse(text).map_err(|expected| {
         let at = format!("{at}:{line}: column \"{name}\"");
@@ -192,8 +209,11 @@ fn columns(
     Err((
         expected,
         format!(
-            "{} columns without it: {}{more}",
-            names.len(),
+            "{} without it: {}{more}",
+            match names.len() {
+                1 => "1 column".to_string(),
+                count => format!("{count} columns"),
+            },
             first.join(", ")
         ),
     ))

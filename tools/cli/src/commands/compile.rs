@@ -104,6 +104,22 @@ enum Positive {
 pub fn run(args: &Args) -> Result<Report, Failure> {
     // Before the model is read: an argument that makes no sense is told as such.
     check_output(&args.output)?;
+    let Model {
+        file,
+        schema,
+        golden,
+        score_map,
+        provenance,
+        detections,
+        verified_bots,
+        ..
+    } = &args.model;
+    let beside = [golden, score_map, provenance, detections, verified_bots];
+    let beside = beside.into_iter().flatten().map(PathBuf::as_path);
+    let read: Vec<&Path> = { beside }
+        .chain([file.as_path(), Path::new(schema)])
+        .collect();
+    files::check_output(&args.output, &read)?;
     write(Draft::of(&args.model)?, &args.output)
 }
 

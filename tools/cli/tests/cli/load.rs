@@ -2,7 +2,6 @@
 
 use super::common::*;
 use serde_json::Value;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// For runs that are refused before they begin, or nearly.
@@ -245,31 +244,14 @@ fn people_get_the_same_and_a_histogram_in_a_file() {
 #[test]
 fn an_interrupted_load_reports_what_it_has() {
     let folder = Folder::new("load-interrupted");
-    let child = Command::new(env!("CARGO_BIN_EXE_hedgerow"))
-        .args(["load", "--seconds", "60", "--json"])
-        .env("TMPDIR", folder.path(""))
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    while folder.names().is_empty() {
-        std::thread::sleep(Duration::from_millis(10));
-    }
     // The kernels come first.
-    std::thread::sleep(Duration::from_millis(3_500));
-    let kill = Command::new("sh")
-        .args(["-c", &format!("kill -INT {}", child.id())])
-        .status();
-    assert!(kill.unwrap().success());
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(json["ok"], true);
+    let after = Duration::from_millis(3_500);
+    let json = interrupted(&["load", "--seconds", "60"], &folder, after, 0);
     assert!(
         json["totals"]["seconds"].as_f64().unwrap() < 55.0,
         "{}",
         json["totals"]
     );
-    assert!(folder.names().is_empty(), "{:?}", folder.names());
 }
 
 #[test]
