@@ -84,6 +84,14 @@ pub fn print(fill: impl FnOnce(&mut dyn Write) -> Result<(), Failure>) -> Result
 /// would take the place of what is read.
 pub fn check_output(output: &Path, read: &[&Path]) -> Result<(), Failure> {
     let there = fs::metadata(output).ok();
+    if there.as_ref().is_some_and(fs::Metadata::is_dir) {
+        return Err(Failure::new(
+            "io",
+            output.display(),
+            "a file",
+            "a directory",
+        ));
+    }
     if there.as_ref().is_none_or(fs::Metadata::is_file) {
         let target = fs::canonicalize(output).unwrap_or_else(|_| output.to_path_buf());
         let failed = |error| Failure::io(output, "a writable file", error);

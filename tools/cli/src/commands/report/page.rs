@@ -85,7 +85,10 @@ fn tiles(out: &mut String, run: &Run) {
     ];
     if let Some((cores, rate)) = knee {
         let plural = if cores > 1.0 { "s" } else { "" };
-        all.push((format!("a second at the knee, {cores} core{plural}"), count(rate)));
+        all.push((
+            format!("a second at the knee, {cores} core{plural}"),
+            count(rate),
+        ));
     }
     out.push_str("<section class=\"tiles\" aria-label=\"Sums\">\n");
     for (name, value) in all {
