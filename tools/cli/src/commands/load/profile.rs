@@ -231,7 +231,7 @@ fn ring(work: &Work<'_>, engine: &Engine, seconds: f64) -> Option<Vec<(usize, f6
     for size in SIZES {
         let end = Instant::now() + Duration::from_secs_f64(seconds / SIZES.len() as f64);
         let (before, mut rounds) = (processor_time()?, 0.0);
-        while rounds < 100.0 || Instant::now() < end {
+        while rounds < 5.0 || Instant::now() < end {
             let mut last = None;
             for call in calls.iter_mut().take(size) {
                 work.fill(at, &mut row);
