@@ -14,7 +14,7 @@ pub const LINE_BYTES_MAX: usize = 16 << 20;
 /// Bytes of requests that are held in memory all at once, 256 MiB.
 const HELD_BYTES_MAX: usize = 256 << 20;
 
-/// Requests that are held in memory all at once: each takes half a kilobyte, however short its line.
+/// Requests that are held in memory all at once: each takes half a kilobyte, however short it is.
 const HELD_MAX: usize = 1 << 21;
 
 /// One recorded request. Unknown fields are left alone; labels may be there or not. A field that

@@ -142,8 +142,8 @@ fn csv(bytes: &[u8], at: &str, wanted: &[String], absent: Absent) -> Result<Rows
     })
 }
 
-/// The number and length of the first line that is too long. The parser takes 24 times the memory of
-/// a line of nothing but commas.
+/// The number and length of the first line that is too long. Of a line of nothing but commas the
+/// parser takes 24 times the memory.
 fn long_line(bytes: &[u8]) -> Option<(u64, usize)> {
     if bytes.len() <= LINE_BYTES_MAX {
         return None;
