@@ -46,6 +46,11 @@ impl Rows {
         absent: Absent,
     ) -> Result<Rows, Failure> {
         if !bytes.starts_with(NPY_MAGIC) {
+            if let Some((line, length)) = long_line(bytes) {
+                let at = format!("{at}:{line}");
+                let expected = format!("a line of at most {LINE_BYTES_MAX} bytes");
+                return Err(Failure::new("rows", at, expected, length));
+            }
             return csv(bytes, at, names, absent);
         }
         if absent == Absent::Missing {
@@ -80,10 +85,6 @@ fn csv(bytes: &[u8], at: &str, wanted: &[String], absent: Absent) -> Result<Rows
     };
     let unreadable = |error: csv::Error| wrong(0, "a CSV file", error.to_string());
     let bytes = files::without_mark(bytes);
-    if let Some((line, length)) = long_line(bytes) {
-        let expected = format!("a line of at most {LINE_BYTES_MAX} bytes");
-        return Err(wrong(line, &expected, length.to_string()));
-    }
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
