@@ -126,15 +126,15 @@ fn what_is_read_is_never_written_over() {
     let folder = Folder::new("output-same");
     for writer in writers(&folder) {
         let inputs = writer.iter().filter(|word| word.contains("output-same"));
-        for input in inputs.cloned() {
-            let before = fs::read(&input).unwrap();
+        for input in inputs {
+            let before = fs::read(input).unwrap();
             let link = folder.path("link");
-            symlink(&input, &link).unwrap();
-            for name in [&input, &link] {
+            symlink(input, &link).unwrap();
+            for name in [input, &link] {
                 write(&writer, name).refused(&[name.as_str(), "the same file as"]);
             }
             fs::remove_file(link).unwrap();
-            assert_eq!(fs::read(&input).unwrap(), before);
+            assert_eq!(fs::read(input).unwrap(), before);
         }
     }
     let key = folder.path("ops.key");
