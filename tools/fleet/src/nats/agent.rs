@@ -21,6 +21,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::future::pending;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -58,9 +59,6 @@ const POLL: Duration = Duration::from_secs(1);
 
 /// How often the engines of the machine are looked at.
 const LOOK: Duration = Duration::from_millis(100);
-
-/// How often a report is sent where nothing changed.
-const HEARTBEAT: Duration = Duration::from_secs(2);
 
 /// How long a change waits for another publisher of the directory.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
@@ -243,10 +241,8 @@ impl Agent {
         } = &told;
         let line = format!("{name}: {at}: expected {expected}, got {got}");
         let line = format!("refused generation {generation}: {}", harmless(&line));
+        self.say(&line);
         let mut state = self.state();
-        if state.said.len() < SAID_MAX && state.said.insert(line.clone()) {
-            eprintln!("agent: {line}");
-        }
         let later = |before: &(u64, Told)| before.0 > generation;
         let refused = Some((generation, told));
         if state.refused != refused && !state.refused.as_ref().is_some_and(later) {
@@ -255,13 +251,32 @@ impl Agent {
         }
     }
 
+    /// Takes note of what stands under a key and is no value.
+    fn consider_none(&self, failure: &Failure) {
+        self.state().contact = Some(Instant::now());
+        self.refuse(0, told(failure));
+    }
+
+    /// Says a line once.
+    fn say(&self, line: &str) {
+        let mut state = self.state();
+        if state.said.len() < SAID_MAX && state.said.insert(line.into()) {
+            eprintln!("agent: {line}");
+        }
+    }
+
     /// Follows what the store tells of its own accord.
     async fn hints(&self, keys: &'static str) {
         loop {
-            if let Ok(mut hints) = self.store.watch(keys).await {
-                while let Some(Ok(entry)) = hints.next().await {
-                    self.consider(&entry.key, &entry.value);
+            match self.store.watch(keys).await {
+                Ok(Some(mut hints)) => {
+                    while let Some(Ok(entry)) = hints.next().await {
+                        self.consider(&entry.key, &entry.value);
+                    }
                 }
+                // The carrier tells nothing by itself.
+                Ok(None) => return pending().await,
+                Err(_) => {}
             }
             sleep(POLL).await;
         }
@@ -275,7 +290,12 @@ impl Agent {
                 match self.store.look(&key).await {
                     Ok(Some(bytes)) => self.consider(&key, &bytes),
                     Ok(None) => self.state().contact = Some(Instant::now()),
-                    Err(_) => break,
+                    // No value: the others under their keys are none the worse.
+                    Err(failure) if failure.code == 801 => self.consider_none(&failure),
+                    Err(failure) => {
+                        self.say(&format!("cannot ask the fleet: {failure}"));
+                        break;
+                    }
                 }
             }
             sleep(POLL).await;
@@ -417,7 +437,7 @@ impl Agent {
             let report = self.report();
             let due = match &last {
                 None => true,
-                Some((before, at)) => *before != report || at.elapsed() >= HEARTBEAT,
+                Some((before, at)) => *before != report || at.elapsed() >= self.store.heartbeat(),
             };
             if due {
                 let bytes = serde_json::to_vec(&report).unwrap_or_default();
