@@ -50,12 +50,22 @@ pub struct Args {
     /// This machine's name in the fleet; else its own
     #[arg(long, value_name = "NAME", value_parser = name)]
     node: Option<String>,
+    /// Ask the store this often, in seconds, whatever hints come
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = poll)]
+    poll: f64,
     #[command(flatten)]
     trust: key::Trust,
 }
 
-/// How often the store is asked, whatever hints came.
-const POLL: Duration = Duration::from_secs(1);
+fn poll(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if (0.05..=600.0).contains(&seconds) => Ok(seconds),
+        _ => Err("expected 0.05 to 600".into()),
+    }
+}
+
+/// How soon hints are asked for again where they ended.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// How often the engines of the machine are looked at.
 const LOOK: Duration = Duration::from_millis(100);
@@ -75,6 +85,7 @@ struct Agent {
     node: String,
     ring: Ring,
     keys: Keys,
+    poll: Duration,
     origin: Origin,
     state: Mutex<State>,
     pointer_came: Notify,
@@ -119,6 +130,7 @@ pub async fn run(args: &Args) -> Result<Report, Failure> {
         node: args.node.clone().unwrap_or(own),
         ring: args.ring,
         keys: args.trust.keys()?,
+        poll: Duration::from_secs_f64(args.poll),
         origin,
         state: Mutex::default(),
         pointer_came: Notify::new(),
@@ -278,7 +290,7 @@ impl Agent {
                 Ok(None) => return pending().await,
                 Err(_) => {}
             }
-            sleep(POLL).await;
+            sleep(AGAIN).await;
         }
     }
 
@@ -298,7 +310,7 @@ impl Agent {
                     }
                 }
             }
-            sleep(POLL).await;
+            sleep(self.poll).await;
         }
     }
 

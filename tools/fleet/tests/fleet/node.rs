@@ -206,6 +206,14 @@ impl Node {
         });
     }
 
+    /// Waits until the engine runs a generation, and says that it is this table.
+    pub fn wait_table(&self, generation: u64, content_id: &str) {
+        self.wait_for(&format!("generation {generation} of {content_id}"), || {
+            let status = self.watcher.status();
+            (self.generation(), status.content_id.as_str()) == (generation, content_id)
+        });
+    }
+
     pub fn wait_off(&self, off: &[&str]) {
         self.wait_for(&format!("{off:?} off"), || {
             self.watcher.status().switches == off
