@@ -1,13 +1,12 @@
 //! A real server that speaks S3, on loopback: SeaweedFS with a bucket and two users.
 
-use super::servers::port;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path as Key;
 use object_store::{ObjectStore, ObjectStoreExt};
 use std::cell::RefCell;
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -29,6 +28,13 @@ fn binary() -> Option<PathBuf> {
     );
     eprintln!("SKIPPED: weed (SeaweedFS) is missing: tools/fleet/setup.sh");
     None
+}
+
+/// Free ports of this machine.
+fn ports<const N: usize>() -> [u16; N] {
+    let listeners: [TcpListener; N] =
+        std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap().port())
 }
 
 /// A server that goes with its test.
@@ -73,21 +79,37 @@ impl Bucket {
             ]),
         ]});
         fs::write(folder.join("users.json"), users.to_string()).unwrap();
-        let bucket = Bucket {
+        let mut bucket = Bucket {
             folder,
-            ports: std::array::from_fn(|_| port()),
+            ports: [0; 9],
             running: RefCell::new(None),
         };
         for (name, secret) in ["ops", "node"].iter().zip(SECRETS) {
             bucket.keys(name, &format!("{name}-id"), secret);
         }
-        bucket.run();
-        bucket.make("tables");
-        Some(bucket)
+        // Between its choice and the server's start a port may go to somebody else.
+        for _ in 0..5 {
+            bucket.ports = ports();
+            if bucket.try_run() {
+                bucket.make("tables");
+                return Some(bucket);
+            }
+        }
+        panic!("SeaweedFS does not start: {}", bucket.log());
     }
 
-    /// Starts it where it is not running.
+    /// Starts it again.
     pub fn run(&self) {
+        let started = (0..5).any(|_| self.try_run());
+        assert!(started, "SeaweedFS does not start: {}", self.log());
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    }
+
+    /// Starts it; false where it ends by itself.
+    fn try_run(&self) -> bool {
         let at = |name: &str| self.folder.join(name).display().to_string();
         let [
             master,
@@ -112,6 +134,8 @@ impl Bucket {
             .args(["-master.telemetry=false", "-s3.autoCreateBucket=false"])
             .args(["-s3.port.iceberg=0", "-s3.port.lance=0"])
             .args(["-master.volumeSizeLimitMB=64", "-volume.max=16"])
+            // It waits for so long after a restart for others, of which there are none.
+            .arg("-master.electionTimeout=1s")
             .arg(format!("-dir={}", at("data")))
             .arg(format!("-s3.config={}", at("users.json")))
             .arg(format!("-s3.cert.file={}", at("cert.pem")))
@@ -143,14 +167,15 @@ impl Bucket {
                 && TcpStream::connect(("127.0.0.1", https)).is_ok()
         };
         while !answers() {
-            let log = || fs::read_to_string(self.folder.join("log")).unwrap_or_default();
-            assert!(
-                Instant::now() < until,
-                "SeaweedFS does not start: {}",
-                log()
-            );
+            let mut running = self.running.borrow_mut();
+            let ended = running.as_mut().unwrap().try_wait().unwrap();
+            if ended.is_some() {
+                return false;
+            }
+            assert!(Instant::now() < until, "SeaweedFS: {}", self.log());
             std::thread::sleep(Duration::from_millis(50));
         }
+        true
     }
 
     /// One request past the gateway's rights; the status where there is an answer.
