@@ -26,8 +26,8 @@ pub struct Store {
 
 #[derive(Clone)]
 enum Carrier {
-    Nats(Nats),
-    S3(S3),
+    Nats(Box<Nats>),
+    S3(Box<S3>),
 }
 
 /// How often a node reports where nothing changed: where each report is paid for, less often.
@@ -40,10 +40,10 @@ impl Store {
     /// Where the address, or what one signs in with, is not what it must be.
     pub async fn connect(address: &Address, who: &str) -> Result<Store, Failure> {
         let carrier = match address.servers.starts_with("s3://") {
-            true => Carrier::S3(S3::connect(address)?),
+            true => Carrier::S3(Box::new(S3::connect(address)?)),
             false => {
                 address.s3.only_of_s3()?;
-                Carrier::Nats(Nats::connect(address, who).await?)
+                Carrier::Nats(Box::new(Nats::connect(address, who).await?))
             }
         };
         let fleet = address.fleet.clone();
