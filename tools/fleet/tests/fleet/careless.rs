@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 
-/// Answers so many requests: it keeps what is put, and keeps to `If-None-Match` where it is told to.
+/// Answers so many requests: it keeps what is put, and to `If-None-Match` where it is told to.
 fn serve(listener: &TcpListener, keeps_to_none_match: bool, requests: usize) {
     let mut objects: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     for stream in listener.incoming().take(requests) {

@@ -1,5 +1,5 @@
-//! A fleet on real NATS servers, and in a real bucket: what is published runs everywhere, what is bad
-//! nowhere, whatever dies in between. `tools/fleet/faults.sh` tries the faults for longer.
+//! A fleet on real NATS servers, and in a real bucket: what is published runs everywhere, what is
+//! bad nowhere, whatever dies in between. `tools/fleet/faults.sh` tries the faults for longer.
 
 mod bucket;
 mod careless;
