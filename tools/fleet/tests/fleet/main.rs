@@ -1,12 +1,16 @@
-//! A fleet on real NATS servers: what is published runs everywhere, what is bad nowhere, whatever
-//! dies in between. `tools/fleet/faults.sh` tries the faults for longer.
+//! A fleet on real NATS servers, and in a real bucket: what is published runs everywhere, what is
+//! bad nowhere, whatever dies in between. `tools/fleet/faults.sh` tries the faults for longer.
 
+mod bucket;
+mod careless;
+mod conformance;
 mod faults;
 mod manual;
 mod measure;
 mod node;
 mod rights;
 mod rollout;
+mod s3;
 mod servers;
 
 use node::{Folder, Node, Outcome, bytes, content_id, run};
