@@ -21,7 +21,7 @@ use common::*;
 use hedgerow::watch::ledger::{Event, Ledger};
 use hedgerow::watch::publisher::generations;
 use hedgerow::watch::{Admission, Keys, PublishOptions, RefusalKind, SecretKey, Source};
-use hedgerow::{Row, Table, WatchOptions, Watcher};
+use hedgerow::{Row, Table, WatchOptions, Watcher, watch};
 use std::fs;
 
 #[test]
@@ -201,6 +201,12 @@ fn old_tables_go_and_the_last_two_good_ones_never() {
     let signed = Table::from_bytes(&key.sign(&bytes(1))).unwrap();
     engine.publisher().publish(&signed, &options).unwrap();
     engine.wait(&watcher, |status| status.generation == 1);
+    // Publishers go by what the engine has written, which comes after what it says here.
+    engine.wait(&watcher, |_| {
+        let engines = watch::status::engines(engine.directory());
+        let mut good = engines.iter().flat_map(|(_, engine)| &engine.good);
+        good.any(|good| good.generation == 1)
+    });
     for seed in 2..=5 {
         engine.publisher().publish(&table(seed), &options).unwrap();
     }

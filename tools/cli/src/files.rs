@@ -3,6 +3,7 @@
 use crate::failure::Failure;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Bytes of a file of rows or of requests that is held in memory, 512 MiB: its contents take up
@@ -76,6 +77,39 @@ pub fn print(fill: impl FnOnce(&mut dyn Write) -> Result<(), Failure>) -> Result
     match written {
         Err(failure) if failure.is_closed_pipe() => Ok(()),
         written => written,
+    }
+}
+
+/// Refuses, before any work is done, a file that could not be written in the end, and one that
+/// would take the place of what is read.
+pub fn check_output(output: &Path, read: &[&Path]) -> Result<(), Failure> {
+    let there = fs::metadata(output).ok();
+    if there.as_ref().is_some_and(fs::Metadata::is_dir) {
+        return Err(Failure::new(
+            "io",
+            output.display(),
+            "a file",
+            "a directory",
+        ));
+    }
+    if there.as_ref().is_none_or(fs::Metadata::is_file) {
+        let target = fs::canonicalize(output).unwrap_or_else(|_| output.to_path_buf());
+        let failed = |error| Failure::io(output, "a writable file", error);
+        let (temporary, _) = create_beside(&target).map_err(failed)?;
+        let _ = fs::remove_file(temporary);
+    }
+    let file = |of: fs::Metadata| of.is_file().then(|| (of.dev(), of.ino()));
+    let Some(there) = there.and_then(file) else {
+        return Ok(());
+    };
+    let same = |path: &&&Path| fs::metadata(path).ok().and_then(file) == Some(there);
+    match read.iter().find(same) {
+        Some(path) => {
+            let expected = "another file than those that are read";
+            let got = format!("the same file as {}", path.display());
+            Err(Failure::new("io", output.display(), expected, got))
+        }
+        None => Ok(()),
     }
 }
 

@@ -80,10 +80,10 @@ pub fn finish(program: &str, result: Result<Report, Failure>, json: bool) -> Exi
 /// Says why: to machines on standard output, to people on standard error.
 fn failed(program: &str, failure: &Failure, json: bool) -> ExitCode {
     // Where nobody listens, the exit status still tells.
-    let _ = match json {
-        true => writeln!(std::io::stdout(), "{}", failure.json()),
-        false => writeln!(std::io::stderr(), "{program}: {failure}"),
-    };
+    let told = json && writeln!(std::io::stdout(), "{}", failure.json()).is_ok();
+    if !told {
+        let _ = writeln!(std::io::stderr(), "{program}: {failure}");
+    }
     ExitCode::from(failure.status())
 }
 

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 /// Bot scores for HTTP requests, from a table that cannot take its host down.
 ///
 /// Wherever a TABLE is asked for, the word `default` means the bundled one.
-/// Wherever a file is read, `-` means standard input.
+/// Wherever another file is read, `-` means standard input.
 /// Exit status: 0 done, 1 refused or failed the check, 2 usage.
 ///
 /// To begin with:

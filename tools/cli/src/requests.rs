@@ -14,6 +14,9 @@ pub const LINE_BYTES_MAX: usize = 16 << 20;
 /// Bytes of requests that are held in memory all at once, 256 MiB.
 const HELD_BYTES_MAX: usize = 256 << 20;
 
+/// Requests that are held in memory all at once: each takes half a kilobyte, however short it is.
+const HELD_MAX: usize = 1 << 21;
+
 /// One recorded request. Unknown fields are left alone; labels may be there or not. A field that
 /// is null is not known.
 #[derive(Debug, Clone, Deserialize)]
@@ -172,7 +175,7 @@ fn one(line: &[u8], at: &str) -> Result<Recorded, Failure> {
         };
         return Err(Failure::new("requests", at, expected, got));
     }
-    serde_json::from_slice(line).map_err(|error| {
+    let request: Recorded = serde_json::from_slice(line).map_err(|error| {
         // Once more, with the path: it is told only where it is wanted.
         let mut parser = serde_json::Deserializer::from_slice(line);
         let again = serde_path_to_error::deserialize::<_, Recorded>(&mut parser);
@@ -184,7 +187,20 @@ fn one(line: &[u8], at: &str) -> Result<Recorded, Failure> {
         // The line within the line is always 1.
         let got = error.to_string().replace(" at line 1 column", " at column");
         Failure::new("requests", at, expected, got)
-    })
+    })?;
+    // Another word would make a request complete whose headers are not all known.
+    match request.slice.as_deref() {
+        None | Some("" | "full" | "log" | "ua") => Ok(request),
+        Some(slice) => {
+            let at = format!("{at}: slice");
+            Err(Failure::new(
+                "requests",
+                at,
+                "full, log or ua",
+                format!("{slice:?}"),
+            ))
+        }
+    }
 }
 
 /// Requests in memory, one JSON object a line.
@@ -192,7 +208,13 @@ pub fn parse(bytes: &[u8], at: &str) -> Result<Vec<Recorded>, Failure> {
     let mut requests = Vec::new();
     each(bytes, at, |request| {
         requests.push(request);
-        Ok(())
+        match requests.len() > HELD_MAX {
+            true => {
+                let expected = format!("at most {HELD_MAX} requests");
+                Err(Failure::new("requests", at, expected, "more"))
+            }
+            false => Ok(()),
+        }
     })?;
     Ok(requests)
 }

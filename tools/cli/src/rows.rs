@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::files;
+use crate::requests::LINE_BYTES_MAX;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -45,6 +46,11 @@ impl Rows {
         absent: Absent,
     ) -> Result<Rows, Failure> {
         if !bytes.starts_with(NPY_MAGIC) {
+            if let Some((line, length)) = long_line(bytes) {
+                let at = format!("{at}:{line}");
+                let expected = format!("a line of at most {LINE_BYTES_MAX} bytes");
+                return Err(Failure::new("rows", at, expected, length));
+            }
             return csv(bytes, at, names, absent);
         }
         if absent == Absent::Missing {
@@ -137,6 +143,18 @@ fn csv(bytes: &[u8], at: &str, wanted: &[String], absent: Absent) -> Result<Rows
     })
 }
 
+/// The number and length of the first line that is too long. Of a line of nothing but commas the
+/// parser takes 24 times the memory.
+fn long_line(bytes: &[u8]) -> Option<(u64, usize)> {
+    if bytes.len() <= LINE_BYTES_MAX {
+        return None;
+    }
+    let lines = bytes.split(|byte| matches!(byte, b'\n' | b'\r')).zip(1..);
+    { lines }
+        .find(|(line, _)| line.len() > LINE_BYTES_MAX)
+        .map(|(line, number)| (number, line.len()))
+}
+
 fn value(text: &[u8], at: &str, line: u64, name: &str) -> Result<f32, Failure> {
     parse(text).map_err(|expected| {
         let at = format!("{at}:{line}: column \"{name}\"");
@@ -192,8 +210,11 @@ fn columns(
     Err((
         expected,
         format!(
-            "{} columns without it: {}{more}",
-            names.len(),
+            "{} without it: {}{more}",
+            match names.len() {
+                1 => "1 column".to_string(),
+                count => format!("{count} columns"),
+            },
             first.join(", ")
         ),
     ))

@@ -52,6 +52,10 @@ pub fn schema(name: &str) -> Result<Schema, Failure> {
         return Ok(Schema::http());
     }
     let path = Path::new(name);
+    if name != "-" && !path.exists() {
+        let expected = "http, model or a schema file that is there";
+        return Err(Failure::new("schema", name, expected, "no such file"));
+    }
     let expected = "features = [{ name, kind }, …] in TOML or JSON";
     let text = files::read_text(path, "schema", expected)?;
     let is_json = text.trim_start().starts_with('{');

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod carrier;
 mod generate;
 mod nats;
 

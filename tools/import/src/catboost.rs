@@ -120,7 +120,7 @@ fn oblivious_trees(
         }
         let at = || format!("oblivious_trees[{tree}].leaf_values");
         let expected = 1_usize << splits.len();
-        let got = raw.leaf_values.len();
+        let got = raw.leaf_values.0.len();
         if got != expected {
             let outputs = got.checked_div(expected).unwrap_or(0);
             if outputs > 1 && outputs.checked_mul(expected) == Some(got) {
@@ -130,7 +130,7 @@ fn oblivious_trees(
             return Err(shape(at(), expected, got));
         }
         leaves.count(got, at)?;
-        let values = raw.leaf_values.iter().enumerate().map(|(leaf, value)| {
+        let values = raw.leaf_values.0.iter().enumerate().map(|(leaf, value)| {
             leaves.value(*value, || {
                 format!("oblivious_trees[{tree}].leaf_values[{leaf}]")
             })
@@ -147,7 +147,7 @@ fn oblivious_trees(
 
 /// The weights of a tree's leaves, or none.
 fn weights(tree: usize, raw: &raw::Oblivious, leaves: usize) -> Result<Vec<f64>, ImportError> {
-    let weights = raw.leaf_weights.as_deref().unwrap_or_default();
+    let weights = raw.leaf_weights.as_ref().map_or(&[][..], |all| &all.0);
     let at = format!("oblivious_trees[{tree}].leaf_weights");
     if !weights.is_empty() && weights.len() != leaves {
         let expected = format!("no weights, or {leaves}, one a leaf");

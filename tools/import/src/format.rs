@@ -4,6 +4,14 @@ use crate::error::{ImportError, Problem};
 use crate::json;
 use std::collections::BTreeSet;
 
+/// How each library exports what is imported.
+macro_rules! export {
+    () => {
+        "CatBoost: model.save_model(\"model.json\", format=\"json\"); \
+         LightGBM: booster.save_model(\"model.txt\"); XGBoost: booster.save_model(\"model.json\")"
+    };
+}
+
 /// Kinds of files that are recognised by their content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -24,6 +32,8 @@ pub enum Format {
     XgBoostUbj,
     /// An XGBoost model in the binary form before JSON (`.model`), or a booster's memory.
     XgBoostBinary,
+    /// An XGBoost model as `dump_model` writes it, for people.
+    XgBoostDump,
     /// An ONNX model.
     Onnx,
     /// A PMML model.
@@ -70,6 +80,7 @@ pub(crate) fn recognise(bytes: &[u8]) -> Result<Format, ImportError> {
         // UBJSON goes on with a typed length where JSON has a key, a space or the end.
         [b'{', next, ..] if b"iUIlL$#".contains(next) => Ok(Format::XgBoostUbj),
         [b'{', ..] => json_format(bytes),
+        [b'[', ..] if is_dump(start) => Ok(Format::XgBoostDump),
         [b'[', ..] => Ok(Format::OtherJson),
         [b'<', ..] => Ok(markup(start)),
         _ if start.starts_with(b"tree\n") || start.starts_with(b"tree\r\n") => {
@@ -112,6 +123,12 @@ fn is_old_xgboost(bytes: &[u8]) -> bool {
     name().is_some_and(|name| name.contains(&b':') && name.iter().all(u8::is_ascii_graphic))
 }
 
+/// Whether this is what XGBoost's `dump_model` writes, as JSON; as text it begins `booster[0]:`.
+fn is_dump(start: &[u8]) -> bool {
+    let head = start.get(..start.len().min(256)).unwrap_or(start);
+    String::from_utf8_lossy(head).contains("\"nodeid\"")
+}
+
 fn markup(start: &[u8]) -> Format {
     let head = start.get(..start.len().min(1024)).unwrap_or(start);
     let head = String::from_utf8_lossy(head).to_ascii_lowercase();
@@ -134,6 +151,8 @@ fn text(start: &[u8]) -> Format {
     let text = String::from_utf8_lossy(head);
     if text.contains("catboost_model") || text.contains("CatboostModel") {
         Format::CatBoostSource
+    } else if text.starts_with("booster[0]:") {
+        Format::XgBoostDump
     } else if line.contains(&b',') {
         Format::Csv
     } else {
@@ -153,6 +172,7 @@ impl Format {
             Format::XgBoostJson => "an XGBoost model in JSON",
             Format::XgBoostUbj => "an XGBoost model in UBJSON",
             Format::XgBoostBinary => "an XGBoost model in the old binary form",
+            Format::XgBoostDump => "an XGBoost model as dump_model writes it",
             Format::Onnx => "an ONNX model",
             Format::Pmml => "a PMML model",
             Format::Pickle => "a Python pickle",
@@ -190,19 +210,22 @@ impl Format {
                 "load it in Python and export it: \
                  CatBoost().load_model(\"model.cbm\").save_model(\"model.json\", format=\"json\")",
             ),
-            Format::Pickle => Some(
-                "a pickle runs code when it is opened; export the model from Python: \
-                 model.save_model(\"model.json\", format=\"json\")",
-            ),
-            Format::Onnx | Format::Pmml => Some(
-                "import the model that it was exported from: \
-                 model.save_model(\"model.json\", format=\"json\")",
-            ),
+            Format::Pickle => Some(concat!(
+                "a pickle runs code when it is opened; export the model from Python: ",
+                export!()
+            )),
+            Format::Onnx | Format::Pmml => Some(concat!(
+                "import the model that it was exported from: ",
+                export!()
+            )),
             Format::Zip | Format::Gzip => Some("unpack it first"),
             Format::Npy | Format::Csv => Some("these are rows, not a model"),
             Format::Utf16 => Some("save it anew in UTF-8"),
             Format::Html => Some("the download may have failed: open the file and read it"),
             Format::Empty => Some("the export or copy may have been cut off"),
+            Format::XgBoostDump => {
+                Some("it lacks what the model begins with: booster.save_model(\"model.json\")")
+            }
             Format::XgBoostBinary => Some(
                 "load it with the XGBoost that saved it, from 1.0 on, and save it anew: \
                  booster.save_model(\"model.json\")",

@@ -21,6 +21,14 @@ fn other_files_are_refused_by_name() {
             b"CONFIG-offset:\0\0",
             "an XGBoost model in the old binary form",
         ),
+        (
+            b"[\n  { \"nodeid\": 0, \"depth\": 0 }]",
+            "an XGBoost model as dump_model writes it",
+        ),
+        (
+            b"booster[0]:\n0:[f0<0.5] yes=1,no=2",
+            "an XGBoost model as dump_model writes it",
+        ),
         (b"\x08\x08\x12\x08skl2onnx", "an ONNX model"),
         (b"\x08\x0d\x3a\x80\x01", "an ONNX model"),
         (b"\x08\x03\x42\x04\x0a\0", "an ONNX model"),

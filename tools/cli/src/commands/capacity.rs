@@ -111,23 +111,19 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         let at = |rate: f64| (rate * moments.mean / 1e9, single_p99(rate, &moments), 1.0);
         need(args, name, 1e9 / moments.mean, at)
     };
-    let cost = Cost::of(&profile.batches);
-    let needs: Vec<(&'static str, Option<Need>)> = [
-        (
-            "inline, warm caches",
-            one("inline, warm caches", profile.one),
-        ),
-        (
-            "inline, cold caches",
-            one("inline, cold caches", profile.one_cold),
-        ),
-        (
-            BATCHED,
-            cost.and_then(|cost| need(args, BATCHED, cost.most(), |rate| cost.at(rate))),
-        ),
-    ]
-    .into_iter()
-    .collect();
+    let batched = |name, sizes: &[(usize, f64)]| {
+        let cost = Cost::of(sizes)?;
+        need(args, name, cost.most(), |rate| cost.at(rate))
+    };
+    let mut needs: Vec<(&'static str, Option<Need>)> = vec![
+        (INLINE, one(INLINE, profile.one)),
+        (COLD, one(COLD, profile.one_cold)),
+        (BATCHED, batched(BATCHED, &profile.batches)),
+    ];
+    // A profile from before it was measured has none.
+    if !profile.ring.is_empty() {
+        needs.push((RING, batched(RING, &profile.ring)));
+    }
     let memory = Memory::of(args, &profile);
     let text = text(args, &profile, &machine, &needs, &memory);
     let shown: Vec<Value> = { needs.iter() }
@@ -152,7 +148,10 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     Ok(Report::done(text, json))
 }
 
+const INLINE: &str = "inline, warm caches";
+const COLD: &str = "inline, cold caches";
 const BATCHED: &str = "batched, up to 64 at once";
+const RING: &str = "the same through a ring";
 
 fn check(args: &Args) -> Result<(), Failure> {
     let number = |at, value: f64, ok: bool, expected: &str| match ok {
@@ -319,7 +318,7 @@ impl Memory {
     }
 }
 
-const ASSUMPTIONS: [&str; 8] = [
+const ASSUMPTIONS: [&str; 9] = [
     "A request's cost is from its input (a parsed request, or a row of values) to its verdict; \
      parsing HTTP, TLS and everything else that a proxy does is not in it.",
     "Requests are spread evenly over cores, and come to each independently of each other \
@@ -329,7 +328,9 @@ const ASSUMPTIONS: [&str; 8] = [
      p99 is the sum of both p99s, which is too much rather than too little.",
     "Batched: a worker scores what came while it scored the batch before, up to 64 rows; the cost \
      is the line a + b × rows through the measured sizes. p99 is twice the time of a batch that is \
-     2.33 deviations larger than usual. The way through a ring to a worker and back is not in it.",
+     2.33 deviations larger than usual.",
+    "Through a ring: the same, from the processor time of whoever submits and of the worker \
+     together, which sleep while they wait: it is what the machine spends, whoever's core it is.",
     "A core that scores has nothing else to do in the share of its time that is given here. Two \
      hyperthreads are not two cores.",
     "Cold caches: 4 MiB of other memory are read before each request. A proxy lies in between.",

@@ -21,9 +21,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// booster.save_model("model.json"). Categorical splits come over where categories are whole
 /// numbers, as which a row gives them; a CatBoost model with some is saved with its training data:
 /// model.save_model("model.json", format="json", pool=pool). What does not come over exactly is
-/// refused by name. With `--schema http` the model's features must have the names
-/// of the built-in schema, which are the columns that `hedgerow extract` writes. A schema file of
-/// one's own lists names and kinds (number, flag or category):
+/// refused by name. Margins are the exact sums of a model's leaves, rounded once: XGBoost itself
+/// adds in 32 bits, and is some millionths off. With `--schema http` the model's features must have
+/// the names of the built-in schema, which are the columns that `hedgerow extract` writes. A schema
+/// file of one's own lists names and kinds (number, flag or category):
 ///
 ///   [[features]]
 ///   name = "requests_per_minute"
@@ -104,6 +105,22 @@ enum Positive {
 pub fn run(args: &Args) -> Result<Report, Failure> {
     // Before the model is read: an argument that makes no sense is told as such.
     check_output(&args.output)?;
+    let Model {
+        file,
+        schema,
+        golden,
+        score_map,
+        provenance,
+        detections,
+        verified_bots,
+        ..
+    } = &args.model;
+    let beside = [golden, score_map, provenance, detections, verified_bots];
+    let beside = beside.into_iter().flatten().map(PathBuf::as_path);
+    let read: Vec<&Path> = { beside }
+        .chain([file.as_path(), Path::new(schema)])
+        .collect();
+    files::check_output(&args.output, &read)?;
     write(Draft::of(&args.model)?, &args.output)
 }
 

@@ -48,6 +48,7 @@ pub fn run(args: &Args, json: bool) -> Result<Report, Failure> {
         files::print(|out| write(args, style, Path::new("standard output"), out).map(|_| ()))?;
         return Ok(Report::printed());
     };
+    files::check_output(path, &[&args.requests])?;
     let mut count = 0;
     files::write_whole(path, |out| {
         count = write(args, Style::Csv, path, out)?;

@@ -194,6 +194,7 @@ pub fn sign(args: &SignArgs) -> Result<Report, Failure> {
     if files::is_stream(&output) {
         return Err(Failure::usage("--output", "a file", output.display()));
     }
+    files::check_output(&output, &[&args.key])?;
     let table = tables::open(&args.table)?;
     let key = secret(&args.key)?;
     let signed = key.sign(table.bytes());

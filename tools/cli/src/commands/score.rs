@@ -36,9 +36,13 @@ pub struct Args {
 /// Scores rows. The input is read as a whole before a line is written, so that a malformed file
 /// leaves no half of a result.
 pub fn run(args: &Args, json: bool) -> Result<Report, Failure> {
+    let output = args.output.as_ref().filter(|path| !files::is_stream(path));
+    if let Some(path) = output {
+        files::check_output(path, &[Path::new(&args.table), &args.rows])?;
+    }
     let bound = tables::open_bound(&args.table, args.kernel.as_deref())?;
     let rows = Rows::read(&args.rows, &feature_names(&bound), Absent::Refuse)?;
-    let Some(path) = args.output.as_ref().filter(|path| !files::is_stream(path)) else {
+    let Some(path) = output else {
         files::print(|out| {
             let to = Path::new("standard output");
             write(&bound, &rows, json, out)

@@ -36,6 +36,8 @@ struct Found {
     shadows: Option<ShadowsFile>,
     engines: Vec<(PathBuf, WatchStatus, bool)>,
     problems: Vec<String>,
+    /// Whether the pointer and the switches could be read: what cannot be is not "nothing".
+    read: [bool; 2],
 }
 
 impl Found {
@@ -50,11 +52,13 @@ impl Found {
         }
         let mut problems = Vec::new();
         let mut told = |refusal: Refusal| problems.push(refusal.to_string());
-        let pointer = directory.read_pointer().unwrap_or_else(|refusal| {
+        let (pointer, switches) = (directory.read_pointer(), directory.read_switches());
+        let read = [pointer.is_ok(), switches.is_ok()];
+        let pointer = pointer.unwrap_or_else(|refusal| {
             told(refusal);
             None
         });
-        let switches = directory.read_switches().unwrap_or_else(|refusal| {
+        let switches = switches.unwrap_or_else(|refusal| {
             told(refusal);
             None
         });
@@ -96,6 +100,7 @@ impl Found {
             shadows,
             engines: engines.into_iter().map(alive).collect(),
             problems,
+            read,
         })
     }
 }
@@ -105,7 +110,9 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     let found = Found::of(args)?;
     let mut text = String::new();
     let _ = writeln!(text, "directory  {}", args.directory.display());
+    let unknown = "not known: its file cannot be read; engines keep what they have";
     let active = match &found.pointer {
+        None if !found.read[0] => unknown.into(),
         None => "nothing was published".into(),
         Some(pointer) => format!(
             "generation {} since {}, by {}{}\n           table {}{}",
@@ -124,6 +131,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     let off = found.switches.as_ref().map(|file| file.off.join(", "));
     let off = match (off.filter(|off| !off.is_empty()), &found.switches) {
         (Some(off), Some(file)) => format!("off: {off}, since {}, by {}", file.at, file.origin),
+        _ if !found.read[1] => unknown.into(),
         _ => "nothing is off".into(),
     };
     let _ = writeln!(text, "switches   {off}");

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// A small CatBoost model of four features, f0 to f3.
 pub const MODEL: &str = include_str!("../../../import/tests/data/catboost-oblivious.json");
@@ -106,6 +107,33 @@ pub fn run_with(args: &[&str], input: &[u8], env: &[(&str, &str)]) -> Outcome {
         );
     }
     outcome
+}
+
+/// Interrupts a run so long after it has put something into `folder`. It leaves nothing there, and
+/// ends with this status and with a report in JSON, which says the same.
+pub fn interrupted(args: &[&str], folder: &Folder, after: Duration, status: i32) -> Value {
+    let child = Command::new(env!("CARGO_BIN_EXE_hedgerow"))
+        .args(args)
+        .arg("--json")
+        .env("TMPDIR", folder.path(""))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let started = Instant::now();
+    while folder.names().is_empty() && started.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    std::thread::sleep(after);
+    let kill = Command::new("sh")
+        .args(["-c", &format!("kill -INT {}", child.id())])
+        .status();
+    assert!(kill.unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(status), "{output:?}");
+    assert!(folder.names().is_empty(), "{:?}", folder.names());
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["ok"], status == 0, "{json}");
+    json
 }
 
 impl Outcome {

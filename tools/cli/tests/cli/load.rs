@@ -2,7 +2,6 @@
 
 use super::common::*;
 use serde_json::Value;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// For runs that are refused before they begin, or nearly.
@@ -142,6 +141,13 @@ fn more_than_can_be_served_is_counted_and_not_left_out() {
 }
 
 #[test]
+fn an_argument_that_would_be_left_alone_is_refused() {
+    run(&["load", "--mode", "pool", "--batch", "8"]).usage(&["--batch", "--mode inline"]);
+    run(&["load", "--feeders", "2"]).usage(&["--feeders", "--mode pool"]);
+    run(&["load", "--burst", "8"]).usage(&["--burst", "--arrivals bursts"]);
+}
+
+#[test]
 fn shadows_score_samples() {
     let args = [
         "--shadows",
@@ -238,38 +244,29 @@ fn people_get_the_same_and_a_histogram_in_a_file() {
         written.contains("1/(1-Percentile)") && written.contains("#[Max"),
         "{written}"
     );
-    let nowhere = folder.path("no/such/x.hgrm");
-    run(&[&SHORT[..], &["--hgrm", &nowhere]].concat()).refused(&["x.hgrm"]);
+    // Before the run, however long that is.
+    let long = |more: &[&str]| run(&[&["load", "--seconds", "80000"][..], more].concat());
+    long(&["--hgrm", &folder.path("no/such/x.hgrm")]).refused(&["x.hgrm"]);
+    long(&["--hgrm", &folder.path("")]).refused(&["a directory"]);
+    let table = folder.table();
+    let before = std::fs::read(&table).unwrap();
+    long(&[&table, "--report", &table]).refused(&["model.hedge", "same file"]);
+    assert_eq!(std::fs::read(&table).unwrap(), before);
+    let (page, model) = (folder.path("x.html"), folder.path("model.json"));
+    long(&["--report", &page, "--peers", &model]).refused(&["model.json", "tools/peers"]);
 }
 
 #[test]
 fn an_interrupted_load_reports_what_it_has() {
     let folder = Folder::new("load-interrupted");
-    let child = Command::new(env!("CARGO_BIN_EXE_hedgerow"))
-        .args(["load", "--seconds", "60", "--json"])
-        .env("TMPDIR", folder.path(""))
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    while folder.names().is_empty() {
-        std::thread::sleep(Duration::from_millis(10));
-    }
     // The kernels come first.
-    std::thread::sleep(Duration::from_millis(3_500));
-    let kill = Command::new("sh")
-        .args(["-c", &format!("kill -INT {}", child.id())])
-        .status();
-    assert!(kill.unwrap().success());
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(json["ok"], true);
+    let after = Duration::from_millis(3_500);
+    let json = interrupted(&["load", "--seconds", "60"], &folder, after, 0);
     assert!(
         json["totals"]["seconds"].as_f64().unwrap() < 55.0,
         "{}",
         json["totals"]
     );
-    assert!(folder.names().is_empty(), "{:?}", folder.names());
 }
 
 #[test]
@@ -299,6 +296,15 @@ fn capacity_follows_from_a_profile() {
             );
         }
     }
+    // What a ring costs comes on top of the batches that pass through it.
+    let measured = |what: &str| small["profile"][what].as_array().unwrap().clone();
+    assert_eq!(measured("ring").len(), measured("batches").len());
+    assert!(
+        measured("ring")
+            .iter()
+            .all(|of| of[1].as_f64().unwrap() > 0.0)
+    );
+    assert_eq!(small["needs"][3]["name"], "the same through a ring");
     let never = of(&["--rate", "1", "--p99", "0.001"]);
     assert_eq!(never["needs"][0]["possible"], false);
     let busy = of(&["--rate", "1e6", "--p99", "1e6", "--busy", "0.35"]);

@@ -122,11 +122,25 @@ fn names_that_are_no_text_are_taken() {
 }
 
 #[test]
-fn an_input_can_be_its_own_output() {
+fn what_is_read_is_never_written_over() {
     let folder = Folder::new("output-same");
-    let file = folder.file("x", REQUEST.repeat(5_000));
-    run(&["extract", &file, "-o", &file]).done();
-    assert_eq!(fs::read_to_string(&file).unwrap().lines().count(), 5_001);
+    for writer in writers(&folder) {
+        let inputs = writer.iter().filter(|word| word.contains("output-same"));
+        for input in inputs {
+            let before = fs::read(input).unwrap();
+            let link = folder.path("link");
+            symlink(input, &link).unwrap();
+            for name in [input, &link] {
+                write(&writer, name).refused(&[name.as_str(), "the same file as"]);
+            }
+            fs::remove_file(link).unwrap();
+            assert_eq!(fs::read(input).unwrap(), before);
+        }
+    }
+    let key = folder.path("ops.key");
+    run(&["key", "new", &key]).done();
+    run(&["sign", "default", "--key", &key, "-o", &key]).refused(&["the same file as"]);
+    run(&["key", "show", &key]).done();
 }
 
 /// Reads a little, closes the pipe, and returns the exit status and the complaints.
@@ -190,6 +204,7 @@ fn a_full_disk_behind_standard_output_is_a_failure() {
         &["limits"][..],
         &["limits", "--json"],
         &["extract", &requests],
+        &["extract", &requests, "--json"],
     ] {
         let full = fs::File::options().write(true).open("/dev/full").unwrap();
         let output = Command::new(env!("CARGO_BIN_EXE_hedgerow"))

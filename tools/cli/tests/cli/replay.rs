@@ -2,7 +2,6 @@
 
 use super::common::*;
 use hedgerow::http::FEATURES;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 const REQUEST: &str = "{\"headers\":[[\"User-Agent\",\"curl/8.5.0\"]]}\n";
@@ -88,26 +87,9 @@ fn a_short_replay_of_many_requests_is_short() {
 #[test]
 fn an_interrupted_replay_reports_and_leaves_nothing() {
     let folder = Folder::new("replay-interrupted");
-    let child = Command::new(env!("CARGO_BIN_EXE_hedgerow"))
-        .args(["replay", "--seconds", "60", "--every", "60000", "--json"])
-        .env("TMPDIR", folder.path(""))
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    while folder.names().is_empty() {
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    std::thread::sleep(Duration::from_millis(300));
-    let kill = Command::new("sh")
-        .args(["-c", &format!("kill -INT {}", child.id())])
-        .status();
-    assert!(kill.unwrap().success());
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(json["ok"], true);
+    let args = ["replay", "--seconds", "60", "--every", "60000"];
+    let json = interrupted(&args, &folder, Duration::from_millis(300), 0);
     assert!(json["seconds"].as_f64().unwrap() < 30.0);
-    assert!(folder.names().is_empty(), "{:?}", folder.names());
 }
 
 #[test]

@@ -163,6 +163,8 @@ fn malformed_requests_are_refused_with_their_line() {
             r#"{"headers":[],"complete":"yes"}"#,
             &["complete", "boolean"],
         ),
+        // Another word would make the request one whose headers are all known.
+        (r#"{"headers":[],"slice":"logs"}"#, &["slice", "log or ua"]),
         (r#"{"headers":[]"#, &["EOF"]),
         (r#"{"headers":[]} {"headers":[]}"#, &["trailing"]),
         (r#"{'headers':[]}"#, &["key must be a string"]),

@@ -66,7 +66,7 @@ fn csv_is_refused_with_line_and_column() {
         (b"f0,f1,f2,f3\n1,2,3,\"4\n5\"\n", &["x.csv:2", "\"f3\""]),
         (
             b"f0;f1;f2;f3\n1;2;3;4\n",
-            &["x.csv:1", "\"f0\"", "1 columns"],
+            &["x.csv:1", "\"f0\"", "1 column without"],
         ),
         (b"f0,f1,f2,f3\n1,2,3,NULL\n", &["x.csv:2", "NULL"]),
         (b"{\"f0\": 1}", &["x.csv:1", "\"f0\""]),
@@ -99,6 +99,8 @@ fn a_file_over_the_bound_is_refused_without_being_read() {
     run(&["verify", &json]).refused(&["at most 134217728"]);
     // One line of three gigabytes, of which no more is read than a line may have.
     run(&["extract", &json]).refused(&["huge.json:1", "at most 16777216"]);
+    let commas = folder.file("commas.csv", vec![b','; (16 << 20) + 10]);
+    run(&["score", &table, &commas]).refused(&["commas.csv:1", "at most 16777216"]);
     for name in ["huge.csv", "huge.npy", "huge.json"] {
         std::fs::remove_file(folder.path(name)).unwrap();
     }

@@ -169,13 +169,19 @@ fn switches_are_flipped_by_exact_names_alone() {
     folder.file("watched/switches", "{\"off\": [\"all\"]}");
     let status = run(&["status", &directory]).done();
     assert!(
-        status.contains("problem") && status.contains("switches"),
+        status.contains("problem") && status.contains("switches   not known"),
         "{status}"
     );
     let said = run(&["kill", &directory, "engine"]).done();
     assert!(
         said.contains("warning: ") && said.contains("engine, ensemble"),
         "{said}"
+    );
+    let active = folder.file("watched/active", "{");
+    let status = run(&["status", &directory]).done();
+    assert!(
+        status.contains("active     not known") && status.contains(&active),
+        "{status}"
     );
 }
 

@@ -21,6 +21,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::future::pending;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -49,22 +50,30 @@ pub struct Args {
     /// This machine's name in the fleet; else its own
     #[arg(long, value_name = "NAME", value_parser = name)]
     node: Option<String>,
+    /// Ask the store this often, in seconds, whatever hints come
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = poll)]
+    poll: f64,
     #[command(flatten)]
     trust: key::Trust,
 }
 
-/// How often the store is asked, whatever hints came.
-const POLL: Duration = Duration::from_secs(1);
+fn poll(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if (0.05..=600.0).contains(&seconds) => Ok(seconds),
+        _ => Err("expected 0.05 to 600".into()),
+    }
+}
+
+/// How soon hints are asked for again where they ended.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// How often the engines of the machine are looked at while something changes, and else.
 const LOOK: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(500)];
 
-/// How long after a change something may still change, and somebody watches.
+/// How long after a change something may still change, and somebody watches: reports come twice as
+/// often then.
 const SETTLED: Duration = Duration::from_secs(2);
 const WATCHED: Duration = Duration::from_secs(60);
-
-/// How often a report is sent within a minute of a change, since somebody may watch, and else.
-const HEARTBEAT: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
 
 /// How long a change waits for another publisher of the directory.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
@@ -81,6 +90,7 @@ struct Agent {
     node: String,
     ring: Ring,
     keys: Keys,
+    poll: Duration,
     origin: Origin,
     state: Mutex<State>,
     pointer_came: Notify,
@@ -125,6 +135,7 @@ pub async fn run(args: &Args) -> Result<Report, Failure> {
         node: args.node.clone().unwrap_or(own),
         ring: args.ring,
         keys: args.trust.keys()?,
+        poll: Duration::from_secs_f64(args.poll),
         origin,
         state: Mutex::default(),
         pointer_came: Notify::new(),
@@ -247,10 +258,8 @@ impl Agent {
         } = &told;
         let line = format!("{name}: {at}: expected {expected}, got {got}");
         let line = format!("refused generation {generation}: {}", harmless(&line));
+        self.say(&line);
         let mut state = self.state();
-        if state.said.len() < SAID_MAX && state.said.insert(line.clone()) {
-            eprintln!("agent: {line}");
-        }
         let later = |before: &(u64, Told)| before.0 > generation;
         let refused = Some((generation, told));
         if state.refused != refused && !state.refused.as_ref().is_some_and(later) {
@@ -259,15 +268,34 @@ impl Agent {
         }
     }
 
+    /// Takes note of what stands under a key and is no value.
+    fn consider_none(&self, failure: &Failure) {
+        self.state().contact = Some(Instant::now());
+        self.refuse(0, told(failure));
+    }
+
+    /// Says a line once.
+    fn say(&self, line: &str) {
+        let mut state = self.state();
+        if state.said.len() < SAID_MAX && state.said.insert(line.into()) {
+            eprintln!("agent: {line}");
+        }
+    }
+
     /// Follows what the store tells of its own accord.
     async fn hints(&self, keys: &'static str) {
         loop {
-            if let Ok(mut hints) = self.store.watch(keys).await {
-                while let Some(Ok(entry)) = hints.next().await {
-                    self.consider(&entry.key, &entry.value);
+            match self.store.watch(keys).await {
+                Ok(Some(mut hints)) => {
+                    while let Some(Ok(entry)) = hints.next().await {
+                        self.consider(&entry.key, &entry.value);
+                    }
                 }
+                // The carrier tells nothing by itself.
+                Ok(None) => return pending().await,
+                Err(_) => {}
             }
-            sleep(POLL).await;
+            sleep(AGAIN).await;
         }
     }
 
@@ -279,10 +307,15 @@ impl Agent {
                 match self.store.look(&key).await {
                     Ok(Some(bytes)) => self.consider(&key, &bytes),
                     Ok(None) => self.state().contact = Some(Instant::now()),
-                    Err(_) => break,
+                    // No value: the others under their keys are none the worse.
+                    Err(failure) if failure.code == 801 => self.consider_none(&failure),
+                    Err(failure) => {
+                        self.say(&format!("cannot ask the fleet: {failure}"));
+                        break;
+                    }
                 }
             }
-            sleep(POLL).await;
+            sleep(self.poll).await;
         }
     }
 
@@ -426,8 +459,8 @@ impl Agent {
                 changed = Instant::now();
             }
             let beat = match changed.elapsed() < WATCHED {
-                true => HEARTBEAT[0],
-                false => HEARTBEAT[1],
+                true => self.store.heartbeat() / 2,
+                false => self.store.heartbeat(),
             };
             let sent = last.as_ref().map(|(_, at)| at.elapsed());
             let due = differs || sent.is_none_or(|sent| sent >= beat);

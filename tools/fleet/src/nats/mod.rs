@@ -1,4 +1,4 @@
-//! A fleet on NATS JetStream: publishing, agents, and what they report.
+//! A fleet: publishing, agents, and what they report.
 
 pub mod agent;
 mod health;
@@ -9,7 +9,7 @@ mod record;
 pub mod rights;
 pub mod rollout;
 mod status;
-mod store;
+pub mod store;
 mod waiting;
 
 pub use status::{HistoryArgs, InitArgs, NodeArgs, StatusArgs, history, init, node, status};

@@ -228,8 +228,15 @@ impl Changer {
         for _ in 0..CLAIMS_MAX {
             let value = self.store.read(COUNTER).await?;
             let revision = value.as_ref().map_or(0, |value| value.revision);
-            let last = value.and_then(|value| serde_json::from_slice::<Claim>(&value.bytes).ok());
-            let last = last.map_or(0, |last| last.generation).max(above);
+            let last = match value.as_ref().map(claimed) {
+                // The counter was deleted, or overwritten: its history says what was given.
+                Some(None) => {
+                    let all = self.store.history(COUNTER).await?;
+                    all.iter().filter_map(claimed).max()
+                }
+                last => last.flatten(),
+            };
+            let last = last.unwrap_or_default().max(above);
             let claim = Claim {
                 generation: last.saturating_add(1),
                 ring,
@@ -478,6 +485,12 @@ fn no_selector(expected: &str, got: &Selector) -> Failure {
 
 /// How often a change that others came before is tried.
 const CLAIMS_MAX: usize = 20;
+
+/// The generation of a claim, where it is one.
+fn claimed(value: &Value) -> Option<u64> {
+    let claim = serde_json::from_slice::<Claim>(&value.bytes).ok()?;
+    Some(claim.generation)
+}
 
 /// The generation that first had a generation's table.
 fn source(past: &BTreeMap<u64, RingPointer>, generation: u64) -> u64 {

@@ -3,6 +3,7 @@
 //! A pointer and the switches are texts with a signature beside them, so that what a node acts on
 //! is signed whoever carried it.
 
+use super::store::malformed;
 use hedgerow::watch::directory::{FILES_VERSION, Pointer, SwitchesFile, is_content_id};
 use hedgerow::watch::{Keys, NoteSignature, Origin, SecretKey, Told};
 use hedgerow_cli::failure::Failure;
@@ -126,14 +127,6 @@ pub struct Claim {
 
 /// Generations are below this: nobody can use the numbers up by one record.
 const GENERATION_MAX: u64 = 1 << 62;
-
-/// What is wrong with a record: named by its key.
-fn malformed(at: &str, expected: &str, got: impl ToString) -> Failure {
-    Failure {
-        code: 801,
-        ..Failure::new("fleet-record", at, expected, got)
-    }
-}
 
 /// The parts of a record that all have.
 pub trait Body: Serialize + DeserializeOwned {

@@ -10,6 +10,8 @@
 //! that waits for an answer waits for ever. Keys are in another stream than tables, so that a kill
 //! switch needs no table.
 
+pub use crate::carrier::Store;
+
 use async_nats::jetstream::kv::{self, Operation, UpdateErrorKind};
 use async_nats::jetstream::object_store::{self, InfoErrorKind, ObjectStore};
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
@@ -34,25 +36,28 @@ use tokio::time::{sleep, timeout};
 /// How to reach a fleet.
 #[derive(clap::Args, Clone)]
 pub struct Address {
-    /// The servers: nats://HOST:PORT, or tls://…, several with commas
-    #[arg(value_name = "nats://…")]
-    servers: String,
+    /// The servers: nats://HOST:PORT, or tls://…, several with commas; or s3://BUCKET/FOLDER
+    #[arg(value_name = "nats://…|s3://…")]
+    pub servers: String,
     /// The fleet's name: letters, digits, `-` and `_`
     #[arg(long, value_name = "NAME", default_value = "hedgerow", value_parser = name)]
-    fleet: String,
+    pub fleet: String,
     /// A file with the nkey seed to sign in with, which nobody else can read
     #[arg(long, value_name = "FILE", env = "HEDGEROW_FLEET_NKEY")]
-    nkey: Option<PathBuf>,
+    pub nkey: Option<PathBuf>,
     /// Encrypt, and trust servers whose certificates are signed by those of this PEM file
     #[arg(long, value_name = "FILE", env = "HEDGEROW_FLEET_CA")]
-    ca: Option<PathBuf>,
+    pub ca: Option<PathBuf>,
     /// The servers' JetStream domain, where a leaf server is between
     #[arg(long, value_name = "NAME", value_parser = name)]
     domain: Option<String>,
     /// Try for this long, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 15,
         value_parser = clap::value_parser!(u64).range(1..=600))]
-    within: u64,
+    pub within: u64,
+    /// What a bucket needs besides.
+    #[command(flatten)]
+    pub s3: crate::carrier::Options,
 }
 
 /// A name that is a part of a subject.
@@ -61,6 +66,14 @@ pub fn name(text: &str) -> Result<String, String> {
     match (1..=64).contains(&text.len()) && text.bytes().all(sound) {
         true => Ok(text.into()),
         false => Err("expected 1 to 64 letters, digits, `-` and `_`".into()),
+    }
+}
+
+/// What stands under a key and is no value.
+pub fn malformed(at: &str, expected: &str, got: impl Display) -> Failure {
+    Failure {
+        code: 801,
+        ..Failure::new("fleet-record", at, expected, got)
     }
 }
 
@@ -87,10 +100,10 @@ impl Miss {
 }
 
 /// Time for one attempt of a step.
-const ATTEMPT: Duration = Duration::from_secs(2);
+pub const ATTEMPT: Duration = Duration::from_secs(2);
 
 /// Time for one attempt that moves a table.
-const ATTEMPT_TABLE: Duration = Duration::from_secs(20);
+pub const ATTEMPT_TABLE: Duration = Duration::from_secs(20);
 
 /// Pauses between attempts: the first, and the longest.
 const PAUSES: [Duration; 2] = [Duration::from_millis(25), Duration::from_millis(400)];
@@ -136,9 +149,9 @@ pub struct Value {
     pub at: i128,
 }
 
-/// A fleet, as its store shows it.
+/// A fleet on NATS.
 #[derive(Clone)]
-pub struct Store {
+pub struct Nats {
     /// The fleet's name.
     pub fleet: String,
     /// How long steps are tried.
@@ -156,13 +169,13 @@ struct Known {
     objects: OnceCell<ObjectStore>,
 }
 
-impl Store {
+impl Nats {
     /// Connects. Where no server answers yet, an agent's steps wait for one; others try again until
     /// their time is up.
     ///
     /// # Errors
     /// Where the address, the seed or the certificates are not what they must be.
-    pub async fn connect(address: &Address, who: &str) -> Result<Store, Failure> {
+    pub async fn connect(address: &Address, who: &str) -> Result<Nats, Failure> {
         let mut options = ConnectOptions::new()
             .name(format!("hedgerow {who}"))
             .connection_timeout(ATTEMPT)
@@ -187,7 +200,7 @@ impl Store {
             None => jetstream::new(client.clone()),
         };
         context.set_timeout(ATTEMPT);
-        Ok(Store {
+        Ok(Nats {
             fleet: address.fleet.clone(),
             within: Duration::from_secs(address.within),
             client,

@@ -1,6 +1,9 @@
-//! A fleet on real NATS servers: what is published runs everywhere, what is bad nowhere, whatever
-//! dies in between. `tools/fleet/faults.sh` tries the faults for longer.
+//! A fleet on real NATS servers, and in a real bucket: what is published runs everywhere, what is
+//! bad nowhere, whatever dies in between. `tools/fleet/faults.sh` tries the faults for longer.
 
+mod bucket;
+mod careless;
+mod conformance;
 mod faults;
 mod health;
 mod leaf;
@@ -11,6 +14,7 @@ mod node;
 mod prune;
 mod rights;
 mod rollout;
+mod s3;
 mod servers;
 mod tls;
 

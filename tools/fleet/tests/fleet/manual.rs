@@ -1,5 +1,6 @@
 //! The commands of README and of the manual, as they are written, on a server of their own.
 
+use super::bucket::Bucket;
 use super::node::Folder;
 use super::servers::{binary, port};
 use std::path::Path;
@@ -33,8 +34,6 @@ fn follow(name: &str, script: &str) {
         return;
     };
     let folder = Folder::new(name);
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let program = env!("CARGO_BIN_EXE_hedgerow-fleet");
     // Paths and ports of this test's own in place of those that are written.
     let script = script
         .replace(
@@ -45,6 +44,13 @@ fn follow(name: &str, script: &str) {
         .replace("target/try/", &format!("{}/", folder.path("f").display()))
         .replace("4222", &port().to_string());
     assert!(script.lines().count() >= 6, "{script}");
+    run(&folder, &script);
+}
+
+/// Runs a script in the project's folder.
+fn run(folder: &Folder, script: &str) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let program = env!("CARGO_BIN_EXE_hedgerow-fleet");
     // A folder with the program alone, to be found by its name.
     let bin = folder.path("bin");
     std::fs::create_dir_all(&bin).unwrap();
@@ -78,4 +84,18 @@ fn the_manuals_commands_work_as_written() {
     let begin = commands(MANUAL, "\n## Begin\n");
     let rest = commands(MANUAL, "\n## Day by day\n");
     follow("fleet-manual", &format!("{begin}{rest}"));
+}
+
+/// The manual's commands for a bucket, on one that is there.
+pub fn follow_in_bucket(bucket: &Bucket) {
+    let folder = Folder::new("fleet-manual-bucket");
+    let keys = &bucket.args("ops")[3];
+    let script = commands(MANUAL, "\n## In a bucket of S3\n")
+        .replace("http://127.0.0.1:8333", &bucket.endpoint(false))
+        .replace("target/try/ops.keys", keys)
+        .replace("target/try/node.keys", keys)
+        .replace("s3://tables/edge", "s3://tables/manual")
+        .replace("target/try/", &format!("{}/", folder.path("f").display()));
+    assert_eq!(script.lines().count(), 6, "{script}");
+    run(&folder, &script);
 }

@@ -63,6 +63,15 @@ pub fn bytes(number: u8) -> Vec<u8> {
     bytes
 }
 
+/// As `bytes`, with the table's own running number.
+pub fn numbered(number: u8, own: u64) -> Vec<u8> {
+    let mut bytes = bytes(number);
+    let at = std::mem::offset_of!(hedgerow::table::format::Header, generation);
+    bytes[at..at + 8].copy_from_slice(&own.to_le_bytes());
+    hedgerow::table::build::rehash(&mut bytes);
+    bytes
+}
+
 pub fn content_id(number: u8) -> String {
     Table::from_bytes(&bytes(number)).unwrap().content_id()
 }
@@ -179,6 +188,23 @@ impl Node {
         node
     }
 
+    /// One with an engine alone, which watches a directory that others may share.
+    pub fn watching(name: &str, directory: &Path) -> Node {
+        let options = WatchOptions {
+            state: Some(directory.join("engines").join(name)),
+            ..WatchOptions::default()
+        };
+        let engine = Engine::new(Schema::http());
+        Node {
+            name: name.into(),
+            before: Vec::new(),
+            watcher: Watcher::start(&engine, directory, options).unwrap(),
+            directory: directory.into(),
+            args: Vec::new(),
+            agent: None,
+        }
+    }
+
     pub fn start(&mut self) {
         let args: Vec<&str> = self.args.iter().map(String::as_str).collect();
         let log = fs::File::options()
@@ -222,9 +248,25 @@ impl Node {
         });
     }
 
+    /// Waits until the engine runs a generation, and says that it is this table.
+    pub fn wait_table(&self, generation: u64, content_id: &str) {
+        self.wait_for(&format!("generation {generation} of {content_id}"), || {
+            let status = self.watcher.status();
+            (self.generation(), status.content_id.as_str()) == (generation, content_id)
+        });
+    }
+
     pub fn wait_off(&self, off: &[&str]) {
         self.wait_for(&format!("{off:?} off"), || {
             self.watcher.status().switches == off
+        });
+    }
+
+    /// Waits until the agent, or the engine, has refused something.
+    pub fn wait_refused(&self) {
+        self.wait_for("a refusal", || {
+            let engines = self.watcher.status().last_refusals;
+            !engines.is_empty() || self.log().contains("refused generation")
         });
     }
 

@@ -69,10 +69,13 @@ pub(super) struct CategoryName {
 #[derive(Deserialize)]
 pub(super) struct Oblivious {
     pub splits: Option<Bounded<Split, OBLIVIOUS_DEPTH_MAX>>,
-    pub leaf_values: Vec<f64>,
+    pub leaf_values: Bounded<f64, LEAVES_MAX>,
     /// How many training rows, or how much of their weight, each leaf has.
-    pub leaf_weights: Option<Vec<f64>>,
+    pub leaf_weights: Option<Bounded<f64, LEAVES_MAX>>,
 }
+
+/// Leaves of a tree of the greatest depth.
+const LEAVES_MAX: usize = 1 << OBLIVIOUS_DEPTH_MAX;
 
 /// A split of any type: the keys of the types that are refused are not read.
 #[derive(Deserialize)]

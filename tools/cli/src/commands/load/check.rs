@@ -1,10 +1,13 @@
 //! Whether the arguments of a load make sense, and within what bounds.
 
 use super::Args;
+use super::arrivals::Shape;
+use super::stage::Mode;
 use crate::commands::replay::faults;
 use crate::failure::Failure;
 use crate::files;
 use hedgerow::limits::{BATCH_ROWS_MAX, SHADOWS_MAX};
+use std::path::Path;
 
 /// Requests a second, at most: no thread could offer more.
 const RATE_MAX: f64 = 1e9;
@@ -54,6 +57,7 @@ pub fn check(args: &Args) -> Result<(), Failure> {
     count("--batch", args.batch, BATCH_ROWS_MAX)?;
     count("--feeders", args.feeders, FEEDERS_MAX)?;
     count("--burst", args.burst as usize, 1_000_000)?;
+    unused(args)?;
     if args.shadows > SHADOWS_MAX {
         return Err(Failure::usage(
             "--shadows",
@@ -65,6 +69,15 @@ pub fn check(args: &Args) -> Result<(), Failure> {
         if path.as_deref().is_some_and(files::is_stream) {
             return Err(Failure::usage(at, "a file", "-"));
         }
+        // What a minute of load was for must not be lost at its end.
+        let read = [
+            Some(Path::new(&args.table)),
+            args.input.as_deref(),
+            args.peers.as_deref(),
+        ];
+        let read: Vec<&Path> = read.into_iter().flatten().collect();
+        path.as_deref()
+            .map_or(Ok(()), |path| files::check_output(path, &read))?;
     }
     for kind in &args.bad_kinds {
         let names: Vec<&str> = faults::all().iter().map(|fault| fault.name).collect();
@@ -74,4 +87,25 @@ pub fn check(args: &Args) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Refuses what would be left alone: a run must be what its arguments say.
+fn unused(args: &Args) -> Result<(), Failure> {
+    let (pool, bursts) = (args.mode == Mode::Pool, args.arrivals == Shape::Bursts);
+    let alone = |at, value: usize, usual: usize, used: bool, needs: &str| match used {
+        false if value != usual => {
+            let expected = format!("{usual}, or {needs} beside it");
+            Err(Failure::usage(at, expected, value))
+        }
+        _ => Ok(()),
+    };
+    alone("--batch", args.batch, 1, !pool, "--mode inline")?;
+    alone("--feeders", args.feeders, 1, pool, "--mode pool")?;
+    alone(
+        "--burst",
+        args.burst as usize,
+        32,
+        bursts,
+        "--arrivals bursts",
+    )
 }

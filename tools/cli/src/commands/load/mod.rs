@@ -157,6 +157,10 @@ pub struct Args {
 /// Puts under load.
 pub fn run(args: &Args) -> Result<Report, Failure> {
     check::check(args)?;
+    let peers = match &args.report {
+        Some(_) => report::record(args.peers.as_deref())?,
+        None => None,
+    };
     let interrupted = replay::interruption()?;
     let (machine, at) = (machine::machine(), machine::now());
     let source = Source::open(&args.table, args.input.as_deref())?;
@@ -203,7 +207,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     let totals = &run.totals;
     run.ok = totals.lost == 0 && totals.wrong == 0 && run.unexpected.is_empty() && sums.whole;
     if let Some(path) = &args.report {
-        report::write(&run, path, args.peers.as_deref())?;
+        report::write(&run, path, peers.as_ref())?;
     }
     let json = serde_json::to_value(&run)
         .map_err(|error| Failure::new("load", "result", "a result in JSON", error))?;

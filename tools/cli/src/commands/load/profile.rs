@@ -9,9 +9,15 @@ use crate::commands::bench;
 use crate::failure::{self, Failure};
 use hdrhistogram::Histogram;
 use hedgerow::limits::{BATCH_ROWS_MAX, RESERVOIR_EVERY, RESERVOIR_ROWS};
+use hedgerow::worker::{Call, Pool, PoolOptions};
 use hedgerow::{Bound, Engine, KERNELS, Row, Scorer, Table};
 use std::fs;
+use std::future::Future;
 use std::hint::black_box;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 /// Rounds that each kernel is measured in at one time, by turns: what disturbs one moment disturbs
@@ -110,7 +116,8 @@ pub fn profile(
         kernel: name,
         one: one(work, &mut scorer, None, seconds * 0.4)?,
         one_cold: one(work, &mut scorer, Evict::new(COLD_MIB), seconds * 0.2)?,
-        batches: batches(work, &mut scorer, seconds * 0.4),
+        batches: batches(work, &mut scorer, seconds * 0.25),
+        ring: ring(work, &engine, seconds * 0.15).unwrap_or_default(),
         engine_bytes,
         scorer_bytes,
     })
@@ -178,15 +185,17 @@ fn moments(times: &Histogram<u64>) -> Moments {
     }
 }
 
+/// How many at once are measured.
+const SIZES: [usize; 7] = [1, 2, 4, 8, 16, 32, BATCH_ROWS_MAX];
+
 /// The median cost of so many at once.
 fn batches(work: &Work<'_>, scorer: &mut Scorer, seconds: f64) -> Vec<(usize, f64)> {
-    let sizes = [1, 2, 4, 8, 16, 32, BATCH_ROWS_MAX];
     let mut rows = vec![Row::MISSING; BATCH_ROWS_MAX];
     let mut verdicts = vec![NONE; BATCH_ROWS_MAX];
     let mut measured = Vec::new();
     let mut at = 0;
-    for size in sizes {
-        let end = Instant::now() + Duration::from_secs_f64(seconds / sizes.len() as f64);
+    for size in SIZES {
+        let end = Instant::now() + Duration::from_secs_f64(seconds / SIZES.len() as f64);
         let mut times = Vec::new();
         while times.len() < 5 || Instant::now() < end {
             let start = Instant::now();
@@ -201,6 +210,69 @@ fn batches(work: &Work<'_>, scorer: &mut Scorer, seconds: f64) -> Vec<(usize, f6
         measured.push((size, times[times.len() / 2]));
     }
     measured
+}
+
+/// Processor time of both sides for so many at once through a worker's ring and back: the times by
+/// the clock overlap. Nothing where the system does not count it, or binds no threads.
+fn ring(work: &Work<'_>, engine: &Engine, seconds: f64) -> Option<Vec<(usize, f64)>> {
+    let core = core_affinity::get_core_ids()?.pop()?;
+    let options = PoolOptions {
+        cores: vec![core.id],
+        // Spinning is time that nobody needs.
+        spins: 0,
+        ..PoolOptions::default()
+    };
+    let pool = Pool::start(engine, &options).ok()?;
+    let calls = std::iter::repeat_with(|| pool.call()).take(BATCH_ROWS_MAX);
+    let mut calls: Vec<Call> = calls.flatten().collect();
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut measured = Vec::new();
+    let (mut row, mut at) = (Row::MISSING, 0);
+    for size in SIZES {
+        let end = Instant::now() + Duration::from_secs_f64(seconds / SIZES.len() as f64);
+        let (before, mut rounds) = (processor_time()?, 0.0);
+        while rounds < 5.0 || Instant::now() < end {
+            let mut last = None;
+            for call in calls.iter_mut().take(size) {
+                work.fill(at, &mut row);
+                at = work.after(at);
+                last = Some(call.submit(&row));
+            }
+            // A worker answers in the order of the requests.
+            let mut context = Context::from_waker(&waker);
+            while last
+                .as_mut()
+                .is_some_and(|last| Pin::new(last).poll(&mut context).is_pending())
+            {
+                thread::park();
+            }
+            rounds += 1.0;
+        }
+        let spent = processor_time()?.saturating_sub(before);
+        measured.push((size, spent as f64 / rounds));
+    }
+    pool.close();
+    Some(measured)
+}
+
+/// Wakes whoever waits for a verdict.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Unpark>) {
+        self.0.unpark();
+    }
+}
+
+/// Nanoseconds that all threads of the process have run.
+fn processor_time() -> Option<u64> {
+    // The system adds up a thread's time when it leaves its core.
+    thread::yield_now();
+    let of = |task: std::io::Result<fs::DirEntry>| {
+        let told = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+        told.split(' ').next()?.parse::<u64>().ok()
+    };
+    fs::read_dir("/proc/self/task").ok()?.map(of).sum()
 }
 
 /// Bytes by which the process grows with each scorer that works.

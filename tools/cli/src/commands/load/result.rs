@@ -250,6 +250,10 @@ pub struct Profile {
     pub one_cold: Moments,
     /// So many at once: rows, and nanoseconds for all of them.
     pub batches: Vec<(usize, f64)>,
+    /// So many at once through a worker's ring and back, in processor time of both sides; nothing
+    /// where it was not measured.
+    #[serde(default)]
+    pub ring: Vec<(usize, f64)>,
     /// Bytes that the process grew by with an engine and its table.
     pub engine_bytes: u64,
     /// Bytes that it grew by with each scorer that had worked.

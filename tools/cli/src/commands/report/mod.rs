@@ -55,8 +55,11 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
             if files::is_stream(&args.output) {
                 return Err(Failure::usage("--output", "a file for the page", "-"));
             }
+            let mut inputs = vec![args.run.as_path()];
+            inputs.extend(args.peers.as_deref());
+            files::check_output(&args.output, &inputs)?;
             let run = read(&args.run)?;
-            write(&run, &args.output, args.peers.as_deref())?;
+            write(&run, &args.output, record(args.peers.as_deref())?.as_ref())?;
             let output = args.output.display().to_string();
             let json = json!({ "ok": true, "page": output });
             Ok(Report::done(format!("wrote {output}\n"), json))
@@ -64,10 +67,9 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     }
 }
 
-/// Draws a run into a file.
-pub fn write(run: &Run, to: &Path, peers: Option<&Path>) -> Result<(), Failure> {
-    let record = record(peers)?;
-    let page = page::page(run, record.as_ref());
+/// Draws a run into a file, with the figures of peers beside it.
+pub fn write(run: &Run, to: &Path, peers: Option<&Value>) -> Result<(), Failure> {
+    let page = page::page(run, peers);
     files::write_whole(to, |file| {
         let failed = |error| Failure::io(to, "a writable file", error);
         file.write_all(page.as_bytes()).map_err(failed)
@@ -99,7 +101,7 @@ fn parse(path: &Path, expected: &str) -> Result<Value, Failure> {
 }
 
 /// The record of peers of a name, or the newest of the checkout that this runs in.
-fn record(named: Option<&Path>) -> Result<Option<Value>, Failure> {
+pub fn record(named: Option<&Path>) -> Result<Option<Value>, Failure> {
     let expected = "a record of tools/peers in JSON";
     if let Some(path) = named {
         let record = parse(path, expected)?;

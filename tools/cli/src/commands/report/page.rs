@@ -84,7 +84,11 @@ fn tiles(out: &mut String, run: &Run) {
         ("tables refused".into(), grouped(totals.refused)),
     ];
     if let Some((cores, rate)) = knee {
-        all.push((format!("a second at the knee, {cores} cores"), count(rate)));
+        let plural = if cores > 1.0 { "s" } else { "" };
+        all.push((
+            format!("a second at the knee, {cores} core{plural}"),
+            count(rate),
+        ));
     }
     out.push_str("<section class=\"tiles\" aria-label=\"Sums\">\n");
     for (name, value) in all {
