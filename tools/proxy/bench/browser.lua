@@ -14,7 +14,8 @@ wrk.headers["Accept-Language"] = "en-GB,en;q=0.9"
 done = function(summary, latency, requests)
   local failed = summary.errors.connect + summary.errors.read + summary.errors.write
     + summary.errors.status + summary.errors.timeout
-  io.write(string.format('{"rate": %.1f, "p50": %d, "p99": %d, "failed": %d}\n',
-    summary.requests / summary.duration * 1e6, latency:percentile(50), latency:percentile(99),
-    failed))
+  local line = '{"rate": %.1f, "requests": %d, "p50": %d, "p99": %d, "failed": %d}\n'
+  io.write(string.format(line,
+    summary.requests / summary.duration * 1e6, summary.requests, latency:percentile(50),
+    latency:percentile(99), failed))
 end
