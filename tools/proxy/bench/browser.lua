@@ -1,6 +1,9 @@
 -- A browser's page load, as wrk sends it; prints one line of JSON at the end.
 wrk.headers["Host"] = "shop.example"
 wrk.headers["Connection"] = "keep-alive"
+wrk.headers["sec-ch-ua"] = "\"Chromium\";v=\"142\", \"Not_A Brand\";v=\"99\", \"Google Chrome\";v=\"142\""
+wrk.headers["sec-ch-ua-mobile"] = "?0"
+wrk.headers["sec-ch-ua-platform"] = "\"Linux\""
 wrk.headers["Upgrade-Insecure-Requests"] = "1"
 wrk.headers["User-Agent"] = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
 wrk.headers["Accept"] = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8,application/signed-exchange;v=b3;q=0.7"

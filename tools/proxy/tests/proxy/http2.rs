@@ -9,12 +9,12 @@ use std::process::Command;
 /// What a browser says beside what curl says by itself; all in the order in which curl sends it.
 const BROWSER: &[(&str, &str)] = &[
     (
-        "accept",
-        "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
-    ),
-    (
         "user-agent",
         "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+    ),
+    (
+        "accept",
+        "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
     ),
     ("accept-language", "en-GB,en;q=0.5"),
     ("accept-encoding", "gzip, deflate, br, zstd"),
@@ -53,11 +53,11 @@ fn scores_are_right(proxy: &Proxy, flags: &[&str], scheme: Scheme) {
         "http"
     };
     let url = format!("{name}://{}/page", proxy.address);
-    let tool = [("accept", "*/*"), ("user-agent", "curl/8.5.0")];
+    let tool = [("user-agent", "curl/8.5.0"), ("accept", "*/*")];
     for headers in [&tool[..], BROWSER] {
         let mut command = Command::new(&curl);
         command.args(["-sS", "--max-time", "30", "-w", "\n%{http_version}"]);
-        command.args(flags).arg("-A").arg(headers[1].1);
+        command.args(flags).arg("-A").arg(headers[0].1);
         for (name, value) in headers.iter().filter(|(name, _)| *name != "user-agent") {
             command.args(["-H", &format!("{name}: {value}")]);
         }
