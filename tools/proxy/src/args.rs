@@ -121,18 +121,23 @@ impl Args {
             }
             _ => return Err("expected --cert FILE and --key FILE, got one of them".into()),
         };
-        if args.tables.is_none() && (args.state.is_some() || !args.trust.is_empty()) {
+        args.checked().map(Some)
+    }
+
+    /// Whether what was said goes together.
+    fn checked(self) -> Result<Args, String> {
+        if self.tables.is_none() && (self.state.is_some() || !self.trust.is_empty()) {
             return Err("expected --tables DIR with --state and --trust, got none".into());
         }
-        for (option, other) in [("--upstream", args.upstream), ("--admin", args.admin)] {
-            if other == Some(args.listen) {
+        for (option, other) in [("--upstream", self.upstream), ("--admin", self.admin)] {
+            if other == Some(self.listen) {
                 return Err(format!("{option}: expected another address than --listen"));
             }
         }
-        match (args.upstream, args.check, &args.config) {
+        match (self.upstream, self.check, &self.config) {
             (_, true, None) => Err("expected --config FILE to check, got none".into()),
             (None, false, _) => Err("expected --upstream ADDR, got none".into()),
-            _ => Ok(Some(args)),
+            _ => Ok(self),
         }
     }
 }

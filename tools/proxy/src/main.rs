@@ -32,9 +32,9 @@ struct ToStandardError {
 /// Lines in a second.
 const LINES_MAX: u64 = 20;
 
-/// What Pingora calls an error, and is none: an idle connection to the upstream is watched by a task
-/// on a thread drawn by lot. Where that one lets go of it a moment after a request has taken it up,
-/// the request opens another one.
+/// What Pingora calls an error, and is none: an idle connection to the upstream is watched by a
+/// task on a thread drawn by lot. Where that one lets go of it a moment after a request has taken
+/// it up, the request opens another one.
 const NO_ERROR: &str = "failed to acquire reusable stream";
 
 impl ToStandardError {

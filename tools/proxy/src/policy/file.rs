@@ -151,23 +151,7 @@ fn route(
             "none",
         ));
     }
-    let list = |key: &str, list: &Option<Vec<String>>| -> Parsed<Vec<String>> {
-        match list {
-            None => Ok(Vec::new()),
-            Some(list) if !list.is_empty() && !list.iter().any(String::is_empty) => {
-                Ok(list.clone())
-            }
-            Some(list) => {
-                let expected = "at least one, none of them empty";
-                Err(PolicyError::new(
-                    "policy-selector",
-                    place(key),
-                    expected,
-                    format!("{list:?}"),
-                ))
-            }
-        }
-    };
+    let list = |key: &str, list: &Option<Vec<String>>| texts(&place(key), list);
     let paths = list("paths", &table.paths)?;
     let paths: Parsed<Vec<_>> = { paths.iter() }
         .map(|path| pattern(&place("paths"), path))
@@ -201,6 +185,19 @@ fn route(
         addresses,
         settings: settings(&place("settings"), &said, default, closed)?,
     })
+}
+
+/// A condition's list; empty where there is none.
+fn texts(at: &str, list: &Option<Vec<String>>) -> Parsed<Vec<String>> {
+    match list {
+        None => Ok(Vec::new()),
+        Some(list) if !list.is_empty() && !list.iter().any(String::is_empty) => Ok(list.clone()),
+        Some(list) => {
+            let expected = "at least one, none of them empty";
+            let got = format!("{list:?}");
+            Err(PolicyError::new("policy-selector", at, expected, got))
+        }
+    }
 }
 
 /// A host that requests can be for, in lower case. Ports and patterns would match none.
