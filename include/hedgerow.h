@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 // Changes whenever a struct or a function of the header does.
-#define HEDGEROW_ABI_VERSION 1
+#define HEDGEROW_ABI_VERSION 2
 
 // The `score` of a verdict that has none: no rule of the form "below N" matches it.
 #define HEDGEROW_NO_SCORE 255
@@ -211,11 +211,40 @@ typedef uint8_t hedgerow_reason;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
+// The values of `hedgerow_feature.kind`.
+enum hedgerow_feature_kind
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint8_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    // A quantity.
+    HEDGEROW_FEATURE_KIND_NUMBER = 0,
+    // Yes or no: 1 or 0.
+    HEDGEROW_FEATURE_KIND_FLAG = 1,
+    // One of a list of codes, a whole number from 0 on.
+    HEDGEROW_FEATURE_KIND_CATEGORY = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum hedgerow_feature_kind hedgerow_feature_kind;
+#else
+typedef uint8_t hedgerow_feature_kind;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
 // An engine's handle.
 typedef struct hedgerow_engine hedgerow_engine;
 
 // A scorer's handle.
 typedef struct hedgerow_scorer hedgerow_scorer;
+
+// A feature of the host's own.
+typedef struct hedgerow_feature {
+    // Its name in tables; no built-in feature has it.
+    const char *name;
+    // A `hedgerow_feature_kind`.
+    uint8_t kind;
+} hedgerow_feature;
 
 // How an engine is opened. Set everything to zero, then `size`.
 typedef struct hedgerow_options {
@@ -237,6 +266,15 @@ typedef struct hedgerow_options {
     // Where a directory is watched and has no good table: 0 means that the bundled table runs, 1
     // that none does.
     uint8_t no_fallback;
+    // Files of public keys, as `hedgerow key` writes them: tables that none of them signed are
+    // refused, but for the bundled one. With none, signatures are not asked for.
+    const char *const *keys;
+    // How many there are.
+    size_t key_count;
+    // The host's own features, behind the built-in ones: tables may use them.
+    const struct hedgerow_feature *features;
+    // How many there are.
+    size_t feature_count;
 } hedgerow_options;
 
 // The state of an engine: counts of all its scorers, those that are gone included.
@@ -343,6 +381,11 @@ typedef struct hedgerow_request {
     struct hedgerow_bytes alpn;
     // The parts of the ClientHello, or NULL.
     const struct hedgerow_hello *hello;
+    // Values of the host's own features, in the order of `hedgerow_options.features`. NaN is not
+    // known, and so are those that are left out at the end.
+    const float *own;
+    // How many there are.
+    size_t own_count;
     // The client's address in network order: 16 bytes, or the first 4.
     uint8_t peer[16];
     // 4 or 6; 0 where the address is not known.
@@ -368,6 +411,9 @@ typedef struct hedgerow_verdict {
     uint64_t client;
     // The ensemble's margin (log-odds of a human); NaN where there is none.
     double margin;
+    // Nanoseconds that the call took, for a host that gives up scoring where it takes too long; 0
+    // where it failed.
+    uint64_t nanos;
     // The number of the detection that decided; 0 where none did.
     uint32_t detection;
     // The bot's position in its table, for `hedgerow_bot_name`.

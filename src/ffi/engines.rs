@@ -1,14 +1,17 @@
 //! Calls on engines: open, publish, ask, free.
 
-use super::handles::{self, OpenEngine};
-use super::view::{check, host};
-use super::{EngineHandle, Options, Stats, Status, call, number, path, put, text, told};
+use super::handles::{self, OpenEngine, Own};
+use super::view::{check, host, list};
+use super::{EngineHandle, Options, OwnFeature, Stats, Status};
+use super::{call, number, path, put, text, told};
 use crate::engine::{Engine, PublishError};
-use crate::schema::Schema;
+use crate::limits::FEATURES_MAX;
+use crate::schema::{Feature, FeatureKind, Schema};
 use crate::score::Reason;
+use crate::table::mapping::Sealed;
 use crate::table::{DEFAULT_TABLE, Table};
 use crate::traffic::Windows;
-use crate::watch::{Fallback, WatchOptions, Watcher};
+use crate::watch::{Fallback, Keys, PublicKey, WatchOptions, Watcher};
 use std::ffi::c_char;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -34,7 +37,7 @@ pub unsafe extern "C" fn hedgerow_engine_open(
         handles::count_forks()?;
         text::keep_lines();
         let open = match options.is_null() {
-            true => open(None, WatchOptions::default(), 0),
+            true => open(None, WatchOptions::default(), 0, &[]),
             // SAFETY: A1 (the host's pointers).
             false => unsafe { open_with(host(options)?) },
         }?;
@@ -67,22 +70,65 @@ unsafe fn open_with(options: &Options) -> Result<OpenEngine, Status> {
         1 => Fallback::NoTable,
         _ => return Err(Status::Argument),
     };
-    open(table, watch, options.traffic_clients as usize)
+    // SAFETY: A1 (the host's pointers), here and below.
+    let keys = unsafe { list(options.keys, options.key_count) }?;
+    // SAFETY: A1 (the host's pointers).
+    let keys = keys.iter().map(|file| key(unsafe { path(*file) }));
+    let keys: Vec<PublicKey> = keys.collect::<Result<_, _>>()?;
+    let required = !keys.is_empty();
+    watch.admission.keys = Keys::new(keys, required);
+    // SAFETY: A1 (the host's pointers).
+    let own = unsafe { list(options.features, options.feature_count) }?;
+    if own.len() > FEATURES_MAX {
+        return Err(Status::Argument);
+    }
+    // SAFETY: A1 (the host's pointers).
+    let own = own.iter().map(|feature| unsafe { named(feature) });
+    let own: Vec<_> = own.collect::<Result<_, _>>()?;
+    open(table, watch, options.traffic_clients as usize, &own)
+}
+
+/// A trusted key of a file.
+fn key(file: Option<PathBuf>) -> Result<PublicKey, Status> {
+    let file = file.ok_or(Status::Null)?;
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(&file)
+        .map_err(|error| told(Status::Refused, format_args!("{name}: {error}")))?;
+    PublicKey::parse(&text, &name).map_err(|refused| told(Status::Refused, refused))
+}
+
+/// # Safety
+/// A1 (the host's pointers).
+unsafe fn named(feature: &OwnFeature) -> Result<Feature, Status> {
+    // SAFETY: A1 (the host's pointers).
+    let name = unsafe { path(feature.name) }.ok_or(Status::Null)?;
+    let name = name.into_os_string().into_string();
+    Ok(Feature {
+        name: name.map_err(|_| Status::Argument)?,
+        kind: FeatureKind::from_u8(feature.kind).ok_or(Status::Argument)?,
+    })
 }
 
 fn open(
     table: Option<PathBuf>,
     watch: WatchOptions,
     traffic_clients: usize,
+    own: &[Feature],
 ) -> Result<OpenEngine, Status> {
-    let schema = match traffic_clients {
+    let mut schema = match traffic_clients {
         0 => Schema::http(),
         // Asked for once here, so that what is wrong with the number is told at the start.
         _ => Windows::new(traffic_clients, 0)
             .map(|_| Schema::http_with_traffic())
             .map_err(|refused| told(Status::Refused, refused))?,
     };
+    let first = schema.features().len();
+    for Feature { name, kind } in own {
+        let with = schema.with(name, *kind);
+        schema = with.map_err(|refused| told(Status::Refused, refused))?;
+    }
     let engine = Engine::new(schema);
+    let keys = watch.admission.keys.clone();
     let refused = |refused: PublishError| told(Status::Refused, refused);
     let mut watcher = None;
     match table {
@@ -92,7 +138,7 @@ fn open(
             watcher = Some(started.map_err(|error| told(Status::System, error))?);
         }
         Some(table) if table.as_os_str() != "default" => {
-            engine.publish_file(table).map_err(refused)?;
+            publish(&engine, &keys, table).map_err(refused)?;
         }
         _ => {
             let table = Table::from_bytes(DEFAULT_TABLE).map_err(PublishError::Refused);
@@ -105,7 +151,28 @@ fn open(
         watcher,
         traffic_clients,
         started: Instant::now(),
+        own: Own {
+            first,
+            count: own.len(),
+        },
+        keys,
     })
+}
+
+/// Publishes a file. Where keys are trusted, one of them must have signed it.
+fn publish(engine: &Engine, keys: &Keys, file: PathBuf) -> Result<u64, PublishError> {
+    if keys.trusted().is_empty() {
+        return engine.publish_file(file);
+    }
+    let table = Sealed::from_file(&file)
+        .and_then(|sealed| Table::from_sealed_with(sealed, |file| keys.check(file)));
+    match table {
+        Ok(table) => engine.publish(table),
+        Err(refused) => {
+            engine.count(&refused);
+            Err(PublishError::Refused(refused))
+        }
+    }
 }
 
 fn ends_with_slash(path: &Path) -> bool {
@@ -147,7 +214,7 @@ pub unsafe extern "C" fn hedgerow_engine_publish(
         }
         // SAFETY: A1 (the host's pointers), here and below.
         let table = unsafe { path(table) }.ok_or(Status::Null)?;
-        let published = open.engine.publish_file(table);
+        let published = publish(&open.engine, &open.keys, table);
         let published = published.map_err(|refused| told(Status::Refused, refused))?;
         match generation.is_null() {
             true => Ok(()),

@@ -16,7 +16,7 @@ use crate::engine::{Engine, Scorer};
 use crate::row::Row;
 use crate::table::Catalog;
 use crate::traffic::Windows;
-use crate::watch::Watcher;
+use crate::watch::{Keys, Watcher};
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -35,6 +35,16 @@ pub(super) struct OpenEngine {
     pub traffic_clients: usize,
     /// The zero of the clock of the windows.
     pub started: Instant,
+    pub own: Own,
+    /// The keys whose tables are taken.
+    pub keys: Keys,
+}
+
+/// Where the host's own features stand in a row.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Own {
+    pub first: usize,
+    pub count: usize,
 }
 
 /// What stands behind a scorer's handle.
@@ -45,6 +55,7 @@ pub(super) struct Attached {
     pub row: Row,
     pub windows: Option<Windows>,
     pub started: Instant,
+    pub own: Own,
     /// The names of the generation that was asked for last.
     pub catalog: Option<(u64, Arc<Catalog>)>,
 }

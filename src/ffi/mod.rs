@@ -45,7 +45,7 @@ pub struct ScorerHandle {
 }
 
 /// Changes whenever a struct or a function of the header does.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// Runs the body of a call: a panic becomes a status, and a failure leaves its text.
 fn call(body: impl FnOnce() -> Result<(), Status>) -> Status {

@@ -43,6 +43,7 @@ pub unsafe extern "C" fn hedgerow_scorer_attach(
             row: Row::MISSING,
             windows,
             started: open.started,
+            own: open.own,
             catalog: None,
         }))?;
         let handle = std::ptr::without_provenance_mut(handle as usize);
@@ -85,9 +86,7 @@ pub unsafe extern "C" fn hedgerow_score(
     let status = call(|| {
         // SAFETY: A1 (the host's pointers).
         let (request, fields) = unsafe { view::request(host(request)?)? };
-        given = handles::with_scorer(number(scorer), |attached| {
-            Ok(attached.score(&request, &fields))
-        })?;
+        given = handles::with_scorer(number(scorer), |attached| attached.score(&request, &fields))?;
         Ok(())
     });
     // SAFETY: A1 (the host's pointers): `check` has looked at it.
@@ -96,7 +95,14 @@ pub unsafe extern "C" fn hedgerow_score(
 }
 
 impl Attached {
-    fn score(&mut self, request: &http::Request<'_>, fields: &view::Fields<'_>) -> VerdictView {
+    fn score(
+        &mut self,
+        request: &http::Request<'_>,
+        fields: &view::Fields<'_>,
+    ) -> Result<VerdictView, Status> {
+        if fields.own.len() > self.own.count {
+            return Err(Status::Argument);
+        }
         let start = Instant::now();
         http::extract_from(request, fields.iter(), &mut self.row);
         let agent = fields.agent();
@@ -112,10 +118,20 @@ impl Attached {
             }
             None => {
                 let traffic = self.row.values_mut().iter_mut().skip(HTTP_BASE.into());
+                let traffic = traffic.take(crate::traffic::FEATURES.len());
                 traffic.for_each(|value| *value = f32::NAN);
                 None
             }
         });
+        if self.own.count > 0 {
+            let places = self.row.values_mut().iter_mut().skip(self.own.first);
+            let values = fields
+                .own
+                .iter()
+                .copied()
+                .chain(std::iter::repeat(f32::NAN));
+            { places.take(self.own.count).zip(values) }.for_each(|(place, value)| *place = value);
+        }
         let verdict = match &client {
             Some(client) => self.scorer.score_client(&self.row, client),
             None => self.scorer.score(&self.row),
@@ -123,10 +139,11 @@ impl Attached {
         let took = start.elapsed().as_nanos() as u64;
         self.scorer.stats().latency.record(took);
         let mut view = VerdictView::from(verdict);
+        view.nanos = took;
         if let Some(id) = observed.flatten() {
             (view.client, view.client_known) = (id.bits(), 1);
         }
-        view
+        Ok(view)
     }
 
     /// The names of a generation.

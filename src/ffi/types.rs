@@ -119,6 +119,37 @@ pub struct Options {
     /// Where a directory is watched and has no good table: 0 means that the bundled table runs, 1
     /// that none does.
     pub no_fallback: u8,
+    /// Files of public keys, as `hedgerow key` writes them: tables that none of them signed are
+    /// refused, but for the bundled one. With none, signatures are not asked for.
+    pub keys: *const *const c_char,
+    /// How many there are.
+    pub key_count: usize,
+    /// The host's own features, behind the built-in ones: tables may use them.
+    pub features: *const OwnFeature,
+    /// How many there are.
+    pub feature_count: usize,
+}
+
+/// A feature of the host's own.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct OwnFeature {
+    /// Its name in tables; no built-in feature has it.
+    pub name: *const c_char,
+    /// A `hedgerow_feature_kind`.
+    pub kind: u8,
+}
+
+/// The values of `hedgerow_feature.kind`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum FeatureCode {
+    /// A quantity.
+    Number = 0,
+    /// Yes or no: 1 or 0.
+    Flag = 1,
+    /// One of a list of codes, a whole number from 0 on.
+    Category = 2,
 }
 
 /// The outcome for one request.
@@ -136,6 +167,9 @@ pub struct VerdictView {
     pub client: u64,
     /// The ensemble's margin (log-odds of a human); NaN where there is none.
     pub margin: f64,
+    /// Nanoseconds that the call took, for a host that gives up scoring where it takes too long; 0
+    /// where it failed.
+    pub nanos: u64,
     /// The number of the detection that decided; 0 where none did.
     pub detection: u32,
     /// The bot's position in its table, for `hedgerow_bot_name`.
@@ -162,6 +196,7 @@ impl VerdictView {
         detections: 0,
         client: 0,
         margin: f64::NAN,
+        nanos: 0,
         detection: 0,
         bot: 0,
         kind: Kind::NotScored as u8,

@@ -81,6 +81,11 @@ pub struct RequestView {
     pub alpn: Bytes,
     /// The parts of the ClientHello, or NULL.
     pub hello: *const Hello,
+    /// Values of the host's own features, in the order of `hedgerow_options.features`. NaN is not
+    /// known, and so are those that are left out at the end.
+    pub own: *const f32,
+    /// How many there are.
+    pub own_count: usize,
     /// The client's address in network order: 16 bytes, or the first 4.
     pub peer: [u8; 16],
     /// 4 or 6; 0 where the address is not known.
@@ -174,7 +179,7 @@ pub(super) unsafe fn host<'a, T>(pointer: *const T) -> Result<&'a T, Status> {
 /// # Safety
 /// A1 (the host's pointers): null, or to `len` values that stay as they are for as long as the
 /// call.
-unsafe fn list<'a, T>(data: *const T, len: usize) -> Result<&'a [T], Status> {
+pub(super) unsafe fn list<'a, T>(data: *const T, len: usize) -> Result<&'a [T], Status> {
     let bytes = len.checked_mul(size_of::<T>());
     let fits = bytes.is_some_and(|bytes| isize::try_from(bytes).is_ok());
     if len == 0 {
@@ -224,6 +229,8 @@ impl Numbers {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Fields<'a> {
     fields: &'a [HeaderField],
+    /// Values of the host's own features.
+    pub own: &'a [f32],
 }
 
 impl<'a> Fields<'a> {
@@ -291,11 +298,12 @@ pub(super) unsafe fn request<'a>(
         _ => return Err(Status::Argument),
     };
     // SAFETY: A1 (the host's pointers).
-    unsafe {
+    let own = unsafe {
         request.authority = view.authority.known()?;
         request.tls = tls(view)?;
-    }
-    Ok((request, Fields { fields }))
+        list(view.own, view.own_count)
+    }?;
+    Ok((request, Fields { fields, own }))
 }
 
 /// # Safety

@@ -29,12 +29,10 @@ compile() {
 try() {
     rm -rf "$work/watched"
     mkdir "$work/watched"
-    "$@" data/default.hedge "$work/bad.hedge" "$work/watched"
+    "$@" "$work/good.hedge" "$work/bad.hedge" "$work/watched" "$work/key.pub" \
+        "$work/signed.hedge" "$work/own.hedge"
 }
-
-# One flipped byte.
-cp data/default.hedge "$work/bad.hedge"
-printf '\xff' | dd of="$work/bad.hedge" bs=1 seek=4096 conv=notrunc status=none
+cargo run --quiet --release --package hedgerow-capi --example given -- "$work"
 
 compile "$work/plain"
 try "$work/plain"

@@ -1,9 +1,15 @@
 #!/usr/bin/env bash
-# What scoring costs in nginx: one worker that proxies to another nginx, and the same with scoring,
-# loaded by wrk in turns. Prints the medians, their ratio, and what scoring adds to p50 and p99; and
-# the processor's time that the worker took a request, which others on the machine change least.
+# What scoring costs in nginx: one worker that proxies to another nginx, loaded by wrk in turns
 #
-#   tools/nginx/bench.sh [ROUNDS [SECONDS]]     9 rounds of 3 seconds by default: two minutes
+#   off      without scoring
+#   const    without, and with a header for the server behind that is always the same
+#   silent   with scoring, and nothing told to the server behind
+#   on       with scoring, told in a header
+#
+# Prints the medians, their ratio to off, and what is added to p50 and p99; and the processor's time
+# that the worker took a request, which others on the machine change least.
+#
+#   tools/nginx/bench.sh [ROUNDS [SECONDS]]     9 rounds of 3 seconds by default: four minutes
 #
 # MODULE=PATH takes a module that is built already. The worker under test has a core of its own; wrk
 # and the server behind share the others. Requests carry the headers of a browser. Another program on
@@ -27,7 +33,8 @@ trap cleanup EXIT
 free_port() {
     python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
-behind="$(free_port)" off="$(free_port)" on="$(free_port)"
+behind="$(free_port)"
+off="$(free_port)" const="$(free_port)" silent="$(free_port)" on="$(free_port)"
 
 # serve NAME CPUS: what comes in on standard input becomes the block http.
 serve() {
@@ -55,6 +62,19 @@ proxy_http_version 1.1;
 proxy_set_header Connection "";
 server {
     listen 127.0.0.1:$off;
+    location / { proxy_pass http://behind; }
+}
+server {
+    listen 127.0.0.1:$const;
+    location / {
+        proxy_set_header Connection "";
+        proxy_set_header X-Bot-Score 88;
+        proxy_pass http://behind;
+    }
+}
+server {
+    listen 127.0.0.1:$silent;
+    bot_score on;
     location / { proxy_pass http://behind; }
 }
 server {
@@ -104,8 +124,8 @@ load "$off" 32 >/dev/null
 for round in $(seq "$rounds"); do
     for connections in 32 1; do
         # Who goes first alternates, too.
-        turns=(off on)
-        if [ $((round % 2)) = 0 ]; then turns=(on off); fi
+        turns=(off const silent on)
+        if [ $((round % 2)) = 0 ]; then turns=(on silent const off); fi
         for turn in "${turns[@]}"; do
             echo "$connections $turn $(load "${!turn}" "$connections")" >>"$work/results"
         done
@@ -123,13 +143,20 @@ awk '
         for (i = 1; i <= count[c, turn]; i++) list[i] = values[c, turn, i]
         return median(list, count[c, turn])
     }
+    function line(what, values, c, digits,   i, format) {
+        printf "%-34s", what
+        format = "%s %." digits "f" (c == 1 ? " (%+." digits "f)" : " (%.3f)") "   "
+        for (i = 1; i <= 4; i++) {
+            now = of(values, c, turns[i])
+            if (i == 1) first = now
+            printf format, turns[i], now, c == 1 ? now - first : now / first
+        }
+        print ""
+    }
     END {
-        off = of(rate, 32, "off"); on = of(rate, 32, "on")
-        printf "requests a second, 32 connections   off %d   on %d   ratio %.3f\n", off, on, on / off
-        off = of(cpu, 32, "off"); on = of(cpu, 32, "on")
-        printf "worker, µs a request               off %.2f   on %.2f   added %+.2f   ratio %.3f\n", off, on, on - off, off / on
-        off = of(p50, 1, "off"); on = of(p50, 1, "on")
-        printf "p50 in µs, 1 connection             off %d   on %d   added %+d\n", off, on, on - off
-        off = of(p99, 1, "off"); on = of(p99, 1, "on")
-        printf "p99 in µs, 1 connection             off %d   on %d   added %+d\n", off, on, on - off
+        split("off const silent on", turns, " ")
+        line("requests a second, 32 connections", rate, 32, 0)
+        line("worker, µs a request", cpu, 32, 2)
+        line("p50 in µs, 1 connection", p50, 1, 0)
+        line("p99 in µs, 1 connection", p99, 1, 0)
     }' "$work/results"

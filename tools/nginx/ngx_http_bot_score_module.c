@@ -14,8 +14,14 @@
 /* Headers that are handed over: as many as are looked at. */
 #define BOT_HEADERS_MAX 128
 
-/* Panics after which a worker stops scoring for good: a bug that shows with every request. */
-#define BOT_PANICS_MAX 16
+/* The breaker around the call: what fails again and again is left alone for a while. Nanoseconds
+ * that a call may take, late calls in a row and panics within a window that open it, and for how
+ * long, in milliseconds. Then one call is tried. */
+#define BOT_BUDGET 1000000
+#define BOT_LATE_MAX 16
+#define BOT_PANICS_MAX 8
+#define BOT_WINDOW 10000
+#define BOT_PAUSE 1000
 
 /* How often the library's log lines are looked for, in milliseconds. */
 #define BOT_LOG_POLL 500
@@ -39,6 +45,8 @@ typedef struct {
  * where an internal redirect has cleared the context. */
 typedef struct {
     hedgerow_verdict verdict;
+    /* Why there is none; NULL where there is one. */
+    const char *trouble;
     unsigned asked : 1;
     unsigned known : 1;
     unsigned finished : 1;
@@ -100,7 +108,8 @@ ngx_module_t ngx_http_bot_score_module = {
 /* Of this worker. */
 static hedgerow_engine *bot_engine;
 static hedgerow_scorer *bot_scorer;
-static ngx_uint_t bot_panics;
+static ngx_uint_t bot_late, bot_panics, bot_opened;
+static ngx_msec_t bot_panics_since, bot_opened_until;
 static ngx_event_t bot_log_event;
 static ngx_connection_t bot_log_connection;
 
@@ -148,11 +157,44 @@ static void bot_peer(ngx_http_request_t *r, hedgerow_request *request) {
 #endif
 }
 
-static void bot_stop(ngx_log_t *log) {
-    ngx_log_error(NGX_LOG_ALERT, log, 0,
-                  "bot_score: %ui calls ended in a panic; this worker scores no more", bot_panics);
-    hedgerow_scorer_free(bot_scorer);
-    bot_scorer = NULL;
+/* The clock of the event loop is exact enough, and costs nothing. */
+static int bot_reached(ngx_msec_t moment) {
+    return (ngx_msec_int_t)(ngx_current_msec - moment) >= 0;
+}
+
+/* Takes in how a call ended, and opens the breaker where it is one too many. */
+static void bot_judge_call(ngx_http_request_t *r, hedgerow_status status, uint64_t nanos) {
+    const char *what = "late";
+
+    if (status == HEDGEROW_STATUS_PANIC) {
+        what = "panicking";
+        if (bot_panics == 0 || bot_reached(bot_panics_since + BOT_WINDOW)) {
+            bot_panics = 0;
+            bot_panics_since = ngx_current_msec;
+        }
+        if (++bot_panics < BOT_PANICS_MAX && !bot_opened) {
+            return;
+        }
+    } else if (nanos > BOT_BUDGET) {
+        if (++bot_late < BOT_LATE_MAX && !bot_opened) {
+            return;
+        }
+    } else {
+        bot_late = 0;
+        if (bot_opened) {
+            bot_opened = 0;
+            bot_panics = 0;
+        }
+        return;
+    }
+    if (!bot_opened) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "bot_score: too many %s calls; requests pass without a score until one "
+                      "that is tried every %d ms is well",
+                      what, BOT_PAUSE);
+    }
+    bot_opened = 1;
+    bot_opened_until = ngx_current_msec + BOT_PAUSE;
 }
 
 /* Scores a request, once. */
@@ -165,6 +207,10 @@ static void bot_ask(ngx_http_request_t *r, bot_memo *memo) {
         return;
     }
     memo->asked = 1;
+    if (bot_opened && !bot_reached(bot_opened_until)) {
+        memo->trouble = "breaker-open";
+        return;
+    }
     ngx_memzero(&request, sizeof(request));
     request.size = sizeof(request);
     request.method.data = r->method_name.data;
@@ -197,9 +243,8 @@ static void bot_ask(ngx_http_request_t *r, bot_memo *memo) {
     memo->verdict.size = sizeof(memo->verdict);
     status = hedgerow_score(bot_scorer, &request, &memo->verdict);
     memo->known = status == HEDGEROW_STATUS_OK;
-    if (status == HEDGEROW_STATUS_PANIC && ++bot_panics >= BOT_PANICS_MAX) {
-        bot_stop(r->connection->log);
-    }
+    memo->trouble = memo->known ? NULL : hedgerow_status_name(status);
+    bot_judge_call(r, status, memo->verdict.nanos);
 }
 
 static void bot_forget(void *data) {
@@ -327,7 +372,10 @@ static ngx_int_t bot_get(ngx_http_request_t *r, ngx_http_variable_value_t *v, ui
         bot_ask(r->main, memo);
     }
     if (!memo->known) {
-        return NGX_OK;
+        return memo->trouble == NULL      ? NGX_OK
+               : which == BOT_SOURCE      ? bot_set_name(r, v, "not-scored")
+               : which == BOT_REASON      ? bot_set_name(r, v, memo->trouble)
+                                          : NGX_OK;
     }
     verdict = &memo->verdict;
     switch (which) {

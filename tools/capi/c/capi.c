@@ -1,6 +1,7 @@
 /*
  * The C ABI as a host in C uses it, and misuses it: every mistake that can be told is a status, and
- * none ends the process. Arguments: a good table's file, a damaged one, and an empty directory.
+ * none ends the process. Arguments: a good table's file, a damaged one, an empty directory, a public
+ * key, a table that it signed, and one that uses features of a host.
  *
  * Runs plainly, under valgrind and under AddressSanitizer: tools/capi/check.sh.
  */
@@ -405,8 +406,106 @@ static void traffic(void) {
     OK(hedgerow_engine_free(engine));
 }
 
+/* Tables by trusted keys alone: arguments are a key's file, and a table that it signed. */
+static void keys(const char *key, const char *signed_table, const char *unsigned_table) {
+    const char *files[] = {key, NULL};
+    hedgerow_options options = {.size = sizeof options, .keys = files, .key_count = 1};
+    hedgerow_engine *engine = NULL;
+    hedgerow_stats stats = {.size = sizeof stats};
+    uint64_t generation = 0;
+    char text[256];
+
+    options.table = unsigned_table;
+    CHECK_STATUS(HEDGEROW_STATUS_REFUSED, hedgerow_engine_open(&options, &engine));
+    OK(hedgerow_last_error(text, sizeof text, NULL));
+    CHECK(engine == NULL && strstr(text, "signature by one of") != NULL);
+    options.table = signed_table;
+    OK(hedgerow_engine_open(&options, &engine));
+    CHECK_STATUS(HEDGEROW_STATUS_REFUSED,
+                 hedgerow_engine_publish(engine, unsigned_table, &generation));
+    OK(hedgerow_engine_publish(engine, signed_table, &generation));
+    CHECK(generation == 2);
+    OK(hedgerow_engine_stats(engine, &stats));
+    CHECK(stats.refused == 1 && stats.generation == 2);
+    OK(hedgerow_engine_free(engine));
+    /* The bundled table is the library's own. */
+    options.table = NULL;
+    OK(hedgerow_engine_open(&options, &engine));
+    OK(hedgerow_engine_free(engine));
+    options.key_count = 2;
+    CHECK_STATUS(HEDGEROW_STATUS_NULL, hedgerow_engine_open(&options, &engine));
+    options.keys = NULL;
+    CHECK_STATUS(HEDGEROW_STATUS_NULL, hedgerow_engine_open(&options, &engine));
+    files[1] = unsigned_table; /* no key at all */
+    options.keys = files;
+    CHECK_STATUS(HEDGEROW_STATUS_REFUSED, hedgerow_engine_open(&options, &engine));
+    files[1] = "/nowhere/at/all.pub";
+    CHECK_STATUS(HEDGEROW_STATUS_REFUSED, hedgerow_engine_open(&options, &engine));
+}
+
+/* Features of the host's own: a table that needs them is refused without, and scores by them. */
+static void own(const char *table) {
+    hedgerow_feature features[] = {
+        {.name = "shop_logged_in", .kind = HEDGEROW_FEATURE_KIND_FLAG},
+        {.name = "shop_orders", .kind = HEDGEROW_FEATURE_KIND_NUMBER},
+    };
+    hedgerow_options options = {.size = sizeof options, .table = table};
+    hedgerow_engine *engine = NULL;
+    hedgerow_scorer *scorer = NULL;
+    hedgerow_request request = REQUEST(CURL);
+    hedgerow_verdict verdict = {.size = sizeof verdict};
+    char text[256];
+
+    CHECK_STATUS(HEDGEROW_STATUS_REFUSED, hedgerow_engine_open(&options, &engine));
+    OK(hedgerow_last_error(text, sizeof text, NULL));
+    CHECK(strstr(text, "shop_orders") != NULL);
+    options.features = features;
+    options.feature_count = 2;
+    /* Windows of traffic stand in front of them, where there are some. */
+    for (uint32_t clients = 0; clients <= 64; clients += 64) {
+        options.traffic_clients = clients;
+        OK(hedgerow_engine_open(&options, &engine));
+        OK(hedgerow_scorer_attach(engine, &scorer));
+        /* Of the margin 1 each, and 0 where a value is not known. */
+        static const struct {
+            float values[2];
+            size_t count;
+            double margin;
+        } tries[] = {{{1, 10}, 2, 2}, {{0, 10}, 2, 1}, {{1, 1}, 2, 1}, {{0, 0}, 2, 0},
+                     {{1, 10}, 1, 1}, {{1, 10}, 0, 0}, {{NAN, 10}, 2, 1}, {{1, 10}, 2, 2}};
+        for (size_t at = 0; at < sizeof tries / sizeof *tries; at++) {
+            request.peer_family = at % 2 ? 4 : 0;
+            request.own = tries[at].values;
+            request.own_count = tries[at].count;
+            OK(hedgerow_score(scorer, &request, &verdict));
+            CHECK(verdict.kind == HEDGEROW_KIND_SCORED && verdict.margin == tries[at].margin);
+        }
+        request.own_count = 3;
+        CHECK_STATUS(HEDGEROW_STATUS_ARGUMENT, hedgerow_score(scorer, &request, &verdict));
+        CHECK(verdict.kind == HEDGEROW_KIND_NOT_SCORED && verdict.score == HEDGEROW_NO_SCORE);
+        request.own = NULL;
+        CHECK_STATUS(HEDGEROW_STATUS_NULL, hedgerow_score(scorer, &request, &verdict));
+        OK(hedgerow_scorer_free(scorer));
+        OK(hedgerow_engine_free(engine));
+    }
+    features[0].kind = 3;
+    CHECK_STATUS(HEDGEROW_STATUS_ARGUMENT, hedgerow_engine_open(&options, &engine));
+    features[0].kind = HEDGEROW_FEATURE_KIND_FLAG;
+    features[0].name = "ua_missing";
+    CHECK_STATUS(HEDGEROW_STATUS_REFUSED, hedgerow_engine_open(&options, &engine));
+    features[0].name = "";
+    CHECK_STATUS(HEDGEROW_STATUS_REFUSED, hedgerow_engine_open(&options, &engine));
+    features[0].name = NULL;
+    CHECK_STATUS(HEDGEROW_STATUS_NULL, hedgerow_engine_open(&options, &engine));
+    options.features = NULL;
+    CHECK_STATUS(HEDGEROW_STATUS_NULL, hedgerow_engine_open(&options, &engine));
+    options.features = features;
+    options.feature_count = 257;
+    CHECK_STATUS(HEDGEROW_STATUS_ARGUMENT, hedgerow_engine_open(&options, &engine));
+}
+
 int main(int count, char **arguments) {
-    CHECK(count == 4);
+    CHECK(count == 7);
     scores();
     requests();
     misuse();
@@ -416,6 +515,8 @@ int main(int count, char **arguments) {
     if (getenv("WITHOUT_FORK") == NULL)
         forks(arguments[3]);
     tables(arguments[1], arguments[2], arguments[3]);
+    keys(arguments[4], arguments[5], arguments[1]);
+    own(arguments[6]);
     puts("the C ABI holds");
     return 0;
 }

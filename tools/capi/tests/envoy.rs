@@ -1,10 +1,15 @@
 //! The real Envoy with the module, and the manual's configuration of it.
 
+#[path = "nginx/disturb.rs"]
+mod disturb;
+
+use disturb::{Seen, disturb, good, has_wrk, publish, wrk};
 use hedgerow_capi::{block, folder, free_port, root, script};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Envoy and the module; none where Envoy is missing and cannot be installed.
@@ -190,6 +195,63 @@ fn envoy_scores_and_tells() {
     assert!(log.lines().any(|line| line == noted), "{log}");
     assert!(log.lines().any(|line| line.ends_with(" ensemble")), "{log}");
     assert!(!errors.contains("panic"), "{errors}");
+}
+
+/// Load, while tables good and bad come 20 times a second and the engine is switched off and on: no
+/// request fails, and each has the one right score, or none.
+#[test]
+fn no_request_fails_in_envoy_while_tables_and_switches_change() {
+    if !has_wrk() {
+        return;
+    }
+    let directory = folder("envoy-tables").expect("a folder");
+    publish(&directory, &good(3));
+    let filter = format!("table: {}", directory.display());
+    let Some(envoy) = Envoy::start("envoy-load", &filter) else {
+        return;
+    };
+    let envoy = envoy.expect("Envoy runs");
+    let expected = score(&envoy.get(CURL));
+    let asked = std::env::var("HEDGEROW_LOAD_SECONDS");
+    let seconds = asked.ok().and_then(|text| text.parse().ok()).unwrap_or(3);
+    let (stop, mut seen) = (AtomicBool::new(false), Seen::default());
+    let headers = [
+        "Host: shop.example",
+        "User-Agent: curl/8.5.0",
+        "Accept: */*",
+    ];
+    let (requests, checked) = std::thread::scope(|scope| {
+        scope.spawn(|| disturb(&directory, &stop, &mut seen, |_| 0));
+        let checks = scope.spawn(|| {
+            let (mut scored, mut without) = (0, 0);
+            while !stop.load(Ordering::Relaxed) {
+                let answer = envoy.get(CURL);
+                assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+                match reached(&answer, "x-bot-score") {
+                    Some(score) => {
+                        assert_eq!(score.parse(), Ok(expected), "{answer}");
+                        scored += 1;
+                    }
+                    None => without += 1,
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            (scored, without)
+        });
+        let load = scope.spawn(|| wrk(envoy.port, &headers, seconds, false));
+        let requests = load.join();
+        stop.store(true, Ordering::Relaxed);
+        (requests, checks.join().expect("right answers"))
+    });
+    let requests = requests.unwrap_or_else(|_| panic!("requests failed: {}", envoy.errors()));
+    println!("{requests} requests, none failed; {seen:?}; checked: {checked:?}");
+    assert!(requests > 500 && checked.0 > 10 && checked.1 > 0);
+    assert!(seen.published > 5 && seen.bad > 5 && seen.flips > 0);
+    let errors = envoy.errors();
+    assert!(
+        !errors.contains("panic") && errors.contains("refused"),
+        "{errors}"
+    );
 }
 
 #[test]

@@ -2,12 +2,16 @@
 
 #[path = "nginx/clients.rs"]
 mod clients;
+#[path = "nginx/disturb.rs"]
+mod disturb;
 #[path = "nginx/load.rs"]
 mod load;
 #[path = "nginx/manual.rs"]
 mod manual;
 #[path = "nginx/server.rs"]
 mod server;
+#[path = "nginx/trouble.rs"]
+mod trouble;
 
 use server::{Nginx, body, module, refusal, status};
 

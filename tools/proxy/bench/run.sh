@@ -1,6 +1,6 @@
 #!/bin/bash
 # What scoring costs the proxy: builds it as people run it, then runs it with scoring off and on.
-# Usage: run.sh [--rounds N] [--seconds N] [--log FILE] [--json FILE]; two minutes and a half.
+# Usage: run.sh [--rounds N] [--seconds N] [--log FILE] [--json FILE]; three minutes.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 for tool in wrk taskset python3; do

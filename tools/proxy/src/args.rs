@@ -11,6 +11,9 @@ usage: hedgerow-proxy --upstream ADDR [options]
 
   --upstream ADDR   where requests go, such as 127.0.0.1:8000
   --listen ADDR     where they come from (127.0.0.1:6188)
+  --h2c             takes HTTP/2 without TLS, too, as from what ends TLS in front
+  --cert FILE       ends TLS here, and takes HTTP/2: a chain of certificates in PEM, and
+  --key FILE        their key; for builds with --features tls
   --admin ADDR      /metrics, and a status page at / (127.0.0.1:6189; `off`: none)
   --config FILE     the policy, in TOML; watched, and read anew on SIGHUP
   --check           reads the policy, says whether it would be taken, and ends
@@ -30,6 +33,10 @@ pub struct Args {
     pub upstream: Option<SocketAddr>,
     /// Where they come from.
     pub listen: SocketAddr,
+    /// Whether HTTP/2 is taken without TLS.
+    pub h2c: bool,
+    /// A chain of certificates and its key, where TLS ends here.
+    pub tls: Option<(String, String)>,
     /// Where metrics are.
     pub admin: Option<SocketAddr>,
     /// The policy's file.
@@ -61,6 +68,8 @@ impl Args {
         let mut args = Args {
             upstream: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 6188)),
+            h2c: false,
+            tls: None,
             admin: Some(SocketAddr::from(([127, 0, 0, 1], 6189))),
             config: None,
             check: false,
@@ -72,6 +81,7 @@ impl Args {
             affinity: true,
             scoring: true,
         };
+        let (mut cert, mut key) = (None, None);
         while let Some(option) = from.next() {
             let mut value = || {
                 let value = from.next();
@@ -88,6 +98,9 @@ impl Args {
                         text => Some(address(&option, text)?),
                     };
                 }
+                "--h2c" => args.h2c = true,
+                "--cert" => cert = Some(value()?),
+                "--key" => key = Some(value()?),
                 "--config" => args.config = Some(value()?.into()),
                 "--check" => args.check = true,
                 "--tables" => args.tables = Some(value()?.into()),
@@ -100,18 +113,41 @@ impl Args {
                 other => return Err(format!("expected an option of --help, got {other:?}")),
             }
         }
-        match (args.upstream, args.check, &args.config) {
+        args.tls = match (cert, key) {
+            (None, None) => None,
+            (Some(cert), Some(key)) if cfg!(feature = "tls") => Some((cert, key)),
+            (Some(_), Some(_)) => {
+                return Err("expected a build with --features tls for --cert".into());
+            }
+            _ => return Err("expected --cert FILE and --key FILE, got one of them".into()),
+        };
+        args.checked().map(Some)
+    }
+
+    /// Whether what was said goes together.
+    fn checked(self) -> Result<Args, String> {
+        if self.tables.is_none() && (self.state.is_some() || !self.trust.is_empty()) {
+            return Err("expected --tables DIR with --state and --trust, got none".into());
+        }
+        for (option, other) in [("--upstream", self.upstream), ("--admin", self.admin)] {
+            if other == Some(self.listen) {
+                return Err(format!("{option}: expected another address than --listen"));
+            }
+        }
+        match (self.upstream, self.check, &self.config) {
             (_, true, None) => Err("expected --config FILE to check, got none".into()),
             (None, false, _) => Err("expected --upstream ADDR, got none".into()),
-            _ => Ok(Some(args)),
+            _ => Ok(self),
         }
     }
 }
 
 fn address(option: &str, text: &str) -> Result<SocketAddr, String> {
-    let wrong = || format!("{option}: expected HOST:PORT, such as 127.0.0.1:8000, got {text:?}");
-    let mut found = text.to_socket_addrs().map_err(|_| wrong())?;
-    found.next().ok_or_else(wrong)
+    let wrong = |why: &dyn std::fmt::Display| {
+        format!("{option}: expected HOST:PORT, such as 127.0.0.1:8000, got {text:?}: {why}")
+    };
+    let mut found = text.to_socket_addrs().map_err(|error| wrong(&error))?;
+    found.next().ok_or_else(|| wrong(&"no address"))
 }
 
 fn threads(text: &str) -> Result<usize, String> {
@@ -139,6 +175,14 @@ mod tests {
             ("--upstream 127.0.0.1:1 --threads 0", "1 to 1024"),
             ("--upstream 127.0.0.1:1 --thread 1", "\"--thread\""),
             ("--check", "--config FILE"),
+            ("--upstream 127.0.0.1:1 --cert a", "--key FILE"),
+            ("--upstream nowhere.invalid:80", "lookup"),
+            ("--upstream 127.0.0.1:6188", "another address than --listen"),
+            (
+                "--upstream 127.0.0.1:1 --listen 127.0.0.1:2 --admin 127.0.0.1:2",
+                "--admin: expected another",
+            ),
+            ("--upstream 127.0.0.1:1 --trust a", "--tables DIR"),
         ] {
             let wrong = parse(line).expect_err(line);
             assert!(wrong.contains(said), "{line}: {wrong}");

@@ -74,6 +74,8 @@ impl FilterSnapshot {
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct ThreadCounters {
+    /// The thread's number among those of the proxy.
+    pub number: u64,
     /// The core that the thread is bound to, where it is.
     pub core: Option<usize>,
     /// Answered requests by the hundreds of their status; at 0 those that got none.
@@ -118,11 +120,13 @@ pub struct Registry {
 impl Registry {
     /// Counters for a thread.
     pub fn thread(&self, core: Option<usize>) -> Arc<ThreadCounters> {
+        let mut threads = locked(&self.threads);
         let counters = Arc::new(ThreadCounters {
+            number: threads.len() as u64,
             core,
             ..ThreadCounters::default()
         });
-        locked(&self.threads).push(counters.clone());
+        threads.push(counters.clone());
         counters
     }
 

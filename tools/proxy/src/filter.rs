@@ -42,11 +42,13 @@
 use crate::breaker::{Breaker, BreakerOptions};
 use crate::counters::{FilterCounters, FilterSnapshot};
 use crate::headers;
-use hedgerow::http::{Header, HeadersKnown, Request, Scheme, Version, extract};
+use hedgerow::http::{Header, HeadersKnown, Request, Scheme, Version, extract_from};
 use hedgerow::limits::HEADERS_SCANNED_MAX;
 use hedgerow::table::Catalog;
 use hedgerow::traffic::{ClientId, ClientKey, Facts, HTTP_BASE, Windows, random_seed};
 use hedgerow::{Client, Engine, Row, Score, Scorer, Verdict};
+use http::HeaderName;
+use http::header::{REFERER, USER_AGENT};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use std::cell::RefCell;
@@ -416,15 +418,20 @@ impl Worker {
         from: &From,
         now: Instant,
     ) -> Judged {
-        let mut list = [Header::new(b"", b""); HEADERS_SCANNED_MAX];
-        let view = view(request, from, &mut list);
-        extract(&view, &mut self.row);
+        let view = view(request, from);
+        extract_from(&view, fields(request), &mut self.row);
+        let agent = value(request, USER_AGENT);
         let mut seen = None;
         if let Some(windows) = &mut self.windows {
             if let Some(address) = from.address {
                 let since = now.saturating_duration_since(filter.start).as_nanos();
                 let key = ClientKey::address(address);
-                let observed = windows.observe(&key, &Facts::of(&view), since as u64);
+                let facts = Facts {
+                    agent: Some(agent),
+                    referer: Some(!matches!(value(request, REFERER), b"" | b"-")),
+                    ..Facts::of(&view)
+                };
+                let observed = windows.observe(&key, &facts, since as u64);
                 observed.fill(&mut self.row, HTTP_BASE);
                 seen = Some(observed.id());
             } else {
@@ -439,8 +446,6 @@ impl Worker {
         }
         let verdict = match from.address {
             Some(address) => {
-                let agent = request.headers.get(http::header::USER_AGENT);
-                let agent = agent.map(|value| value.as_bytes()).unwrap_or_default();
                 let client = Client::new(address, agent);
                 self.scorer.score_client(&self.row, &client)
             }
@@ -463,30 +468,25 @@ impl Worker {
     }
 }
 
-/// A request as hedgerow sees it: headers in the order and the case that they came in, as far as
-/// Pingora keeps them. Headers of one name stand together there, at the first one's place.
-fn view<'a>(
-    request: &'a RequestHeader,
-    from: &From,
-    list: &'a mut [Header<'a>; HEADERS_SCANNED_MAX],
-) -> Request<'a> {
-    let mut count = 0usize;
-    let mut take = |name: &'a [u8], value: &'a [u8]| {
-        if let Some(place) = list.get_mut(count) {
-            *place = Header::new(name, value);
-            count = count.saturating_add(1);
-        }
-    };
-    if request.has_case() {
-        for (name, value) in request.case_header_iter().take(HEADERS_SCANNED_MAX) {
-            take(name.as_slice(), value.as_bytes());
-        }
-    } else {
-        for (name, value) in request.headers.iter().take(HEADERS_SCANNED_MAX) {
-            take(name.as_str().as_bytes(), value.as_bytes());
-        }
-    }
-    let headers = list.get(..count).unwrap_or_default();
+/// The headers in the order and the case that they came in, as far as Pingora keeps them. Headers
+/// of one name stand together there, at the first one's place.
+fn fields(request: &RequestHeader) -> impl Iterator<Item = Header<'_>> {
+    let cased = request.case_header_iter();
+    let cased = cased.map(|(name, value)| Header::new(name.as_slice(), value.as_bytes()));
+    let others = (!request.has_case()).then(|| request.headers.iter());
+    let others = { others.into_iter().flatten() }
+        .map(|(name, value)| Header::new(name.as_str().as_bytes(), value.as_bytes()));
+    cased.chain(others).take(HEADERS_SCANNED_MAX)
+}
+
+/// The first value of a header; empty where there is none.
+fn value(request: &RequestHeader, name: HeaderName) -> &[u8] {
+    let value = request.headers.get(name);
+    value.map(|value| value.as_bytes()).unwrap_or_default()
+}
+
+/// A request as hedgerow sees it, but for its headers.
+fn view<'a>(request: &'a RequestHeader, from: &From) -> Request<'a> {
     let version = match request.version {
         http::Version::HTTP_09 | http::Version::HTTP_10 => Version::Http10,
         http::Version::HTTP_11 => Version::Http11,
@@ -496,7 +496,7 @@ fn view<'a>(
     };
     let method = request.method.as_str().as_bytes();
     let target = target(request);
-    let mut view = Request::new(method, target, headers, HeadersKnown::Complete)
+    let mut view = Request::new(method, target, &[], HeadersKnown::Complete)
         .version(version)
         .scheme(from.scheme);
     let authority = request

@@ -9,11 +9,14 @@ use hedgerow_proxy::policies::Policies;
 use hedgerow_proxy::policy::Policy;
 use hedgerow_proxy::proxy::{Proxy, Shared};
 use hedgerow_proxy::{Filter, FilterOptions, control};
+use pingora::apps::HttpServerOptions;
+use pingora::listeners::tls::TlsSettings;
 use pingora::proxy::http_proxy_service_with_name;
 use pingora::server::Server;
 use pingora::server::configuration::ServerConf;
 use pingora::services::listening::Service;
 use std::net::{SocketAddr, TcpListener};
+use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,6 +31,11 @@ struct ToStandardError {
 
 /// Lines in a second.
 const LINES_MAX: u64 = 20;
+
+/// What Pingora calls an error, and is none: an idle connection to the upstream is watched by a
+/// task on a thread drawn by lot. Where that one lets go of it a moment after a request has taken
+/// it up, the request opens another one.
+const NO_ERROR: &str = "failed to acquire reusable stream";
 
 impl ToStandardError {
     /// Whether there is room for another line.
@@ -48,6 +56,9 @@ impl log::Log for ToStandardError {
     }
 
     fn log(&self, record: &log::Record<'_>) {
+        if record.args().as_str() == Some(NO_ERROR) {
+            return;
+        }
         // The library's own lines are few, and each is told once.
         if record.target().starts_with("hedgerow") || self.has_room() {
             let now = hedgerow::watch::moment::now();
@@ -64,7 +75,9 @@ impl log::Log for ToStandardError {
 }
 
 fn main() -> ExitCode {
-    let args = match Args::parse(std::env::args().skip(1)) {
+    // What is no text is none of the options, and a file with such a name is not found.
+    let text = |argument: std::ffi::OsString| argument.to_string_lossy().into_owned();
+    let args = match Args::parse(std::env::args_os().skip(1).map(text)) {
         Ok(Some(args)) => args,
         Ok(None) => {
             print!("{HELP}");
@@ -134,7 +147,18 @@ fn run(args: Args) -> Result<(), String> {
     server.bootstrap();
     let proxy = Proxy::new(shared.clone(), upstream);
     let mut service = http_proxy_service_with_name(&server.configuration, proxy, "hedgerow");
-    service.add_tcp(&args.listen.to_string());
+    if args.h2c {
+        let mut options = HttpServerOptions::default();
+        options.h2c = true;
+        if let Some(proxy) = service.app_logic_mut() {
+            proxy.server_options = Some(options);
+        }
+    }
+    let listen = args.listen.to_string();
+    match &args.tls {
+        Some((cert, key)) => service.add_tls_with_settings(&listen, None, tls(cert, key)?),
+        None => service.add_tcp(&listen),
+    }
     server.add_service(service);
     if let Some(address) = args.admin {
         let mut admin = Service::new("hedgerow-admin".into(), Admin::new(shared, watcher));
@@ -144,6 +168,23 @@ fn run(args: Args) -> Result<(), String> {
     }
     eprintln!("hedgerow-proxy: {} to {upstream}", args.listen);
     server.run_forever();
+}
+
+/// What ends TLS. Pingora panics where a file is not what it must be: it is tried once here.
+fn tls(cert: &str, key: &str) -> Result<TlsSettings, String> {
+    let settings = || {
+        let mut settings = TlsSettings::intermediate(cert, key)?;
+        settings.enable_h2();
+        Ok(settings)
+    };
+    let wrong = |error: Box<pingora::Error>| error.to_string();
+    let tried = settings().map_err(wrong)?;
+    match std::panic::catch_unwind(AssertUnwindSafe(|| tried.build())) {
+        Ok(_) => settings().map_err(wrong),
+        Err(_) => Err(format!(
+            "expected certificates in {cert} and their key in {key}"
+        )),
+    }
 }
 
 /// The filter, and what watches the tables' directory where there is one.

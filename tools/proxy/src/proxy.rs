@@ -11,7 +11,7 @@ use crate::policy::{Action, ClientScheme, Decision, Policy};
 use async_trait::async_trait;
 use bytes::Bytes;
 use hedgerow::http::Scheme;
-use http::{HeaderName, HeaderValue};
+use http::HeaderValue;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::*;
 use std::cell::RefCell;
@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED: &str = "x-forwarded-for";
 
 /// What the proxy's threads and its control threads share.
 #[derive(Debug)]
@@ -338,7 +338,13 @@ impl ProxyHttp for Proxy {
     }
 
     async fn upstream_peer(&self, _: &mut Session, _: &mut Ctx) -> Result<Box<HttpPeer>> {
-        Ok(Box::new(self.upstream.clone()))
+        let mut upstream = Box::new(self.upstream.clone());
+        // Each thread has its own connections: what comes on one that another thread has made wakes
+        // that thread first.
+        upstream.group_key = self
+            .with_local(|local| local.counters.number)
+            .unwrap_or_default();
+        Ok(upstream)
     }
 
     async fn upstream_request_filter(

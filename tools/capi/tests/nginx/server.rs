@@ -204,7 +204,7 @@ fn conf(module: &Path, ports: [u16; 2], top: &str, inside: &str) -> String {
     format!(
         r#"
 load_module {module};
-events {{ worker_connections 8192; }}
+events {{ worker_connections 16384; }}
 http {{
     access_log logs/access.log combined;
     log_format bot '$status $bot_score $bot_source $bot_generation $bot_detections $bot_reason';

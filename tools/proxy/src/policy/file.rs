@@ -70,6 +70,10 @@ pub(super) fn read(path: &Path) -> Parsed<String> {
         PolicyError::new("policy-file", path.display(), expected, got)
     };
     let unreadable = |error: std::io::Error| wrong("a file that can be read", error.to_string());
+    // To open a pipe would wait for its other end.
+    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(wrong("a file", "something else".into()));
+    }
     let file = std::fs::File::open(path).map_err(unreadable)?;
     let mut text = String::new();
     let mut bounded = file.take(POLICY_BYTES_MAX.saturating_add(1));
@@ -147,33 +151,23 @@ fn route(
             "none",
         ));
     }
-    let list = |key: &str, list: &Option<Vec<String>>| -> Parsed<Vec<String>> {
-        match list {
-            None => Ok(Vec::new()),
-            Some(list) if !list.is_empty() && !list.iter().any(String::is_empty) => {
-                Ok(list.clone())
-            }
-            Some(list) => {
-                let expected = "at least one, none of them empty";
-                Err(PolicyError::new(
-                    "policy-selector",
-                    place(key),
-                    expected,
-                    format!("{list:?}"),
-                ))
-            }
-        }
-    };
+    let list = |key: &str, list: &Option<Vec<String>>| texts(&place(key), list);
     let paths = list("paths", &table.paths)?;
     let paths: Parsed<Vec<_>> = { paths.iter() }
         .map(|path| pattern(&place("paths"), path))
         .collect();
-    let hosts = list("hosts", &table.hosts)?.into_iter();
+    let hosts = list("hosts", &table.hosts)?;
+    let hosts: Parsed<Vec<_>> = { hosts.iter() }
+        .map(|host| checked_host(&place("hosts"), host))
+        .collect();
     let addresses = match &table.addresses {
         Some(addresses) => ranges(&place("addresses"), addresses)?,
         None => Vec::new(),
     };
     let methods = list("methods", &table.methods)?;
+    for method in &methods {
+        check_method(&place("methods"), method)?;
+    }
     let said = SettingsTable {
         action: table.action,
         below: table.below,
@@ -185,12 +179,55 @@ fn route(
     };
     Ok(Route {
         name,
-        hosts: hosts.map(|host| host.to_ascii_lowercase()).collect(),
+        hosts: hosts?,
         paths: paths?,
         methods,
         addresses,
         settings: settings(&place("settings"), &said, default, closed)?,
     })
+}
+
+/// A condition's list; empty where there is none.
+fn texts(at: &str, list: &Option<Vec<String>>) -> Parsed<Vec<String>> {
+    match list {
+        None => Ok(Vec::new()),
+        Some(list) if !list.is_empty() && !list.iter().any(String::is_empty) => Ok(list.clone()),
+        Some(list) => {
+            let expected = "at least one, none of them empty";
+            let got = format!("{list:?}");
+            Err(PolicyError::new("policy-selector", at, expected, got))
+        }
+    }
+}
+
+/// A host that requests can be for, in lower case. Ports and patterns would match none.
+fn checked_host(at: &str, host: &str) -> Parsed<String> {
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    let address = host.starts_with('[') && host.ends_with(']');
+    if !address && !host.bytes().all(good) {
+        let expected = "a host such as shop.example or [2001:db8::1], without a port";
+        return Err(PolicyError::new("policy-host", at, expected, quoted(host)));
+    }
+    Ok(host.to_ascii_lowercase())
+}
+
+/// A method as clients send it: `get` would match none.
+fn check_method(at: &str, method: &str) -> Parsed<()> {
+    match method
+        .bytes()
+        .all(|byte| byte.is_ascii_uppercase() || byte == b'-')
+    {
+        true => Ok(()),
+        false => {
+            let expected = "a method such as GET";
+            Err(PolicyError::new(
+                "policy-method",
+                at,
+                expected,
+                quoted(method),
+            ))
+        }
+    }
 }
 
 /// A name is for logs and metrics: short, and no other route's.
@@ -298,6 +335,10 @@ fn ranges(at: &str, texts: &[String]) -> Parsed<Vec<AddressRange>> {
     texts.iter().map(parse).collect()
 }
 
+/// What came, as far as a line of a log should hold it.
 fn quoted(text: &str) -> String {
-    format!("{text:?}")
+    match text.char_indices().nth(100) {
+        Some((end, _)) => format!("{:?} and more", text.get(..end).unwrap_or_default()),
+        None => format!("{text:?}"),
+    }
 }

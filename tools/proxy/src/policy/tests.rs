@@ -97,6 +97,21 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "route 1: paths",
     ),
     (
+        "[[route]]\nname = \"a\"\nhosts = [\"shop.example:80\"]",
+        "policy-host",
+        "route 1: hosts",
+    ),
+    (
+        "[[route]]\nname = \"a\"\nhosts = [\"*.example\"]",
+        "policy-host",
+        "route 1: hosts",
+    ),
+    (
+        "[[route]]\nname = \"a\"\nmethods = [\"get\"]",
+        "policy-method",
+        "route 1: methods",
+    ),
+    (
         "[[route]]\nname = \"a\"\naddresses = [\"a\"]",
         "policy-address",
         "route 1: addresses",

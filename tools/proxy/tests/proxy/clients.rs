@@ -18,7 +18,7 @@ fn skipped(what: &str) {
     assert!(!required, "{what} is required");
 }
 
-fn find(names: &[&str]) -> Option<PathBuf> {
+pub fn find(names: &[&str]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let folders: Vec<_> = std::env::split_paths(&path).collect();
     let all = names

@@ -5,6 +5,7 @@ mod clients;
 mod common;
 mod contained;
 mod docs;
+mod http2;
 mod lost;
 mod policy;
 mod recorded;
