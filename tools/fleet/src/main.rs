@@ -3,8 +3,8 @@
 #![forbid(unsafe_code)]
 
 mod carrier;
+mod fleet;
 mod generate;
-mod nats;
 
 use clap::{Parser, Subcommand};
 use hedgerow_cli::commands::key;
@@ -38,19 +38,19 @@ struct Args {
 enum Command {
     Generate(generate::Args),
     Refresh(generate::RefreshArgs),
-    Init(nats::InitArgs),
-    Agent(nats::agent::Args),
-    Publish(nats::publish::Args),
-    Rollout(nats::rollout::Args),
-    Steer(nats::rollout::SteerArgs),
-    Rollback(nats::publish::RollbackArgs),
-    Kill(nats::publish::SwitchArgs),
-    Restore(nats::publish::SwitchArgs),
-    Status(nats::StatusArgs),
-    History(nats::HistoryArgs),
-    Node(nats::NodeArgs),
-    Prune(nats::prune::Args),
-    Nkey(nats::rights::Args),
+    Init(fleet::InitArgs),
+    Agent(fleet::agent::Args),
+    Publish(fleet::publish::Args),
+    Rollout(fleet::rollout::Args),
+    Steer(fleet::rollout::SteerArgs),
+    Rollback(fleet::publish::RollbackArgs),
+    Kill(fleet::publish::SwitchArgs),
+    Restore(fleet::publish::SwitchArgs),
+    Status(fleet::StatusArgs),
+    History(fleet::HistoryArgs),
+    Node(fleet::NodeArgs),
+    Prune(fleet::prune::Args),
+    Nkey(fleet::rights::Args),
     Key(key::Args),
     Sign(key::SignArgs),
 }
@@ -66,19 +66,19 @@ fn main() -> ExitCode {
     let result = match args.command {
         Command::Generate(command) => generate::run(&command),
         Command::Refresh(command) => generate::refreshed(&command),
-        Command::Init(command) => nats::block_on(nats::init(&command)),
-        Command::Agent(command) => nats::block_on(nats::agent::run(&command)),
-        Command::Publish(command) => nats::block_on(nats::publish::run(&command)),
-        Command::Rollout(command) => nats::block_on(nats::rollout::run(&command, args.json)),
-        Command::Steer(command) => nats::block_on(nats::rollout::steer(&command)),
-        Command::Rollback(command) => nats::block_on(nats::publish::rollback(&command)),
-        Command::Kill(command) => nats::block_on(nats::publish::switch(&command, true)),
-        Command::Restore(command) => nats::block_on(nats::publish::switch(&command, false)),
-        Command::Status(command) => nats::block_on(nats::status(&command)),
-        Command::History(command) => nats::block_on(nats::history(&command)),
-        Command::Node(command) => nats::node(&command),
-        Command::Prune(command) => nats::block_on(nats::prune::run(&command)),
-        Command::Nkey(command) => nats::rights::run(&command),
+        Command::Init(command) => fleet::block_on(fleet::init(&command)),
+        Command::Agent(command) => fleet::block_on(fleet::agent::run(&command)),
+        Command::Publish(command) => fleet::block_on(fleet::publish::run(&command)),
+        Command::Rollout(command) => fleet::block_on(fleet::rollout::run(&command, args.json)),
+        Command::Steer(command) => fleet::block_on(fleet::rollout::steer(&command)),
+        Command::Rollback(command) => fleet::block_on(fleet::publish::rollback(&command)),
+        Command::Kill(command) => fleet::block_on(fleet::publish::switch(&command, true)),
+        Command::Restore(command) => fleet::block_on(fleet::publish::switch(&command, false)),
+        Command::Status(command) => fleet::block_on(fleet::status(&command)),
+        Command::History(command) => fleet::block_on(fleet::history(&command)),
+        Command::Node(command) => fleet::node(&command),
+        Command::Prune(command) => fleet::block_on(fleet::prune::run(&command)),
+        Command::Nkey(command) => fleet::rights::run(&command),
         Command::Key(command) => key::run(&command),
         Command::Sign(command) => key::sign(&command),
     };

@@ -10,7 +10,7 @@ mod settings;
 
 pub use settings::Options;
 
-use crate::nats::store::{Address, Nats, Value};
+use crate::fleet::store::{Address, Nats, Value};
 use async_nats::jetstream::kv::Watch;
 use hedgerow_cli::failure::Failure;
 use s3::S3;

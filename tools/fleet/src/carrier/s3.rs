@@ -18,7 +18,7 @@
 mod values;
 
 use super::settings;
-use crate::nats::store::{ATTEMPT, ATTEMPT_TABLE, Address, Miss, Value, failed, step};
+use crate::fleet::store::{ATTEMPT, ATTEMPT_TABLE, Address, Miss, Value, failed, step};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use hedgerow::limits::TABLE_BYTES_MAX;
