@@ -11,7 +11,7 @@ use crate::score::Reason;
 use crate::table::mapping::Sealed;
 use crate::table::{DEFAULT_TABLE, Table};
 use crate::traffic::Windows;
-use crate::watch::{Fallback, Keys, PublicKey, WatchOptions, Watcher};
+use crate::watch::{Fallback, Keys, PublicKey, WatchOptions, Watcher, read_small};
 use std::ffi::c_char;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -92,8 +92,16 @@ unsafe fn open_with(options: &Options) -> Result<OpenEngine, Status> {
 fn key(file: Option<PathBuf>) -> Result<PublicKey, Status> {
     let file = file.ok_or(Status::Null)?;
     let name = file.display().to_string();
-    let text = std::fs::read_to_string(&file)
-        .map_err(|error| told(Status::Refused, format_args!("{name}: {error}")))?;
+    let no = |got: &str| {
+        let expected = "expected a file of a public key";
+        told(
+            Status::Refused,
+            format_args!("{name}: {expected}, got {got}"),
+        )
+    };
+    let bytes = read_small(&file).map_err(|refused| told(Status::Refused, refused))?;
+    let bytes = bytes.ok_or_else(|| no("none"))?;
+    let text = String::from_utf8(bytes).map_err(|_| no("bytes that are no text"))?;
     PublicKey::parse(&text, &name).map_err(|refused| told(Status::Refused, refused))
 }
 

@@ -33,6 +33,8 @@ mod tables;
 pub mod watchdog;
 
 pub use admission::Admission;
+#[cfg(feature = "capi")]
+pub(crate) use directory::read_small;
 pub use directory::{Directory, Origin, Pointer};
 pub use drift::{Drift, DriftOptions};
 pub use keys::{Keys, NoteSignature, PublicKey, SecretKey};

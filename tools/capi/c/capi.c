@@ -441,6 +441,8 @@ static void keys(const char *key, const char *signed_table, const char *unsigned
     CHECK_STATUS(HEDGEROW_STATUS_REFUSED, hedgerow_engine_open(&options, &engine));
     files[1] = "/nowhere/at/all.pub";
     CHECK_STATUS(HEDGEROW_STATUS_REFUSED, hedgerow_engine_open(&options, &engine));
+    files[1] = "/dev/zero"; /* without an end */
+    CHECK_STATUS(HEDGEROW_STATUS_REFUSED, hedgerow_engine_open(&options, &engine));
 }
 
 /* Features of the host's own: a table that needs them is refused without, and scores by them. */
