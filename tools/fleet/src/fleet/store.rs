@@ -348,8 +348,8 @@ impl Nats {
         Ok(own.map(|own| own.revision))
     }
 
-    /// All values that a key had, oldest first, as far as the bucket keeps them. Any server may list
-    /// them: one that is behind the bucket's leader is asked again.
+    /// All values that a key had, oldest first, as far as the bucket keeps them. Any server may
+    /// list them: one that is behind the bucket's leader is asked again.
     ///
     /// # Errors
     /// Where the store does not answer in time.
