@@ -33,7 +33,7 @@ mod tables;
 pub mod watchdog;
 
 pub use admission::Admission;
-#[cfg(feature = "capi")]
+#[cfg(any(test, feature = "capi"))]
 pub(crate) use directory::read_small;
 pub use directory::{Directory, Origin, Pointer};
 pub use drift::{Drift, DriftOptions};
