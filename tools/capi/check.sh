@@ -29,7 +29,7 @@ compile() {
 try() {
     rm -rf "$work/watched"
     mkdir "$work/watched"
-    "$@" "$work/good.hedge" "$work/bad.hedge" "$work/watched" "$work/key.pub" \
+    timeout 300 "$@" "$work/good.hedge" "$work/bad.hedge" "$work/watched" "$work/key.pub" \
         "$work/signed.hedge" "$work/own.hedge"
 }
 cargo run --quiet --release --package hedgerow-capi --example given -- "$work"
@@ -44,6 +44,7 @@ try valgrind --quiet --error-exitcode=9 --leak-check=full --errors-for-leak-kind
 unset WITHOUT_FORK
 echo "valgrind: done"
 compile "$work/asan" -fsanitize=address,undefined -fno-sanitize-recover=all
-ASAN_OPTIONS=detect_leaks=0 try "$work/asan"
+# Its allocator has locks that a fork does not see to: where a thread of the watch holds one at that
+# moment, the child waits for it for ever. The system's own allocator has them seen to, above.
 WITHOUT_FORK=1 try "$work/asan"
 echo "AddressSanitizer: done"
