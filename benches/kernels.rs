@@ -53,7 +53,8 @@
 //!   3,800); words and children 5,490.
 //! - Portable: leaf addresses in an array first, 3,180 ns against 2,660; with `get_unchecked`
 //!   3,040; sixteen walks side by side, 7,730 ns on the second
-//!   against 6,680 with eight; thirty-two, 12,310.
+//!   against 6,680 with eight; thirty-two, 12,310. The index by Horner's rule, a shift and an add a
+//!   split, compiles to the same instructions (callgrind, rustc 1.95): 36 a tree of depth 6.
 
 #![allow(missing_docs, reason = "criterion's macros write functions without")]
 
