@@ -51,6 +51,21 @@ pub fn read_text(path: &Path, area: &'static str, expected: &str) -> Result<Stri
     Ok(text.to_string())
 }
 
+/// Holds a file with a secret to a mode in which nobody else can read it. What is no file, as a pipe,
+/// is not asked.
+///
+/// # Errors
+/// Where others can read it.
+pub fn check_private(path: &Path, area: &'static str) -> Result<(), Failure> {
+    let meta = fs::metadata(path).map_err(|error| Failure::io(path, "a readable file", error))?;
+    let mode = meta.mode() & 0o777;
+    if meta.is_file() && mode & 0o077 != 0 {
+        let (expected, got) = ("the mode 0600 (chmod 600)", format!("the mode {mode:04o}"));
+        return Err(Failure::new(area, path.display(), expected, got));
+    }
+    Ok(())
+}
+
 /// Bytes without a byte order mark at their start.
 pub fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)

@@ -7,7 +7,7 @@ use hedgerow::watch::{Keys, PublicKey, Refusal, SecretKey};
 use serde_json::json;
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// The keys that a command trusts.
@@ -47,17 +47,7 @@ pub fn secret(path: &Path) -> Result<SecretKey, Failure> {
     let text = files::read_text(path, "key", "a secret key's file")?;
     let key = SecretKey::parse(&text, &path.display().to_string())
         .map_err(|refusal: Refusal| Failure::of(&refusal))?;
-    let meta = fs::metadata(path).map_err(|error| Failure::io(path, "a readable file", error))?;
-    let mode = meta.mode() & 0o777;
-    if meta.is_file() && mode & 0o077 != 0 {
-        let got = format!("the mode {mode:04o}");
-        return Err(Failure::new(
-            "key",
-            path.display(),
-            "the mode 0600 (chmod 600)",
-            got,
-        ));
-    }
+    files::check_private(path, "key")?;
     Ok(key)
 }
 

@@ -7,10 +7,8 @@ use hedgerow_cli::failure::Failure;
 use hedgerow_cli::files;
 use object_store::aws::AwsCredential;
 use object_store::{Certificate, ClientOptions, CredentialProvider};
-use std::fs;
 use std::future::Future;
 use std::net::IpAddr;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -234,12 +232,7 @@ fn read(path: &Path) -> Result<AwsCredential, Failure> {
     let failed =
         |expected: &str, got: String| Failure::new("s3-keys", path.display(), expected, got);
     let text = files::read_text(path, "s3-keys", "a bucket's keys")?;
-    let meta = fs::metadata(path).map_err(|error| Failure::io(path, "a file", error))?;
-    let mode = meta.mode() & 0o777;
-    if meta.is_file() && mode & 0o077 != 0 {
-        let got = format!("the mode {mode:04o}");
-        return Err(failed("the mode 0600 (chmod 600)", got));
-    }
+    files::check_private(path, "s3-keys")?;
     let (mut key_id, mut secret_key, mut token) = (None, None, None);
     let mut mine = true;
     for line in text.lines().map(str::trim) {

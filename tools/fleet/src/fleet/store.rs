@@ -23,9 +23,8 @@ use hedgerow_cli::failure::{Failure, harmless};
 use hedgerow_cli::files;
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::fs::{self, File};
+use std::fs::File;
 use std::future::Future;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -609,12 +608,7 @@ const HISTORY: i64 = 64;
 /// The seed of a file that nobody else can read.
 fn seed(path: &Path) -> Result<String, Failure> {
     let text = files::read_text(path, "nkey", "an nkey seed")?;
-    let meta = fs::metadata(path).map_err(|error| Failure::io(path, "a file", error))?;
-    let mode = meta.mode() & 0o777;
-    if meta.is_file() && mode & 0o077 != 0 {
-        let (expected, got) = ("the mode 0600 (chmod 600)", format!("the mode {mode:04o}"));
-        return Err(Failure::new("nkey", path.display(), expected, got));
-    }
+    files::check_private(path, "nkey")?;
     let seed = text.trim();
     if !seed.starts_with("SU") || seed.len() != 58 {
         let got = "another text, which is not shown";

@@ -8,8 +8,6 @@ use super::list::{Column, Place, Problem};
 use hedgerow_cli::failure::Failure;
 use hedgerow_cli::files;
 use serde::Deserialize;
-use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
@@ -98,11 +96,8 @@ impl Server {
             )
         };
         let server: Server = toml::from_str(&text).map_err(wrong)?;
-        let meta = fs::metadata(path).map_err(|error| Failure::io(path, "a file", error))?;
-        let mode = meta.mode() & 0o777;
-        if server.password.is_some() && meta.is_file() && mode & 0o077 != 0 {
-            let (expected, got) = ("the mode 0600 (chmod 600)", format!("the mode {mode:04o}"));
-            return Err(Failure::new("server", path.display(), expected, got));
+        if server.password.is_some() {
+            files::check_private(path, "server")?;
         }
         Ok(server)
     }

@@ -271,10 +271,7 @@ impl Bucket {
 
     fn with<T>(&self, act: impl AsyncFnOnce(AmazonS3) -> T) -> T {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
-        runtime.unwrap().block_on(act(self.objects()))
+        super::node::block_on(act(self.objects()))
     }
 
     /// Puts an object of the fleet, past every check.

@@ -387,10 +387,7 @@ impl<S: Server> Carrier for Fleet<S> {
 
 impl Server for Servers {
     fn put(&self, address: &str, object: Option<&str>, bytes: &[u8]) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
-        runtime.unwrap().block_on(async {
+        node::block_on(async {
             let client = async_nats::connect(address).await.unwrap();
             let context = async_nats::jetstream::new(client);
             match object {

@@ -5,7 +5,7 @@ use super::servers::Servers;
 use super::{fleet, publish};
 use std::fs;
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -38,6 +38,19 @@ fn spread(round: u32, below: u64) -> Duration {
     Duration::from_millis(u64::from(round).wrapping_mul(2_654_435_761) / 7 % below)
 }
 
+/// A command ends well in spite of all, and every node runs its table; the generation.
+fn taken(command: Child, nodes: &[Node], number: u8) -> u64 {
+    let output = command.wait_with_output().unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(output.status.success(), "table {number}: {json}");
+    let generation = json["generation"].as_u64().unwrap();
+    for node in nodes {
+        node.wait(generation);
+        assert_eq!(node.watcher.status().content_id, content_id(number));
+    }
+    generation
+}
+
 #[test]
 fn a_server_dies_in_mid_publish() {
     let (servers, folder, address) = fleet!("cluster", 3);
@@ -56,15 +69,7 @@ fn a_server_dies_in_mid_publish() {
         sleep(spread(round, 120));
         servers.kill(victim);
         let started = Instant::now();
-        let output = child.wait_with_output().unwrap();
-        let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        assert!(output.status.success(), "round {round}: {json}");
-        let generation = json["generation"].as_u64().unwrap();
-        accepted.push(generation);
-        for node in &nodes {
-            node.wait(generation);
-            assert_eq!(node.watcher.status().content_id, content_id(number));
-        }
+        accepted.push(taken(child, &nodes, number));
         slowest = slowest.max(started.elapsed());
         // Two of three are enough for a kill switch too.
         let killed = run(&[
@@ -112,15 +117,7 @@ fn a_server_dies_in_mid_rollout() {
         let child = command.stdout(out).stderr(err).spawn().unwrap();
         sleep(spread(round, 1_500));
         servers.kill(victim);
-        let output = child.wait_with_output().unwrap();
-        let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        assert!(output.status.success(), "round {round}: {json}");
-        let generation = json["generation"].as_u64().unwrap();
-        accepted.push(generation);
-        for node in &nodes {
-            node.wait(generation);
-            assert_eq!(node.watcher.status().content_id, content_id(number));
-        }
+        accepted.push(taken(child, &nodes, number));
         slowest = slowest.max(started.elapsed());
         servers.run(victim);
     }
@@ -189,11 +186,7 @@ fn a_publisher_dies_between_object_and_pointer() {
 /// Publishes, and kills the publisher as soon as its object is there.
 fn kill_at_object(address: &str, table: &str) {
     use futures_util::StreamExt;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
+    node::block_on(async {
         let client = async_nats::connect(address).await.unwrap();
         let mut objects = client.subscribe("$O.hedgerow.M.>").await.unwrap();
         client.flush().await.unwrap();

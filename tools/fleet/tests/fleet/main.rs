@@ -150,11 +150,7 @@ fn a_kill_switch_reaches_all_and_needs_no_tables() {
 
 /// Deletes the object store, past the publisher.
 fn object_store_goes(address: &str) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
+    node::block_on(async {
         let client = async_nats::connect(address).await.unwrap();
         let context = async_nats::jetstream::new(client);
         context.delete_stream("OBJ_hedgerow").await.unwrap();
@@ -221,11 +217,7 @@ fn what_is_not_signed_as_it_must_be_is_refused_and_told() {
 /// Writes the ring's first pointer again, as whoever has the right to write may.
 fn replay_first_pointer(address: &str) {
     use futures_util::StreamExt;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
+    node::block_on(async {
         let client = async_nats::connect(address).await.unwrap();
         let context = async_nats::jetstream::new(client);
         let keys = context.get_key_value("hedgerow").await.unwrap();
@@ -237,10 +229,7 @@ fn replay_first_pointer(address: &str) {
 
 /// Puts bytes in an object's place, past the publisher: the store knows them to be right.
 fn put_object(address: &str, object: &str, bytes: &[u8]) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    runtime.unwrap().block_on(async {
+    node::block_on(async {
         let client = async_nats::connect(address).await.unwrap();
         let context = async_nats::jetstream::new(client);
         let objects = context.get_object_store("hedgerow").await.unwrap();

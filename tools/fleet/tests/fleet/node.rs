@@ -9,6 +9,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+/// Does on this thread what waits for a server.
+pub fn block_on<T>(act: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.unwrap().block_on(act)
+}
+
 /// A folder of a test's own, empty at its start.
 pub struct Folder(PathBuf);
 
