@@ -51,8 +51,8 @@ pub fn read_text(path: &Path, area: &'static str, expected: &str) -> Result<Stri
     Ok(text.to_string())
 }
 
-/// Holds a file with a secret to a mode in which nobody else can read it. What is no file, as a pipe,
-/// is not asked.
+/// Holds a file with a secret to a mode in which nobody else can read it. What is no file, as a
+/// pipe, is not asked.
 ///
 /// # Errors
 /// Where others can read it.
