@@ -4,9 +4,10 @@
 
 use clap::{Parser, Subcommand};
 use hedgerow_cli::commands::{
-    bench, capacity, compile, diff, drill, explain, extract, features, inspect, key, limits, load,
-    publish, replay, report, score, shadow, status, switch, verify,
+    bench, capacity, compile, diff, drill, explain, extract, features, fleet, inspect, key, limits,
+    load, publish, replay, report, score, shadow, status, switch, verify,
 };
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// Bot scores for HTTP requests, from a table that cannot take its host down.
@@ -21,6 +22,10 @@ use std::process::ExitCode;
 ///   hedgerow verify bots.hedge && hedgerow inspect bots.hedge
 ///   hedgerow extract requests.ndjson | hedgerow score default -
 ///   hedgerow publish bots.hedge DIR && hedgerow status DIR
+///
+/// For many machines, all carried out by hedgerow-fleet, a program beside this one:
+///   hedgerow generate, agent, rollout, and publish, rollback, kill to nats://… or s3://…
+///   hedgerow fleet --help
 #[derive(Parser)]
 #[command(
     name = "hedgerow",
@@ -67,6 +72,11 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    let given: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if let Some(arguments) = fleet::arguments(&given) {
+        let json = given.iter().any(|argument| argument == "--json");
+        return hedgerow_cli::finish("hedgerow", Err(fleet::run(&arguments)), json);
+    }
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => return hedgerow_cli::unparsed("hedgerow", &error),

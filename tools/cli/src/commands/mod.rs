@@ -8,6 +8,7 @@ pub mod drill;
 pub mod explain;
 pub mod extract;
 pub mod features;
+pub mod fleet;
 pub mod inspect;
 pub mod key;
 pub mod limits;

@@ -6,6 +6,7 @@ mod common;
 mod compile;
 mod contract;
 mod drill;
+mod fleet;
 mod load;
 mod output;
 mod replay;

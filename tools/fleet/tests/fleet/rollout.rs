@@ -7,7 +7,7 @@ use super::servers::Servers;
 use hedgerow::table::build::{BuildOptions, build};
 use hedgerow::table::ensemble::{Ensemble, Node as TreeNode, Tree};
 use hedgerow::{DEFAULT_TABLE, Table};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// Well-formed, and the same score for everybody: engines hold it in quarantine.
@@ -20,6 +20,56 @@ fn constant() -> Vec<u8> {
         bias: -9.0,
     };
     build(&ensemble, &BuildOptions::default()).unwrap().bytes
+}
+
+/// A command on a terminal: its exit status, and all that came there.
+fn in_a_terminal(args: &[&str]) -> (Option<i32>, String) {
+    let command = node::command(args);
+    let quoted = std::iter::once(command.get_program())
+        .chain(command.get_args().filter(|arg| *arg != "--json"))
+        .map(|word| format!("'{}'", word.to_str().unwrap()));
+    let line = quoted.collect::<Vec<_>>().join(" ");
+    let output = Command::new("script")
+        .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+        .env("TERM", "xterm")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    (output.status.code(), text)
+}
+
+/// What stands on a terminal in the end.
+fn screen(text: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    let mut at = 0;
+    let mut rest = text.chars();
+    while let Some(next) = rest.next() {
+        match next {
+            '\r' => {}
+            '\n' => {
+                at += 1;
+                lines.resize(lines.len().max(at + 1), String::new());
+            }
+            '\x1b' => {
+                assert_eq!(rest.next(), Some('['));
+                let until = |c: &char| !c.is_ascii_alphabetic();
+                let number: String = rest.clone().take_while(until).collect();
+                match rest.nth(number.len()).unwrap() {
+                    'A' => at -= number.parse::<usize>().unwrap(),
+                    'K' => lines[at].clear(),
+                    'J' => {
+                        lines.truncate(at);
+                        lines.push(String::new());
+                    }
+                    'h' | 'l' => {}
+                    other => panic!("{number}{other}"),
+                }
+            }
+            next => lines[at].push(next),
+        }
+    }
+    lines
 }
 
 #[test]
@@ -47,6 +97,25 @@ fn a_rollout_goes_ring_by_ring_and_back_by_itself() {
         node.wait(generation);
         assert_eq!(node.watcher.status().content_id, content_id(2));
     }
+    // On a terminal, the rings stand in their places while it goes on, and make room for the report.
+    let args_shown = args(&folder.table(5), "1.5");
+    let words: Vec<&str> = args_shown.iter().map(String::as_str).collect();
+    let (status, shown) = in_a_terminal(&words);
+    assert_eq!(status, Some(0), "{shown}");
+    for part in [
+        "canary  [....................] 0 of 1 run it",
+        "canary  [####################] 1 of 1 run it, watched for 1 of 2 s; health: ",
+        "all     waits",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let left = screen(&shown);
+    assert!(!left.join("\n").contains("[#"), "{left:?}");
+    assert!(
+        left.iter().any(|line| line.starts_with("canary")),
+        "{left:?}"
+    );
+    let generation = nodes[2].generation();
     // The canary holds it in quarantine: nobody else gets it, and the canary goes back.
     let bad = rollout(&folder.file("constant.hedge", constant()));
     assert_eq!(bad.status, 1, "{bad:?}");
@@ -54,7 +123,7 @@ fn a_rollout_goes_ring_by_ring_and_back_by_itself() {
     assert!(bad.json.to_string().contains("quarantined"), "{bad:?}");
     let back = bad.json["back"]["generation"].as_u64().unwrap();
     nodes[0].wait(back);
-    assert_eq!(nodes[0].watcher.status().content_id, content_id(2));
+    assert_eq!(nodes[0].watcher.status().content_id, content_id(5));
     assert_eq!(
         [nodes[1].generation(), nodes[2].generation()],
         [generation; 2]
