@@ -39,6 +39,30 @@ fn every_built_in_feature_is_counted() {
 }
 
 #[test]
+fn the_manual_tells_what_to_do_about_every_refusal() {
+    let manual = include_str!("../src/manual/operations.md");
+    let cells = manual
+        .lines()
+        .filter_map(|line| Some(line.strip_prefix("| ")?.split_once(" | ")?.0));
+    let listed = cells.flat_map(|cell| cell.split(", ").map(str::to_string).collect::<Vec<_>>());
+    let ranges: Vec<_> = listed
+        .filter_map(|range| {
+            let (first, last) = range.split_once(" to ").unwrap_or((&range, &range));
+            Some(first.parse().ok()?..=last.parse::<u16>().ok()?)
+        })
+        .collect();
+    let tables = hedgerow::OpenError::ALL.iter().map(|(code, _)| *code);
+    let others = hedgerow::watch::RefusalKind::ALL
+        .iter()
+        .map(|kind| *kind as u16);
+    let missing: Vec<u16> = tables
+        .chain(others)
+        .filter(|code| !ranges.iter().any(|range| range.contains(code)))
+        .collect();
+    assert!(missing.is_empty(), "not in the table of codes: {missing:?}");
+}
+
+#[test]
 fn the_manual_lists_every_bench_and_no_other() {
     let manifest = include_str!("../Cargo.toml");
     let benches: BTreeSet<&str> = manifest

@@ -1,8 +1,8 @@
 //! Swaps a shared value under readers that never wait: per-reader epoch slots.
 //!
 //! ## Definitions
-//! - The **epoch** is a number that starts at 1 and grows by one with every publish. It is also
-//!   the published value's generation.
+//! - The **epoch** is a number that starts at 1 and grows by one with every publish. Each
+//!   value has the one that it was published at; what a host calls a generation is another number.
 //! - A **slot** belongs to one reader. It is 0 while the reader is outside, and else an epoch that
 //!   was current when the reader entered, or earlier.
 //! - A value is **retired** under the epoch that was current when another value took its place,
@@ -252,8 +252,8 @@ impl<T> Swap<T> {
         })
     }
 
-    /// Publishes the value that `make` builds for its generation, and reclaims what can be.
-    /// Returns the generation. Readers that enter from now on get it.
+    /// Publishes the value that `make` builds for its epoch, and reclaims what can be. Returns the
+    /// epoch. Readers that enter from now on get it.
     ///
     /// # Errors
     /// Where the list of retired values is full; `make` is not called then.

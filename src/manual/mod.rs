@@ -28,7 +28,7 @@ pub mod features {}
 #[doc = include_str!("traffic.md")]
 pub mod traffic {}
 
-/// Load, reports, comparisons, capacity, profiles: how to measure, and what a machine cannot show.
+/// Load, reports, comparisons, capacity: how to measure, and what a machine cannot show.
 #[doc = include_str!("measuring.md")]
 pub mod measuring {}
 

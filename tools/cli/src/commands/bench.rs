@@ -77,7 +77,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         "{:<10} {:>11} {:>11}  hash",
         "kernel", "one row", "batch of 64"
     );
-    let mut kernels = Vec::new();
+    let (mut kernels, mut hashes) = (Vec::new(), Vec::new());
     for kernel in KERNELS {
         let wanted = args.kernel.as_ref().is_none_or(|name| name == kernel.name);
         if !wanted || !kernel.available() || !kernel.supports(first.table()) {
@@ -85,6 +85,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         }
         let bound = tables::open_bound(&args.table, Some(kernel.name))?;
         let (row_ns, hash) = row_ns(args, kernel.name, &rows)?;
+        hashes.extend([hash, batch_hash(&bound, &rows)]);
         let batch_row_ns = batch_row_ns(&bound, &rows, args.seconds);
         let cold_row_ns = args.cold.then(|| cold_row_ns(&bound, &rows, args.seconds));
         let cold = cold_row_ns.map_or(String::new(), |ns| format!("  {ns} ns cold (median)"));
@@ -102,13 +103,18 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
             "hash": format!("{hash:016x}"),
         }));
     }
+    let same = hashes.windows(2).all(|pair| pair.first() == pair.last());
+    if !same {
+        text.push_str("FAILED: kernels, or rows alone and in batches, have other results\n");
+    }
     let json = json!({
+        "ok": same,
         "table": args.table,
         "rows": rows.len(),
         "open_ns": open_ns,
         "kernels": kernels,
     });
-    Ok(Report::done(text, json))
+    Ok(Report::checked(text, json, same))
 }
 
 /// The processor's name, as far as the system tells it.
@@ -176,6 +182,21 @@ fn row_ns(args: &Args, kernel: &str, rows: &[Row]) -> Result<(f64, u64), Failure
         }
     });
     Ok((best.as_nanos() as f64 / rows.len() as f64, results.digest()))
+}
+
+/// A hash of all margins and scores in batches, the same as of rows alone.
+fn batch_hash(bound: &Bound, rows: &[Row]) -> u64 {
+    let mut results = xxhash_rust::xxh3::Xxh3::new();
+    let mut margins = [0i64; BATCH_ROWS_MAX];
+    for batch in rows.chunks(BATCH_ROWS_MAX) {
+        bound.margins(batch, &mut margins);
+        for (row, margin) in batch.iter().zip(margins) {
+            let scored = bound.scored(row, margin, 0);
+            results.update(&scored.margin.to_le_bytes());
+            results.update(&[scored.score.get()]);
+        }
+    }
+    results.digest()
 }
 
 /// Nanoseconds a row in batches, from a filled row to its score.

@@ -59,7 +59,7 @@ pub fn run(arguments: &[OsString]) -> Failure {
     let got = match error.kind() {
         ErrorKind::NotFound => {
             "none (from a checkout: cargo build --profile fleet -p hedgerow-fleet, which makes \
-             target/fleet/hedgerow-fleet)"
+             target/fleet/hedgerow-fleet; then PATH=\"$PWD/target/fleet:$PATH\")"
                 .to_string()
         }
         _ => error.to_string(),

@@ -35,9 +35,15 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     let bound = Bound::new(table, &schema, kernel).map_err(refused)?;
     let golden = bound.table().golden_rows().count();
     let signature = match (bound.table().signed_by(), args.trust.is_given()) {
-        (None, _) => "",
+        (None, false) => "",
+        (None, true) => "; NOT SIGNED, which --require-signature would refuse",
         (Some(_), true) => "; the signature is good",
         (Some(_), false) => "; the signature was not verified: --trust says whose would be good",
+    };
+    let signed = match (bound.table().signed_by(), args.trust.is_given()) {
+        (None, _) => "none",
+        (Some(_), true) => "good",
+        (Some(_), false) => "unverified",
     };
     let (detections, bots) = (bound.table().detections(), bound.table().bots());
     let active = detections
@@ -65,6 +71,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         "content_id": bound.table().content_id(),
         "kernel": bound.kernel().name,
         "golden_rows": golden,
+        "signature": signed,
         "detections": detections.len(),
         "detections_active": active,
         "verified_bots": bots.len(),

@@ -9,6 +9,7 @@ fn bench_lists_every_kernel_with_the_same_hash() {
     for args in [&["bench", "default"][..], &["bench", &table]] {
         let args = [args, &["--seconds", "0.01", "--json"]].concat();
         let json = run(&args).json();
+        assert_eq!(json["ok"], true, "{json}");
         let kernels = json["kernels"].as_array().unwrap();
         assert!(kernels.iter().any(|kernel| kernel["name"] == "portable"));
         for kernel in kernels {

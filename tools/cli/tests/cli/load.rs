@@ -112,6 +112,11 @@ fn every_way_to_load_answers_all() {
     assert_eq!(bad["totals"]["generations"], 1);
     assert_eq!(bad["refusals"].as_array().unwrap().len(), 1);
     assert_eq!(bad["refusals"][0]["name"], "empty");
+    // Its trees have no such fault: a run is what its arguments say, or there is none.
+    let folder = Folder::new("load-bad-kinds");
+    let (model, table) = (folder.file("model.txt", LIGHTGBM), folder.path("x.hedge"));
+    run(&["compile", &model, "-o", &table]).done();
+    run(&["load", &table, "--bad-kinds", "wrong-leaf"]).usage(&["this table"]);
 }
 
 #[test]

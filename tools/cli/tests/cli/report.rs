@@ -220,6 +220,18 @@ fn on_kernel(folder: &Folder, kernel: &str, name: &str) -> String {
     folder.file(name, &outcome.out)
 }
 
+/// A run that answers nothing from its middle on, of one in a file.
+fn half_dead(folder: &Folder, file: &str) -> String {
+    let mut run: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let pieces = run["intervals"].as_array_mut().unwrap();
+    let half = pieces.len() / 2;
+    for piece in &mut pieces[half..] {
+        piece["answered"] = 0.into();
+        piece["max"] = 1_000_000_000.into();
+    }
+    folder.file("half-dead.json", run.to_string())
+}
+
 /// What the kernel of a run in a file takes for a row, by the middle of its rounds.
 fn row_ns(file: &str) -> f64 {
     let run: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
@@ -241,6 +253,21 @@ fn a_slower_kernel_is_seen_and_a_run_is_no_slower_than_itself() {
     .json();
     assert_eq!(only["measures"].as_array().unwrap().len(), 2);
     run(&["report", "compare", &one, &one, "--only", "nothing"]).refused(&["nothing"]);
+    // What cannot be compared passes no check: half of it never answered, or a measure not there.
+    let dead = half_dead(&folder, &one);
+    let check = ["--only", "answered", "--check"];
+    let seen = run(&[&["report", "compare", &one, &dead], &check[..]].concat());
+    assert_eq!(seen.status, 1, "{seen:?}");
+    let mut less: Value = serde_json::from_slice(&std::fs::read(&one).unwrap()).unwrap();
+    less["kernels"] = serde_json::json!([]);
+    let less = folder.file("less.json", less.to_string());
+    let check = ["--only", "kernel.row,answered", "--check"];
+    let seen = run(&[&["report", "compare", &one, &less], &check[..]].concat());
+    assert_eq!(seen.status, 1, "{seen:?}");
+    assert!(
+        seen.out.contains("not in the run after: kernel.row"),
+        "{seen:?}"
+    );
 
     if !KERNELS
         .iter()

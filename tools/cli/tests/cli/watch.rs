@@ -217,6 +217,8 @@ fn keys_are_made_once_and_sign_what_others_verify() {
     run(&["sign", "default", "--key", &key, "-o", &signed]).done();
     let trust = ["--trust", &public, "--require-signature"];
     run(&[&["verify", &signed][..], &trust].concat()).done();
+    let unsigned = run(&["verify", "default", "--trust", &public]).done();
+    assert!(unsigned.contains("NOT SIGNED"), "{unsigned}");
     run(&[&["verify", "default"][..], &trust].concat()).refused(&["signature-missing", "ops"]);
     assert!(
         run(&["verify", &signed])

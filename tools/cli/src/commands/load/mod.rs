@@ -167,7 +167,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     let plan = args.plan(stage::cores(&args.cores)?);
     let kernel = args.kernel.as_deref();
     let mut stage = Stage::new(source, kernel)?;
-    stage.publisher.adjust(args.bad, &args.bad_kinds, kernel);
+    stage.publisher.adjust(args.bad, &args.bad_kinds, kernel)?;
     // Kernels before and after: what changes with time is then within the run, too.
     let mut kernels = args.kernels(&stage)?;
     let sums = args.under_load(&mut stage, &plan, &interrupted)?;
@@ -205,7 +205,13 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         args.sweep(&mut stage, plan.cores, &interrupted, &mut run)?;
     }
     let totals = &run.totals;
-    run.ok = totals.lost == 0 && totals.wrong == 0 && run.unexpected.is_empty() && sums.whole;
+    let stopped = interrupted.load(Ordering::Relaxed);
+    run.ok = totals.lost == 0
+        && totals.wrong == 0
+        && totals.not_reclaimed == 0
+        && run.unexpected.is_empty()
+        && sums.whole
+        && (stopped || scored(&run));
     if let Some(path) = &args.report {
         report::write(&run, path, peers.as_ref())?;
     }
@@ -295,7 +301,7 @@ impl Args {
             surprises: Vec::new(),
             curves: Vec::new(),
         };
-        stage.publisher.adjust(0.5, &[], self.kernel.as_deref());
+        stage.publisher.adjust(0.5, &[], self.kernel.as_deref())?;
         match sweep.run(stage) {
             // Relaxed: a flag. Interrupted, it leaves what it has.
             Err(failure) if !interrupted.load(Ordering::Relaxed) => return Err(failure),
@@ -368,6 +374,13 @@ fn totals(stage: &Stage, sums: &Sums) -> Totals {
         unbound: sums.unbound,
         not_reclaimed: stage.engine.stats().retired,
     }
+}
+
+/// Whether what came due had verdicts, and verdicts scores: only a full ring excuses one without.
+fn scored(run: &Run) -> bool {
+    let full = Reason::Overloaded.name();
+    let excused = |(reason, count): (&String, &u64)| *count == 0 || reason == full;
+    (run.totals.offered == 0 || run.totals.answered > 0) && run.not_scored.iter().all(excused)
 }
 
 fn refusals(counts: &std::collections::BTreeMap<u16, (&'static str, u64)>) -> Vec<Refusals> {

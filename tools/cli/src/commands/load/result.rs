@@ -199,6 +199,14 @@ pub struct Interval {
     pub service_mean: f64,
 }
 
+impl Interval {
+    /// Whether anything was due in it. What was never answered has a latency, too: how long it had
+    /// waited when it was given up.
+    pub fn had_requests(&self) -> bool {
+        self.answered > 0 || self.max > 0
+    }
+}
+
 /// A table that was published, refused or held back.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Event {

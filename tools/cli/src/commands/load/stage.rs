@@ -91,7 +91,7 @@ impl Stage {
     pub fn new(source: Source, kernel: Option<&str>) -> Result<Stage, Failure> {
         let engine = Engine::new(source.schema.clone());
         let mut publisher = Publisher::write(&source.table)?;
-        publisher.adjust(0.5, &[], kernel);
+        publisher.adjust(0.5, &[], kernel)?;
         publisher
             .publish_good(&engine)
             .map_err(|error| failure::unpublished(&source.name, error))?;

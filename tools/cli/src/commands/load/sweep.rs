@@ -222,6 +222,10 @@ impl Sweep<'_> {
         let sums = stage.run(plan, self.interrupted, None)?;
         self.lost += sums.lost;
         self.wrong += sums.wrong;
+        if !sums.whole {
+            let ended = "a thread ended before it told what it had done";
+            self.surprises.push(ended.to_string());
+        }
         let surprises = { stage.publisher.published.surprises.iter() }.skip(before);
         self.surprises.extend(surprises.cloned());
         // Relaxed: a flag.

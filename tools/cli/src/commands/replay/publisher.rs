@@ -113,13 +113,28 @@ impl Publisher {
 
     /// Has so large a share of tables be bad, of these kinds alone where some are named, and good
     /// ones on this kernel.
-    pub fn adjust(&mut self, bad_share: f64, kinds: &[String], kernel: Option<&str>) {
+    ///
+    /// # Errors
+    /// Where a kind is named that this table cannot have.
+    pub fn adjust(
+        &mut self,
+        bad_share: f64,
+        kinds: &[String],
+        kernel: Option<&str>,
+    ) -> Result<(), Failure> {
+        for kind in kinds {
+            if !self.bad.iter().any(|(fault, _)| kind == fault.name) {
+                let expected = "kinds that this table can have";
+                return Err(Failure::usage("--bad-kinds", expected, kind));
+            }
+        }
         self.bad_share = bad_share;
         self.kernel = kernel.map(str::to_string);
         if !kinds.is_empty() {
             let wanted = |fault: &Fault| kinds.iter().any(|kind| kind == fault.name);
             self.bad.retain(|(fault, _)| wanted(fault));
         }
+        Ok(())
     }
 
     /// Publishes the next table: a share of them, half at first, is bad.

@@ -39,8 +39,8 @@ const PERCENTILES: [(&str, f64); 4] = [
 ];
 
 impl Run<'_> {
-    /// The report. The run failed where a request was lost, a verdict wrong, or a table not
-    /// treated as it should be.
+    /// The report. The run failed where a request was lost or had no score, a verdict was wrong,
+    /// or a table was not treated as it should be.
     pub fn report(&self) -> Report {
         let sum = |count: fn(&Counters) -> u64| self.counters.iter().map(count).sum::<u64>();
         let started = sum(|counters| counters.started.load(Ordering::Relaxed));
@@ -62,8 +62,12 @@ impl Run<'_> {
             })
             .collect();
         let latency = self.latency();
+        // Its threads score inline, so that no request finds a full ring.
         let ok = lost == 0
             && wrong == 0
+            && scored > 0
+            && not_scored.iter().all(|(_, count)| *count == 0)
+            && self.stats.retired == 0
             && self.published.surprises.is_empty()
             && self.outcomes.len() == self.cores.len();
         let totals = Totals {
@@ -160,7 +164,7 @@ impl Run<'_> {
         }
         text.push_str(&self.distribution());
         if !ok {
-            text.push_str("FAILED: a request was lost, a verdict wrong, or a table mistreated\n");
+            text.push_str("FAILED: a request was lost or not scored, a verdict wrong, or a table mistreated\n");
         }
         text
     }

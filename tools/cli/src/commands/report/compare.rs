@@ -38,7 +38,8 @@ pub struct Args {
     /// Compare only measures whose names begin so
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     only: Vec<String>,
-    /// Exit with status 1 where anything has become worse
+    /// Exit with status 1 where anything has become worse, or where nothing, or not what --only
+    /// names, could be compared
     #[arg(long)]
     check: bool,
 }
@@ -80,13 +81,14 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     };
     let (before, after) = (all(&args.before)?, all(&args.after)?);
     let (first, second) = (measures(&before), measures(&after));
-    let mut rows = Vec::new();
+    let (mut rows, mut absent) = (Vec::new(), Vec::new());
     for measure in first {
         let wanted = |name: &String| measure.name.starts_with(name.as_str());
         if !args.only.is_empty() && !args.only.iter().any(wanted) {
             continue;
         }
         let Some(other) = second.iter().find(|other| other.name == measure.name) else {
+            absent.push(measure.name);
             continue;
         };
         let ratio = ratio(&measure.values, &other.values);
@@ -115,12 +117,26 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     let failed = [&before, &after]
         .iter()
         .any(|runs| runs.iter().any(|run| !run.ok));
-    let ok = !args.check || (worse == 0 && !failed);
-    let text = text(args, &rows, &differences, failed);
+    let unknown = rows.iter().filter(|row| row.change == Change::Unknown);
+    let unknown = unknown.count();
+    let compared = match args.only.is_empty() {
+        true => unknown < rows.len(),
+        false => unknown == 0 && absent.is_empty(),
+    };
+    let ok = !args.check || (worse == 0 && !failed && compared);
+    let mut text = text(args, &rows, &differences, failed);
+    if !absent.is_empty() {
+        let _ = writeln!(text, "not in the run after: {}", absent.join(", "));
+    }
+    if args.check && !compared {
+        text.push_str("the check FAILED: what it is for could not be compared\n");
+    }
     let json = json!({
         "ok": ok,
         "worse": worse,
         "failed_run": failed,
+        "absent": absent,
+        "compared": compared,
         "confidence_percent": CONFIDENCE,
         "floor_percent": args.floor,
         "differ_in": differences,
@@ -201,7 +217,7 @@ fn measures_of(run: &Run) -> Vec<Measure> {
             less_is_better,
         });
     };
-    let pieces = || run.intervals.iter().filter(|it| it.answered > 0);
+    let pieces = || run.intervals.iter().filter(|it| it.had_requests());
     let length = run.asked.seconds / run.intervals.len().max(1) as f64;
     add(
         "answered".into(),
@@ -220,7 +236,9 @@ fn measures_of(run: &Run) -> Vec<Measure> {
     );
     add(
         "service.p50".into(),
-        pieces().map(|it| it.service_p50 as f64).collect(),
+        { pieces().filter(|it| it.answered > 0) }
+            .map(|it| it.service_p50 as f64)
+            .collect(),
         true,
     );
     let manners: [(&str, Manner); 3] = [

@@ -79,11 +79,11 @@ impl Scale {
         }
     }
 
-    /// Logarithmic, around all values above 0.
+    /// Logarithmic, around all values above 0 that a measure can have.
     pub fn log(values: impl IntoIterator<Item = f64>, from: f64, to: f64) -> Scale {
         let fits = values
             .into_iter()
-            .filter(|value| *value > 0.0 && value.is_finite());
+            .filter(|value| (1e-100..=1e100).contains(value));
         let (low, high) = fits.fold((f64::MAX, 0.0f64), |(low, high), value| {
             (low.min(value), high.max(value))
         });
@@ -363,6 +363,8 @@ mod tests {
             vec![f64::NAN],
             vec![5.0, 5.0],
             vec![1e-9, 1e9],
+            vec![f64::MAX],
+            vec![1e-320, f64::MAX],
         ] {
             let scale = Scale::log(values.clone(), 0.0, 100.0);
             assert!(

@@ -127,7 +127,11 @@ fn percentile_rows(
 pub fn over_time(run: &Run) -> Figure {
     let length = run.asked.seconds / run.intervals.len().max(1) as f64;
     let middle = |at: f64| at + length / 2.0;
-    let kept: Vec<_> = run.intervals.iter().filter(|it| it.answered > 0).collect();
+    let kept: Vec<_> = run
+        .intervals
+        .iter()
+        .filter(|it| it.had_requests())
+        .collect();
     let x = Scale::linear(
         run.asked.seconds.min(run.totals.seconds.max(length)),
         LEFT,
