@@ -21,6 +21,7 @@ command -v clickhouse-server >/dev/null || missing="$missing clickhouse-server"
 command -v openssl >/dev/null || missing="$missing openssl"
 command -v ip >/dev/null || missing="$missing iproute2"
 command -v faketime >/dev/null || missing="$missing faketime"
+python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
 if [ -n "$missing" ]; then
     if [ "$(id -u)" -eq 0 ]; then
         install() {

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Builds the dynamic module for Debian's nginx, and prints where it is:
 #
-#   tools/nginx/build.sh
+#   tools/nginx/build.sh [--installed]
 #
-# Installs Debian's packages nginx, nginx-dev and what the headers need, where they are missing.
+# Installs Debian's packages nginx, nginx-dev and what the headers need, where they are missing;
+# with --installed it says which ones are, and ends.
 # In nginx.conf, at the top: load_module /the/printed/path;
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -14,6 +15,10 @@ for package in nginx nginx-dev libpcre2-dev zlib1g-dev libssl-dev; do
         missing+=("$package")
 done
 if [ "${#missing[@]}" -gt 0 ]; then
+    if [ "${1:-}" = --installed ]; then
+        echo "${missing[*]}: tools/nginx/build.sh installs them" >&2
+        exit 1
+    fi
     # A machine whose lists are old, or were never fetched, knows them only after an update. The
     # server is not to be started by its package: tests start their own.
     install() { DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install --yes --quiet "$@" >&2; }
