@@ -72,6 +72,26 @@ fn screen(text: &str) -> Vec<String> {
     lines
 }
 
+/// On a terminal, the rings stand in their places while it goes on, and make room for the report.
+fn on_a_terminal(args: &[String]) {
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let (status, shown) = in_a_terminal(&words);
+    assert_eq!(status, Some(0), "{shown}");
+    for part in [
+        "canary  [....................] 0 of 1 run it",
+        "canary  [####################] 1 of 1 run it, watched for 1 of 2 s; health: ",
+        "all     waits",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let left = screen(&shown);
+    assert!(!left.join("\n").contains("[#"), "{left:?}");
+    assert!(
+        left.iter().any(|line| line.starts_with("canary")),
+        "{left:?}"
+    );
+}
+
 #[test]
 fn a_rollout_goes_ring_by_ring_and_back_by_itself() {
     let (_servers, folder, address) = fleet!("rollout", 1);
@@ -97,24 +117,7 @@ fn a_rollout_goes_ring_by_ring_and_back_by_itself() {
         node.wait(generation);
         assert_eq!(node.watcher.status().content_id, content_id(2));
     }
-    // On a terminal, the rings stand in their places while it goes on, and make room for the report.
-    let args_shown = args(&folder.table(5), "1.5");
-    let words: Vec<&str> = args_shown.iter().map(String::as_str).collect();
-    let (status, shown) = in_a_terminal(&words);
-    assert_eq!(status, Some(0), "{shown}");
-    for part in [
-        "canary  [....................] 0 of 1 run it",
-        "canary  [####################] 1 of 1 run it, watched for 1 of 2 s; health: ",
-        "all     waits",
-    ] {
-        assert!(shown.contains(part), "{part}: {shown}");
-    }
-    let left = screen(&shown);
-    assert!(!left.join("\n").contains("[#"), "{left:?}");
-    assert!(
-        left.iter().any(|line| line.starts_with("canary")),
-        "{left:?}"
-    );
+    on_a_terminal(&args(&folder.table(5), "1.5"));
     let generation = nodes[2].generation();
     // The canary holds it in quarantine: nobody else gets it, and the canary goes back.
     let bad = rollout(&folder.file("constant.hedge", constant()));
