@@ -289,9 +289,11 @@ static ngx_int_t bot_begin(ngx_http_request_t *r) {
     return NGX_DECLINED;
 }
 
+/* Of a visitor's request alone: where a subrequest passes here, as that of auth_request does, the
+ * place that it belongs to has decided already. */
 static ngx_int_t bot_decide(ngx_http_request_t *r) {
     bot_loc_conf *conf = ngx_http_get_module_loc_conf(r, ngx_http_bot_score_module);
-    bot_memo *memo = conf->on ? bot_find(r) : NULL;
+    bot_memo *memo = conf->on && r == r->main ? bot_find(r) : NULL;
 
     if (memo == NULL) {
         return NGX_DECLINED;
