@@ -307,9 +307,15 @@ static ngx_int_t bot_decide(ngx_http_request_t *r) {
 }
 
 static ngx_int_t bot_end(ngx_http_request_t *r) {
-    bot_memo *memo = bot_find(r);
+    /* With log_subrequest, those of others come here, too. */
+    bot_memo *memo = r == r->main ? bot_find(r) : NULL;
     ngx_uint_t status = r->err_status ? r->err_status : r->headers_out.status;
 
+    /* To the windows 0 is no answer. Where no head was sent there was none, whatever nginx notes,
+     * nor where the client left before it came to it. */
+    if (!r->header_sent || status == NGX_HTTP_CLIENT_CLOSED_REQUEST) {
+        status = 0;
+    }
     if (memo != NULL && memo->known && !memo->finished && bot_scorer != NULL) {
         memo->finished = 1;
         hedgerow_finish(bot_scorer, &memo->verdict, (uint16_t)ngx_min(status, 65535));
