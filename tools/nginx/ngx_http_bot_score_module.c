@@ -50,6 +50,7 @@ typedef struct {
     unsigned asked : 1;
     unsigned known : 1;
     unsigned finished : 1;
+    unsigned blocked : 1;
 } bot_memo;
 
 static ngx_int_t bot_variables(ngx_conf_t *cf);
@@ -295,12 +296,14 @@ static ngx_int_t bot_decide(ngx_http_request_t *r) {
     bot_loc_conf *conf = ngx_http_get_module_loc_conf(r, ngx_http_bot_score_module);
     bot_memo *memo = conf->on && r == r->main ? bot_find(r) : NULL;
 
-    if (memo == NULL) {
+    /* Once: the page that error_page has for it is to be seen. */
+    if (memo == NULL || memo->blocked) {
         return NGX_DECLINED;
     }
     bot_ask(r, memo);
     if (memo->known && memo->verdict.kind == HEDGEROW_KIND_SCORED
         && memo->verdict.score < conf->below) {
+        memo->blocked = 1;
         return conf->status;
     }
     return NGX_DECLINED;
