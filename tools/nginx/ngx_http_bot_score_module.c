@@ -47,6 +47,8 @@ typedef struct {
     hedgerow_verdict verdict;
     /* Why there is none; NULL where there is one. */
     const char *trouble;
+    /* As it came: error_page and X-Accel-Redirect make a GET of it. */
+    ngx_str_t method;
     unsigned asked : 1;
     unsigned known : 1;
     unsigned finished : 1;
@@ -214,8 +216,8 @@ static void bot_ask(ngx_http_request_t *r, bot_memo *memo) {
     }
     ngx_memzero(&request, sizeof(request));
     request.size = sizeof(request);
-    request.method.data = r->method_name.data;
-    request.method.len = r->method_name.len;
+    request.method.data = memo->method.data;
+    request.method.len = memo->method.len;
     request.target.data = r->unparsed_uri.data;
     request.target.len = r->unparsed_uri.len;
     request.headers = headers;
@@ -276,6 +278,7 @@ static bot_memo *bot_find(ngx_http_request_t *r) {
  * so none is scored. */
 static ngx_int_t bot_begin(ngx_http_request_t *r) {
     ngx_pool_cleanup_t *cleanup;
+    bot_memo *memo;
 
     if (bot_scorer == NULL || r != r->main || bot_find(r) != NULL) {
         return NGX_DECLINED;
@@ -286,7 +289,9 @@ static ngx_int_t bot_begin(ngx_http_request_t *r) {
     }
     ngx_memzero(cleanup->data, sizeof(bot_memo));
     cleanup->handler = bot_forget;
-    ngx_http_set_ctx(r, cleanup->data, ngx_http_bot_score_module);
+    memo = cleanup->data;
+    memo->method = r->method_name;
+    ngx_http_set_ctx(r, memo, ngx_http_bot_score_module);
     return NGX_DECLINED;
 }
 
