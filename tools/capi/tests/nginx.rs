@@ -12,6 +12,8 @@ mod manual;
 mod server;
 #[path = "nginx/trouble.rs"]
 mod trouble;
+#[path = "nginx/within.rs"]
+mod within;
 
 use server::{Nginx, body, module, refusal, status};
 

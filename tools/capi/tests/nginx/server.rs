@@ -112,6 +112,13 @@ impl Nginx {
         String::from_utf8_lossy(&answer).into_owned()
     }
 
+    /// Sends this, and closes before an answer is there.
+    pub fn send_and_leave(&self, sent: &[u8]) {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        let mut stream = TcpStream::connect(address).expect("a connection");
+        stream.write_all(sent).expect("sent");
+    }
+
     /// The answer to a GET with these header lines.
     pub fn get(&self, target: &str, headers: &[&str]) -> String {
         let headers = headers.join("\r\n");

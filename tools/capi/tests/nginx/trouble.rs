@@ -7,11 +7,17 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// The module, in which a request can ask for trouble: `tools/capi/c/trouble.c` stands before the
-/// library's own call.
-fn in_trouble(module: &Path) -> PathBuf {
+/// library's own calls, and tells of them in the error log.
+pub fn in_trouble(module: &Path) -> &'static Path {
+    static MADE: OnceLock<PathBuf> = OnceLock::new();
+    MADE.get_or_init(|| link_in_trouble(module))
+}
+
+fn link_in_trouble(module: &Path) -> PathBuf {
     let to = folder("nginx-trouble-module").expect("a folder");
     let objects = module.parent().expect("a folder");
     let library = hedgerow_capi::script("tools/capi/build.sh", &[]).expect("the library builds");
@@ -28,6 +34,7 @@ fn in_trouble(module: &Path) -> PathBuf {
         .arg(library)
         .args([
             "-Wl,--wrap=hedgerow_score",
+            "-Wl,--wrap=hedgerow_finish",
             "-lgcc_s",
             "-lpthread",
             "-ldl",
@@ -58,7 +65,7 @@ fn scoring_in_trouble_lets_requests_pass_and_is_left_alone_for_a_while() {
         ("late", 16, "too many late"),
     ] {
         let name = format!("nginx-trouble-{trouble}");
-        let nginx = Nginx::start(&module, &name, "bot_score on;", TELL);
+        let nginx = Nginx::start(module, &name, "bot_score on;", TELL);
         // One worker, so that all calls are its own.
         let conf = nginx.folder.join("nginx.conf");
         let text = std::fs::read_to_string(&conf).expect("a file");
