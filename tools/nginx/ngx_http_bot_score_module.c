@@ -576,13 +576,13 @@ static char *bot_traffic(ngx_conf_t *cf, ngx_command_t *command, void *place) {
 
 /* ------------------------------------------------------------------- processes */
 
+/* A refusal, a quarantine or a switch is a warning of the library's. It comes as an error: where
+ * nobody sets a level, nginx logs from there on. */
 static void bot_tell(ngx_log_t *log) {
     char line[1024];
 
     while (hedgerow_log_next(line, sizeof(line), NULL) == HEDGEROW_STATUS_OK) {
-        ngx_uint_t level = line[0] == 'e'   ? NGX_LOG_ERR
-                           : line[0] == 'w' ? NGX_LOG_WARN
-                                            : NGX_LOG_NOTICE;
+        ngx_uint_t level = line[0] == 'i' ? NGX_LOG_NOTICE : NGX_LOG_ERR;
         ngx_log_error(level, log, 0, "bot_score: %s", line);
     }
 }
