@@ -115,6 +115,9 @@ static ngx_uint_t bot_late, bot_panics, bot_opened;
 static ngx_msec_t bot_panics_since, bot_opened_until;
 static ngx_event_t bot_log_event;
 static ngx_connection_t bot_log_connection;
+/* The timer's own, which logs nothing: without a master this process outlives the cycle that it
+ * started with, and that cycle's log goes with it. */
+static ngx_log_t bot_no_log;
 
 /* ------------------------------------------------------------------- scoring */
 
@@ -588,7 +591,7 @@ static void bot_tell(ngx_log_t *log) {
 }
 
 static void bot_tell_again(ngx_event_t *event) {
-    bot_tell(event->log);
+    bot_tell(ngx_cycle->log);
     ngx_add_timer(event, BOT_LOG_POLL);
 }
 
@@ -639,7 +642,7 @@ static ngx_int_t bot_open(ngx_cycle_t *cycle) {
     }
     bot_tell(cycle->log);
     bot_log_event.handler = bot_tell_again;
-    bot_log_event.log = cycle->log;
+    bot_log_event.log = &bot_no_log;
     bot_log_event.data = &bot_log_connection;
     bot_log_connection.fd = (ngx_socket_t)-1;
     /* A worker that is to go does not wait for it. */
