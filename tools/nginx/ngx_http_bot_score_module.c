@@ -286,6 +286,12 @@ static ngx_int_t bot_begin(ngx_http_request_t *r) {
     if (bot_scorer == NULL || r != r->main || bot_find(r) != NULL) {
         return NGX_DECLINED;
     }
+#if (NGX_HTTP_V2)
+    /* A push is nginx's own request, with hardly a header: its stream has an even number. */
+    if (r->stream != NULL && r->stream->node != NULL && !(r->stream->node->id & 1)) {
+        return NGX_DECLINED;
+    }
+#endif
     cleanup = ngx_pool_cleanup_add(r->pool, sizeof(bot_memo));
     if (cleanup == NULL) {
         return NGX_DECLINED;
