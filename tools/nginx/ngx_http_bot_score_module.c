@@ -32,6 +32,8 @@ typedef struct {
     ngx_uint_t traffic;
     /* Whether any place of the configuration scores. */
     ngx_flag_t used;
+    /* Whether any has a score to block below. */
+    ngx_flag_t blocks;
 } bot_main_conf;
 
 typedef struct {
@@ -474,6 +476,11 @@ static ngx_int_t bot_handlers(ngx_conf_t *cf) {
     bot_main_conf *conf = ngx_http_conf_get_module_main_conf(cf, ngx_http_bot_score_module);
 
     if (!conf->used) {
+        /* Not refused: a person may have switched scoring off in a hurry. */
+        if (conf->blocks) {
+            ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                               "\"bot_score_block\" blocks nothing: \"bot_score\" is on nowhere");
+        }
         return NGX_OK;
     }
     if (bot_handler(cf, NGX_HTTP_POST_READ_PHASE, bot_begin) != NGX_OK
@@ -535,6 +542,7 @@ static char *bot_merge_loc(ngx_conf_t *cf, void *parent, void *child) {
 
 /* bot_score_block off | N [STATUS] */
 static char *bot_block(ngx_conf_t *cf, ngx_command_t *command, void *place) {
+    bot_main_conf *main = ngx_http_conf_get_module_main_conf(cf, ngx_http_bot_score_module);
     bot_loc_conf *conf = place;
     ngx_str_t *words = cf->args->elts;
     ngx_int_t below, status = NGX_HTTP_FORBIDDEN;
@@ -560,6 +568,7 @@ static char *bot_block(ngx_conf_t *cf, ngx_command_t *command, void *place) {
     }
     conf->below = below;
     conf->status = status;
+    main->blocks = 1;
     return NGX_CONF_OK;
 }
 
