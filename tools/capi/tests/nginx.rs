@@ -231,6 +231,24 @@ fn a_wrong_configuration_is_refused_with_its_reason() {
     let top = "bot_score on; bot_score_table default; bot_score_block 30 429; \
                bot_score_traffic 1024; bot_score_state /nowhere;";
     assert_eq!(refusal(module, "nginx-refused", top, PLACES_LIVE), None);
+    let top = "bot_score_block 30;";
+    let nginx = Nginx::start(module, "nginx-blocks-nothing", top, PLACES_LIVE);
+    let errors = nginx.errors();
+    assert!(errors.contains("\"bot_score\" is on nowhere"), "{errors}");
+}
+
+/// A refusal is an error to nginx, whose log has no warnings unless it is told to.
+#[test]
+fn a_refused_table_is_told_at_the_usual_level() {
+    let Some(module) = module() else { return };
+    let tables = hedgerow_capi::folder("nginx-told-tables").expect("a folder");
+    std::fs::write(tables.join("active"), "rubbish").expect("a file");
+    let top = format!("bot_score on; bot_score_table {};", tables.display());
+    let nginx = Nginx::start(module, "nginx-told", &top, "");
+    nginx.wait_for_error("bot_score: warn: ");
+    let usual = nginx.folder.join("logs/default.log");
+    let usual = std::fs::read_to_string(usual).expect("a log");
+    assert!(usual.contains("bot_score: warn: "), "{usual}");
 }
 
 const PLACES_LIVE: &str = "location /off { bot_score off; bot_score_block off; }";

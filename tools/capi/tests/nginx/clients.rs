@@ -6,8 +6,11 @@ use hedgerow::table::bots::{AddressRange, Bot, Category};
 use hedgerow::table::build::{BuildOptions, build};
 use hedgerow::table::ensemble::{Ensemble, Node, Tree};
 use hedgerow::{Feature, FeatureKind};
+use std::io::Write;
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 /// What each request came to.
 const TELL: &str = r#"
@@ -112,7 +115,7 @@ fn http_2_is_scored() {
         let fetched = curl.arg(url).output().ok()?;
         Some(String::from_utf8_lossy(&fetched.stdout).into_owned())
     };
-    let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let end = Instant::now() + Duration::from_secs(20);
     loop {
         let Some(told) = fetch(CURL) else {
             eprintln!("*** SKIPPED: curl is missing ***");
@@ -122,12 +125,47 @@ fn http_2_is_scored() {
         if told == "127.0.0.1|2|detection||1|" {
             break;
         }
-        assert!(std::time::Instant::now() < end, "{told} {}", nginx.errors());
-        std::thread::sleep(std::time::Duration::from_millis(50));
+        assert!(Instant::now() < end, "{told} {}", nginx.errors());
+        std::thread::sleep(Duration::from_millis(50));
     }
     let told = fetch(BROWSER).expect("curl");
     assert!(
         told.starts_with("127.0.0.1|") && told.contains("|ensemble|"),
         "{told}"
     );
+}
+
+/// What nginx pushes beside an answer is a request of its own making: none is scored or blocked.
+#[test]
+fn a_push_is_not_scored() {
+    let Some(module) = module() else { return };
+    let port = hedgerow_capi::free_port();
+    let inside = format!(
+        "listen 127.0.0.1:{port} http2;
+         location /page {{ http2_push /pushed; access_log logs/page.log bot; return 200 page; }}
+         location /pushed {{
+             access_log logs/pushed.log bot; bot_score_block 99; proxy_pass http://behind;
+         }}"
+    );
+    let nginx = Nginx::start(module, "nginx-push", "bot_score on;", &inside);
+    // The preface, no settings, and the head of stream 1: GET, http, the path and the authority.
+    let mut sent = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    sent.extend([0, 0, 0, 4, 0, 0, 0, 0, 0]);
+    let head = b"\x82\x86\x04\x05/page\x01\x01x";
+    sent.extend([0, 0, head.len() as u8, 1, 5, 0, 0, 0, 1]);
+    sent.extend(head);
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("a connection");
+    stream.write_all(&sent).expect("sent");
+    let log = |name: &str| {
+        let path = nginx.folder.join("logs").join(name);
+        std::fs::read_to_string(path).unwrap_or_default()
+    };
+    let end = Instant::now() + Duration::from_secs(20);
+    while !log("pushed.log").ends_with('\n') || !log("page.log").ends_with('\n') {
+        assert!(Instant::now() < end, "no push: {}", nginx.errors());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(log("pushed.log"), "200 - - - - -\n");
+    assert!(log("page.log").starts_with("200 "), "{}", log("page.log"));
+    assert!(!log("page.log").contains("- -"), "{}", log("page.log"));
 }

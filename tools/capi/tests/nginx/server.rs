@@ -190,8 +190,9 @@ fn place(name: &str, conf: &str) -> PathBuf {
         std::fs::create_dir(folder.join(inside)).expect("a folder");
     }
     // The tests run as whoever builds; where that is root, workers must be able to read its files.
+    // The second log has what comes where nobody sets a level.
     let head = "user root; daemon off; worker_processes 2; worker_rlimit_nofile 16384;\n\
-                pid nginx.pid; error_log logs/error.log notice;\n";
+                pid nginx.pid; error_log logs/error.log notice; error_log logs/default.log;\n";
     let temp = |kind| format!("{kind}_temp_path temp/{kind};\n");
     let temp = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(temp);
     let conf = conf.replacen("http {\n", &format!("http {{\n{}", temp.concat()), 1);
