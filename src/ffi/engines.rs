@@ -142,6 +142,7 @@ fn open(
     match table {
         // One that ends with a slash may come later.
         Some(table) if table.is_dir() || ends_with_slash(&table) => {
+            let _held = handles::WithoutSignals::new()?;
             let started = Watcher::start(&engine, table, watch);
             watcher = Some(started.map_err(|error| told(Status::System, error))?);
         }

@@ -71,13 +71,63 @@ extern "C" fn in_child() {
 }
 
 mod system {
-    use std::ffi::c_int;
+    use std::ffi::{c_int, c_ulong};
 
     type Hook = Option<extern "C" fn()>;
 
-    // SAFETY: A4 (POSIX). The declaration is that of `pthread.h`.
+    /// A set of signals: the 1,024 bits of Linux.
+    #[derive(Debug, Clone, Copy)]
+    #[repr(C)]
+    pub struct Signals(pub [c_ulong; 16]);
+
+    pub const SIG_BLOCK: c_int = 0;
+    pub const SIG_SETMASK: c_int = 2;
+
+    /// SIGILL, SIGBUS, SIGFPE and SIGSEGV.
+    pub const FAULTS: [c_int; 4] = [4, 7, 8, 11];
+
+    // SAFETY: A4 (POSIX). The declarations are those of `pthread.h` and `signal.h`.
     unsafe extern "C" {
         pub fn pthread_atfork(prepare: Hook, parent: Hook, child: Hook) -> c_int;
+        pub fn pthread_sigmask(how: c_int, set: *const Signals, before: *mut Signals) -> c_int;
+        pub fn sigfillset(set: *mut Signals) -> c_int;
+        pub fn sigdelset(set: *mut Signals, signal: c_int) -> c_int;
+    }
+}
+
+/// Keeps signals from this thread for as long as it lives, and for good from the threads that are
+/// started meanwhile: a host that waits for a signal, which no thread of its own lets in, would be
+/// ended by it where one of the library's did. What a fault of a thread raises is let in, so that a
+/// host's handler for it is asked.
+#[derive(Debug)]
+pub(super) struct WithoutSignals {
+    before: system::Signals,
+}
+
+impl WithoutSignals {
+    pub fn new() -> Result<WithoutSignals, Status> {
+        let mut set = system::Signals([0; 16]);
+        let mut before = set;
+        // SAFETY: A4 (POSIX). The sets are of the system's size, and filled before they are read.
+        let refused = unsafe {
+            system::sigfillset(&mut set);
+            for fault in system::FAULTS {
+                system::sigdelset(&mut set, fault);
+            }
+            system::pthread_sigmask(system::SIG_BLOCK, &set, &mut before)
+        };
+        match refused {
+            0 => Ok(WithoutSignals { before }),
+            _ => Err(Status::System),
+        }
+    }
+}
+
+impl Drop for WithoutSignals {
+    fn drop(&mut self) {
+        let nowhere = std::ptr::null_mut();
+        // SAFETY: A4 (POSIX). The set is the one that `new` was given by the system.
+        unsafe { system::pthread_sigmask(system::SIG_SETMASK, &self.before, nowhere) };
     }
 }
 
@@ -325,4 +375,21 @@ pub(super) fn detach(handle: u64) -> Result<Box<Attached>, Status> {
         let at = scorers.find(handle)?;
         Ok(scorers.entries.swap_remove(at).attached)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_are_those_of_the_system() {
+        assert!(size_of::<libc::sigset_t>() <= size_of::<system::Signals>());
+        assert!(align_of::<libc::sigset_t>() <= align_of::<system::Signals>());
+        let faults = [libc::SIGILL, libc::SIGBUS, libc::SIGFPE, libc::SIGSEGV];
+        assert_eq!(system::FAULTS, faults);
+        assert_eq!(
+            [system::SIG_BLOCK, system::SIG_SETMASK],
+            [libc::SIG_BLOCK, libc::SIG_SETMASK]
+        );
+    }
 }

@@ -9,6 +9,7 @@
 #include "check.h"
 #include <math.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -318,6 +319,32 @@ static void forks(const char *directory) {
     OK(hedgerow_engine_free(engine));
 }
 
+static sigset_t only(int signal) {
+    sigset_t set;
+    CHECK(sigemptyset(&set) == 0 && sigaddset(&set, signal) == 0);
+    return set;
+}
+
+/* A signal that the host waits for, and keeps from its own threads, comes to it, and to no thread
+ * of the library's. */
+static void signals(const char *directory) {
+    hedgerow_options options = {.size = sizeof options, .table = directory};
+    hedgerow_engine *engine = NULL;
+    sigset_t before, after, wanted = only(SIGTERM), kept = only(SIGUSR1);
+
+    CHECK(pthread_sigmask(SIG_SETMASK, &kept, &before) == 0);
+    OK(hedgerow_engine_open(&options, &engine));
+    CHECK(pthread_sigmask(SIG_BLOCK, &wanted, &after) == 0);
+    for (int signal = 1; signal <= SIGRTMAX; signal++)
+        CHECK(sigismember(&after, signal) == sigismember(&kept, signal));
+    for (int at = 0; at < 20; at++) {
+        CHECK(kill(getpid(), SIGTERM) == 0);
+        CHECK(sigtimedwait(&wanted, NULL, &(struct timespec){10, 0}) == SIGTERM);
+    }
+    OK(hedgerow_engine_free(engine));
+    CHECK(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
+}
+
 static void tables(const char *good, const char *bad, const char *directory) {
     hedgerow_options options = {.size = sizeof options, .table = bad};
     hedgerow_engine *engine = NULL;
@@ -516,6 +543,7 @@ int main(int count, char **arguments) {
     /* What the parent's threads held is lost in a child, by any count of leaks. */
     if (getenv("WITHOUT_FORK") == NULL)
         forks(arguments[3]);
+    signals(arguments[3]);
     tables(arguments[1], arguments[2], arguments[3]);
     keys(arguments[4], arguments[5], arguments[1]);
     own(arguments[6]);
