@@ -10,6 +10,7 @@
  * - Pointers must be NULL or good for what is said of them, for as long as the call.
  * - A scorer belongs to the thread that attached it; an engine to all threads of its process.
  * - A process that forks opens its engine in the child.
+ * - A signal's handler calls hedgerow_score and hedgerow_finish alone: others wait and allocate.
  * - Every struct starts with its size: set it to sizeof before the call.
  */
 
@@ -46,7 +47,8 @@ enum hedgerow_status
     HEDGEROW_STATUS_HANDLE = 4,
     // The scorer was attached by another thread, or this thread is ending.
     HEDGEROW_STATUS_THREAD = 5,
-    // The thread is inside of the library already: a signal's handler came in between.
+    // The thread is inside of the library already: a signal's handler came in between, and would
+    // wait for what it interrupted.
     HEDGEROW_STATUS_BUSY = 6,
     // The handle is older than the fork that this process comes from.
     HEDGEROW_STATUS_FORKED = 7,

@@ -3,7 +3,7 @@
 use super::handles::{self, OpenEngine, Own};
 use super::view::{check, host, list};
 use super::{EngineHandle, Options, OwnFeature, Stats, Status};
-use super::{call, number, path, put, text, told};
+use super::{call_alone, number, path, put, text, told};
 use crate::engine::{Engine, PublishError};
 use crate::limits::FEATURES_MAX;
 use crate::schema::{Feature, FeatureKind, Schema};
@@ -31,7 +31,7 @@ pub unsafe extern "C" fn hedgerow_engine_open(
     options: *const Options,
     engine: *mut *mut EngineHandle,
 ) -> Status {
-    call(|| {
+    call_alone(|| {
         // SAFETY: A1 (the host's pointers), here and below: a place for a handle.
         unsafe { put(engine, std::ptr::null_mut()) }?;
         handles::count_forks()?;
@@ -196,7 +196,7 @@ fn ends_with_slash(path: &Path) -> bool {
 // SAFETY: A3 (the name).
 #[unsafe(no_mangle)]
 pub extern "C" fn hedgerow_engine_free(engine: *mut EngineHandle) -> Status {
-    call(|| {
+    call_alone(|| {
         let open = handles::take_engine(number(engine))?;
         drop(open);
         Ok(())
@@ -216,7 +216,7 @@ pub unsafe extern "C" fn hedgerow_engine_publish(
     table: *const c_char,
     generation: *mut u64,
 ) -> Status {
-    call(|| {
+    call_alone(|| {
         let open = handles::engine(number(engine))?;
         if open.watcher.is_some() {
             return Err(Status::Watched);
@@ -243,7 +243,7 @@ pub unsafe extern "C" fn hedgerow_engine_stats(
     engine: *mut EngineHandle,
     stats: *mut Stats,
 ) -> Status {
-    call(|| {
+    call_alone(|| {
         let open = handles::engine(number(engine))?;
         // SAFETY: A1 (the host's pointers), here and below.
         unsafe { check(stats) }?;

@@ -19,7 +19,7 @@ use crate::traffic::Windows;
 use crate::watch::{Keys, Watcher};
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, compiler_fence};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::time::Instant;
 
@@ -286,6 +286,7 @@ impl Scorers {
 
 impl Drop for Scorers {
     fn drop(&mut self) {
+        let _inside = enter();
         while let Some(at) = self.entries.iter().position(|entry| entry.forks == forks()) {
             drop(self.entries.swap_remove(at));
         }
@@ -308,6 +309,30 @@ thread_local! {
     static NUMBERS: Cell<u64> = const { Cell::new(0) };
     /// The forks before this thread's number was given.
     static NUMBERED: Cell<u32> = const { Cell::new(0) };
+    /// Whether this thread is inside of a call that may wait or allocate.
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// That this thread is inside of a call that may wait or allocate.
+#[derive(Debug)]
+pub(super) struct Inside(());
+
+/// Enters such a call. A signal's handler that comes here while its thread is inside is told
+/// `Busy`: it would wait for itself.
+pub(super) fn enter() -> Result<Inside, Status> {
+    if INSIDE.replace(true) {
+        return Err(Status::Busy);
+    }
+    // What the handler is to be kept from comes after the mark, and ends before it goes.
+    compiler_fence(Ordering::SeqCst);
+    Ok(Inside(()))
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        compiler_fence(Ordering::SeqCst);
+        INSIDE.set(false);
+    }
 }
 
 /// Runs something on the scorers of this thread. A signal's handler that comes here while the

@@ -67,6 +67,15 @@ fn call(body: impl FnOnce() -> Result<(), Status>) -> Status {
     status
 }
 
+/// Runs the body of a call that may wait or allocate, unless this thread is inside of one already:
+/// then a signal's handler came in between.
+fn call_alone(body: impl FnOnce() -> Result<(), Status>) -> Status {
+    call(|| {
+        let _inside = handles::enter()?;
+        body()
+    })
+}
+
 /// The failure of a status that has a text of its own.
 fn told(status: Status, why: impl std::fmt::Display) -> Status {
     text::failed(format_args!("{why}"));
@@ -163,7 +172,7 @@ pub extern "C" fn hedgerow_feature_count() -> usize {
 // SAFETY: A3 (the name).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hedgerow_limit(name: *const c_char, max: *mut u64) -> Status {
-    call(|| {
+    call_alone(|| {
         // SAFETY: A1 (the host's pointers), here and below.
         let name = unsafe { path(name) }.ok_or(Status::Null)?;
         let mut all = LIMITS.iter();
@@ -244,7 +253,7 @@ pub unsafe extern "C" fn hedgerow_log_next(
     capacity: usize,
     len: *mut usize,
 ) -> Status {
-    call(|| {
+    call_alone(|| {
         let line = text::next_line().ok_or(Status::Nothing)?;
         // SAFETY: A1 (the host's pointers).
         unsafe { put_text(line.as_bytes(), text, capacity, len) }
@@ -295,6 +304,16 @@ mod tests {
         };
         assert_eq!(call(within), Status::Ok);
         assert_eq!((verdict.kind, verdict.score), (0, NO_SCORE));
+        // Within one that may wait, only what may not is done. A panic leaves no mark.
+        assert_eq!(call_alone(|| panic!("planted")), Status::Panic);
+        let within = || {
+            assert_eq!(hedgerow_engine_free(engine), Status::Busy);
+            // SAFETY: A1.
+            let status = unsafe { hedgerow_score(scorer, &request, &mut verdict) };
+            assert_eq!((status, verdict.kind), (Status::Ok, Kind::Scored as u8));
+            Ok(())
+        };
+        assert_eq!(call_alone(within), Status::Ok);
         assert_eq!(hedgerow_scorer_free(scorer), Status::Ok);
         assert_eq!(hedgerow_engine_free(engine), Status::Ok);
         assert_eq!(hedgerow_scorer_free(scorer), Status::Handle);

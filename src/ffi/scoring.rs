@@ -3,8 +3,8 @@
 use super::handles::{self, Attached};
 use super::view::{self, check, host};
 use super::{
-    EngineHandle, Kind, RequestView, ScorerHandle, Status, VerdictView, call, number, put,
-    put_text, told,
+    EngineHandle, Kind, RequestView, ScorerHandle, Status, VerdictView, call, call_alone, number,
+    put, put_text, told,
 };
 use crate::row::Row;
 use crate::score::Client;
@@ -26,7 +26,7 @@ pub unsafe extern "C" fn hedgerow_scorer_attach(
     engine: *mut EngineHandle,
     scorer: *mut *mut ScorerHandle,
 ) -> Status {
-    call(|| {
+    call_alone(|| {
         // SAFETY: A1 (the host's pointers), here and below: a place for a handle.
         unsafe { put(scorer, std::ptr::null_mut()) }?;
         let open = handles::engine(number(engine))?;
@@ -56,7 +56,7 @@ pub unsafe extern "C" fn hedgerow_scorer_attach(
 // SAFETY: A3 (the name).
 #[unsafe(no_mangle)]
 pub extern "C" fn hedgerow_scorer_free(scorer: *mut ScorerHandle) -> Status {
-    call(|| {
+    call_alone(|| {
         let attached = handles::detach(number(scorer))?;
         drop(attached);
         Ok(())
@@ -211,7 +211,7 @@ pub unsafe extern "C" fn hedgerow_detections(
     capacity: usize,
     count: *mut usize,
 ) -> Status {
-    call(|| {
+    call_alone(|| {
         // SAFETY: A1 (the host's pointers), here and below.
         let verdict = unsafe { host(verdict) }?;
         let matching = verdict.detections.count_ones() as usize;
@@ -249,7 +249,7 @@ pub unsafe extern "C" fn hedgerow_bot_name(
     capacity: usize,
     len: *mut usize,
 ) -> Status {
-    call(|| {
+    call_alone(|| {
         // SAFETY: A1 (the host's pointers), here and below.
         let verdict = unsafe { host(verdict) }?;
         if verdict.kind != Kind::VerifiedBot as u8 {

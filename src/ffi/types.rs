@@ -21,7 +21,8 @@ pub enum Status {
     Handle = 4,
     /// The scorer was attached by another thread, or this thread is ending.
     Thread = 5,
-    /// The thread is inside of the library already: a signal's handler came in between.
+    /// The thread is inside of the library already: a signal's handler came in between, and would
+    /// wait for what it interrupted.
     Busy = 6,
     /// The handle is older than the fork that this process comes from.
     Forked = 7,

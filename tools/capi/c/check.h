@@ -1,4 +1,5 @@
-/* What the C tests share: a check that names its line, and ends the program with 1. */
+/* What the C tests share: a check that names its line, and ends the program with 1. At once, since
+ * a handler of signals checks, too. */
 #ifndef CHECK_H
 #define CHECK_H
 
@@ -11,7 +12,7 @@
     do {                                                                                           \
         if (!(condition)) {                                                                        \
             fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                        \
-            exit(1);                                                                               \
+            _Exit(1);                                                                              \
         }                                                                                          \
     } while (0)
 
@@ -23,7 +24,7 @@
             hedgerow_last_error(why_, sizeof why_, NULL);                                          \
             fprintf(stderr, "%s:%d: %s: expected %s, got %s (%s)\n", __FILE__, __LINE__, #call,    \
                     hedgerow_status_name(expected), hedgerow_status_name(got_), why_);             \
-            exit(1);                                                                               \
+            _Exit(1);                                                                              \
         }                                                                                          \
     } while (0)
 
