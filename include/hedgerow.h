@@ -472,7 +472,9 @@ hedgerow_status hedgerow_last_error(char *text, size_t capacity, size_t *len);
 
 // Takes the oldest line of the library's log, which is kept from the first opened engine on: a
 // line for each table, each distinct refusal and each switch, as in `warn: text`. At most 64 lines
-// wait, and `HEDGEROW_STATUS_NOTHING` says that none does. Any thread may call it.
+// wait, and `HEDGEROW_STATUS_NOTHING` says that none does. It is cut to `capacity` and ended with
+// a zero byte; its whole length goes to `len`, unless that is NULL. With a capacity of 0 the line
+// stays. Any thread may call it.
 hedgerow_status hedgerow_log_next(char *text, size_t capacity, size_t *len);
 
 // Opens an engine; NULL for `options` means the bundled table. With a directory, two threads watch

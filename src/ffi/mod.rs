@@ -242,7 +242,9 @@ pub unsafe extern "C" fn hedgerow_last_error(
 
 /// Takes the oldest line of the library's log, which is kept from the first opened engine on: a
 /// line for each table, each distinct refusal and each switch, as in `warn: text`. At most 64 lines
-/// wait, and `HEDGEROW_STATUS_NOTHING` says that none does. Any thread may call it.
+/// wait, and `HEDGEROW_STATUS_NOTHING` says that none does. It is cut to `capacity` and ended with
+/// a zero byte; its whole length goes to `len`, unless that is NULL. With a capacity of 0 the line
+/// stays. Any thread may call it.
 ///
 /// # Safety
 /// A1 (the host's pointers).
@@ -254,9 +256,11 @@ pub unsafe extern "C" fn hedgerow_log_next(
     len: *mut usize,
 ) -> Status {
     call_alone(|| {
-        let line = text::next_line().ok_or(Status::Nothing)?;
-        // SAFETY: A1 (the host's pointers).
-        unsafe { put_text(line.as_bytes(), text, capacity, len) }
+        text::next_line(|line| {
+            // SAFETY: A1 (the host's pointers).
+            unsafe { put_text(line.as_bytes(), text, capacity, len) }?;
+            Ok(capacity > 0)
+        })
     })
 }
 

@@ -192,9 +192,14 @@ pub(super) fn keep_lines() {
     }
 }
 
-/// The oldest line that waits.
-pub(super) fn next_line() -> Option<String> {
-    LINES.try_get()?.pop_front()
+/// Hands the oldest line that waits to `copy`, and lets it go where that took it.
+pub(super) fn next_line(copy: impl FnOnce(&str) -> Result<bool, Status>) -> Result<(), Status> {
+    let mut waiting = LINES.try_get().ok_or(Status::Nothing)?;
+    let line = waiting.front().ok_or(Status::Nothing)?;
+    if copy(line)? {
+        waiting.pop_front();
+    }
+    Ok(())
 }
 
 #[cfg(test)]
