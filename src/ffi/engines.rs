@@ -221,6 +221,10 @@ pub unsafe extern "C" fn hedgerow_engine_publish(
         if open.watcher.is_some() {
             return Err(Status::Watched);
         }
+        // Told before anything is published: null is aligned.
+        if !generation.is_aligned() {
+            return Err(Status::Argument);
+        }
         // SAFETY: A1 (the host's pointers), here and below.
         let table = unsafe { path(table) }.ok_or(Status::Null)?;
         let published = publish(&open.engine, &open.keys, table);

@@ -363,6 +363,8 @@ static void tables(const char *good, const char *bad, const char *directory) {
     OK(hedgerow_scorer_attach(engine, &scorer));
     CHECK_STATUS(HEDGEROW_STATUS_REFUSED, hedgerow_engine_publish(engine, bad, &generation));
     CHECK_STATUS(HEDGEROW_STATUS_NULL, hedgerow_engine_publish(engine, NULL, &generation));
+    uint64_t *crooked = (uint64_t *)((uintptr_t)&generation + 1);
+    CHECK_STATUS(HEDGEROW_STATUS_ARGUMENT, hedgerow_engine_publish(engine, good, crooked));
     OK(hedgerow_score(scorer, &request, &verdict));
     CHECK(verdict.generation == 1 && verdict.kind == HEDGEROW_KIND_SCORED);
     OK(hedgerow_engine_publish(engine, good, &generation));
