@@ -214,15 +214,15 @@ pub unsafe extern "C" fn hedgerow_detections(
     call_alone(|| {
         // SAFETY: A1 (the host's pointers), here and below.
         let verdict = unsafe { host(verdict) }?;
-        let matching = verdict.detections.count_ones() as usize;
-        if !count.is_null() {
-            // SAFETY: A1 (the host's pointers).
-            unsafe { put(count, matching) }?;
-        }
-        if matching == 0 || capacity == 0 {
-            return Ok(());
-        }
         handles::with_scorer(number(scorer), |attached| {
+            let matching = verdict.detections.count_ones() as usize;
+            if !count.is_null() {
+                // SAFETY: A1 (the host's pointers).
+                unsafe { put(count, matching) }?;
+            }
+            if matching == 0 || capacity == 0 {
+                return Ok(());
+            }
             let catalog = attached.catalog(verdict.generation)?;
             let bits = (0..limits::DETECTIONS_MAX).filter(|at| verdict.detections >> at & 1 == 1);
             for (to, at) in (0..capacity).zip(bits) {
@@ -252,10 +252,10 @@ pub unsafe extern "C" fn hedgerow_bot_name(
     call_alone(|| {
         // SAFETY: A1 (the host's pointers), here and below.
         let verdict = unsafe { host(verdict) }?;
-        if verdict.kind != Kind::VerifiedBot as u8 {
-            return Err(Status::Nothing);
-        }
         handles::with_scorer(number(scorer), |attached| {
+            if verdict.kind != Kind::VerifiedBot as u8 {
+                return Err(Status::Nothing);
+            }
             let catalog = attached.catalog(verdict.generation)?;
             let (name, _) = catalog.bot(verdict.bot).ok_or(Status::Argument)?;
             // SAFETY: A1 (the host's pointers).

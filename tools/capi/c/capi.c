@@ -212,6 +212,11 @@ static void misuse(void) {
     OK(hedgerow_scorer_free(scorer));
     CHECK_STATUS(HEDGEROW_STATUS_HANDLE, hedgerow_scorer_free(stale));
     CHECK_STATUS(HEDGEROW_STATUS_HANDLE, hedgerow_score(stale, &request, &verdict));
+    /* Also where there is nothing to tell of the verdict. */
+    CHECK(verdict.kind == HEDGEROW_KIND_NOT_SCORED && verdict.detections == 0);
+    CHECK_STATUS(HEDGEROW_STATUS_HANDLE, hedgerow_detections(stale, &verdict, ids, 64, &len));
+    CHECK_STATUS(HEDGEROW_STATUS_HANDLE, hedgerow_bot_name(stale, &verdict, text, 64, NULL));
+    CHECK_STATUS(HEDGEROW_STATUS_NULL, hedgerow_bot_name(NULL, &verdict, text, 64, NULL));
     OK(hedgerow_engine_free(engine));
     CHECK_STATUS(HEDGEROW_STATUS_HANDLE, hedgerow_engine_free(freed));
     CHECK_STATUS(HEDGEROW_STATUS_HANDLE, hedgerow_scorer_attach(freed, &scorer));
