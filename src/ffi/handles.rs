@@ -65,9 +65,13 @@ static FORKS: AtomicU32 = AtomicU32::new(0);
 
 static FORKS_COUNTED: AtomicBool = AtomicBool::new(false);
 
+/// The threads that had attached a scorer when this process was forked.
+static THREADS_BEFORE: AtomicU64 = AtomicU64::new(0);
+
 extern "C" fn in_child() {
     // Relaxed: the child has this one thread.
     FORKS.fetch_add(1, Ordering::Relaxed);
+    THREADS_BEFORE.store(THREADS.load(Ordering::Relaxed), Ordering::Relaxed);
 }
 
 mod system {
@@ -137,7 +141,7 @@ pub(super) fn count_forks() -> Result<(), Status> {
     if FORKS_COUNTED.load(Ordering::Relaxed) {
         return Ok(());
     }
-    // SAFETY: A4 (POSIX). The hook takes nothing, touches one atomic, and belongs to this library:
+    // SAFETY: A4 (POSIX). The hook takes nothing, touches atomics, and belongs to this library:
     // the C library forgets it where the library is unloaded.
     let refused = unsafe { system::pthread_atfork(None, None, Some(in_child)) };
     if refused != 0 {
@@ -374,6 +378,9 @@ fn not_ours(handle: u64) -> Status {
     }
     if kind(handle) != SCORER || thread > THREADS.load(Ordering::Relaxed) {
         return Status::Handle;
+    }
+    if thread > 0 && thread <= THREADS_BEFORE.load(Ordering::Relaxed) {
+        return Status::Forked;
     }
     match thread == THREAD.get() {
         true => Status::Handle,

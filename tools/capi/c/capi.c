@@ -299,12 +299,18 @@ static void forks(const char *directory) {
     OK(hedgerow_scorer_attach(engine, &scorer));
     OK(hedgerow_score(scorer, &request, &verdict));
     CHECK(verdict.generation == 0 && verdict.kind == HEDGEROW_KIND_SCORED);
+    struct across across = {engine, scorer}; /* then of a thread that is gone */
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, on_another_thread, &across) == 0);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK_STATUS(HEDGEROW_STATUS_THREAD, hedgerow_score(across.scorer, &request, &verdict));
     pid_t child = fork();
     CHECK(child >= 0);
     if (child == 0) {
         CHECK_STATUS(HEDGEROW_STATUS_FORKED, hedgerow_score(scorer, &request, &verdict));
         CHECK(verdict.kind == HEDGEROW_KIND_NOT_SCORED && verdict.score == HEDGEROW_NO_SCORE);
         CHECK_STATUS(HEDGEROW_STATUS_FORKED, hedgerow_scorer_free(scorer));
+        CHECK_STATUS(HEDGEROW_STATUS_FORKED, hedgerow_score(across.scorer, &request, &verdict));
         CHECK_STATUS(HEDGEROW_STATUS_FORKED, hedgerow_scorer_attach(engine, &mine));
         CHECK_STATUS(HEDGEROW_STATUS_FORKED, hedgerow_engine_free(engine));
         OK(hedgerow_engine_open(&options, &own));
