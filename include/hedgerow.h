@@ -269,7 +269,8 @@ typedef struct hedgerow_options {
     // that none does.
     uint8_t no_fallback;
     // Files of public keys, as `hedgerow key` writes them: tables that none of them signed are
-    // refused, but for the bundled one. With none, signatures are not asked for.
+    // refused, but for the bundled one. With none, unsigned tables are taken, and in a
+    // directory signed ones are refused.
     const char *const *keys;
     // How many there are.
     size_t key_count;

@@ -121,7 +121,8 @@ pub struct Options {
     /// that none does.
     pub no_fallback: u8,
     /// Files of public keys, as `hedgerow key` writes them: tables that none of them signed are
-    /// refused, but for the bundled one. With none, signatures are not asked for.
+    /// refused, but for the bundled one. With none, unsigned tables are taken, and in a
+    /// directory signed ones are refused.
     pub keys: *const *const c_char,
     /// How many there are.
     pub key_count: usize,

@@ -29,6 +29,8 @@
 typedef struct {
     ngx_str_t table;
     ngx_str_t state;
+    /* Of const char *: files of the keys whose tables are taken; NULL where none is named. */
+    ngx_array_t *keys;
     ngx_uint_t traffic;
     /* Whether any place of the configuration scores. */
     ngx_flag_t used;
@@ -65,6 +67,7 @@ static void *bot_create_loc(ngx_conf_t *cf);
 static char *bot_merge_loc(ngx_conf_t *cf, void *parent, void *child);
 static char *bot_block(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 static char *bot_traffic(ngx_conf_t *cf, ngx_command_t *command, void *conf);
+static char *bot_keys(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 static ngx_int_t bot_open(ngx_cycle_t *cycle);
 static void bot_close(ngx_cycle_t *cycle);
 
@@ -79,6 +82,9 @@ static ngx_command_t bot_commands[] = {
 
     {ngx_string("bot_score_state"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, ngx_conf_set_str_slot,
      NGX_HTTP_MAIN_CONF_OFFSET, offsetof(bot_main_conf, state), NULL},
+
+    {ngx_string("bot_score_keys"), NGX_HTTP_MAIN_CONF | NGX_CONF_1MORE, bot_keys,
+     NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
 
     {ngx_string("bot_score_traffic"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, bot_traffic,
      NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
@@ -592,6 +598,29 @@ static char *bot_traffic(ngx_conf_t *cf, ngx_command_t *command, void *place) {
     return NGX_CONF_OK;
 }
 
+/* A path to each key's file, from the folder of the configuration's other paths. */
+static char *bot_keys(ngx_conf_t *cf, ngx_command_t *command, void *place) {
+    bot_main_conf *conf = place;
+    ngx_str_t *words = cf->args->elts;
+    ngx_uint_t i;
+
+    (void)command;
+    if (conf->keys == NULL) {
+        conf->keys = ngx_array_create(cf->pool, cf->args->nelts, sizeof(const char *));
+    }
+    if (conf->keys == NULL) {
+        return NGX_CONF_ERROR;
+    }
+    for (i = 1; i < cf->args->nelts; i++) {
+        const char **to = ngx_array_push(conf->keys);
+        if (to == NULL || ngx_conf_full_name(cf->cycle, &words[i], 0) != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
+        *to = (const char *)words[i].data;
+    }
+    return NGX_CONF_OK;
+}
+
 /* ------------------------------------------------------------------- processes */
 
 /* A refusal, a quarantine or a switch is a warning of the library's. It comes as an error: where
@@ -645,6 +674,10 @@ static ngx_int_t bot_open(ngx_cycle_t *cycle) {
         u_char *last = ngx_snprintf(state, sizeof(state) - 1, "%V/%s", &conf->state, name);
         *last = '\0';
         options.state = (const char *)state;
+    }
+    if (conf->keys != NULL) {
+        options.keys = conf->keys->elts;
+        options.key_count = conf->keys->nelts;
     }
     status = hedgerow_engine_open(&options, &bot_engine);
     if (status != HEDGEROW_STATUS_OK) {

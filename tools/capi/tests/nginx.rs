@@ -16,6 +16,7 @@ mod trouble;
 mod within;
 
 use server::{Nginx, body, module, refusal, status};
+use std::time::{Duration, Instant};
 
 /// What curl sends.
 pub const CURL: &[&str] = &[
@@ -249,6 +250,42 @@ fn a_refused_table_is_told_at_the_usual_level() {
     let usual = nginx.folder.join("logs/default.log");
     let usual = std::fs::read_to_string(usual).expect("a log");
     assert!(usual.contains("bot_score: warn: "), "{usual}");
+}
+
+/// A directory as a fleet's agent writes it: signed tables alone, by a key that nginx is told.
+#[test]
+fn signed_tables_are_taken_by_the_keys_that_are_named() {
+    use hedgerow::watch::SecretKey;
+    let Some(module) = module() else { return };
+    let folder = hedgerow_capi::folder("nginx-signed").expect("a folder");
+    let key = SecretKey::new("ops").expect("a key");
+    let signed = hedgerow::Table::from_bytes(&key.sign(hedgerow::DEFAULT_TABLE)).expect("a table");
+    let tables = folder.join("tables");
+    assert_eq!(disturb::publish(&tables, &signed), 1);
+    let (ours, theirs) = (folder.join("ops.pub"), folder.join("other.pub"));
+    std::fs::write(&ours, key.public().text()).expect("a file");
+    let other = SecretKey::new("other").expect("a key").public();
+    std::fs::write(&theirs, other.text()).expect("a file");
+    let start = |name: &str, keys: &str| {
+        let top = format!("bot_score on; bot_score_table {};{keys}", tables.display());
+        Nginx::start(module, name, &top, "")
+    };
+    let (ours, theirs) = (ours.display(), theirs.display());
+    let keys = format!("bot_score_keys {theirs} {ours};");
+    let nginx = start("nginx-signed-known", &keys);
+    let end = Instant::now() + Duration::from_secs(20);
+    while reached(&nginx.get("/", BROWSER))[2] != "1" {
+        assert!(Instant::now() < end, "{}", nginx.errors());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    for (name, keys) in [
+        ("nginx-signed-none", String::new()),
+        ("nginx-signed-other", format!("bot_score_keys {theirs};")),
+    ] {
+        let nginx = start(name, &keys);
+        nginx.wait_for_error("signature-key");
+        assert_eq!(reached(&nginx.get("/", BROWSER))[2], "0", "{name}");
+    }
 }
 
 const PLACES_LIVE: &str = "location /off { bot_score off; bot_score_block off; }";
