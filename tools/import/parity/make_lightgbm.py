@@ -69,6 +69,22 @@ def with_categories(rng, trees, counts=(8, 70, 240), ids=None, nans=True, rows=6
     return lgb.train(params, lgb.Dataset(x, y, categorical_feature=columns), trees), x
 
 
+def with_frame(rng, trees):
+    """The same on a data frame in which each category is its own code, one column of two ordered:
+    LightGBM makes categorical splits of the other alone."""
+    import pandas as pd
+
+    counts = (6, 40)
+    x, signal = data(rng, 3_000, 6, False)
+    effect = categorised(x, rng, counts)
+    columns = {f"f{i}": x[:, i] for i in range(6)}
+    for i, count in enumerate(counts):
+        codes = x[:, i].astype(np.int64)
+        columns[f"f{i}"] = pd.Categorical(codes, categories=range(count), ordered=i == 1)
+    y = (signal + 2 * effect > 0).astype(int)
+    return lgb.train(COMMON, lgb.Dataset(pd.DataFrame(columns), y), trees), x
+
+
 def edited(model, x, rng):
     """The model with the thresholds and decision types that need the most care in place of some
     others: all missing types on both sides, for categories too, where they mean nothing."""
@@ -129,9 +145,28 @@ def models(rng):
     yield "categories-far", *with_categories(
         rng, 20, counts=(5, 40), ids=far, max_cat_threshold=256
     )
+    yield "categories-frame", *with_frame(np.random.default_rng(4), 20)
     yield "categories-edited", *edited(*with_categories(rng, 40, num_leaves=63), rng)
     # Each feature's missing values go left here and right there: 256 lanes, the capacity.
     yield "wide-128x1000", *trained(rng, 1_000, rows=8_000, columns=128, nans=True, max_bin=63)
+
+
+def refused(rng):
+    """Yields name and model of what is refused by name: data frames whose categories are other
+    than their own codes, one of them ordered, which LightGBM splits like a number."""
+    import pandas as pd
+
+    x, signal = data(rng, 500, 4, False)
+    codes = rng.integers(0, 3, len(x))
+    for name, categories, ordered in [
+        ("strings", ["a", "b", "c"], False),
+        ("recoded", [3, 5, 9], False),
+        ("ordered", [3, 5, 9], True),
+    ]:
+        column = pd.Categorical.from_codes(codes, categories, ordered=ordered)
+        frame = pd.DataFrame({"c": column, "x": x[:, 0]})
+        y = (signal + codes > 1).astype(int)
+        yield f"refused-{name}", lgb.train(COMMON, lgb.Dataset(frame, y), 2)
 
 
 def borders_of(model):
@@ -214,9 +249,14 @@ def fixtures():
 
 
 def main():
+    root = ROOT / "target" / "parity" / "lightgbm"
+    for name, model in refused(np.random.default_rng(3)):
+        folder = fresh(root / name)
+        model.save_model(folder / "model.txt")
+        # Nothing to compare with: its presence says that the folder is complete.
+        keep(folder, *[np.zeros((1, 1), dtype=np.float32)] * 3)
     rng = np.random.default_rng(20_240_602)
     for name, model, x in models(rng):
-        root = ROOT / "target" / "parity" / "lightgbm"
         make(name, model, x, root, rng)
     if "--fixtures" in sys.argv[1:]:
         fixtures()

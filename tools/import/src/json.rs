@@ -4,6 +4,7 @@
 use crate::error::{ImportError, Problem};
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
+use serde_json::value::RawValue;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::marker::PhantomData;
@@ -54,6 +55,40 @@ impl<'de, T: Deserialize<'de>, const MAX: usize> Deserialize<'de> for Bounded<T,
             }
         }
         deserializer.deserialize_seq(List(PhantomData))
+    }
+}
+
+/// A list of categories, which should be their own codes: 0, 1, 2 and so on.
+pub(crate) struct Codes {
+    /// The first that is not, as it is written, and its position.
+    pub stray: Option<(usize, String)>,
+}
+
+impl<'de> Deserialize<'de> for Codes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Codes, D::Error> {
+        struct List;
+        impl<'de> Visitor<'de> for List {
+            type Value = Codes;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of categories")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Codes, A::Error> {
+                let mut stray = None;
+                let mut position = 0_usize;
+                while let Some(code) = list.next_element::<&RawValue>()? {
+                    // What is no number in JSON is none in Rust either.
+                    let text = code.get();
+                    if text.parse() != Ok(position as f64) && stray.is_none() {
+                        stray = Some((position, text.chars().take(80).collect()));
+                    }
+                    position = position.saturating_add(1);
+                }
+                Ok(Codes { stray })
+            }
+        }
+        deserializer.deserialize_seq(List)
     }
 }
 

@@ -17,8 +17,8 @@
 //!   or forbidden; one-hot splits on categories that are whole numbers. Refused: counters (CTR),
 //!   categories that are other strings, text and embedding features.
 //! - LightGBM: numerical splits of every missing type, with infinite thresholds; categorical
-//!   splits; `gbdt`, `dart` and `rf`. Refused: linear trees, and thresholds that are NaN or below
-//!   every `f32`.
+//!   splits; `gbdt`, `dart` and `rf`. Refused: linear trees, thresholds that are NaN or below
+//!   every `f32`, and categories of data frames that LightGBM recodes.
 //! - XGBoost: `gbtree` and `dart`, numerical and categorical splits. Refused: `gblinear`, vector
 //!   leaves, and data frames' containers of categories by which XGBoost recodes values.
 //! - Models of several outputs are refused in all.

@@ -1,8 +1,8 @@
 //! LightGBM models in text form, versions v3 and v4: numerical splits with every missing type, and
 //! categorical splits.
 //!
-//! Refused by name: models of several outputs, linear trees, categories from 2^24 on, and
-//! thresholds that are NaN or below every `f32`. A threshold is `f64` there and `f32` here: rounded
+//! Refused by name: models of several outputs, linear trees, categories from 2^24 on, data frames
+//! whose categories LightGBM recodes, and thresholds that are NaN or below every `f32`. A threshold is `f64` there and `f32` here: rounded
 //! down, `x <= threshold` holds for the same `f32` values. With the threshold infinity, which parts
 //! missing values from all others, it holds for every value.
 //!

@@ -8,7 +8,9 @@
 //! A category is the whole part of a value. Values of a split's categories go right, all others and
 //! those that are no category (negative, or 2^24 and more) left, and missing ones where the split
 //! says. Models that were trained on data frames have a container of categories, by which XGBoost
-//! recodes data frames: only one in which each category is its own code is taken.
+//! recodes data frames: only one in which each category is its own code is taken. Files of versions
+//! before 3.1 hold no container, and do not tell: XGBoost scored there by the codes of each data
+//! frame as it came, and the host of such a model has to give the codes of the training frame.
 //!
 //! Refused by name: linear boosters, models of several outputs, containers that recode, and
 //! objectives whose `base_score` has no known margin.

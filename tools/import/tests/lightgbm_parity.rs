@@ -4,7 +4,7 @@ mod common;
 
 use common::{compare, expected, fixture, reference_models};
 use hedgerow::table::ensemble::Test;
-use hedgerow_import::Imported;
+use hedgerow_import::{Imported, Problem};
 
 /// What `parity/make_lightgbm.py` makes.
 const MODELS: &[&str] = &[
@@ -30,6 +30,7 @@ const MODELS: &[&str] = &[
     "categories-dart",
     "categories-beyond-capacity",
     "categories-far",
+    "categories-frame",
     "categories-edited",
     "wide-128x1000",
 ];
@@ -37,11 +38,22 @@ const MODELS: &[&str] = &[
 /// Those in which LightGBM parts missing values from all others by `x <= inf`.
 const INFINITE: &[&str] = &["nan", "deep-255", "regression", "edited", "wide-128x1000"];
 
+/// Models of the same script that must be refused: data frames whose categories are recoded.
+const REFUSED: &[&str] = &["refused-strings", "refused-recoded", "refused-ordered"];
+
 #[test]
 fn reference_models_score_as_in_lightgbm() {
-    let Some(folder) = reference_models("lightgbm", MODELS) else {
+    let names = [MODELS, REFUSED].concat();
+    let Some(folder) = reference_models("lightgbm", &names) else {
         return;
     };
+    for name in REFUSED {
+        let bytes = std::fs::read(folder.join(name).join("model.txt")).expect("the model");
+        let error = hedgerow_import::import(&bytes, name).expect_err(name);
+        assert_eq!(error.problem, Problem::Unsupported, "{error}");
+        assert!(error.at.ends_with("pandas_categorical[0]"), "{error}");
+        println!("{name}: refused, as it should be: {error}");
+    }
     for name in MODELS {
         let folder = folder.join(name);
         let bytes = std::fs::read(folder.join("model.txt")).expect("the model");

@@ -63,3 +63,60 @@ fn values_that_are_wrong() {
     let twice = MODEL.replacen("feature_names=Column_0 Column_1", "feature_names=x x", 1);
     assert_eq!(refused(&twice).problem, Problem::Duplicate);
 }
+
+/// The model with the categories of a data frame's columns, as the Python package writes them.
+fn framed(list: &str) -> String {
+    assert!(MODEL.contains("\npandas_categorical:null\n"));
+    MODEL.replace("_categorical:null", &format!("_categorical:{list}"))
+}
+
+#[test]
+fn categories_of_data_frames_are_their_own_codes() {
+    use Problem::{Capacity, Malformed, Shape, Unsupported};
+    let model = import(MODEL.as_bytes(), "model.txt").expect("a model");
+    for kept in [
+        "null",
+        "[[]]",
+        "[[0, 1, 2, 3]]",
+        "[[0], [0.0, 1.0], []]",
+        "[[0, 1]]\r",
+    ] {
+        let imported = import(framed(kept).as_bytes(), "model.txt");
+        assert_eq!(imported.as_ref(), Ok(&model), "{kept}");
+    }
+    let many = format!("[[0]{}]", ", [0]".repeat(256));
+    for (list, problem, at, got) in [
+        ("[[3, 5, 9]]", Unsupported, "[0]", "3 at position 0"),
+        ("[[0, 1, 3]]", Unsupported, "[0]", "3 at position 2"),
+        ("[[0, 1], [1]]", Unsupported, "[1]", "1 at position 0"),
+        ("[[0, 1.5]]", Unsupported, "[0]", "1.5 at position 1"),
+        ("[[-1, 0]]", Unsupported, "[0]", "-1 at position 0"),
+        (
+            "[[], [\"a\", \"b\"]]",
+            Unsupported,
+            "[1]",
+            "\"a\" at position 0",
+        ),
+        ("[[\"0\"]]", Unsupported, "[0]", "\"0\" at position 0"),
+        ("[[false, true]]", Unsupported, "[0]", "false at position 0"),
+        ("[[0, null]]", Unsupported, "[0]", "null at position 1"),
+        ("[0, 1]", Shape, "", "integer"),
+        ("{}", Shape, "", "map"),
+        ("", Malformed, "", "end of the file"),
+        ("[[0, 1", Malformed, "", "end of the file"),
+        ("[[NaN]]", Malformed, "", "expected value"),
+        (&many, Capacity, "", "257"),
+    ] {
+        let text = framed(list);
+        let error = refused(&text);
+        assert_eq!(error.problem, problem, "{list}: {error}");
+        let line = text.trim_end().lines().count();
+        let place = format!("line {line}, pandas_categorical{at}");
+        assert_eq!(error.at, place, "{list}: {error}");
+        assert!(error.got.contains(got), "{list}: {error}");
+        assert_eq!(
+            error.hint.is_some_and(|hint| hint.contains("codes")),
+            problem == Unsupported
+        );
+    }
+}

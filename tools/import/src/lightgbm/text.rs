@@ -1,7 +1,9 @@
-//! LightGBM's text: a header, blocks of `key=value` lines, one a tree, and the parameters.
+//! LightGBM's text: a header, blocks of `key=value` lines, one a tree, the parameters, and the
+//! categories of the data frame that the model was trained on.
 
 use crate::error::{ImportError, Problem};
-use hedgerow::limits::TREES_MAX;
+use crate::json::{self, Bounded, Codes};
+use hedgerow::limits::{FEATURES_MAX, TREES_MAX};
 use std::collections::HashMap;
 use std::str::FromStr;
 
@@ -58,11 +60,45 @@ pub(super) fn read(bytes: &[u8]) -> Result<Model<'_>, ImportError> {
         let got = format!("{} trees", trees.len());
         return Err(header.refusal(Problem::Shape, "tree_sizes", expected, got));
     }
+    let mut parameters = Vec::new();
+    for (number, line) in lines {
+        if let Some(list) = line.strip_prefix(FRAME) {
+            check_frame(list, number)?;
+        }
+        parameters.extend(parameter(line));
+    }
     Ok(Model {
         header,
         trees,
-        parameters: lines.filter_map(|(_, line)| parameter(line)).collect(),
+        parameters,
     })
+}
+
+/// What the Python package writes behind the parameters: the categories of the categorical columns
+/// of a data frame, ordered ones too, in the columns' order; null or an empty list where there are
+/// none. With it, LightGBM turns the values of a data frame into positions in their lists before
+/// trees see them: only lists in which each category is its own position are taken.
+const FRAME: &str = "pandas_categorical:";
+
+fn check_frame(list: &str, number: usize) -> Result<(), ImportError> {
+    let at = format!("line {number}, {}", FRAME.trim_end_matches(':'));
+    let columns: Option<Bounded<Codes, FEATURES_MAX>> =
+        json::parse(list.as_bytes()).map_err(|error| ImportError {
+            at: at.clone(),
+            ..error
+        })?;
+    for (index, codes) in columns.iter().flat_map(|columns| &columns.0).enumerate() {
+        if let Some((position, stray)) = &codes.stray {
+            let at = format!("{at}[{index}]");
+            let expected = "categories that are their own codes: 0, 1, 2 and so on";
+            let got = format!("{stray} at position {position}");
+            let error = ImportError::new(Problem::Unsupported, at, expected, got);
+            return Err(error.with_hint(
+                "LightGBM recodes these; train on columns of codes, named by categorical_feature",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Checks that a tree's number is the next, and within the capacity.
