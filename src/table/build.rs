@@ -249,6 +249,12 @@ fn check_ensemble(ensemble: &Ensemble) -> Result<(), BuildError> {
                 )));
             }
             let edges = split.test.edges();
+            // Before a look at each edge: splits may share a set of any size.
+            if edges.len() > LANE_BORDERS_MAX {
+                let feature = split.feature;
+                let what = format!("edges of sets of feature {feature} (all in one lane)");
+                return over(what, LANE_BORDERS_MAX, edges.len());
+            }
             for edge in edges {
                 finite(|| format!("border in tree {index}"), f64::from(*edge))?;
             }

@@ -4,7 +4,7 @@ use super::build::BuildError;
 use super::ensemble::{Ensemble, Missing, Split, Tree};
 use super::format::{LaneRecord, OWN_BIN};
 use crate::limits::{FEATURES_MAX, LANE_BORDERS_MAX};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// A lane in the making.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,6 +99,8 @@ struct Borders {
     plain: Vec<f32>,
     /// Of set splits, which need all of theirs in one lane.
     sets: Vec<f32>,
+    /// Where the sets are whose edges are among them: splits may share one, which is counted once.
+    known: HashSet<*const f32>,
     /// Whether a missing value must be told from every other.
     own_bin: bool,
     /// How many splits there are.
@@ -114,7 +116,8 @@ impl Borders {
         let normal = edges.iter().map(|edge| edge + 0.0);
         match edges {
             [_] => self.plain.extend(normal),
-            _ => self.sets.extend(normal),
+            _ if self.known.insert(edges.as_ptr()) => self.sets.extend(normal),
+            _ => {}
         }
         // Without a bin of its own, what is missing is above all borders, as large values are; and
         // these are in the set where the number of its edges is odd.
@@ -128,6 +131,7 @@ impl Borders {
         Borders {
             plain: [self.plain.as_slice(), &other.plain].concat(),
             sets: [self.sets.as_slice(), &other.sets].concat(),
+            known: HashSet::new(),
             own_bin: true,
             splits: self.splits.saturating_add(other.splits),
             oblivious: self.oblivious | other.oblivious,

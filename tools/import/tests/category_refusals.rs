@@ -3,11 +3,15 @@
 
 #[path = "common/refusals.rs"]
 mod refusals;
+#[path = "common/shared_set.rs"]
+mod shared_set;
 
-use hedgerow::FeatureKind;
+use hedgerow::table::build::{BuildOptions, build};
+use hedgerow::{FeatureKind, Table};
 use hedgerow_import::{ImportError, Problem, import};
 use refusals::{changed, check, imported, parsed, refused};
 use serde_json::{Value, json};
+use shared_set::shared_set;
 use std::time::{Duration, Instant};
 
 const LIGHTGBM: &str = include_str!("data/lightgbm-categories.txt");
@@ -90,45 +94,28 @@ fn lightgbm_sets() {
     imported(&far("0"));
 }
 
-/// As many splits as may be share one large set: it is read once.
+/// As many splits as may be share one large set: it is read once, and looked at once on the way to
+/// the table that has no room for it.
 #[test]
 fn a_set_that_all_splits_share_is_read_once() {
-    let (splits, words) = (30_000_usize, 20_000_usize);
-    let list = |value: &dyn Fn(usize) -> String, count: usize| -> String {
-        (0..count).map(value).collect::<Vec<_>>().join(" ")
-    };
-    // A balanced tree, so that it stays within the levels.
-    let child = |split: usize, side: usize| match 2 * split + 1 + side {
-        child if child < splits => child.to_string(),
-        leaf => format!("-{}", leaf - splits + 1),
-    };
-    let tree = [
-        "Tree=0".to_owned(),
-        format!("num_leaves={}", splits + 1),
-        "num_cat=1".to_owned(),
-        format!("split_feature={}", list(&|_| "0".into(), splits)),
-        format!("threshold={}", list(&|_| "0".into(), splits)),
-        format!("decision_type={}", list(&|_| "1".into(), splits)),
-        format!("left_child={}", list(&|at| child(at, 0), splits)),
-        format!("right_child={}", list(&|at| child(at, 1), splits)),
-        format!("leaf_value={}", list(&|at| at.to_string(), splits + 1)),
-        format!("cat_boundaries=0 {words}"),
-        format!("cat_threshold={}", list(&|_| "1431655765".into(), words)),
-    ];
-    let head = &LIGHTGBM[..LIGHTGBM.find("tree_sizes=").expect("sizes")];
-    let text = format!(
-        "{head}tree_sizes=1\n\n{}\n\nend of trees\n",
-        tree.join("\n")
-    );
+    let (splits, words) = (30_000, 20_000);
     let started = Instant::now();
-    let model = imported(&text);
+    let model = imported(&shared_set(LIGHTGBM, splits, words));
+    let refused = build(&model.ensemble, &BuildOptions::default());
     assert!(started.elapsed() < Duration::from_secs(10));
+    let refused = refused.expect_err("no room").to_string();
+    let expected = "at most 255 edges of sets of feature 0 (all in one lane) (capacity)";
+    assert_eq!(refused, format!("expected {expected}, got 640000"));
     let mut edges = model.ensemble.trees[0]
         .splits()
         .map(|split| split.test.edges());
     let first = edges.next().expect("a split");
     assert_eq!(first.len(), 2 * 16 * words);
     assert!(edges.all(|other| std::ptr::eq(other, first)));
+    // A set that a table has room for becomes one, however many splits share it.
+    let model = imported(&shared_set(LIGHTGBM, splits, 7));
+    let built = build(&model.ensemble, &BuildOptions::default()).expect("a table");
+    Table::from_bytes(&built.bytes).expect("what was built passes every check");
 }
 
 /// Sets that hold more edges than any table can are refused before they fill the memory.

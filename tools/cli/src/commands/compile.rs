@@ -8,6 +8,7 @@ use hedgerow::table::build::{BuildOptions, Built, build, logistic_score_map};
 use hedgerow::table::ensemble::{Ensemble, Node, Tree};
 use hedgerow::{Bound, Feature, Schema, Table};
 use serde_json::{Value, json};
+use std::collections::HashSet;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -345,9 +346,14 @@ fn golden_rows(path: &Path, ensemble: &Ensemble) -> Result<Vec<Vec<f32>>, Failur
 /// the same model.
 fn made_up_rows(ensemble: &Ensemble) -> Vec<Vec<f32>> {
     let mut borders: Vec<Vec<f32>> = vec![Vec::new(); ensemble.features.len()];
+    // A set that splits share, of any size, is taken once a feature.
+    let mut known = HashSet::new();
     for split in ensemble.trees.iter().flat_map(Tree::splits) {
-        if let Some(borders) = borders.get_mut(usize::from(split.feature)) {
-            borders.extend_from_slice(split.test.edges());
+        let edges = split.test.edges();
+        if let Some(borders) = borders.get_mut(usize::from(split.feature))
+            && (edges.len() == 1 || known.insert((split.feature, edges.as_ptr())))
+        {
+            borders.extend_from_slice(edges);
         }
     }
     let mut state = 1u64;

@@ -1,8 +1,12 @@
 //! `compile`: options, and models that are refused.
 
+#[path = "../../../import/tests/common/shared_set.rs"]
+mod shared_set;
+
 use super::common::*;
 use serde_json::{Value, json};
 use std::fs;
+use std::process::Command;
 
 fn compile(folder: &Folder, model: &str, output: &str, more: &[&str]) -> Outcome {
     let model = folder.file("model", model);
@@ -145,6 +149,28 @@ fn categories_come_over_and_words_do_not() {
         "XGBoost",
     ]);
     assert!(!folder.names().contains(&"p.hedge".to_string()));
+}
+
+/// A file of 2 MB whose splits name 19 thousand million edges of sets between them.
+#[test]
+fn a_large_set_that_splits_share_takes_little_memory() {
+    let folder = Folder::new("compile-shared-set");
+    let categories = include_str!("../../../import/tests/data/lightgbm-categories.txt");
+    let model = shared_set::shared_set(categories, 30_000, 20_000);
+    let model = folder.file("model", model);
+    let output = folder.path("o.hedge");
+    let limited = "ulimit -v 2000000 && exec \"$@\"";
+    let binary = env!("CARGO_BIN_EXE_hedgerow");
+    let done = Command::new("sh")
+        .args([
+            "-c", limited, "sh", binary, "compile", &model, "-o", &output,
+        ])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert_eq!(done.status.code(), Some(1), "{said}");
+    assert!(said.contains("255 edges of sets of feature 0"), "{said}");
+    assert_eq!(folder.names(), ["model"]);
 }
 
 #[test]
