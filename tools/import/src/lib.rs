@@ -80,11 +80,37 @@ pub struct Imported {
 pub struct Source {
     /// The library, in lower case: `catboost`, `lightgbm` or `xgboost`.
     pub library: &'static str,
+    /// What the objective makes of a margin.
+    pub link: Link,
     /// The library's version, where the file has it (LightGBM's does not).
     pub version: Option<String>,
     /// The training parameters that matter, by the library's own names; an empty object if the
     /// file holds none.
     pub parameters: Value,
+}
+
+/// What a margin is, as far as the file says: whoever turns margins into scores has to know.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Link {
+    /// Log-odds of the positive class, in units of the library's own.
+    LogOdds {
+        /// The log-odds of a margin of 1: LightGBM's `sigmoid`, and else 1.
+        per_margin: f64,
+    },
+    /// No log-odds: the objective's name, as the file has it.
+    Other(String),
+    /// The file has no objective.
+    Unknown,
+}
+
+impl Link {
+    /// Log-odds as they are.
+    const LOG_ODDS: Link = Link::LogOdds { per_margin: 1.0 };
+
+    /// What is no log-odds.
+    fn other(objective: &str) -> Link {
+        Link::Other(objective.chars().take(80).collect())
+    }
 }
 
 /// Imports a model. `bytes` are the whole file; `file` is its name, for messages only.

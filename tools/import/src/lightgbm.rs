@@ -18,7 +18,7 @@ mod sets;
 mod text;
 
 use crate::error::{ImportError, Problem};
-use crate::{Imported, Source, features};
+use crate::{Imported, Link, Source, features};
 use hedgerow::limits::{LEAVES_MAX, TREE_DEPTH_MAX, TREE_NODES_MAX};
 use hedgerow::schema::{Feature, FeatureKind};
 use hedgerow::table::ensemble::{Ensemble, Missing, Node, Split, Test, Tree};
@@ -340,6 +340,24 @@ fn border(threshold: f64) -> Option<f32> {
 /// LightGBM's `kZeroThreshold`: the `f32` nearest to 1e-35.
 const ZERO: f32 = 1e-35;
 
+/// What a margin is: the objective that the file names makes a probability of it, or none.
+fn link(header: &Block<'_>) -> Link {
+    // LightGBM writes none where the objective was a function of the caller's.
+    let Ok(objective) = header.get("objective") else {
+        return Link::Unknown;
+    };
+    let mut words = objective.split_ascii_whitespace();
+    let name = words.next();
+    let sigmoid = words.find_map(|word| word.strip_prefix("sigmoid:")?.parse().ok());
+    match (name, sigmoid) {
+        (Some("cross_entropy"), _) => Link::LOG_ODDS,
+        (Some("binary"), Some(per_margin)) if f64::is_normal(per_margin) && per_margin > 0.0 => {
+            Link::LogOdds { per_margin }
+        }
+        _ => Link::other(objective),
+    }
+}
+
 /// The library, and the parameters of the run that are not at rest in another value.
 fn source(model: &Model<'_>) -> Source {
     let mut parameters = Map::new();
@@ -356,6 +374,7 @@ fn source(model: &Model<'_>) -> Source {
     parameters.insert("given".to_owned(), Value::Object(given));
     Source {
         library: "lightgbm",
+        link: link(&model.header),
         // The file has the version of its format only.
         version: None,
         parameters: Value::Object(parameters),

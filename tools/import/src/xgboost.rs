@@ -26,7 +26,7 @@ mod raw;
 mod tree;
 
 use crate::error::{ImportError, Problem};
-use crate::{Imported, Source, features, json, ubj};
+use crate::{Imported, Link, Source, features, json, ubj};
 use hedgerow::limits::{FEATURES_MAX, LEAVES_MAX};
 use hedgerow::schema::{Feature, FeatureKind};
 use hedgerow::table::ensemble::{Ensemble, Node, Split, Test, Tree};
@@ -274,8 +274,14 @@ fn source(version: [u32; 3], learner: &raw::Learner) -> Source {
         }
     }
     let [major, minor, patch] = version;
+    let link = match learner.objective.name.as_str() {
+        "binary:logistic" | "binary:logitraw" | "reg:logistic" => Link::LOG_ODDS,
+        // It stands there too where the objective was a function of the caller's.
+        other => Link::other(other),
+    };
     Source {
         library: "xgboost",
+        link,
         version: Some(format!("{major}.{minor}.{patch}")),
         parameters: Value::Object(parameters),
     }

@@ -7,6 +7,7 @@ use hedgerow::limits::{GOLDEN_ROWS_MAX, SCORE_MAP_LEN};
 use hedgerow::table::build::{BuildOptions, Built, build, logistic_score_map};
 use hedgerow::table::ensemble::{Ensemble, Node, Tree};
 use hedgerow::{Bound, Feature, Schema, Table};
+use hedgerow_import::Link;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -79,7 +80,8 @@ pub struct Model {
     /// What the model's positive class means; for `bot`, margins are negated
     #[arg(long, value_enum, default_value = "human")]
     positive: Positive,
-    /// A JSON array of the 98 smallest margins of the scores 2 to 99; else score = 100 × P(human)
+    /// A JSON array of the 98 smallest margins of the scores 2 to 99; else score = 100 × P(human),
+    /// for which the model's objective has to be a logistic one
     #[arg(long, value_name = "FILE")]
     score_map: Option<PathBuf>,
     /// JSON to keep in the table under `training`
@@ -139,12 +141,13 @@ fn check_output(output: &Path) -> Result<(), Failure> {
 pub fn write(draft: Draft, output: &Path) -> Result<Report, Failure> {
     check_output(output)?;
     let name = output.display().to_string();
+    let warnings = draft.warnings.clone();
     let (bound, built) = draft.compile(&name)?;
     files::write_whole(output, |out| {
         let failed = |error| Failure::io(output, "a writable file", error);
         out.write_all(&built.bytes).map_err(failed)
     })?;
-    Ok(report(&name, &bound, &built))
+    Ok(report(&name, &bound, &built, &warnings))
 }
 
 /// A model that came over, before it is compiled.
@@ -156,6 +159,7 @@ pub struct Draft {
     /// What is told of their origin.
     pub provenance: Value,
     schema: Option<Schema>,
+    warnings: Vec<String>,
 }
 
 impl Draft {
@@ -168,6 +172,11 @@ impl Draft {
         let bytes = files::read(&args.file, hedgerow_import::MODEL_BYTES_MAX as u64)?;
         let imported = hedgerow_import::import(&bytes, &file)?;
         let provenance = provenance(&imported.provenance(), args)?;
+        let mut warnings = Vec::new();
+        let score_map = match &args.score_map {
+            Some(path) => read_score_map(path)?,
+            None => probabilities(&imported.source.link, &file, &mut warnings)?,
+        };
         let mut ensemble = imported.ensemble;
         let schema = match args.schema.as_str() {
             "model" => None,
@@ -189,10 +198,7 @@ impl Draft {
         let options = BuildOptions {
             generation: args.generation,
             created_at: created_at()?,
-            score_map: match &args.score_map {
-                Some(path) => read_score_map(path)?,
-                None => logistic_score_map(),
-            },
+            score_map,
             golden: match &args.golden {
                 Some(path) => golden_rows(path, &ensemble)?,
                 None => made_up_rows(&ensemble),
@@ -209,6 +215,7 @@ impl Draft {
             options,
             provenance,
             schema,
+            warnings,
         })
     }
 
@@ -225,7 +232,7 @@ impl Draft {
     }
 }
 
-fn report(output: &str, bound: &Bound, built: &Built) -> Report {
+fn report(output: &str, bound: &Bound, built: &Built, warnings: &[String]) -> Report {
     let table = bound.table();
     let error = built.margin_error_max;
     let mut text = format!(
@@ -238,6 +245,7 @@ fn report(output: &str, bound: &Bound, built: &Built) -> Report {
         text,
         "margins differ from the model's by at most {error:.1e}"
     );
+    text.push_str(&super::publish::warned(warnings));
     let json = json!({
         "ok": true,
         "table": output,
@@ -245,6 +253,7 @@ fn report(output: &str, bound: &Bound, built: &Built) -> Report {
         "content_id": table.content_id(),
         "headroom": super::inspect::headroom_json(table),
         "margin_error_max": error,
+        "warnings": warnings,
     });
     Report::done(text, json)
 }
@@ -307,6 +316,35 @@ fn provenance(imported: &Value, args: &Model) -> Result<Value, Failure> {
         all["training"] = training;
     }
     Ok(all)
+}
+
+/// The score map of a model whose margins are log-odds, in units of its own: any other model's would
+/// be made into scores that mean nothing.
+fn probabilities(
+    link: &Link,
+    file: &str,
+    warnings: &mut Vec<String>,
+) -> Result<[f64; SCORE_MAP_LEN], Failure> {
+    let per_margin = match link {
+        Link::LogOdds { per_margin } => *per_margin,
+        Link::Other(objective) => {
+            let expected = "an objective whose margins are log-odds, or --score-map FILE";
+            return Err(Failure::new(
+                "objective",
+                file,
+                expected,
+                format!("\"{objective}\""),
+            ));
+        }
+        Link::Unknown => {
+            warnings.push(format!(
+                "{file} names no objective: its margins are taken for log-odds (if they are not, \
+                 give --score-map FILE)"
+            ));
+            1.0
+        }
+    };
+    Ok(logistic_score_map().map(|margin| margin / per_margin))
 }
 
 fn read_score_map(path: &Path) -> Result<[f64; SCORE_MAP_LEN], Failure> {

@@ -286,6 +286,88 @@ fn a_score_map_has_98_ascending_numbers() {
 }
 
 #[test]
+fn a_score_is_the_probability_that_the_objective_makes() {
+    let folder = Folder::new("compile-link");
+    let (rows, _) = expected();
+    let rows = folder.file("rows.npy", npy(&rows));
+    for (objective, per_margin) in [
+        ("binary sigmoid:1", 1.0),
+        ("binary sigmoid:2", 2.0),
+        ("binary sigmoid:0.25", 0.25),
+        ("cross_entropy", 1.0),
+    ] {
+        let model = LIGHTGBM.replace("binary sigmoid:1", objective);
+        for positive in ["human", "bot"] {
+            compile(&folder, &model, "o.hedge", &["--positive", positive]).done();
+            let of = scores(&run(&["score", &folder.path("o.hedge"), &rows]).done());
+            assert!(of.iter().any(|(_, score)| *score != of[0].1), "{objective}");
+            for (margin, score) in of {
+                let exact = 100.0 / (1.0 + (-per_margin * margin).exp());
+                let error = (f64::from(score) - exact.clamp(1.0, 99.0)).abs();
+                assert!(
+                    error < 0.51,
+                    "{objective}, {positive}: {margin} scores {score}"
+                );
+            }
+        }
+    }
+    let json = compile(&folder, LIGHTGBM, "o.hedge", &["--json"]).json();
+    assert_eq!(json["warnings"], json!([]));
+}
+
+#[test]
+fn margins_that_are_no_log_odds_need_a_score_map() {
+    let folder = Folder::new("compile-no-link");
+    let map: Vec<f64> = (0..98).map(f64::from).collect();
+    let map = folder.file("map", Value::from(map).to_string());
+    let xgboost = include_str!("../../../import/tests/data/xgboost.json");
+    for (model, from, to) in [
+        (LIGHTGBM, "binary sigmoid:1", "regression"),
+        (LIGHTGBM, "binary sigmoid:1", "lambdarank"),
+        (LIGHTGBM, "binary sigmoid:1", "cross_entropy_lambda"),
+        (LIGHTGBM, "binary sigmoid:1", "binary sigmoid:-1"),
+        (LIGHTGBM, "binary sigmoid:1", "binary sigmoid:nan"),
+        (LIGHTGBM, "binary sigmoid:1", "binary"),
+        (xgboost, "binary:logistic", "reg:squarederror"),
+        (xgboost, "binary:logistic", "binary:hinge"),
+        (xgboost, "binary:logistic", "count:poisson"),
+        (xgboost, "binary:logistic", "rank:pairwise"),
+        (MODEL, "\"type\": \"Logloss\"", "\"type\": \"RMSE\""),
+    ] {
+        assert!(model.contains(from), "{from}");
+        let model = model.replace(from, to);
+        let shown = to.trim_start_matches("\"type\": ").trim_matches('"');
+        let shown = format!("\"{shown}\"");
+        let refused = compile(&folder, &model, "o.hedge", &[]);
+        refused.refused(&["model", "log-odds", "--score-map FILE", &shown]);
+        assert_eq!(folder.names(), ["map", "model"]);
+        compile(&folder, &model, "o.hedge", &["--score-map", &map]).done();
+        fs::remove_file(folder.path("o.hedge")).unwrap();
+    }
+    // A file that does not say.
+    for model in [
+        LIGHTGBM.replace("objective=binary sigmoid:1\n", ""),
+        MODEL.replace("\"loss_function\": {", "\"loss\": {"),
+    ] {
+        let said = compile(&folder, &model, "o.hedge", &[]).done();
+        assert!(said.contains("warning: "), "{said}");
+        assert!(said.contains("names no objective"), "{said}");
+        let json = compile(&folder, &model, "o.hedge", &["--json"]).json();
+        assert_eq!(json["warnings"].as_array().unwrap().len(), 1);
+        let said = compile(&folder, &model, "o.hedge", &["--score-map", &map]).done();
+        assert!(!said.contains("warning"), "{said}");
+    }
+    for (from, to) in [
+        ("binary:logistic", "reg:logistic"),
+        ("binary:logistic", "binary:logitraw"),
+    ] {
+        compile(&folder, &xgboost.replace(from, to), "o.hedge", &[]).done();
+    }
+    let cross = MODEL.replace("\"type\": \"Logloss\"", "\"type\": \"CrossEntropy\"");
+    compile(&folder, &cross, "o.hedge", &[]).done();
+}
+
+#[test]
 fn provenance_is_json_of_a_bounded_length() {
     let folder = Folder::new("compile-provenance");
     let file = folder.file("p", r#"{"rows": 7}"#);

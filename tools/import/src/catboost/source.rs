@@ -1,11 +1,11 @@
 //! Where a CatBoost model came from: what its `model_info` says, which no margin depends on.
 
-use crate::Source;
+use crate::{Link, Source};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-/// Reads the provenance. What is missing or malformed is left out: it is for people, and no reason
-/// to refuse a model.
+/// Reads the provenance, and what a margin is. What is missing or malformed is left out: it is for
+/// people, and no reason to refuse a model.
 pub(super) fn read(raw: Option<&RawValue>) -> Source {
     let info: Value = raw
         .map(RawValue::get)
@@ -22,8 +22,15 @@ pub(super) fn read(raw: Option<&RawValue>) -> Source {
             parameters.insert((*name).to_owned(), value.clone());
         }
     }
+    let loss = info.pointer("/params/loss_function/type");
+    let link = match loss.and_then(Value::as_str) {
+        Some("Logloss" | "CrossEntropy") => Link::LOG_ODDS,
+        Some(other) => Link::other(other),
+        None => Link::Unknown,
+    };
     Source {
         library: "catboost",
+        link,
         version,
         parameters: Value::Object(parameters),
     }
