@@ -268,6 +268,9 @@ fn with_list(mut report: Report, recorded: &Recorded, warnings: &[String]) -> Re
         "columns": count,
         "read_at": recorded.read_at,
     });
-    report.json["warnings"] = json!(warnings);
+    // Beside those of the model's compiler.
+    let compiled = report.json["warnings"].take();
+    let compiled = compiled.as_array().into_iter().flatten().cloned();
+    report.json["warnings"] = compiled.chain(warnings.iter().map(|w| json!(w))).collect();
     report
 }
