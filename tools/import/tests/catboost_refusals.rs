@@ -8,6 +8,7 @@ use hedgerow::table::ensemble::{Ensemble, Tree};
 use hedgerow_import::{Imported, Problem, import};
 use refusals::{changed, check, parsed, refused, walk};
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
 const OBLIVIOUS: &str = include_str!("data/catboost-oblivious.json");
 const NONSYMMETRIC: &str = include_str!("data/catboost-nonsymmetric.json");
@@ -498,6 +499,34 @@ fn weights_of_leaves_come_along_or_are_refused() {
         json!(-1),
         negative,
     );
+}
+
+/// As many splits as a tree may have, each on the last of two million borders: all are looked up.
+/// Of equal borders the first counts, and -0.0 is 0.0.
+#[test]
+fn borders_are_looked_up() {
+    let borders = 2_000_000;
+    let split = |border: &str, index: usize, left: &str, right: &str| {
+        format!(
+            r#"{{"split":{{"split_type":"FloatFeature","float_feature_index":0,"border":{border},
+            "split_index":{index}}},"left":{left},"right":{right}}}"#
+        )
+    };
+    let mut tree = r#"{"value":1}"#.to_owned();
+    for _ in 0..13 {
+        tree = split(&borders.to_string(), borders, &tree, &tree);
+    }
+    let tree = split("-0.0", 0, &tree, &tree);
+    let list: Vec<String> = (0..=borders).map(|at| at.to_string()).collect();
+    let text = format!(
+        r#"{{"features_info":{{"float_features":[{{"feature_index":0,"flat_feature_index":0,
+        "has_nans":false,"nan_value_treatment":"AsIs","borders":[{},-0.0]}}]}},"trees":[{tree}]}}"#,
+        list.join(",")
+    );
+    let started = Instant::now();
+    let model = import(text.as_bytes(), "model.json").unwrap_or_else(|error| panic!("{error}"));
+    assert!(started.elapsed() < Duration::from_secs(10));
+    assert_eq!(model.ensemble.trees[0].splits().count(), (1 << 14) - 1);
 }
 
 /// A list of numbers, all as floats.

@@ -19,8 +19,8 @@ struct CategoryColumn {
     /// How many borders and hashes stand before this feature's: splits are numbered through, float
     /// features first.
     values_before: u64,
-    /// The hashes that splits may test for.
-    values: Vec<i32>,
+    /// The hashes that splits may test for, and the position of each.
+    values: HashMap<i32, u64>,
 }
 
 impl CategoryColumns {
@@ -37,8 +37,13 @@ impl CategoryColumns {
             let flat = raw.flat_feature_index;
             let feature = u16::try_from(flat)
                 .map_err(|_| value(at("flat_feature_index"), "a column", flat))?;
-            let values = raw.values.unwrap_or_default();
-            let count = values.len() as u64;
+            let listed = raw.values.unwrap_or_default();
+            let count = listed.len() as u64;
+            let mut values = HashMap::with_capacity(listed.len());
+            for (position, hash) in (0..).zip(listed) {
+                // A hash that is listed twice is the first.
+                values.entry(hash).or_insert(position);
+            }
             let column = CategoryColumn {
                 feature,
                 values_before,
@@ -70,11 +75,11 @@ impl CategoryColumns {
             value(place.key("cat_feature_index"), expected, index)
         })?;
         // What a split's number says, and CatBoost reads, must be what the keys beside it say.
-        let Some(at) = column.values.iter().position(|listed| *listed == hash) else {
+        let Some(at) = column.values.get(&hash) else {
             let expected = "one of the values that features_info lists for this feature";
             return Err(value(place.key("value"), expected, hash));
         };
-        let number = column.values_before.saturating_add(at as u64);
+        let number = column.values_before.saturating_add(*at);
         if let Some(index) = raw.split_index.filter(|index| *index != number) {
             let expected = format!("{number}, the number of this feature and value");
             return Err(value(place.key("split_index"), expected, index));

@@ -24,7 +24,8 @@ struct FloatColumn {
     missing: Missing,
     /// How many borders the float features before this one have: splits are numbered through.
     borders_before: u64,
-    borders: Vec<f32>,
+    /// The position of each border, by the bits of its [`key`].
+    borders: HashMap<u32, u64>,
 }
 
 impl Columns {
@@ -98,14 +99,14 @@ impl FloatColumn {
         split_index: Option<u64>,
         place: &Place<'_>,
     ) -> Result<(), ImportError> {
-        let Some(at) = self.borders.iter().position(|listed| *listed == border) else {
+        let Some(at) = self.borders.get(&key(border)) else {
             return Err(value(
                 place.key("border"),
                 "one of the borders that features_info lists for this feature",
                 border,
             ));
         };
-        let number = self.borders_before.saturating_add(at as u64);
+        let number = self.borders_before.saturating_add(*at);
         match split_index {
             Some(index) if index != number => Err(value(
                 place.key("split_index"),
@@ -229,13 +230,16 @@ fn float_columns(raw: Vec<raw::FloatFeature>) -> Result<HashMap<u64, FloatColumn
         let at = |key: &str| format!("features_info.float_features[{position}].{key}");
         let feature = u16::try_from(raw.flat_feature_index)
             .map_err(|_| value(at("flat_feature_index"), "a column", raw.flat_feature_index))?;
-        let mut borders = Vec::new();
-        for (index, wide) in raw.borders.unwrap_or_default().into_iter().enumerate() {
-            borders.push(border(wide, || at(&format!("borders[{index}]")))?);
+        let listed = raw.borders.unwrap_or_default();
+        let count = listed.len() as u64;
+        let mut borders = HashMap::with_capacity(listed.len());
+        for (index, wide) in (0..).zip(listed) {
+            let border = border(wide, || at(&format!("borders[{index}]")))?;
+            // A border that is listed twice is the first.
+            borders.entry(key(border)).or_insert(index);
         }
         // CatBoost replaces NaN only where training saw it; a plain comparison with NaN is false.
         let right = raw.has_nans && raw.nan_value_treatment == raw::NanValueTreatment::True;
-        let count = borders.len() as u64;
         let column = FloatColumn {
             feature,
             missing: if right { Missing::Right } else { Missing::Left },
@@ -251,6 +255,11 @@ fn float_columns(raw: Vec<raw::FloatFeature>) -> Result<HashMap<u64, FloatColumn
         }
     }
     Ok(columns)
+}
+
+/// The bits of a border, the same for -0.0 and 0.0, its equal.
+fn key(border: f32) -> u32 {
+    (border + 0.0).to_bits()
 }
 
 /// A border as CatBoost has it: JSON holds all digits of an `f32`, so nothing is rounded here.
