@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes the virtual environment target/peers with the libraries that the parity tests compare with.
-# The tests make the reference models on their next run; remove target/parity to have them made
-# anew, as after a change of the scripts here.
+# The tests make the reference models on their next run, and anew where a script here or a library
+# is another than the one that made them.
 set -eu
 cd "$(dirname "$0")/../../.."
 python3 -m venv target/peers

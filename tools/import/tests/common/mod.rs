@@ -167,7 +167,8 @@ pub fn compare(model: &str, imported: &Imported, expected: &Expected) {
     );
 }
 
-/// The folder of a library's reference models, made now if the library is installed.
+/// The folder of a library's reference models, made now if the library is installed, and made anew
+/// where the scripts or the library are others than those that made them.
 ///
 /// Without the library there is nothing to compare with: that is said loudly, and it is a failure
 /// where `HEDGEROW_REQUIRE_PEERS=1`.
@@ -175,18 +176,23 @@ pub fn reference_models(library: &str, models: &[&str]) -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let folder = root.join("target/parity").join(library);
     let complete = |name: &&str| folder.join(name).join("leaves.npy").is_file();
-    if models.iter().all(complete) {
+    let maker = Maker::of(&root, library);
+    let kept = std::fs::read_to_string(folder.join(MADE_BY)).unwrap_or_default();
+    if models.iter().all(complete) && maker.made(&kept) {
         return Some(folder);
     }
     let python = root.join("target/peers/bin/python");
     let script = root.join(format!("tools/import/parity/make_{library}.py"));
     if python.is_file() {
+        // Models of an earlier run are none of the script's now.
+        let _ = std::fs::remove_dir_all(&folder);
         let output = Command::new(python).arg(script).output();
         let output = output.expect("the script starts");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "make_{library}.py: {said}");
         let missing: Vec<_> = models.iter().filter(|name| !complete(name)).collect();
         assert!(missing.is_empty(), "make_{library}.py made no {missing:?}");
+        std::fs::write(folder.join(MADE_BY), maker.text()).expect("a writable folder");
         return Some(folder);
     }
     let skipped =
@@ -197,6 +203,57 @@ pub fn reference_models(library: &str, models: &[&str]) -> Option<PathBuf> {
     let line = format!("\n\n*** {skipped} ***\n\n");
     std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).expect("stderr");
     None
+}
+
+/// What makes a library's reference models.
+struct Maker {
+    /// The scripts, word by word.
+    scripts: String,
+    /// The library's release, where it is installed.
+    release: Option<String>,
+}
+
+/// The file beside the models that holds a [`Maker`]'s text.
+const MADE_BY: &str = "made-by.txt";
+
+impl Maker {
+    fn of(root: &Path, library: &str) -> Maker {
+        let script = |name: &str| {
+            let path = root.join("tools/import/parity").join(name);
+            std::fs::read_to_string(path).expect(name)
+        };
+        let folders = |path: &Path| {
+            let entries = std::fs::read_dir(path).into_iter().flatten();
+            let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+            paths.sort();
+            paths
+        };
+        let name = |path: &Path| Some(path.file_name()?.to_str()?.to_owned());
+        let packages = folders(&root.join("target/peers/lib"));
+        let packages = packages.iter().map(|python| python.join("site-packages"));
+        let prefix = format!("{library}-");
+        Maker {
+            scripts: script("common.py") + &script(&format!("make_{library}.py")),
+            release: packages
+                .flat_map(|path| folders(&path))
+                .filter_map(|path| name(&path))
+                .find(|name| name.starts_with(&prefix) && name.ends_with(".dist-info")),
+        }
+    }
+
+    fn text(&self) -> String {
+        let release = self.release.as_deref().unwrap_or_default();
+        format!("{}\n{release}\n", self.scripts)
+    }
+
+    /// Whether it made the models beside a text. Where the library is not installed, whatever
+    /// release made them is taken.
+    fn made(&self, kept: &str) -> bool {
+        match self.release {
+            Some(_) => kept == self.text(),
+            None => kept.starts_with(&self.scripts),
+        }
+    }
 }
 
 /// The results in a model's folder.
