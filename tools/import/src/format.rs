@@ -1,8 +1,8 @@
 //! Tells by its first bytes and keys what kind of model a file is.
 
 use crate::error::{ImportError, Problem};
-use crate::json;
-use std::collections::BTreeSet;
+use crate::json::{self, Present};
+use serde::Deserialize;
 
 /// How each library exports what is imported.
 macro_rules! export {
@@ -93,17 +93,26 @@ pub(crate) fn recognise(bytes: &[u8]) -> Result<Format, ImportError> {
 /// Which model a JSON object is, by the keys of its top level. Looks at the whole file, so that a
 /// file that is cut off is said to be that.
 fn json_format(bytes: &[u8]) -> Result<Format, ImportError> {
-    let keys: BTreeSet<String> = json::top_level_keys(bytes)?;
-    let has = |key: &str| keys.contains(key);
-    Ok(if has("oblivious_trees") || has("features_info") {
+    let keys: Keys = json::parse(bytes)?;
+    Ok(if keys.oblivious_trees.0 || keys.features_info.0 {
         Format::CatBoostJson
-    } else if has("learner") {
+    } else if keys.learner.0 {
         Format::XgBoostJson
-    } else if has("tree_info") {
+    } else if keys.tree_info.0 {
         Format::LightGbmJson
     } else {
         Format::OtherJson
     })
+}
+
+/// The keys of the top level that tell one model from another.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Keys {
+    oblivious_trees: Present,
+    features_info: Present,
+    learner: Present,
+    tree_info: Present,
 }
 
 /// Whether this is ONNX: a protobuf that starts with field 1, the version (up to 13 so far), before

@@ -58,8 +58,8 @@ use hedgerow::limits::{LEAVES_MAX, PROVENANCE_BYTES_MAX};
 use hedgerow::table::ensemble::{Ensemble, Node, Tree};
 use serde_json::{Value, json};
 
-/// Bytes of a model file, 256 MiB: ten times the largest model that fits a table. Parsing takes at
-/// most about six times the file in memory, so this bounds the memory too.
+/// Bytes of a model file, 256 MiB: ten times the largest model that fits a table. Parsing takes a
+/// small multiple of the file in memory, so this bounds the memory too.
 pub const MODEL_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// A model that came over, and where it came from.

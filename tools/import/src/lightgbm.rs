@@ -29,7 +29,7 @@ use text::{Block, Model};
 
 /// Imports a model.
 pub(crate) fn import(bytes: &[u8]) -> Result<Imported, ImportError> {
-    let model = text::read(bytes)?;
+    let model = text::read(bytes, PARAMETERS)?;
     check_header(&model.header)?;
     let mut features = read_features(&model.header)?;
     let count = model.trees.len();
@@ -368,7 +368,6 @@ fn source(model: &Model<'_>) -> Source {
     }
     let kept = model.parameters.iter();
     let given: Map<String, Value> = kept
-        .filter(|(key, _)| PARAMETERS.contains(key))
         .map(|(key, value)| ((*key).to_owned(), Value::from(*value)))
         .collect();
     parameters.insert("given".to_owned(), Value::Object(given));
@@ -381,7 +380,7 @@ fn source(model: &Model<'_>) -> Source {
     }
 }
 
-/// The parameters that are kept as provenance, of the about 100 that a file lists.
+/// The parameters that are kept as provenance.
 const PARAMETERS: &[&str] = &[
     "boosting",
     "num_iterations",

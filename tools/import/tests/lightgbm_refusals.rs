@@ -120,3 +120,20 @@ fn categories_of_data_frames_are_their_own_codes() {
         );
     }
 }
+
+#[test]
+fn blocks_of_too_many_lines() {
+    let lines = |count: usize| {
+        (0..count)
+            .map(|at| format!("key{at}=\n"))
+            .collect::<String>()
+    };
+    let at = MODEL.find("Tree=1").expect("a tree");
+    let with = |count| format!("{}{}{}", &MODEL[..at], lines(count), &MODEL[at..]);
+    let imported = import(with(30).as_bytes(), "model.txt").expect("a model");
+    assert_eq!(Ok(imported), import(MODEL.as_bytes(), "model.txt"));
+    let error = refused(&with(100_000));
+    assert_eq!(error.problem, Problem::Capacity, "{error}");
+    assert!(error.at.ends_with(", Tree=0"), "{error}");
+    assert_eq!(error.expected, "at most 64 lines (capacity)");
+}

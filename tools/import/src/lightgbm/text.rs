@@ -4,14 +4,15 @@
 use crate::error::{ImportError, Problem};
 use crate::json::{self, Bounded, Codes};
 use hedgerow::limits::{FEATURES_MAX, TREES_MAX};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
 /// The parts of a model's text.
 pub(super) struct Model<'a> {
     pub header: Block<'a>,
     pub trees: Vec<Block<'a>>,
-    pub parameters: Vec<(&'a str, &'a str)>,
+    /// Those that are wanted, of the about 100 that a file lists.
+    pub parameters: BTreeMap<&'a str, &'a str>,
 }
 
 /// The lines of the header or of one tree.
@@ -19,13 +20,17 @@ pub(super) struct Block<'a> {
     /// What errors call it: `the header` or `Tree=7`.
     name: String,
     /// The first line, from 1.
-    line: usize,
-    /// Value and line of each key. A line without `=` has no value.
-    lines: HashMap<&'a str, (Option<&'a str>, usize)>,
+    first: usize,
+    /// Key, value and line, at most [`LINES_MAX`]. A line without `=` has no value.
+    lines: Vec<(&'a str, Option<&'a str>, usize)>,
 }
 
-/// Splits a text into its parts.
-pub(super) fn read(bytes: &[u8]) -> Result<Model<'_>, ImportError> {
+/// Lines of a block, of which LightGBM itself writes up to 25: a file takes little more memory than
+/// its size.
+const LINES_MAX: usize = 64;
+
+/// Splits a text into its parts. `wanted` are the parameters that are kept.
+pub(super) fn read<'a>(bytes: &'a [u8], wanted: &[&str]) -> Result<Model<'a>, ImportError> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let at = format!("byte {}", error.valid_up_to());
         ImportError::new(Problem::Malformed, at, "text in UTF-8", "other bytes")
@@ -60,12 +65,12 @@ pub(super) fn read(bytes: &[u8]) -> Result<Model<'_>, ImportError> {
         let got = format!("{} trees", trees.len());
         return Err(header.refusal(Problem::Shape, "tree_sizes", expected, got));
     }
-    let mut parameters = Vec::new();
+    let mut parameters = BTreeMap::new();
     for (number, line) in lines {
         if let Some(list) = line.strip_prefix(FRAME) {
             check_frame(list, number)?;
         }
-        parameters.extend(parameter(line));
+        parameters.extend(parameter(line).filter(|(key, _)| wanted.contains(key)));
     }
     Ok(Model {
         header,
@@ -133,11 +138,11 @@ fn parameter(line: &str) -> Option<(&str, &str)> {
 }
 
 impl<'a> Block<'a> {
-    fn new(name: String, line: usize) -> Block<'a> {
+    fn new(name: String, first: usize) -> Block<'a> {
         Block {
             name,
-            line,
-            lines: HashMap::new(),
+            first,
+            lines: Vec::new(),
         }
     }
 
@@ -146,10 +151,22 @@ impl<'a> Block<'a> {
             Some((key, value)) => (key, Some(value)),
             None => (line, None),
         };
-        match self.lines.insert(key, (value, number)) {
-            None => Ok(()),
-            Some(_) => Err(self.refusal(Problem::Duplicate, key, "each key once", "it twice")),
+        if self.flag(key) {
+            return Err(self.refusal(Problem::Duplicate, key, "each key once", "it twice"));
         }
+        if self.lines.len() >= LINES_MAX {
+            let at = format!("line {number}, {}", self.name);
+            let expected = format!("at most {LINES_MAX} lines (capacity)");
+            return Err(ImportError::new(Problem::Capacity, at, expected, "more"));
+        }
+        self.lines.push((key, value, number));
+        Ok(())
+    }
+
+    /// Value and line of a key.
+    fn line(&self, key: &str) -> Option<(Option<&'a str>, usize)> {
+        let (_, value, line) = self.lines.iter().find(|(known, ..)| *known == key)?;
+        Some((*value, *line))
     }
 
     /// A refusal of the value of a key; see [`place`](Block::place).
@@ -166,7 +183,7 @@ impl<'a> Block<'a> {
     /// Where a key stands, which may have an index in brackets.
     pub fn place(&self, key: &str) -> String {
         let bare = key.split(['[', ' ']).next().unwrap_or(key);
-        let line = self.lines.get(bare).map_or(self.line, |(_, line)| *line);
+        let line = self.line(bare).map_or(self.first, |(_, line)| line);
         let key: String = key.chars().take(80).collect();
         let at = format!("line {line}, {} {key}", self.name);
         at.trim_end().to_owned()
@@ -174,12 +191,12 @@ impl<'a> Block<'a> {
 
     /// Whether a key stands there without a value.
     pub fn flag(&self, key: &str) -> bool {
-        self.lines.contains_key(key)
+        self.line(key).is_some()
     }
 
     /// The value of a key.
     pub fn get(&self, key: &str) -> Result<&'a str, ImportError> {
-        let value = self.lines.get(key).and_then(|(value, _)| *value);
+        let value = self.line(key).and_then(|(value, _)| value);
         value.ok_or_else(|| self.refusal(Problem::Shape, key, format!("{key}=…"), "nothing"))
     }
 
@@ -190,7 +207,7 @@ impl<'a> Block<'a> {
 
     /// The value of a key that is a count, and may be missing.
     pub fn count_or(&self, key: &str, default: usize) -> Result<usize, ImportError> {
-        match self.lines.contains_key(key) {
+        match self.flag(key) {
             true => self.count(key),
             false => Ok(default),
         }
