@@ -2,9 +2,10 @@
 //! categorical splits.
 //!
 //! Refused by name: models of several outputs, linear trees, categories from 2^24 on, data frames
-//! whose categories LightGBM recodes, and thresholds that are NaN or below every `f32`. A threshold is `f64` there and `f32` here: rounded
-//! down, `x <= threshold` holds for the same `f32` values. With the threshold infinity, which parts
-//! missing values from all others, it holds for every value.
+//! whose categories LightGBM recodes, and thresholds that are NaN or below every `f32`. A threshold
+//! is `f64` there and `f32` here: rounded down, `x <= threshold` holds for the same `f32` values.
+//! With the threshold infinity, which parts missing values from all others, it holds for every
+//! value.
 //!
 //! A category is the whole part of a value, so all above -1 and below 1 are category 0. Categories
 //! in a split's set go left there, and all others, with negative, huge and missing values, go

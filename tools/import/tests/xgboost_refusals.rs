@@ -271,7 +271,7 @@ fn lists_that_do_not_match() {
         want,
     );
     let twice = NEW.replacen("\"learner\"", "\"learner\": null, \"learner\"", 1);
-    assert_eq!(refused(twice.as_bytes()).problem, Shape);
+    assert_eq!(refused(twice.as_bytes()).problem, Duplicate);
     let twice = NEW.replacen("\"version\"", "\"version\": [3, 1, 0], \"version\"", 1);
     assert_eq!(refused(twice.as_bytes()).problem, Duplicate);
     check(NEW, "/version", json!([3, 1]), (Shape, "version", "3", "2"));

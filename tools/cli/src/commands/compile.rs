@@ -318,8 +318,8 @@ fn provenance(imported: &Value, args: &Model) -> Result<Value, Failure> {
     Ok(all)
 }
 
-/// The score map of a model whose margins are log-odds, in units of its own: any other model's would
-/// be made into scores that mean nothing.
+/// The score map of a model whose margins are log-odds, in units of its own. Those of any other
+/// would become scores that mean nothing.
 fn probabilities(
     link: &Link,
     file: &str,
