@@ -15,19 +15,31 @@ use pingora::proxy::http_proxy_service_with_name;
 use pingora::server::Server;
 use pingora::server::configuration::ServerConf;
 use pingora::services::listening::Service;
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Where log lines go: so many in a second, and no more, whatever goes wrong with each request.
-#[derive(Default)]
+/// Where log lines go: so many in a second, and no more, whatever goes wrong with each request. A
+/// thread of its own writes them: neither a full disk nor a pipe that nobody reads holds up or
+/// fails a request, and lines that cannot be written are left out.
 struct ToStandardError {
     second: AtomicU64,
     lines: AtomicU64,
+    queue: SyncSender<String>,
+    /// Lines that are handed over and not written yet.
+    waiting: Arc<AtomicUsize>,
 }
+
+/// Lines that wait to be written, at most.
+const WAITING_MAX: usize = 256;
+
+/// How long the end of the program waits for lines to be written.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// Lines in a second.
 const LINES_MAX: u64 = 20;
@@ -38,6 +50,26 @@ const LINES_MAX: u64 = 20;
 const NO_ERROR: &str = "failed to acquire reusable stream";
 
 impl ToStandardError {
+    fn start() -> io::Result<ToStandardError> {
+        let (queue, lines) = sync_channel::<String>(WAITING_MAX);
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let left = waiting.clone();
+        let thread = std::thread::Builder::new().name("hedgerow-stderr".into());
+        thread.spawn(move || {
+            for line in lines {
+                say(&line);
+                // Relaxed, as all of `waiting`: a count, and nothing else.
+                left.fetch_sub(1, Ordering::Relaxed);
+            }
+        })?;
+        Ok(ToStandardError {
+            second: AtomicU64::default(),
+            lines: AtomicU64::default(),
+            queue,
+            waiting,
+        })
+    }
+
     /// Whether there is room for another line.
     fn has_room(&self) -> bool {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -62,16 +94,28 @@ impl log::Log for ToStandardError {
         // The library's own lines are few, and each is told once.
         if record.target().starts_with("hedgerow") || self.has_room() {
             let now = hedgerow::watch::moment::now();
-            eprintln!(
-                "{now} {} {}: {}",
-                record.level(),
-                record.target(),
-                record.args()
-            );
+            let (level, target, args) = (record.level(), record.target(), record.args());
+            self.waiting.fetch_add(1, Ordering::Relaxed);
+            let line = format!("{now} {level} {target}: {args}");
+            if self.queue.try_send(line).is_err() {
+                self.waiting.fetch_sub(1, Ordering::Relaxed);
+            }
         }
     }
 
-    fn flush(&self) {}
+    /// Waits for the lines that were handed over, and not for long.
+    fn flush(&self) {
+        let start = Instant::now();
+        while self.waiting.load(Ordering::Relaxed) > 0 && start.elapsed() < LAST_LINES {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+/// Writes a line to the standard error, where that can be written: `eprintln!` panics where it
+/// cannot, and the hook that tells of a panic would panic in its turn, which ends the process.
+fn say(line: &str) {
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 fn main() -> ExitCode {
@@ -84,7 +128,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Err(wrong) => {
-            eprintln!("hedgerow-proxy: {wrong}");
+            say(&format!("hedgerow-proxy: {wrong}"));
             return ExitCode::from(2);
         }
     };
@@ -99,15 +143,17 @@ fn main() -> ExitCode {
                 ExitCode::SUCCESS
             }
             Err(refused) => {
-                eprintln!("{}: {refused}", config.display());
+                say(&format!("{}: {refused}", config.display()));
                 ExitCode::FAILURE
             }
         };
     }
-    match run(args) {
+    let ran = run(args);
+    log::logger().flush();
+    match ran {
         Ok(()) => ExitCode::SUCCESS,
         Err(wrong) => {
-            eprintln!("hedgerow-proxy: {wrong}");
+            say(&format!("hedgerow-proxy: {wrong}"));
             ExitCode::FAILURE
         }
     }
@@ -116,7 +162,8 @@ fn main() -> ExitCode {
 fn run(args: Args) -> Result<(), String> {
     let told = |error: &dyn std::fmt::Display| error.to_string();
     let upstream = args.upstream.ok_or("expected --upstream ADDR, got none")?;
-    log::set_boxed_logger(Box::<ToStandardError>::default()).map_err(|error| told(&error))?;
+    let logger = ToStandardError::start().map_err(|error| told(&error))?;
+    log::set_boxed_logger(Box::new(logger)).map_err(|error| told(&error))?;
     log::set_max_level(log::LevelFilter::Warn);
     // A line, and no backtrace, which takes a hundred milliseconds of a thread that serves.
     std::panic::set_hook(Box::new(|panic| log::error!(target: "panic", "{panic}")));
@@ -166,7 +213,7 @@ fn run(args: Args) -> Result<(), String> {
         admin.add_tcp(&address.to_string());
         server.add_service(admin);
     }
-    eprintln!("hedgerow-proxy: {} to {upstream}", args.listen);
+    say(&format!("hedgerow-proxy: {} to {upstream}", args.listen));
     server.run_forever();
 }
 

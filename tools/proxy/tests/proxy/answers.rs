@@ -1,7 +1,9 @@
 //! The proxy's usual answers to unusual requests: the same with scoring and without.
 
 use crate::common::*;
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::OpenOptionsExt;
 use std::time::Duration;
 
 /// A proxy that scores, and one that does not.
@@ -143,6 +145,41 @@ fn slow_clients_are_served_and_a_stopped_upstream_is_502() {
         outcomes[0].starts_with("502") && outcomes[0] == outcomes[1],
         "{outcomes:?}"
     );
+}
+
+/// The standard error on a full disk, and on a pipe that is full and that nobody reads: each of
+/// these requests has a line there.
+#[test]
+fn a_standard_error_that_cannot_be_written_stops_nothing() {
+    let gone = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = gone.local_addr().expect("an address");
+    drop(gone);
+    let full = Folder::new();
+    std::os::unix::fs::symlink("/dev/full", full.path("stderr")).expect("a link");
+    let mut proxy = Proxy::start_in(full, address, &[]);
+    for _ in 0..3 {
+        let malformed = b"GET / HTTP/1.1\r\nHost a\r\n\r\n";
+        outcome(proxy.address, &[malformed], Duration::ZERO);
+        let answer = ask(proxy.address, &curl("/")).expect("an answer");
+        assert_eq!(answer.status, 502);
+    }
+    assert!(proxy.is_alive());
+
+    let stuck = Folder::new();
+    let pipe = stuck.path("stderr");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("mkfifo").success());
+    let mut open = std::fs::OpenOptions::new();
+    let open = open.read(true).write(true).custom_flags(libc::O_NONBLOCK);
+    let mut held = open.open(&pipe).expect("a pipe");
+    let mut proxy = Proxy::start_in(stuck, address, &[]);
+    while held.write(&[b'x'; 4096]).is_ok() {}
+    while held.write(b"x").is_ok() {}
+    for _ in 0..8 {
+        let answer = ask(proxy.address, &curl("/")).expect("an answer");
+        assert_eq!(answer.status, 502);
+    }
+    assert!(proxy.is_alive());
 }
 
 /// Ten thousand connections, or as many as this process and the proxy may have.

@@ -186,7 +186,23 @@ impl Proxy {
 
     /// What it wrote to its standard error.
     pub fn stderr(&self) -> String {
-        fs::read_to_string(self.folder.path("stderr")).expect("a file")
+        let file = fs::File::open(self.folder.path("stderr")).expect("a file");
+        let mut text = String::new();
+        file.take(1 << 20).read_to_string(&mut text).expect("text");
+        text
+    }
+
+    /// How often something stands in its standard error, once it does: a thread of its own writes
+    /// there.
+    pub fn says(&self, what: &str) -> usize {
+        let start = Instant::now();
+        loop {
+            let count = self.stderr().matches(what).count();
+            if count > 0 || start.elapsed() > PATIENCE {
+                return count;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// An answer of the admin listener.
