@@ -418,6 +418,10 @@ impl Worker {
         from: &From,
         now: Instant,
     ) -> Judged {
+        if filter.options.own.is_some() {
+            // What the host's features leave out of this request is not the one's before.
+            self.row = Row::MISSING;
+        }
         let view = view(request, from);
         extract_from(&view, fields(request), &mut self.row);
         let agent = value(request, USER_AGENT);

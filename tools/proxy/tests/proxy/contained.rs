@@ -3,7 +3,7 @@
 use hedgerow::{DEFAULT_TABLE, Engine, FeatureKind, Schema, Table};
 use hedgerow_proxy::{BreakerOptions, Filter, FilterOptions, From, Outcome, Trouble};
 use pingora::http::RequestHeader;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 fn engine() -> Engine {
@@ -83,6 +83,34 @@ fn a_panic_is_a_request_without_a_score_and_many_open_the_breaker() {
     filter.tag(&hedgerow_proxy::Judged::default(), &mut upstream);
     assert!(upstream.headers.get("x-bot-score").is_none());
     assert_eq!(upstream.headers["x-bot-source"], "not-scored:not-asked");
+}
+
+#[test]
+fn own_features_of_a_request_are_not_those_of_the_one_before() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let kept = seen.clone();
+    let own = move |request: &RequestHeader, row: &mut hedgerow::Row| {
+        kept.lock().expect("a list").push(row.get(200));
+        match request.uri.path() {
+            "/set" => row.set(200, 1.0),
+            "/panic" => {
+                row.set(200, 2.0);
+                panic!("a bug in a host's feature");
+            }
+            _ => {}
+        }
+    };
+    let options = FilterOptions {
+        own: Some(Arc::new(own)),
+        ..FilterOptions::default()
+    };
+    let filter = Filter::new(engine(), options);
+    for path in ["/set", "/", "/panic", "/"] {
+        filter.judge_from(&request(path), &from());
+    }
+    let seen = seen.lock().expect("a list");
+    assert_eq!(seen.len(), 4);
+    assert!(seen.iter().all(|value| value.is_nan()), "{seen:?}");
 }
 
 #[test]
