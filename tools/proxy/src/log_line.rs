@@ -2,10 +2,10 @@
 
 use crate::filter::{Judged, Outcome};
 use crate::headers;
-use crate::policy::Action;
+use crate::policy::{Action, said_host};
 use hedgerow::table::Catalog;
 use hedgerow::{Source, Verdict};
-use http::header::{HOST, USER_AGENT};
+use http::header::USER_AGENT;
 use pingora::http::RequestHeader;
 use serde::Serialize;
 use std::borrow::Cow;
@@ -58,10 +58,7 @@ struct Fields<'a> {
 impl Line<'_> {
     /// The line, with its end.
     pub fn json(&self) -> Vec<u8> {
-        let header = |name| {
-            let value = self.request.headers.get(name);
-            text(value.map(|value| value.as_bytes()).unwrap_or_default())
-        };
+        let agent = self.request.headers.get(USER_AGENT);
         let verdict = self.judged.verdict();
         let scored = match verdict {
             Some(Verdict::Scored(scored)) => Some(scored),
@@ -79,9 +76,9 @@ impl Line<'_> {
             time: hedgerow::watch::moment::now(),
             client: self.client,
             method: self.request.method.as_str(),
-            host: header(HOST),
+            host: text(said_host(self.request)),
             target: text(self.request.raw_path()),
-            agent: header(USER_AGENT),
+            agent: text(agent.map(|value| value.as_bytes()).unwrap_or_default()),
             status: self.status,
             bytes: self.bytes,
             ms: self.took.as_micros() as f64 / 1_000.0,

@@ -5,6 +5,7 @@ use crate::filter::{Judged, Outcome};
 use hedgerow::Verdict;
 use http::header::HOST;
 use pingora::http::RequestHeader;
+use pingora::http::authority::raw_target_authority;
 use std::borrow::Cow;
 use std::net::IpAddr;
 
@@ -130,18 +131,30 @@ impl Route {
     }
 }
 
-/// Whether a request is for a host, whatever the port and the case of letters.
+/// Whether a request is for a host, whatever the port, the case of letters, and the dot that a full
+/// name may end with.
 fn is_host(request: &RequestHeader, host: &str) -> bool {
-    let authority = request.uri.authority().map(|authority| authority.as_str());
-    let header = request.headers.get(HOST);
-    let said = authority.or_else(|| header.and_then(|value| value.to_str().ok()));
-    said.is_some_and(|said| {
-        let bare = match said.rsplit_once(':') {
-            Some((bare, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => bare,
-            _ => said,
-        };
-        bare.eq_ignore_ascii_case(host)
-    })
+    let said = said_host(request);
+    let port = said.iter().rposition(|byte| *byte == b':');
+    let bare = match port.and_then(|at| said.split_at_checked(at)) {
+        Some((bare, [_, port @ ..])) if port.iter().all(u8::is_ascii_digit) => bare,
+        _ => said,
+    };
+    let bare = bare.strip_suffix(b".").unwrap_or(bare);
+    bare.eq_ignore_ascii_case(host.as_bytes())
+}
+
+/// The host that a request says it is for, with its port: `:authority`, an absolute target's, or
+/// what stands in `Host`; empty where it says none. Pingora leaves an absolute target's out of the
+/// URI, and refuses a request that says two.
+pub(crate) fn said_host(request: &RequestHeader) -> &[u8] {
+    let authority = request.uri.authority();
+    let authority = authority.map(|authority| authority.as_str().as_bytes());
+    let header = || request.headers.get(HOST).map(|value| value.as_bytes());
+    { authority }
+        .or_else(|| raw_target_authority(request.raw_path()).authority())
+        .or_else(header)
+        .unwrap_or_default()
 }
 
 /// A path as most upstreams read it: `%6c` is `l`, `//` and `/./` are `/`, and `/a/../b` is `/b`.

@@ -200,13 +200,15 @@ fn texts(at: &str, list: &Option<Vec<String>>) -> Parsed<Vec<String>> {
     }
 }
 
-/// A host that requests can be for, in lower case. Ports and patterns would match none.
-fn checked_host(at: &str, host: &str) -> Parsed<String> {
+/// A host that requests can be for, in lower case and without a dot at its end. Ports and patterns
+/// would match none.
+fn checked_host(at: &str, text: &str) -> Parsed<String> {
+    let host = text.strip_suffix('.').unwrap_or(text);
     let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
     let address = host.starts_with('[') && host.ends_with(']');
-    if !address && !host.bytes().all(good) {
+    if !address && (host.is_empty() || !host.bytes().all(good)) {
         let expected = "a host such as shop.example or [2001:db8::1], without a port";
-        return Err(PolicyError::new("policy-host", at, expected, quoted(host)));
+        return Err(PolicyError::new("policy-host", at, expected, quoted(text)));
     }
     Ok(host.to_ascii_lowercase())
 }

@@ -25,6 +25,7 @@
 mod decide;
 mod file;
 
+pub(crate) use decide::said_host;
 pub use decide::{Action, Decision};
 
 use hedgerow::table::bots::{AddressRange, Category};

@@ -107,6 +107,11 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "route 1: hosts",
     ),
     (
+        "[[route]]\nname = \"a\"\nhosts = [\".\"]",
+        "policy-host",
+        "route 1: hosts",
+    ),
+    (
         "[[route]]\nname = \"a\"\nmethods = [\"get\"]",
         "policy-method",
         "route 1: methods",
@@ -216,6 +221,34 @@ fn routes_take_what_their_conditions_say_first_come_first() {
     );
     assert_eq!((write.settings.below, write.settings.headers), (20, false));
     assert_eq!(default.settings.status, 403);
+}
+
+#[test]
+fn a_host_is_found_however_the_request_says_it() {
+    let text = "[[route]]\nname = \"shop\"\nhosts = [\"shop.example.\", \"[2001:db8::1]\"]";
+    let policy = Policy::parse(text).expect("a policy");
+    for (target, host, shop) in [
+        ("/", Some("shop.example"), true),
+        ("/", Some("Shop.example.:443"), true),
+        ("/", Some("[2001:DB8::1]:80"), true),
+        ("/", Some("shop.example.."), false),
+        ("/", Some("evil.shop.example"), false),
+        ("/", None, false),
+        // Pingora keeps an absolute target's host out of the URI.
+        ("http://SHOP.example/login", None, true),
+        ("http://shop.example.:80?a", None, true),
+        ("http://other.example/shop.example", None, false),
+    ] {
+        let mut request = RequestHeader::build("GET", target.as_bytes(), None).expect("one");
+        if let Some(host) = host {
+            request.append_header("Host", host).expect("a header");
+        }
+        let name = &policy.routes()[policy.route(&request, None)].name;
+        assert_eq!(name == "shop", shop, "{target} {host:?}");
+    }
+    let mut request = RequestHeader::build("GET", b"/", None).expect("a request");
+    request.set_uri(http::Uri::from_static("https://shop.example/"));
+    assert_eq!(policy.route(&request, None), 0, "HTTP/2");
 }
 
 #[test]
