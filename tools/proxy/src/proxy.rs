@@ -276,14 +276,9 @@ impl Shared {
 fn from(policy: &Policy, session: &Session) -> From {
     let mut from = connection(session);
     if let Some(address) = from.address.filter(|address| policy.trusts(*address)) {
-        let list = session
-            .req_header()
-            .headers
-            .get_all(FORWARDED)
-            .iter()
-            .next_back();
-        let list = list.and_then(|value| value.to_str().ok());
-        from.address = Some(policy.client(address, list));
+        let lines = session.req_header().headers.get_all(FORWARDED);
+        let lines = lines.iter().rev().map(|line| line.as_bytes());
+        from.address = Some(policy.client(address, lines));
     }
     from.scheme = match policy.scheme() {
         Some(ClientScheme::Http) => Scheme::Http,

@@ -218,14 +218,19 @@ impl Policy {
 
     /// The client's address: that of the connection, or, where that is a trusted proxy's, the last
     /// of `x-forwarded-for` that is not. A client can put anything at the list's beginning, and so
-    /// it is read from its end.
-    pub fn client(&self, connection: IpAddr, forwarded: Option<&str>) -> IpAddr {
+    /// it is read from its end: its lines come last one first.
+    pub fn client<'a>(
+        &self,
+        connection: IpAddr,
+        forwarded: impl Iterator<Item = &'a [u8]>,
+    ) -> IpAddr {
         let mut client = connection;
-        let list = forwarded.unwrap_or_default().rsplit(',');
+        let list = forwarded.flat_map(|line| line.rsplit(|byte| *byte == b','));
         for text in list.take(FORWARDED_MAX) {
             if !self.trusts(client) {
                 break;
             }
+            let text = std::str::from_utf8(text).unwrap_or_default();
             let Ok(before) = text.trim().parse::<IpAddr>() else {
                 break;
             };
