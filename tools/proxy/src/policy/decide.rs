@@ -157,14 +157,16 @@ pub(crate) fn said_host(request: &RequestHeader) -> &[u8] {
         .unwrap_or_default()
 }
 
-/// A path as most upstreams read it: `%6c` is `l`, `//` and `/./` are `/`, and `/a/../b` is `/b`.
-/// A route for `/login` must not be missed by one that writes it otherwise.
-fn normal(path: &str) -> Cow<'_, str> {
+/// A path as most upstreams read it: `%6c` is `l`, `//` and `/./` are `/`, `/a/../b` is `/b`, and
+/// `/a/.` and `/a/b/..` are `/a/`. A route for `/login` must not be missed by one that writes it
+/// otherwise.
+pub(super) fn normal(path: &str) -> Cow<'_, str> {
     if !(path.contains('%') || path.contains("//") || path.contains("/.")) {
         return Cow::Borrowed(path);
     }
     let bytes = decoded(path.as_bytes());
-    let ends = bytes.last() == Some(&b'/');
+    let last = bytes.rsplit(|byte| *byte == b'/').next();
+    let ends = matches!(last, Some(b"" | b"." | b".."));
     let mut parts: Vec<&[u8]> = Vec::new();
     for part in bytes.split(|byte| *byte == b'/') {
         match part {

@@ -1,5 +1,6 @@
 //! The policy as people write it, and everything that is refused.
 
+use super::decide::normal;
 use super::*;
 use serde::Deserialize;
 use std::io::Read;
@@ -42,6 +43,13 @@ struct SettingsTable {
 enum Fail {
     Open,
     Closed,
+}
+
+/// What a route inherits of failing closed.
+#[derive(Debug, Clone, Copy)]
+struct Failing {
+    fail: Fail,
+    status: u16,
 }
 
 // Flattening would take unknown keys: the settings stand here once more.
@@ -96,10 +104,19 @@ pub(super) fn parse(text: &str) -> Parsed<Policy> {
     if let Some(trusted) = &file.client.trusted {
         policy.trusted = ranges("client.trusted", trusted)?;
     }
-    let default = settings("default", &file.default, &Settings::default(), Fail::Open)?;
-    let closed = match default.fail_closed {
-        Some(_) => Fail::Closed,
-        None => Fail::Open,
+    let failing = Failing {
+        fail: Fail::Open,
+        status: 503,
+    };
+    let default = settings("default", &file.default, &Settings::default(), failing)?;
+    let said = { file.default.fail_status }.and_then(|status| u16::try_from(status).ok());
+    let failing = Failing {
+        fail: match default.fail_closed {
+            Some(_) => Fail::Closed,
+            None => Fail::Open,
+        },
+        // It is for routes that fail closed, though the default itself may not.
+        status: said.unwrap_or(failing.status),
     };
     if file.route.len() > ROUTES_MAX {
         let expected = format!("at most {ROUTES_MAX} routes");
@@ -112,7 +129,7 @@ pub(super) fn parse(text: &str) -> Parsed<Policy> {
     }
     let mut routes = Vec::with_capacity(file.route.len().saturating_add(1));
     for (at, table) in file.route.into_iter().enumerate() {
-        routes.push(route(at, table, &routes, &default, closed)?);
+        routes.push(route(at, table, &routes, &default, failing)?);
     }
     if let Some(mut last) = policy.routes.pop() {
         last.settings = default;
@@ -135,7 +152,7 @@ fn route(
     table: RouteTable,
     before: &[Route],
     default: &Settings,
-    closed: Fail,
+    failing: Failing,
 ) -> Parsed<Route> {
     let place = |key: &str| format!("route {}: {key}", at.saturating_add(1));
     let name = table.name.clone().unwrap_or_default();
@@ -183,7 +200,7 @@ fn route(
         paths: paths?,
         methods,
         addresses,
-        settings: settings(&place("settings"), &said, default, closed)?,
+        settings: settings(&place("settings"), &said, default, failing)?,
     })
 }
 
@@ -247,7 +264,12 @@ fn check_name(at: &str, name: &str, before: &[Route]) -> Parsed<()> {
 }
 
 /// Settings, where what is not said is as elsewhere.
-fn settings(at: &str, said: &SettingsTable, others: &Settings, closed: Fail) -> Parsed<Settings> {
+fn settings(
+    at: &str,
+    said: &SettingsTable,
+    others: &Settings,
+    failing: Failing,
+) -> Parsed<Settings> {
     let number = |key: &str, said: Option<i64>, low: i64, high: i64, other: u16| -> Parsed<u16> {
         let Some(got) = said else { return Ok(other) };
         let fits = (low..=high).contains(&got).then(|| u16::try_from(got).ok());
@@ -258,11 +280,10 @@ fn settings(at: &str, said: &SettingsTable, others: &Settings, closed: Fail) -> 
     };
     let below = number("below", said.below, 1, 100, u16::from(others.below))?;
     let status = number("status", said.status, 400, 599, others.status)?;
-    let other_fail = others.fail_closed.unwrap_or(503);
-    let fail_status = number("fail-status", said.fail_status, 400, 599, other_fail)?;
+    let fail_status = number("fail-status", said.fail_status, 400, 599, failing.status)?;
     let mode = said.action.unwrap_or(others.mode);
     let fail = said.fail.unwrap_or(match mode {
-        Mode::Block => closed,
+        Mode::Block => failing.fail,
         // An inherited `closed` is for routes that block.
         Mode::Observe | Mode::Tag => Fail::Open,
     });
@@ -312,8 +333,13 @@ fn pattern(at: &str, text: &str) -> Parsed<PathPattern> {
         let expected = "a path such as /login or /account/*";
         return Err(PolicyError::new("policy-path", at, expected, quoted(text)));
     }
+    // As requests are: what is not in that form would match none. Something stands for what an
+    // open pattern goes on with: `/.*` is for `/.git`.
+    let more = if open { "x" } else { "" };
+    let whole = format!("{start}{more}");
+    let normal = normal(&whole);
     Ok(PathPattern {
-        start: start.into(),
+        start: normal.strip_suffix(more).unwrap_or(&normal).into(),
         open,
     })
 }

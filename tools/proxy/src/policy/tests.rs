@@ -198,6 +198,12 @@ fn routes_take_what_their_conditions_say_first_come_first() {
         ("/x/../login", "shop.example", "198.51.100.1", "login"),
         ("/x/%2e%2E/./login", "shop.example", "198.51.100.1", "login"),
         ("/../account//x", "shop.example", "198.51.100.1", "login"),
+        ("/account/.", "shop.example", "198.51.100.1", "login"),
+        ("/account/%2e", "shop.example", "198.51.100.1", "login"),
+        ("/account/x/..", "shop.example", "198.51.100.1", "login"),
+        ("/account/x/%2E.?a", "shop.example", "198.51.100.1", "login"),
+        ("/account/..", "shop.example", "198.51.100.1", "default"),
+        ("/account/...", "shop.example", "198.51.100.1", "login"),
         ("/%", "shop.example", "198.51.100.1", "default"),
         ("/login", "shop.example", "not known", "login"),
     ] {
@@ -221,6 +227,43 @@ fn routes_take_what_their_conditions_say_first_come_first() {
     );
     assert_eq!((write.settings.below, write.settings.headers), (20, false));
     assert_eq!(default.settings.status, 403);
+}
+
+#[test]
+fn patterns_are_read_as_requests_are() {
+    for (pattern, target, other) in [
+        ("/caf%C3%A9/*", "/caf%C3%A9/x", "/cafe/x"),
+        ("/caf\u{e9}/*", "/caf%c3%a9/", "/caf%C3%A9"),
+        ("/a%20b", "/a%20b", "/a"),
+        ("/a//b", "/a/b", "/a"),
+        ("/a//*", "/a/b", "/a"),
+        ("/x/../b/*", "/b/c", "/x/b/c"),
+        ("/a/..", "/", "/a"),
+        ("/100%", "/100%25", "/100"),
+        ("/100%25*", "/100%25/x", "/100"),
+        ("/%2A", "/*", "/a"),
+        ("/.*", "/.git/config", "/git"),
+        ("/.well-known/*", "/.well-known/x", "/.well-known"),
+        ("/a/", "/a//", "/a"),
+    ] {
+        let text = format!("[[route]]\nname = \"a\"\npaths = ['{pattern}']");
+        let policy = Policy::parse(&text).expect(pattern);
+        let name = |target: &str| taken(&policy, target, "a", "192.0.2.1");
+        assert_eq!(name(target), "a", "{pattern} {target}");
+        assert_eq!(name(other), "default", "{pattern} {other}");
+    }
+}
+
+#[test]
+fn a_defaults_fail_status_is_for_routes_that_fail_closed() {
+    let route = "[[route]]\nname = \"a\"\npaths = [\"/a\"]\naction = \"block\"\n";
+    let text = format!("[default]\nfail-status = 429\n{route}fail = \"closed\"\n");
+    let policy = Policy::parse(&text).expect("a policy");
+    let [route, default] = policy.routes() else {
+        panic!("{policy:?}");
+    };
+    assert_eq!(route.settings.fail_closed, Some(429));
+    assert_eq!(default.settings.fail_closed, None);
 }
 
 #[test]
