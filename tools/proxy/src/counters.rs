@@ -104,8 +104,6 @@ impl ThreadCounters {
 /// What one thread counts of one route.
 #[derive(Debug, Default)]
 pub struct RouteCounters {
-    /// The route's name.
-    pub name: String,
     /// Decisions by position in [`Action::ALL`].
     pub actions: [Counter; Action::ALL.len()],
 }
@@ -114,7 +112,8 @@ pub struct RouteCounters {
 #[derive(Debug, Default)]
 pub struct Registry {
     threads: Mutex<Vec<Arc<ThreadCounters>>>,
-    routes: Mutex<Vec<Arc<RouteCounters>>>,
+    /// By the route's name and the thread's number.
+    routes: Mutex<BTreeMap<(String, u64), Arc<RouteCounters>>>,
 }
 
 impl Registry {
@@ -130,14 +129,11 @@ impl Registry {
         counters
     }
 
-    /// Counters of one thread for a route.
-    pub fn route(&self, name: &str) -> Arc<RouteCounters> {
-        let counters = Arc::new(RouteCounters {
-            name: name.into(),
-            ..RouteCounters::default()
-        });
-        locked(&self.routes).push(counters.clone());
-        counters
+    /// Counters of one thread for a route: the same for each policy that has one of this name, so
+    /// that policies may come for ever.
+    pub fn route(&self, name: &str, thread: u64) -> Arc<RouteCounters> {
+        let mut routes = locked(&self.routes);
+        routes.entry((name.into(), thread)).or_default().clone()
     }
 
     /// The counters of all threads.
@@ -148,8 +144,8 @@ impl Registry {
     /// Decisions by route, over all threads.
     pub fn routes(&self) -> BTreeMap<String, [u64; Action::ALL.len()]> {
         let mut sums = BTreeMap::new();
-        for route in locked(&self.routes).iter() {
-            let sum = sums.entry(route.name.clone()).or_insert([0u64; _]);
+        for ((name, _), route) in locked(&self.routes).iter() {
+            let sum = sums.entry(name.clone()).or_insert([0u64; _]);
             for (sum, counter) in sum.iter_mut().zip(&route.actions) {
                 *sum = sum.saturating_add(counter.get());
             }
@@ -158,9 +154,33 @@ impl Registry {
     }
 }
 
-/// A push is whole or not there, whoever panicked.
+/// A push or an entry is whole or not there, whoever panicked.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex
         .lock()
         .unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routes_of_one_name_are_counted_on_for_each_thread() {
+        let registry = Registry::default();
+        for _ in 0..100 {
+            for (name, thread) in [("a", 0), ("a", 1), ("b", 0)] {
+                registry.route(name, thread).actions[0].one();
+            }
+        }
+        assert_eq!(locked(&registry.routes).len(), 3);
+        let sums: Vec<_> = registry.routes().into_iter().collect();
+        let [(a, of_a), (b, of_b)] = &sums[..] else {
+            panic!("{sums:?}");
+        };
+        assert_eq!(
+            (a.as_str(), of_a[0], b.as_str(), of_b[0]),
+            ("a", 200, "b", 100)
+        );
+    }
 }

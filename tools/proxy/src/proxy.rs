@@ -198,15 +198,16 @@ impl Proxy {
     fn local(&self, known: Option<Arc<ThreadCounters>>) -> Local {
         let shared = &self.shared;
         let (version, policy) = shared.policies.copy();
+        let counters = known.unwrap_or_else(|| shared.registry.thread(shared.core()));
         let routes = policy
             .routes()
             .iter()
-            .map(|route| shared.registry.route(&route.name));
+            .map(|route| shared.registry.route(&route.name, counters.number));
         Local {
             version,
             routes: routes.collect(),
             policy,
-            counters: known.unwrap_or_else(|| shared.registry.thread(shared.core())),
+            counters,
         }
     }
 }
