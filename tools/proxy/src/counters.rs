@@ -42,7 +42,7 @@ pub struct FilterCounters {
     pub opened: Counter,
 }
 
-/// A sum of [`FilterCounters`].
+/// A sum of [`FilterCounters`], and of the requests that found no scorer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FilterSnapshot {
     /// Threads that have judged a request.
@@ -67,6 +67,12 @@ impl FilterSnapshot {
         }
         self.late = self.late.saturating_add(counters.late.get());
         self.opened = self.opened.saturating_add(counters.opened.get());
+    }
+
+    /// Each trouble that a filter can count, and how often it was.
+    pub fn troubles(&self) -> impl Iterator<Item = (Trouble, u64)> {
+        let counted = Trouble::ALL.iter().copied().zip(self.troubles);
+        counted.filter(|(trouble, _)| *trouble != Trouble::NotAsked)
     }
 }
 

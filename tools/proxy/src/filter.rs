@@ -64,7 +64,7 @@ use std::time::Instant;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Trouble {
-    /// The filter was not asked.
+    /// The filter was not asked, and so does not count it.
     NotAsked = 0,
     /// The call panicked. Nothing of it is left but this count.
     Panic = 1,
@@ -207,6 +207,8 @@ pub struct Filter {
     seed: u128,
     start: Instant,
     counters: Mutex<Vec<Arc<FilterCounters>>>,
+    /// Requests that found no scorer: they have no thread's counters.
+    unserved: AtomicU64,
 }
 
 /// What one thread has for one filter.
@@ -239,6 +241,7 @@ impl Filter {
             seed: random_seed(),
             start: Instant::now(),
             counters: Mutex::default(),
+            unserved: AtomicU64::default(),
         }
     }
 
@@ -257,7 +260,14 @@ impl Filter {
     /// scheme of the connection are the balancer's.
     pub fn judge_from(&self, request: &RequestHeader, from: &From) -> Judged {
         let judged = self.with_worker(|worker| worker.judge(self, request, from));
-        judged.unwrap_or(Judged::passed(Trouble::NoScorer))
+        judged.unwrap_or_else(|| self.no_scorer())
+    }
+
+    #[cold]
+    fn no_scorer(&self) -> Judged {
+        // Relaxed: a counter orders nothing.
+        self.unserved.fetch_add(1, Ordering::Relaxed);
+        Judged::passed(Trouble::NoScorer)
     }
 
     /// Takes the headers of [`headers`] out of a request that goes upstream, and writes the
@@ -300,6 +310,11 @@ impl Filter {
     pub fn stats(&self) -> FilterSnapshot {
         let mut sum = FilterSnapshot::default();
         self.all_counters().iter().for_each(|one| sum.add(one));
+        let unserved = self.unserved.load(Ordering::Relaxed);
+        sum.requests = sum.requests.saturating_add(unserved);
+        if let Some(count) = sum.troubles.get_mut(Trouble::NoScorer as usize) {
+            *count = count.saturating_add(unserved);
+        }
         sum
     }
 

@@ -1,7 +1,6 @@
 //! Metrics in Prometheus' text format.
 
 use crate::counters::FilterSnapshot;
-use crate::filter::Trouble;
 use crate::proxy::Shared;
 use crate::status::{routes, statuses};
 use hedgerow::stats::LatencySnapshot;
@@ -153,7 +152,7 @@ fn verdicts(page: &mut Page, engine: &EngineStats, filter: &FilterSnapshot) {
     for (reason, count) in Reason::ALL.iter().zip(rows.not_scored) {
         page.line(name, &[("reason", &reason.name())], count);
     }
-    for (trouble, count) in Trouble::ALL.iter().zip(filter.troubles) {
+    for (trouble, count) in filter.troubles() {
         page.line(name, &[("reason", &trouble.name())], count);
     }
     let name = "hedgerow_filter_late_total";

@@ -1,7 +1,7 @@
 //! What the status page reads: the proxy's state as JSON.
 
 use crate::counters::FilterSnapshot;
-use crate::filter::{Filter, Trouble};
+use crate::filter::Filter;
 use crate::policies::PolicyStatus;
 use crate::policy::Action;
 use crate::proxy::Shared;
@@ -129,7 +129,7 @@ fn status(shared: &Shared, watch: Option<WatchStatus>) -> Status {
         headroom: Vec::new(),
         watch,
     };
-    for (trouble, count) in Trouble::ALL.iter().zip(filter.troubles) {
+    for (trouble, count) in filter.troubles() {
         status.not_scored.insert(trouble.name(), count);
     }
     if let Some((filter, engine)) = shared.filter.as_ref().zip(engine) {

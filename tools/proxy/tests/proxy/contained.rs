@@ -150,6 +150,14 @@ fn an_engine_without_slots_or_tables_passes_traffic() {
     assert_eq!(judged.outcome(), &Outcome::Passed(Trouble::NoScorer));
     drop(slots);
     assert!(filter.judge_from(&request("/"), &from()).score().is_some());
+    let stats = filter.stats();
+    assert_eq!(stats.troubles[Trouble::NoScorer as usize], 1);
+    assert_eq!((stats.requests, stats.threads), (2, 1));
+    let counted: Vec<_> = stats.troubles().map(|(trouble, _)| trouble).collect();
+    assert_eq!(
+        counted,
+        [Trouble::Panic, Trouble::BreakerOpen, Trouble::NoScorer]
+    );
 }
 
 #[test]
