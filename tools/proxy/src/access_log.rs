@@ -1,14 +1,15 @@
 //! The access log: a line of JSON for each request, written by a thread of its own.
 //!
-//! A line that finds the queue full is left out and counted: a slow disk stops no traffic.
+//! A line that finds the queue full, or that cannot be written, is left out and counted: a slow or
+//! a full disk stops no traffic.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Lines that wait to be written, at most: some 8 MB.
 const LINES_MAX: usize = 16 * 1024;
@@ -20,7 +21,16 @@ const FLUSH: Duration = Duration::from_millis(200);
 #[derive(Debug, Clone)]
 pub struct AccessLog {
     lines: SyncSender<Vec<u8>>,
-    reopen: Arc<AtomicBool>,
+    shared: Arc<Shared>,
+}
+
+/// What the writer is asked, and what it tells.
+#[derive(Debug, Default)]
+struct Shared {
+    reopen: AtomicBool,
+    ending: AtomicBool,
+    ended: AtomicBool,
+    unwritten: AtomicU64,
 }
 
 impl AccessLog {
@@ -32,11 +42,15 @@ impl AccessLog {
         let path = (path != "-").then(|| PathBuf::from(path));
         let out = open(path.as_ref())?;
         let (lines, queue) = sync_channel(LINES_MAX);
-        let reopen = Arc::new(AtomicBool::new(false));
-        let asked = reopen.clone();
+        let shared = Arc::new(Shared::default());
+        let asked = shared.clone();
         let thread = std::thread::Builder::new().name("hedgerow-log".into());
-        thread.spawn(move || write(&queue, out, path, &asked))?;
-        Ok(AccessLog { lines, reopen })
+        thread.spawn(move || {
+            write(&queue, out, path, &asked);
+            // Release: pairs with the Acquire in `finish`: what was flushed, was.
+            asked.ended.store(true, Ordering::Release);
+        })?;
+        Ok(AccessLog { lines, shared })
     }
 
     /// Hands over a line; whether there was room for it.
@@ -48,7 +62,27 @@ impl AccessLog {
     /// Has the file opened anew, for those that move it away.
     pub fn reopen(&self) {
         // Relaxed: the writer sees it with one of its next lines.
-        self.reopen.store(true, Ordering::Relaxed);
+        self.shared.reopen.store(true, Ordering::Relaxed);
+    }
+
+    /// Lines that could not be written.
+    pub fn unwritten(&self) -> u64 {
+        // Relaxed: a counter orders nothing.
+        self.shared.unwritten.load(Ordering::Relaxed)
+    }
+
+    /// Has what was handed over written, for the end of the program; whether it was, in so long.
+    pub fn finish(&self, patience: Duration) -> bool {
+        // Relaxed: the writer sees it when it has nothing to write.
+        self.shared.ending.store(true, Ordering::Relaxed);
+        let start = Instant::now();
+        while !self.shared.ended.load(Ordering::Acquire) {
+            if start.elapsed() > patience {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        true
     }
 }
 
@@ -65,14 +99,22 @@ fn open(path: Option<&PathBuf>) -> io::Result<Out> {
     Ok(BufWriter::with_capacity(64 * 1024, out))
 }
 
-fn write(queue: &Receiver<Vec<u8>>, mut out: Out, path: Option<PathBuf>, reopen: &AtomicBool) {
-    let mut told = false;
+fn write(queue: &Receiver<Vec<u8>>, mut out: Out, path: Option<PathBuf>, shared: &Shared) {
+    let (mut told, mut flushed) = (false, Instant::now());
     loop {
         let line = queue.recv_timeout(FLUSH);
-        let written = match &line {
-            Ok(line) => out.write_all(line),
-            Err(_) => out.flush(),
-        };
+        let mut written = Ok(());
+        if let Ok(line) = &line {
+            written = out.write_all(line);
+            if written.is_err() {
+                shared.unwritten.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        // Whatever came: under steady traffic the queue is never empty for so long.
+        if line.is_err() || flushed.elapsed() >= FLUSH {
+            written = written.and(out.flush());
+            flushed = Instant::now();
+        }
         if let Err(error) = written {
             // Once: a full disk would fill the other log.
             if !told {
@@ -80,10 +122,12 @@ fn write(queue: &Receiver<Vec<u8>>, mut out: Out, path: Option<PathBuf>, reopen:
             }
             told = true;
         }
-        if line == Err(RecvTimeoutError::Disconnected) {
-            return;
+        match line {
+            Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Timeout) if shared.ending.load(Ordering::Relaxed) => return,
+            _ => {}
         }
-        if reopen.swap(false, Ordering::Relaxed) {
+        if shared.reopen.swap(false, Ordering::Relaxed) {
             let _ = out.flush();
             match open(path.as_ref()) {
                 Ok(opened) => (out, told) = (opened, false),

@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Bytes of a target, a host and an agent that stand in a line: what a client sends does not
+/// Bytes of a method, a target, a host and an agent that stand in a line: what a client sends does not
 /// decide how long lines are.
 const TEXT_MAX: usize = 1_024;
 
@@ -34,7 +34,7 @@ pub(crate) struct Line<'a> {
 struct Fields<'a> {
     time: String,
     client: Option<IpAddr>,
-    method: &'a str,
+    method: Cow<'a, str>,
     host: Cow<'a, str>,
     target: Cow<'a, str>,
     agent: Cow<'a, str>,
@@ -75,7 +75,7 @@ impl Line<'_> {
         let fields = Fields {
             time: hedgerow::watch::moment::now(),
             client: self.client,
-            method: self.request.method.as_str(),
+            method: text(self.request.method.as_str().as_bytes()),
             host: text(said_host(self.request)),
             target: text(self.request.raw_path()),
             agent: text(agent.map(|value| value.as_bytes()).unwrap_or_default()),

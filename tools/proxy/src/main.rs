@@ -12,8 +12,8 @@ use hedgerow_proxy::{Filter, FilterOptions, control};
 use pingora::apps::HttpServerOptions;
 use pingora::listeners::tls::TlsSettings;
 use pingora::proxy::http_proxy_service_with_name;
-use pingora::server::Server;
 use pingora::server::configuration::ServerConf;
+use pingora::server::{RunArgs, Server};
 use pingora::services::listening::Service;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -208,13 +208,21 @@ fn run(args: Args) -> Result<(), String> {
     }
     server.add_service(service);
     if let Some(address) = args.admin {
-        let mut admin = Service::new("hedgerow-admin".into(), Admin::new(shared, watcher));
+        let mut admin = Service::new("hedgerow-admin".into(), Admin::new(shared.clone(), watcher));
         admin.threads = Some(1);
         admin.add_tcp(&address.to_string());
         server.add_service(admin);
     }
     say(&format!("hedgerow-proxy: {} to {upstream}", args.listen));
-    server.run_forever();
+    server.run(RunArgs::default());
+    if let Some(log) = &shared.log
+        && !log.finish(LAST_LINES)
+    {
+        log::warn!("the access log's last lines were not written in time");
+    }
+    log::logger().flush();
+    // Nothing is taken down that a disk which hangs could hold up.
+    std::process::exit(0)
 }
 
 /// What ends TLS. Pingora panics where a file is not what it must be: it is tried once here.

@@ -70,13 +70,12 @@ fn traffic(page: &mut Page, shared: &Shared) {
         "counter",
         "Requests by thread, and by the core it is bound to.",
     );
-    let (mut latency, mut unlogged) = (LatencySnapshot::default(), 0u64);
+    let mut latency = LatencySnapshot::default();
     for (number, thread) in threads.iter().enumerate() {
         let core = thread.core.map_or("none".into(), |core| core.to_string());
         let requests: u64 = thread.statuses.iter().map(|one| one.get()).sum();
         page.line(name, &[("thread", &number), ("core", &core)], requests);
         thread.latency.add_to(&mut latency);
-        unlogged = unlogged.saturating_add(thread.unlogged.get());
     }
     let name = "hedgerow_proxy_request_seconds";
     page.histogram(
@@ -89,8 +88,8 @@ fn traffic(page: &mut Page, shared: &Shared) {
     page.one(
         name,
         "counter",
-        "Lines that the access log had no room for.",
-        unlogged,
+        "Lines that the access log had no room for, or that could not be written.",
+        shared.unlogged(),
     );
 }
 

@@ -237,6 +237,14 @@ impl Shared {
         }
     }
 
+    /// Lines that are missing from the access log: it had no room for them, or could not write them.
+    pub fn unlogged(&self) -> u64 {
+        let threads = self.registry.threads();
+        let dropped: u64 = threads.iter().map(|thread| thread.unlogged.get()).sum();
+        let unwritten = self.log.as_ref().map_or(0, AccessLog::unwritten);
+        dropped.saturating_add(unwritten)
+    }
+
     /// Notes since when the live generation is.
     pub fn see_generation(&self) {
         let Some(filter) = &self.filter else { return };

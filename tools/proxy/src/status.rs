@@ -121,7 +121,7 @@ fn status(shared: &Shared, watch: Option<WatchStatus>) -> Status {
                 requests: thread.statuses.iter().map(|one| one.get()).sum(),
             })
             .collect(),
-        unlogged: threads.iter().map(|thread| thread.unlogged.get()).sum(),
+        unlogged: shared.unlogged(),
         routes: routes(shared),
         policy: shared.policies.status(),
         refusals: BTreeMap::new(),

@@ -237,6 +237,18 @@ impl Proxy {
         assert!(sent.expect("kill").success());
     }
 
+    /// Waits for its end; whether that was a success.
+    pub fn ends(&mut self) -> bool {
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            if let Some(status) = self.child.try_wait().expect("a state") {
+                return status.success();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        false
+    }
+
     pub fn is_alive(&mut self) -> bool {
         self.child.try_wait().expect("a state").is_none()
     }

@@ -147,3 +147,48 @@ fn metrics_and_log_tell_what_happened() {
     );
     assert_eq!(proxy.get("/other").map(|answer| answer.status), Some(404));
 }
+
+#[test]
+fn the_access_log_is_whole_at_the_end_and_written_while_requests_keep_coming() {
+    let upstream = Upstream::start();
+    let folder = Folder::new();
+    let log = folder.path("access.log");
+    let arguments = ["--log", log.to_str().expect("a path")];
+    let mut proxy = Proxy::start_in(folder, upstream.address, &arguments);
+    let lines = || std::fs::read_to_string(&log).expect("a log");
+    // Never as long a silence as the writer would wait for.
+    let start = std::time::Instant::now();
+    let mut sent = 0;
+    while lines().is_empty() {
+        assert!(start.elapsed() < PATIENCE, "no line after {sent} requests");
+        assert!(sent < 100, "no line after {sent} requests");
+        ask(proxy.address, &curl("/steady")).expect("an answer");
+        sent += 1;
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let method = "M".repeat(100_000);
+    let long = curl("/long").replace("GET", &method);
+    ask(proxy.address, &long);
+    for _ in 0..20 {
+        ask(proxy.address, &curl("/last")).expect("an answer");
+    }
+    proxy.signal(libc::SIGTERM);
+    assert!(proxy.ends(), "{}", proxy.stderr());
+    let text = lines();
+    let count = |target: &str| text.matches(&format!("\"target\":\"{target}\"")).count();
+    assert_eq!((count("/steady"), count("/last")), (sent, 20), "{text}");
+    let longest = text.lines().map(str::len).max();
+    assert!(longest < Some(2_000), "{longest:?}");
+}
+
+#[test]
+fn lines_that_a_full_disk_does_not_take_are_counted() {
+    let upstream = Upstream::start();
+    let proxy = Proxy::start(upstream.address, &["--log", "/dev/full"]);
+    let path = format!("/{}", "p".repeat(1_000));
+    let answered = |_| ask(proxy.address, &curl(&path)).expect("an answer").status == 200;
+    // More than the writer's memory holds.
+    assert!((0..100).all(answered));
+    assert!(proxy.comes(|status| status["unlogged"].as_u64() > Some(0)));
+    assert_eq!(proxy.says("the access log cannot be written"), 1);
+}
