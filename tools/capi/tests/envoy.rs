@@ -274,6 +274,7 @@ fn envoy_refuses_a_configuration_that_means_nothing() {
         ("block_below: 1", "expected a score from 2 to 99"),
         ("tabel: default", "unknown field `tabel`"),
         ("table: /nowhere/at/all.hedge", "nowhere"),
+        ("state: /nowhere", "expected it with a directory as table"),
     ] {
         let Some(envoy) = Envoy::start("envoy-refuses", filter) else {
             return;
@@ -302,8 +303,14 @@ fn envoy_watches_a_directory() {
         publisher.publish(&table, &hedgerow::watch::PublishOptions::default())
     });
     let generation = published.expect("a publish").pointer.generation.to_string();
+    // What a restart must not forget stands in the directory.
+    let state = later.join("engines/envoy/status");
     let end = Instant::now() + Duration::from_secs(20);
     while reached(&envoy.get(CURL), "x-bot-generation") != Some(&generation) {
+        assert!(Instant::now() < end, "{}", envoy.errors());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    while !state.is_file() {
         assert!(Instant::now() < end, "{}", envoy.errors());
         std::thread::sleep(Duration::from_millis(50));
     }

@@ -4,7 +4,7 @@ use crate::abi;
 use hedgerow::{DEFAULT_TABLE, Engine, Schema, Scorer, Table, WatchOptions, Watcher};
 use serde::Deserialize;
 use std::cell::RefCell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 /// What stands in Envoy's configuration, as JSON.
@@ -13,6 +13,9 @@ use std::sync::{Arc, Weak};
 struct Options {
     /// `default`, a table's file, or a directory to watch.
     table: Option<String>,
+    /// The engine's own folder, for a directory to watch; within the directory, where it is not
+    /// said.
+    state: Option<PathBuf>,
     /// Requests that score below it are answered here; nothing is blocked without it.
     block_below: Option<u8>,
     /// The answer's status.
@@ -58,15 +61,23 @@ impl Config {
         let engine = Engine::new(Schema::http());
         let table = options.table.as_deref().unwrap_or("default");
         let mut watcher = None;
+        let watched = table.ends_with('/') || Path::new(table).is_dir();
+        if options.state.is_some() && !watched {
+            return Err(format!(
+                "state: expected it with a directory as table, got {table:?}"
+            ));
+        }
         if table == "default" {
             let table = Table::from_bytes(DEFAULT_TABLE).map_err(|error| error.to_string())?;
             engine.publish(table).map_err(|error| error.to_string())?;
-        } else if table.ends_with('/') || Path::new(table).is_dir() {
-            let options = WatchOptions {
+        } else if watched {
+            let state = options.state.clone();
+            let watch = WatchOptions {
+                state: Some(state.unwrap_or_else(|| Path::new(table).join("engines/envoy"))),
                 name: "envoy".into(),
                 ..WatchOptions::default()
             };
-            let started = Watcher::start(&engine, table, options);
+            let started = Watcher::start(&engine, table, watch);
             watcher = Some(started.map_err(|error| error.to_string())?);
         } else {
             engine
