@@ -138,7 +138,8 @@ impl Drop for Envoy {
 }
 
 const CURL: &str = "User-Agent: curl/8.5.0\r\nAccept: */*\r\nConnection: close\r\n\
-                    X-Bot-Score: 99\r\nX-Bot-Detections: 77\r\n";
+                    X-Bot-Score: 99\r\nX-Bot-Detections: 77\r\n\
+                    X_Bot_Score: 98\r\nx-bot_source: made-up\r\nX_Bot: kept\r\n";
 
 const BROWSER: &str = "sec-ch-ua: \"Chromium\";v=\"140\", \"Not=A?Brand\";v=\"24\", \
                        \"Google Chrome\";v=\"140\"\r\n\
@@ -174,6 +175,11 @@ fn envoy_scores_and_tells() {
     assert!(curl.starts_with("HTTP/1.1 200 "), "{curl}");
     assert!(score(&curl) < 30, "{curl}");
     assert_eq!(curl.matches("x-bot-score").count(), 1, "{curl}");
+    for made_up in ["x_bot_score", "x-bot_source", "made-up"] {
+        assert!(!curl.contains(made_up), "{made_up} in {curl}");
+    }
+    // Envoy itself lets such names pass.
+    assert_eq!(reached(&curl, "x_bot"), Some("kept"), "{curl}");
     assert_eq!(reached(&curl, "x-bot-source"), Some("detection"), "{curl}");
     assert_eq!(reached(&curl, "x-bot-detections"), Some("1"), "{curl}");
     assert_eq!(reached(&curl, "x-bot-generation"), Some("1"), "{curl}");

@@ -28,11 +28,27 @@ fn is_envoys(name: &[u8]) -> bool {
     added.contains(&name) || name.starts_with(b"x-envoy-")
 }
 
-/// Takes away what a client sent under the names that come from here.
+/// Takes away what a client sent under the names that come from here, and under what many a server
+/// reads as the same: `x_bot_score` becomes the same variable in CGI and its heirs.
 pub fn strip(stream: &Stream) {
-    for name in HEADERS {
-        stream.set_header(name, None);
+    // The names are copied: to take a header away moves the others.
+    let all = stream.headers();
+    let sent: Vec<String> = { all.iter() }
+        .filter(|(name, _)| is_ours(name))
+        .map(|(name, _)| String::from_utf8_lossy(name).into_owned())
+        .collect();
+    for name in sent {
+        stream.set_header(&name, None);
     }
+}
+
+/// Whether a name is one of ours, `_` and `-` taken for the same.
+fn is_ours(name: &[u8]) -> bool {
+    let same = |ours: &&str| {
+        let mut pairs = name.iter().zip(ours.as_bytes());
+        name.len() == ours.len() && pairs.all(|(a, b)| a == b || (*a, *b) == (b'_', b'-'))
+    };
+    name.starts_with(b"x") && HEADERS.iter().any(same)
 }
 
 /// Scores a request and says so in its headers and metadata; the status that it is to be answered
