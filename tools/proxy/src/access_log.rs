@@ -86,6 +86,13 @@ impl AccessLog {
     }
 }
 
+impl Shared {
+    /// Counts lines that are not written.
+    fn add(&self, lines: u64) {
+        self.unwritten.fetch_add(lines, Ordering::Relaxed);
+    }
+}
+
 type Out = BufWriter<Box<dyn Write + Send>>;
 
 fn open(path: Option<&PathBuf>) -> io::Result<Out> {
@@ -99,6 +106,11 @@ fn open(path: Option<&PathBuf>) -> io::Result<Out> {
     Ok(BufWriter::with_capacity(64 * 1024, out))
 }
 
+/// Lines that end within some bytes.
+fn lines(bytes: &[u8]) -> u64 {
+    bytes.iter().filter(|byte| **byte == b'\n').count() as u64
+}
+
 fn write(queue: &Receiver<Vec<u8>>, mut out: Out, path: Option<PathBuf>, shared: &Shared) {
     let (mut told, mut flushed) = (false, Instant::now());
     loop {
@@ -107,7 +119,7 @@ fn write(queue: &Receiver<Vec<u8>>, mut out: Out, path: Option<PathBuf>, shared:
         if let Ok(line) = &line {
             written = out.write_all(line);
             if written.is_err() {
-                shared.unwritten.fetch_add(1, Ordering::Relaxed);
+                shared.add(1);
             }
         }
         // Whatever came: under steady traffic the queue is never empty for so long.
@@ -128,9 +140,12 @@ fn write(queue: &Receiver<Vec<u8>>, mut out: Out, path: Option<PathBuf>, shared:
             _ => {}
         }
         if shared.reopen.swap(false, Ordering::Relaxed) {
-            let _ = out.flush();
             match open(path.as_ref()) {
-                Ok(opened) => (out, told) = (opened, false),
+                Ok(opened) => {
+                    let left = out.flush().is_err().then(|| lines(out.buffer()));
+                    shared.add(left.unwrap_or_default());
+                    (out, told) = (opened, false);
+                }
                 Err(error) => log::error!("the access log cannot be opened anew: {error}"),
             }
         }

@@ -75,6 +75,25 @@ fn routes_block_tag_and_let_pass() {
 }
 
 #[test]
+fn a_client_behind_two_proxies_that_write_lines_of_their_own_is_known() {
+    let policy = "[client]\ntrusted = [\"127.0.0.0/8\"]\n[[route]]\nname = \"far\"\n\
+                  addresses = [\"203.0.113.9\"]\naction = \"block\"\nbelow = 100\nstatus = 429\n";
+    let (_upstream, proxy) = with(policy);
+    let ask = |lines: &str| {
+        let request = curl("/").replace("\r\nAccept", &format!("{lines}\r\nAccept"));
+        ask(proxy.address, &request).expect("an answer").status
+    };
+    let line = |addresses: &str| format!("\r\nX-Forwarded-For: {addresses}");
+    let near = line("127.0.0.2");
+    assert_eq!(ask(&(line("203.0.113.9") + &near)), 429);
+    assert_eq!(ask(&(line("192.0.2.66, 203.0.113.9") + &near)), 429);
+    assert_eq!(
+        ask(&(line("203.0.113.9") + &line("192.0.2.66") + &near)),
+        200
+    );
+}
+
+#[test]
 fn a_bad_policy_is_refused_with_its_reason_and_the_running_one_stays() {
     let (_upstream, proxy) = with(BLOCK);
     let mut connection = Connection::new(proxy.address).expect("a connection");

@@ -191,4 +191,8 @@ fn lines_that_a_full_disk_does_not_take_are_counted() {
     assert!((0..100).all(answered));
     assert!(proxy.comes(|status| status["unlogged"].as_u64() > Some(0)));
     assert_eq!(proxy.says("the access log cannot be written"), 1);
+    // Opened anew, the writer leaves what it still had.
+    let before = proxy.status()["unlogged"].as_u64();
+    proxy.signal(libc::SIGHUP);
+    assert!(proxy.comes(|status| status["unlogged"].as_u64() == Some(100) && before < Some(100)));
 }
