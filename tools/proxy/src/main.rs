@@ -38,6 +38,9 @@ struct ToStandardError {
 /// Lines that wait to be written, at most.
 const WAITING_MAX: usize = 256;
 
+/// Characters of a line, at most: Pingora puts a request's method and target into it.
+const LINE_MAX: usize = 4 * 1024;
+
 /// How long the end of the program waits for lines to be written.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
@@ -96,7 +99,10 @@ impl log::Log for ToStandardError {
             let now = hedgerow::watch::moment::now();
             let (level, target, args) = (record.level(), record.target(), record.args());
             self.waiting.fetch_add(1, Ordering::Relaxed);
-            let line = format!("{now} {level} {target}: {args}");
+            let mut line = format!("{now} {level} {target}: {args}");
+            if let Some((end, _)) = line.char_indices().nth(LINE_MAX) {
+                line.truncate(end);
+            }
             if self.queue.try_send(line).is_err() {
                 self.waiting.fetch_sub(1, Ordering::Relaxed);
             }

@@ -133,6 +133,13 @@ fn slow_clients_are_served_and_a_stopped_upstream_is_502() {
         "{outcomes:?}"
     );
     assert!(proxies[0].comes(|status| status["statuses"]["5xx"] == 1));
+    // What a client sends does not decide how long its lines on the standard error are.
+    let long = curl(&format!("/{}", "l".repeat(50_000)));
+    ask(proxies[0].address, &long).expect("an answer");
+    assert!(proxies[0].says("/lll") > 0);
+    let said = proxies[0].stderr();
+    let longest = said.lines().map(str::len).max();
+    assert!(longest < Some(5_000), "{longest:?}");
 
     // An upstream that takes a request and goes away.
     let rude = TcpListener::bind("127.0.0.1:0").expect("a port");

@@ -176,7 +176,8 @@ fn the_access_log_is_whole_at_the_end_and_written_while_requests_keep_coming() {
     assert!(proxy.ends(), "{}", proxy.stderr());
     let text = lines();
     let count = |target: &str| text.matches(&format!("\"target\":\"{target}\"")).count();
-    assert_eq!((count("/steady"), count("/last")), (sent, 20), "{text}");
+    let counts = [count("/steady"), count("/long"), count("/last")];
+    assert_eq!(counts, [sent, 1, 20], "{text}");
     let longest = text.lines().map(str::len).max();
     assert!(longest < Some(2_000), "{longest:?}");
 }
