@@ -13,8 +13,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Bytes of a method, a target, a host and an agent that stand in a line: what a client sends does not
-/// decide how long lines are.
+/// Bytes of a method, a target, a host and an agent that stand in a line: what a client sends does
+/// not decide how long lines are.
 const TEXT_MAX: usize = 1_024;
 
 /// What a line is made of.

@@ -237,7 +237,7 @@ impl Shared {
         }
     }
 
-    /// Lines that are missing from the access log: it had no room for them, or could not write them.
+    /// Lines that the access log had no room for, or could not write.
     pub fn unlogged(&self) -> u64 {
         let threads = self.registry.threads();
         let dropped: u64 = threads.iter().map(|thread| thread.unlogged.get()).sum();
