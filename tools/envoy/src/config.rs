@@ -1,6 +1,7 @@
 //! A filter's configuration: its engine, and what becomes of low scores.
 
 use crate::abi;
+use hedgerow::watch::{Admission, Keys, PublicKey};
 use hedgerow::{DEFAULT_TABLE, Engine, Schema, Scorer, Table, WatchOptions, Watcher};
 use serde::Deserialize;
 use std::cell::RefCell;
@@ -16,6 +17,8 @@ struct Options {
     /// The engine's own folder, for a directory to watch; within the directory, where it is not
     /// said.
     state: Option<PathBuf>,
+    /// Files of public keys: tables that none of them signed are refused, but for the bundled one.
+    keys: Vec<PathBuf>,
     /// Requests that score below it are answered here; nothing is blocked without it.
     block_below: Option<u8>,
     /// The answer's status.
@@ -60,6 +63,7 @@ impl Config {
         let _ = log::set_logger(&Lines).map(|()| log::set_max_level(log::LevelFilter::Info));
         let engine = Engine::new(Schema::http());
         let table = options.table.as_deref().unwrap_or("default");
+        let keys = keys(&options.keys)?;
         let mut watcher = None;
         let watched = table.ends_with('/') || Path::new(table).is_dir();
         if options.state.is_some() && !watched {
@@ -75,14 +79,21 @@ impl Config {
             let watch = WatchOptions {
                 state: Some(state.unwrap_or_else(|| Path::new(table).join("engines/envoy"))),
                 name: "envoy".into(),
+                admission: Admission {
+                    keys,
+                    ..Admission::default()
+                },
                 ..WatchOptions::default()
             };
             let started = Watcher::start(&engine, table, watch);
             watcher = Some(started.map_err(|error| error.to_string())?);
         } else {
-            engine
-                .publish_file(table)
-                .map_err(|error| error.to_string())?;
+            let table = Table::open(table).map_err(|error| error.to_string())?;
+            if !keys.trusted().is_empty() {
+                keys.check(table.bytes())
+                    .map_err(|error| error.to_string())?;
+            }
+            engine.publish(table).map_err(|error| error.to_string())?;
         }
         Ok(Config {
             engine,
@@ -114,6 +125,18 @@ impl Config {
             scorers.get_mut(at).map(|(_, scorer)| run(scorer))
         })
     }
+}
+
+/// The keys in files; a signature is required where there are any.
+fn keys(files: &[PathBuf]) -> Result<Keys, String> {
+    let mut keys = Vec::new();
+    for file in files {
+        let at = format!("keys: {}", file.display());
+        let text = std::fs::read_to_string(file).map_err(|error| format!("{at}: {error}"))?;
+        keys.push(PublicKey::parse(&text, &at).map_err(|error| error.to_string())?);
+    }
+    let required = !keys.is_empty();
+    Ok(Keys::new(keys, required))
 }
 
 /// Hands the library's log lines to Envoy.
