@@ -142,7 +142,9 @@ pub fn refreshed(args: &RefreshArgs) -> Result<Report, Failure> {
         None => Some(last_of(&name, &table)),
     };
     let (recorded, warnings) = source.list(&features, last.as_ref())?;
-    let mut provenance: Value = serde_json::from_str(table.provenance()).unwrap_or(json!({}));
+    // What is no object has no place for the list.
+    let provenance = serde_json::from_str(table.provenance()).ok();
+    let mut provenance = provenance.filter(Value::is_object).unwrap_or(json!({}));
     provenance[RECORDED] = json!(recorded);
     let with = Refresh {
         generation: table.header().generation,
