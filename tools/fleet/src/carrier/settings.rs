@@ -79,6 +79,17 @@ impl Options {
             let expected = "https:// (--allow-http sends tables and reports unencrypted)";
             return Err(Failure::usage(ENDPOINT, expected, format!("http://{rest}")));
         }
+        if encrypted.is_none()
+            && !is_exempt(rest)
+            && let Some(name) = PROXIES.iter().find(|name| variable(&[name]).is_some())
+        {
+            let expected = "https://, or no HTTP_PROXY: without encryption it reads what is sent";
+            return Err(Failure::usage(
+                ENDPOINT,
+                expected,
+                format!("{name}, and http://{rest}"),
+            ));
+        }
         let scheme = if encrypted.is_some() { "https" } else { "http" };
         Ok(Some((format!("{scheme}://{rest}"), encrypted.is_none())))
     }
@@ -110,6 +121,16 @@ impl Options {
 
 /// What the server's address is called.
 const ENDPOINT: &str = "the bucket's server (--endpoint)";
+
+/// Variables of the environment that send unencrypted requests by way of another machine.
+const PROXIES: [&str; 4] = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+
+/// Whether the environment exempts a server from that.
+fn is_exempt(server: &str) -> bool {
+    let host = server.rsplit_once(':').map_or(server, |(host, _)| host);
+    let exempt = variable(&["NO_PROXY", "no_proxy"]).unwrap_or_default();
+    exempt.split(',').any(|name| name.trim() == host)
+}
 
 fn variable(names: &[&str]) -> Option<String> {
     let set = |name: &&str| std::env::var(name).ok().filter(|value| !value.is_empty());
