@@ -11,8 +11,8 @@ use std::process::Command;
 const PROGRAM: &str = "hedgerow-fleet";
 
 /// Commands that there are for fleets alone.
-const NAMES: [&str; 8] = [
-    "generate", "refresh", "agent", "rollout", "steer", "node", "prune", "nkey",
+const NAMES: [&str; 9] = [
+    "generate", "refresh", "agent", "rollout", "steer", "node", "forget", "prune", "nkey",
 ];
 
 /// Commands that are for a fleet where they have one's address.

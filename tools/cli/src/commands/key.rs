@@ -27,6 +27,11 @@ impl Trust {
         self.require_signature || !self.trust.is_empty()
     }
 
+    /// Whether what is not signed is refused.
+    pub fn requires(&self) -> bool {
+        self.require_signature
+    }
+
     /// The keys.
     pub fn keys(&self) -> Result<Keys, Failure> {
         let trusted: Result<Vec<_>, _> = self.trust.iter().map(|path| public(path)).collect();

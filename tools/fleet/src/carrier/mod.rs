@@ -210,6 +210,17 @@ impl Store {
         }
     }
 
+    /// Takes a node's report out.
+    ///
+    /// # Errors
+    /// Where the store does not do it in time, or the right is missing.
+    pub async fn forget(&self, node: &str) -> Result<(), Failure> {
+        match &self.carrier {
+            Carrier::Nats(nats) => nats.forget(node).await,
+            Carrier::S3(s3) => s3.forget(node).await,
+        }
+    }
+
     /// Every node's last report, by name.
     ///
     /// # Errors

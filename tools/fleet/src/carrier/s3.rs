@@ -25,7 +25,9 @@ use hedgerow::limits::TABLE_BYTES_MAX;
 use hedgerow_cli::failure::{Failure, harmless};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
-use object_store::{Error, GetOptions, ObjectStore, PutMode, RetryConfig, UpdateVersion};
+use object_store::{
+    Error, GetOptions, ObjectStore, ObjectStoreExt, PutMode, RetryConfig, UpdateVersion,
+};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -393,6 +395,22 @@ impl S3 {
             sleep(AFTER_REFUSAL).await;
         }
         reported
+    }
+
+    /// Takes a node's report out.
+    ///
+    /// # Errors
+    /// Where the store does not do it in time.
+    pub async fn forget(&self, node: &str) -> Result<(), Failure> {
+        let path = self.path("nodes", node);
+        step(node, self.within, ATTEMPT, || async {
+            self.is_there().await?;
+            match self.noted(self.objects.delete(&path).await) {
+                Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
+                Err(error) => Err(self.miss(&error)),
+            }
+        })
+        .await
     }
 
     /// Every node's last report, by name. One whose entity tag is known is not read again.

@@ -28,6 +28,7 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Keep this machine's directory in step with a fleet
 ///
@@ -106,10 +107,13 @@ struct State {
     switches: Option<SwitchesFile>,
     /// What the directory has.
     generation: u64,
+    content_id: String,
     change: u64,
     refused: Option<(u64, Told)>,
-    /// Lines about refusals that were said.
-    said: BTreeSet<String>,
+    /// Whether the generation of that was well signed.
+    signed: bool,
+    /// Hashes of the lines about refusals that were said.
+    said: BTreeSet<u64>,
     /// When the store last answered.
     contact: Option<Instant>,
 }
@@ -199,8 +203,9 @@ impl Agent {
         let pointer = self.directory.read_pointer().ok().flatten();
         let switches = self.directory.read_switches().ok().flatten();
         let mut state = self.state();
-        state.generation = pointer.map_or(0, |pointer| pointer.generation);
         state.change = switches.map_or(0, |switches| switches.change);
+        let has = pointer.map(|pointer| (pointer.generation, pointer.content_id));
+        (state.generation, state.content_id) = has.unwrap_or_default();
     }
 
     /// Takes note of what stands under a key. What is not signed as it must be, or malformed, is
@@ -211,7 +216,7 @@ impl Agent {
             let fleet = &self.store.fleet;
             let body = match Envelope::open::<FleetSwitches>(bytes, fleet, key, &self.keys) {
                 Ok(body) => body,
-                Err(failure) => return self.refuse(0, told(&failure)),
+                Err(failure) => return self.refuse(0, false, told(&failure)),
             };
             let mut state = self.state();
             let known = state.switches.as_ref().map_or(0, |known| known.change);
@@ -233,7 +238,7 @@ impl Agent {
                 let said = Envelope::unverified::<RingPointer>(bytes, fleet, key);
                 let generation = said.map_or(0, |said| said.pointer.generation);
                 if generation == 0 || generation > self.state().generation {
-                    self.refuse(generation, told(&failure));
+                    self.refuse(generation, false, told(&failure));
                 }
                 return;
             }
@@ -247,8 +252,9 @@ impl Agent {
         }
     }
 
-    /// Writes down a refusal, if none of a later generation stands there; says it once.
-    fn refuse(&self, generation: u64, told: Told) {
+    /// Writes down a refusal, if none of a later generation stands there that was well signed; says
+    /// it once.
+    fn refuse(&self, generation: u64, signed: bool, told: Told) {
         let Told {
             name,
             at,
@@ -260,10 +266,12 @@ impl Agent {
         let line = format!("refused generation {generation}: {}", harmless(&line));
         self.say(&line);
         let mut state = self.state();
-        let later = |before: &(u64, Told)| before.0 > generation;
+        // A number that nobody signed gives way to one that somebody did.
+        let gives_way = signed && !state.signed;
+        let later = |before: &(u64, Told)| before.0 > generation && !gives_way;
         let refused = Some((generation, told));
         if state.refused != refused && !state.refused.as_ref().is_some_and(later) {
-            state.refused = refused;
+            (state.refused, state.signed) = (refused, signed);
             self.changed.notify_one();
         }
     }
@@ -271,14 +279,14 @@ impl Agent {
     /// Takes note of what stands under a key and is no value.
     fn consider_none(&self, failure: &Failure) {
         self.state().contact = Some(Instant::now());
-        self.refuse(0, told(failure));
+        self.refuse(0, false, told(failure));
     }
 
     /// Says a line once.
     fn say(&self, line: &str) {
         let mut state = self.state();
-        if state.said.len() < SAID_MAX && state.said.insert(line.into()) {
-            eprintln!("agent: {line}");
+        if state.said.len() < SAID_MAX && state.said.insert(xxh3_64(line.as_bytes())) {
+            eprintln!("agent: {}", cut(line));
         }
     }
 
@@ -303,7 +311,8 @@ impl Agent {
     async fn polls(&self) {
         loop {
             let rings = self.ring.followed().iter().map(|ring| ring.key());
-            for key in rings.chain([SWITCHES.to_string()]) {
+            // The switches first: a pointer that cannot be had keeps none away.
+            for key in [SWITCHES.to_string()].into_iter().chain(rings) {
                 match self.store.look(&key).await {
                     Ok(Some(bytes)) => self.consider(&key, &bytes),
                     Ok(None) => self.state().contact = Some(Instant::now()),
@@ -343,11 +352,16 @@ impl Agent {
                     Ok(()) => {
                         let mut state = self.state();
                         (state.generation, state.refused) = (generation, None);
+                        state.content_id = wanted.pointer.content_id;
                         self.changed.notify_one();
                         eprintln!("agent: took generation {generation}");
                         continue;
                     }
-                    Err(failure) => self.refuse(generation, told(&failure)),
+                    Err(failure) => {
+                        self.refuse(generation, true, told(&failure));
+                        // Somebody else may have published to the directory meanwhile.
+                        self.begin();
+                    }
                 },
             }
             tokio::select! {
@@ -417,7 +431,9 @@ impl Agent {
                     eprintln!("agent: took change {change} of the switches");
                 }
                 Ok(Err(refusal)) => {
-                    self.refuse(0, told(&Failure::of(&refusal)));
+                    self.refuse(0, false, told(&Failure::of(&refusal)));
+                    // Somebody else may have switched in the directory meanwhile.
+                    self.begin();
                     sleep(RETRY[0]).await;
                 }
                 Err(_) => sleep(RETRY[0]).await,
@@ -439,6 +455,7 @@ impl Agent {
             origin: self.origin.clone(),
             wanted: wanted.max(state.generation),
             generation: state.generation,
+            content_id: state.content_id.clone(),
             switches: state.change,
             refused: state.refused.clone(),
             engines: engines
@@ -522,6 +539,7 @@ fn of(folder: &Path, engine: &WatchStatus) -> EngineReport {
         name: name.unwrap_or_default(),
         alive: status::is_alive(folder),
         generation: engine.generation,
+        content_id: engine.content_id.clone(),
         source: engine.source.name().into(),
         refused: waiting.map(|waiting| (waiting.generation, why(waiting))),
         reverted: engine.reverted.first().map(|last| last.generation),
@@ -547,13 +565,39 @@ fn told(failure: &Failure) -> Told {
         expected,
         got,
     } = failure.clone();
-    let name = name.to_string();
+    // What was refused may be long, and by anybody.
     Told {
         code,
-        name,
-        message,
-        at,
-        expected,
-        got,
+        name: name.to_string(),
+        message: cut(&message),
+        at: cut(&at),
+        expected: cut(&expected),
+        got: cut(&got),
+    }
+}
+
+/// Characters of what is told of a refusal, at most.
+const TOLD_MAX: usize = 300;
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(TOLD_MAX) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_of_a_refusal_is_short() {
+        let long = "ü".repeat(900_000);
+        let short = told(&Failure::new("fleet-record", &long, &long, &long));
+        for text in [&short.message, &short.at, &short.expected, &short.got] {
+            assert_eq!(text.chars().count(), TOLD_MAX + 1);
+        }
+        let told = told(&Failure::new("fleet-record", "at", "this", "that"));
+        assert_eq!(told.message, "at: expected this, got that");
     }
 }

@@ -154,7 +154,7 @@ impl std::fmt::Display for Summary {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::super::record::Ring;
     use super::*;
     use hedgerow::watch::Origin;
@@ -167,11 +167,12 @@ mod tests {
         require_health: false,
     };
 
-    fn engine(health: Option<EngineHealth>) -> EngineReport {
+    pub fn engine(health: Option<EngineHealth>) -> EngineReport {
         EngineReport {
             name: "one".into(),
             alive: true,
             generation: 7,
+            content_id: String::new(),
             source: "directory".into(),
             refused: None,
             reverted: None,
@@ -181,7 +182,7 @@ mod tests {
         }
     }
 
-    fn node(engines: Vec<EngineReport>) -> NodeReport {
+    pub fn node(engines: Vec<EngineReport>) -> NodeReport {
         NodeReport {
             version: 1,
             node: "n".into(),
@@ -189,6 +190,7 @@ mod tests {
             origin: Origin::here("agent"),
             wanted: 7,
             generation: 7,
+            content_id: String::new(),
             switches: 0,
             refused: None,
             engines,

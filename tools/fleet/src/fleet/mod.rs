@@ -10,9 +10,11 @@ pub mod rights;
 pub mod rollout;
 mod status;
 pub mod store;
+pub mod switch;
 mod waiting;
 
-pub use status::{HistoryArgs, InitArgs, NodeArgs, StatusArgs, history, init, node, status};
+pub use status::{ForgetArgs, HistoryArgs, InitArgs, NodeArgs, StatusArgs};
+pub use status::{forget, history, init, node, status};
 
 use hedgerow_cli::Report;
 use hedgerow_cli::failure::Failure;

@@ -31,6 +31,37 @@ pub struct Args {
     dry_run: bool,
 }
 
+/// Takes a table out, and puts it back where a ring has come to name it meanwhile; whether it is
+/// gone.
+async fn remove(changer: &Changer, object: &str, size: u64) -> Result<bool, Failure> {
+    let store = &changer.store;
+    // One that cannot be read is of no use to anybody.
+    let file = store.table(object, size).await.ok();
+    store.remove_table(object).await?;
+    let named = is_named(changer, object).await;
+    if !matches!(named, Ok(false))
+        && let Some(file) = file
+    {
+        store.put_table(object, &file).await?;
+    }
+    named.map(|named| !named)
+}
+
+/// Whether a ring's pointer names a table, or cannot be read.
+async fn is_named(changer: &Changer, object: &str) -> Result<bool, Failure> {
+    for ring in Ring::EACH {
+        let found = changer.pointer(ring).await?;
+        let named = match &found.said {
+            Some(said) => said.object() == object,
+            None => found.revision > 0,
+        };
+        if named {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Takes them out.
 ///
 /// # Errors
@@ -51,8 +82,8 @@ pub async fn run(args: &Args) -> Result<Report, Failure> {
         .iter()
         .partition(|(object, _)| wanted.contains(object));
     for (object, size) in go {
-        if !args.dry_run {
-            store.remove_table(object).await?;
+        if !args.dry_run && !remove(&changer, object, *size).await? {
+            continue;
         }
         let verb = if args.dry_run { "would go" } else { "gone" };
         let _ = writeln!(text, "{verb}: {}, {size} bytes", harmless(object));

@@ -1,28 +1,34 @@
-//! `publish`, `rollback`, `kill` and `restore` of a fleet: everything that changes what nodes do.
+//! `publish` and `rollback` of a fleet: what changes the tables that nodes run.
 //!
 //! A publish puts the table among the objects, claims the next generation by compare-and-set on the
 //! counter, and replaces its ring's pointer by compare-and-set on what it read first. So two
 //! publishers never give one number to two tables, and the slower one of a ring is told so. Killed
 //! in between, it leaves an object that nobody names and a number that nobody has.
+//!
+//! Whoever signs goes on from what a trusted key has signed alone: what somebody else put into the
+//! store would else be signed with the next record. Numbers that nobody signed are above what is
+//! claimed, as far as they are near.
 
 use super::record::{
-    Body, COUNTER, Claim, Envelope, FleetSwitches, Ring, RingPointer, SWITCHES, digest, object,
+    Body, COUNTER, Claim, Envelope, GENERATION_MAX, NodeReport, Ring, RingPointer, digest, object,
 };
-use super::store::{Address, Store, Value};
-use super::waiting;
+use super::store::{ATTEMPT, Address, Store, Value, malformed};
+use super::waiting::{self, Wanted};
 use crate::NAME;
-use hedgerow::watch::directory::{FILES_VERSION, Pointer, SwitchesFile};
+use hedgerow::watch::directory::{FILES_VERSION, Pointer};
 use hedgerow::watch::{Keys, Origin, PublicKey, SecretKey, moment};
-use hedgerow::{Bound, Selector, Switches, Table};
+use hedgerow::{Bound, Table};
 use hedgerow_cli::Report;
 use hedgerow_cli::commands::{key, publish};
-use hedgerow_cli::failure::Failure;
-use serde_json::{Value as Json, json};
+use hedgerow_cli::failure::{Failure, harmless};
+use serde_json::json;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::time::timeout;
 
 /// Who changes a fleet.
 #[derive(clap::Args)]
@@ -36,9 +42,18 @@ pub struct Change {
     /// Wait until every node of the ring runs it, or has refused it, no longer than this (seconds)
     #[arg(long, value_name = "SECONDS", default_value_t = 0.0)]
     wait: f64,
+    /// Take a number above this one, where nodes have higher ones than the fleet's store
+    #[arg(long, value_name = "N", default_value_t = 0,
+        value_parser = clap::value_parser!(u64).range(..ABOVE_MAX))]
+    above: u64,
+    #[command(flatten)]
+    trust: key::Trust,
     #[command(flatten)]
     address: Address,
 }
+
+/// What `--above` may say, at most: numbers that come later have room.
+const ABOVE_MAX: u64 = GENERATION_MAX / 2;
 
 /// Publish a table to a fleet
 ///
@@ -66,8 +81,6 @@ pub struct What {
     /// What the engines fill: `http`, a schema file, or `model` for the table's own
     #[arg(long, value_name = "NAME|FILE", default_value = "http")]
     schema: String,
-    #[command(flatten)]
-    trust: key::Trust,
     /// Have engines take it however much it differs from the running one; every other check stands
     #[arg(long)]
     pub force: bool,
@@ -80,9 +93,10 @@ impl What {
     /// # Errors
     /// The first check that it does not pass.
     pub fn admit(&self, changer: &Changer) -> Result<Arc<Bound>, Failure> {
-        let keys = match self.trust.is_given() {
-            true => self.trust.keys()?,
-            false => changer.keys.clone(),
+        let trust = &self.change.trust;
+        let keys = match trust.is_given() {
+            true => trust.keys()?,
+            false => Keys::new(changer.own(), false),
         };
         publish::admit_with(&self.table, &self.schema, keys)
     }
@@ -104,39 +118,42 @@ pub struct RollbackArgs {
     to: Option<u64>,
 }
 
-/// Switch a part of the engines of a whole fleet off, or on again
-///
-/// Needs the fleet's keys alone, not its tables.
-///
-/// Example: hedgerow-fleet kill ensemble nats://127.0.0.1:4222 --key ops.key --wait 5
-#[derive(clap::Args)]
-#[command(verbatim_doc_comment)]
-pub struct SwitchArgs {
-    /// engine, ensemble, feature:NAME or detection:ID
-    selector: String,
-    #[command(flatten)]
-    change: Change,
-}
-
 /// A connection of one who changes the fleet.
 pub struct Changer {
     /// The store.
     pub store: Store,
-    secret: Option<SecretKey>,
+    pub(super) secret: Option<SecretKey>,
+    /// Whose records are gone on from.
     keys: Keys,
-    origin: Origin,
-    wait: Duration,
+    /// Whether others' records are passed over.
+    verifies: bool,
+    pub(super) above: u64,
+    pub(super) origin: Origin,
+    pub(super) wait: Duration,
+    warnings: RefCell<Vec<String>>,
 }
 
 /// A ring's pointer as it was read.
 #[derive(Debug, Clone)]
-struct Found {
-    revision: u64,
-    body: Option<RingPointer>,
+pub struct Found {
+    /// Its number in the bucket.
+    pub revision: u64,
+    /// The last one by somebody who is trusted here.
+    pub body: Option<RingPointer>,
+    /// The one that stands there, whoever wrote it.
+    pub said: Option<RingPointer>,
+}
+
+/// A pointer that was replaced.
+pub struct Pointed {
+    /// What stands there now.
+    pub body: RingPointer,
+    /// Its number in the bucket.
+    pub revision: u64,
 }
 
 /// Two changed the same at once.
-fn crossed(key: &str, expected: &str, got: impl ToString) -> Failure {
+pub fn crossed(key: &str, expected: &str, got: impl ToString) -> Failure {
     Failure {
         code: 803,
         ..Failure::new("fleet-crossed", key, expected, got)
@@ -154,45 +171,155 @@ impl Changer {
             wait => return Err(Failure::usage("--wait", "0 to 86400 seconds", wait)),
         };
         let secret = change.key.as_deref().map(key::secret).transpose()?;
-        let trusted: Vec<PublicKey> = secret.iter().map(SecretKey::public).collect();
+        let given = change.trust.keys()?;
+        let mut trusted: Vec<PublicKey> = secret.iter().map(SecretKey::public).collect();
+        trusted.extend(given.trusted().iter().cloned());
+        let required = secret.is_some() || change.trust.requires();
         Ok(Changer {
             store: Store::connect(&change.address, "publisher").await?,
-            // What another publisher has signed is read, not trusted: nodes decide.
-            keys: Keys::new(trusted, false),
+            keys: Keys::new(trusted, required),
+            verifies: secret.is_some() || change.trust.is_given(),
             secret,
+            above: change.above,
             origin: Origin::here(&publish::who(change.by.as_deref())),
             wait,
+            warnings: RefCell::default(),
         })
     }
 
-    /// The body of what stands under a key. One that somebody else has signed is read as well.
+    /// The own public key, where there is one.
+    fn own(&self) -> Vec<PublicKey> {
+        self.secret.iter().map(SecretKey::public).collect()
+    }
+
+    /// Whose records are gone on from.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// Says once what was passed over.
+    pub fn warn(&self, warning: String) {
+        let mut warnings = self.warnings.borrow_mut();
+        if !warnings.contains(&warning) {
+            eprintln!("{NAME}: warning: {}", harmless(&warning));
+            warnings.push(warning);
+        }
+    }
+
+    /// What was passed over.
+    pub fn warnings(&self) -> Vec<String> {
+        self.warnings.borrow().clone()
+    }
+
+    /// The body of what stands under a key, by somebody who is trusted here. Who neither signs nor
+    /// says whom to trust reads what anybody wrote.
     fn body<T: Body>(&self, key: &str, value: &Value) -> Result<T, Failure> {
         let fleet = &self.store.fleet;
-        Envelope::open(&value.bytes, fleet, key, &self.keys)
-            .or_else(|_| Envelope::unverified(&value.bytes, fleet, key))
+        let opened = Envelope::open(&value.bytes, fleet, key, &self.keys);
+        match self.verifies {
+            true => opened,
+            false => opened.or_else(|_| Envelope::unverified(&value.bytes, fleet, key)),
+        }
     }
 
-    async fn pointer(&self, ring: Ring) -> Result<Found, Failure> {
+    /// The body under a key; where that is none by somebody who is trusted here, the newest one
+    /// that is.
+    ///
+    /// # Errors
+    /// Where the store does not tell what stood there in time.
+    pub async fn last<T: Body>(&self, key: &str, value: &Value) -> Result<Option<T>, Failure> {
+        let failure = match self.body(key, value) {
+            Ok(body) => return Ok(Some(body)),
+            Err(failure) => failure,
+        };
+        let warning = format!("passed over what stands under {failure} (--trust FILE trusts more)");
+        self.warn(warning.chars().take(WARNING_MAX).collect());
+        let all = self.store.history(key).await?;
+        Ok(all
+            .iter()
+            .rev()
+            .find_map(|value| self.body(key, value).ok()))
+    }
+
+    /// A ring's pointer.
+    ///
+    /// # Errors
+    /// Where the store does not answer in time.
+    pub async fn pointer(&self, ring: Ring) -> Result<Found, Failure> {
         let key = ring.key();
-        let value = self.store.read(&key).await?;
+        let Some(value) = self.store.read(&key).await? else {
+            return Ok(Found {
+                revision: 0,
+                body: None,
+                said: None,
+            });
+        };
+        let said = Envelope::unverified::<RingPointer>(&value.bytes, &self.store.fleet, &key);
         Ok(Found {
-            revision: value.as_ref().map_or(0, |value| value.revision),
-            body: value.and_then(|value| self.body(&key, &value).ok()),
+            revision: value.revision,
+            body: self.last(&key, &value).await?,
+            said: said.ok(),
         })
     }
 
-    /// Everything that a ring has run, by generation: its own pointers, and those that it follows.
-    async fn past(&self, ring: Ring) -> Result<BTreeMap<u64, RingPointer>, Failure> {
+    /// The highest of the numbers that are near enough to one that is known: those that nobody
+    /// signed could use the numbers up else.
+    pub fn highest(&self, known: u64, said: impl IntoIterator<Item = u64>) -> u64 {
+        let near = known.saturating_add(GAP_MAX);
+        let mut highest = known;
+        for number in said {
+            match number <= near {
+                true => highest = highest.max(number),
+                false => self.warn(format!(
+                    "passed over the number {number}, far above {known}"
+                )),
+            }
+        }
+        highest
+    }
+
+    /// A number of each node that has reported. A fleet that does not tell in time is not waited for.
+    pub async fn reported(&self, of: impl Fn(&NodeReport) -> u64) -> Vec<u64> {
+        let why = match timeout(ATTEMPT, waiting::seen(&self.store)).await {
+            Ok(Ok(all)) => return all.iter().map(|seen| of(&seen.report)).collect(),
+            Ok(Err(failure)) => failure.to_string(),
+            Err(_) => "no answer in time".into(),
+        };
+        let warning = "it is not known what numbers nodes have (--above N is above theirs)";
+        self.warn(format!("{warning}: {why}"));
+        Vec::new()
+    }
+
+    /// Everything that a ring has run, by generation: its own pointers, and those that it follows;
+    /// whoever wrote them, or by those who are trusted here.
+    async fn past(&self, ring: Ring, anybody: bool) -> Result<BTreeMap<u64, RingPointer>, Failure> {
         let mut all = BTreeMap::new();
         for ring in ring.followed() {
             let key = ring.key();
             for value in self.store.history(&key).await? {
-                if let Ok(body) = self.body::<RingPointer>(&key, &value) {
+                let body = match anybody {
+                    true => Envelope::unverified(&value.bytes, &self.store.fleet, &key),
+                    false => self.body::<RingPointer>(&key, &value),
+                };
+                if let Ok(body) = body {
                     all.insert(body.pointer.generation, body);
                 }
             }
         }
         Ok(all)
+    }
+
+    /// The generation that a ring is to run.
+    ///
+    /// # Errors
+    /// Where the store does not answer in time.
+    pub async fn running(&self, ring: Ring) -> Result<Option<u64>, Failure> {
+        let mut highest = None;
+        for ring in ring.followed() {
+            let body = self.pointer(*ring).await?.body;
+            highest = highest.max(body.map(|body| body.pointer.generation));
+        }
+        Ok(highest)
     }
 
     /// What a ring and a rollback of it can want: its pointer, its last generations, and what it
@@ -201,44 +328,56 @@ impl Changer {
     /// # Errors
     /// Where the store does not answer in time, or there is a pointer that cannot be read.
     pub async fn wanted(&self, ring: Ring, keep: usize) -> Result<Vec<RingPointer>, Failure> {
-        let found = self.pointer(ring).await?;
-        if found.revision > 0 && found.body.is_none() {
-            let expected = "a pointer that can be read";
-            return Err(Failure::new(
-                "fleet-record",
-                ring.key(),
-                expected,
-                "another",
-            ));
+        let key = ring.key();
+        let mut wanted: Vec<RingPointer> = Vec::new();
+        if let Some(value) = self.store.read(&key).await? {
+            // Whoever wrote it: nodes may be about to take it.
+            let body = Envelope::unverified(&value.bytes, &self.store.fleet, &key);
+            wanted.push(body.map_err(|_| {
+                let expected = "a pointer that can be read";
+                Failure::new("fleet-record", &key, expected, "another")
+            })?);
         }
-        let past = self.past(ring).await?;
-        let mut wanted: Vec<RingPointer> = found.body.into_iter().collect();
-        wanted.extend(past.values().rev().take(keep).cloned());
-        wanted.extend(before(&past).cloned());
+        // Each for itself: what nobody signed keeps no room from what is signed.
+        for anybody in [false, true] {
+            let past = self.past(ring, anybody).await?;
+            wanted.extend(past.values().rev().take(keep).cloned());
+            wanted.extend(before(&past).cloned());
+        }
         Ok(wanted)
     }
 
-    /// Claims the next generation: above the counter, and above every pointer.
+    /// Claims the next generation: above the counter, every pointer, and what nodes have.
     async fn claim(&self, ring: Ring, content_id: &str) -> Result<u64, Failure> {
-        let mut above = 0;
+        let mut above = self.above;
+        let mut said = self
+            .reported(|node| node.generation.max(node.running()))
+            .await;
         for ring in Ring::EACH {
-            let body = self.pointer(ring).await?.body;
-            above = above.max(body.map_or(0, |body| body.pointer.generation));
+            let found = self.pointer(ring).await?;
+            above = above.max(found.body.map_or(0, |body| body.pointer.generation));
+            said.extend(found.said.map(|said| said.pointer.generation));
         }
         for _ in 0..CLAIMS_MAX {
             let value = self.store.read(COUNTER).await?;
             let revision = value.as_ref().map_or(0, |value| value.revision);
-            let last = match value.as_ref().map(claimed) {
+            let near = |last: &u64| *last <= above.saturating_add(GAP_MAX);
+            let mut said = said.clone();
+            match value.as_ref().map(|value| claimed(value).filter(near)) {
                 // The counter was deleted, or overwritten: its history says what was given.
                 Some(None) => {
                     let all = self.store.history(COUNTER).await?;
-                    all.iter().filter_map(claimed).max()
+                    said.extend(all.iter().filter_map(claimed));
                 }
-                last => last.flatten(),
-            };
-            let last = last.unwrap_or_default().max(above);
+                last => said.extend(last.flatten()),
+            }
+            let generation = self.highest(above, said).saturating_add(1);
+            if generation >= GENERATION_MAX {
+                let expected = format!("a generation below {GENERATION_MAX} to be left");
+                return Err(malformed(COUNTER, &expected, "none"));
+            }
             let claim = Claim {
-                generation: last.saturating_add(1),
+                generation,
                 ring,
                 content_id: content_id.into(),
                 at: moment::now(),
@@ -260,7 +399,7 @@ impl Changer {
         mut body: RingPointer,
         from_generation: Option<u64>,
         generation: Option<u64>,
-    ) -> Result<RingPointer, Failure> {
+    ) -> Result<Pointed, Failure> {
         let generation = match generation {
             Some(generation) => generation,
             None => self.claim(body.ring, &body.pointer.content_id).await?,
@@ -275,18 +414,12 @@ impl Changer {
         };
         let key = body.ring.key();
         let bytes = Envelope::seal(&body, &key, self.secret.as_ref());
-        if self
-            .store
-            .write(&key, &bytes, found.revision)
-            .await?
-            .is_some()
-        {
-            return Ok(body);
+        let written = self.store.write(&key, &bytes, found.revision).await?;
+        if let Some(revision) = written {
+            return Ok(Pointed { body, revision });
         }
-        let now = self.pointer(body.ring).await?.body.map(|body| body.pointer);
-        let got = now.map_or("another pointer".into(), |now| {
-            format!("generation {} by {}", now.generation, now.origin)
-        });
+        let now = self.pointer(body.ring).await?.said;
+        let got = now.map_or("another pointer".into(), |now| told(&now.pointer));
         Err(crossed(&key, "the pointer as it was when this began", got))
     }
 
@@ -301,14 +434,15 @@ impl Changer {
         ring: Ring,
         forced: bool,
         generation: Option<u64>,
-    ) -> Result<RingPointer, Failure> {
+    ) -> Result<Pointed, Failure> {
         let found = self.pointer(ring).await?;
         for followed in ring.followed() {
-            let last = self.pointer(*followed).await?.body.map(|body| body.pointer);
-            let newer = |last: &Pointer| generation.is_some_and(|own| last.generation >= own);
-            if let Some(last) = last.filter(newer) {
-                let got = format!("generation {} by {}", last.generation, last.origin);
-                return Err(crossed(&followed.key(), "nothing newer", got));
+            let last = self.pointer(*followed).await?;
+            let last = [last.body, last.said].into_iter().flatten();
+            let last = last.map(|last| last.pointer);
+            let newer = |last: &Pointer| generation.is_some_and(|own| newer(last.generation, own));
+            if let Some(last) = last.into_iter().find(newer) {
+                return Err(crossed(&followed.key(), "nothing newer", told(&last)));
             }
         }
         let own = table.header().generation;
@@ -350,13 +484,29 @@ impl Changer {
         Ok(done)
     }
 
-    /// Publishes the table of an earlier generation of a ring again.
+    /// Publishes the table of an earlier generation of a ring again; where it is said from which
+    /// value of the ring's pointer, from that one alone.
     ///
     /// # Errors
     /// `no-generation` where there is none, or its table is gone; else as `publish`.
-    pub async fn rollback(&self, ring: Ring, to: Option<u64>) -> Result<RingPointer, Failure> {
+    pub async fn rollback(
+        &self,
+        ring: Ring,
+        to: Option<u64>,
+        from: Option<u64>,
+    ) -> Result<Pointed, Failure> {
         let found = self.pointer(ring).await?;
-        let past = self.past(ring).await?;
+        if from.is_some_and(|from| from != found.revision) {
+            let got = found
+                .said
+                .map_or("another".into(), |said| told(&said.pointer));
+            return Err(crossed(
+                &ring.key(),
+                "the pointer that is gone back from",
+                got,
+            ));
+        }
+        let past = self.past(ring, false).await?;
         let target = match to {
             Some(to) => past.get(&to),
             None => before(&past),
@@ -376,115 +526,58 @@ impl Changer {
             ..target.clone()
         };
         body.pointer.forced = false;
-        if !self.store.has(&body.object()).await? {
+        let number = target.pointer.generation;
+        if !self.is_there(&body).await {
             let expected = "a generation whose table is still in the store";
             return Err(Failure {
                 code: 607,
-                ..Failure::new(
-                    "no-generation",
-                    ring.key(),
-                    expected,
-                    target.pointer.generation,
-                )
+                ..Failure::new("no-generation", ring.key(), expected, number)
             });
         }
-        self.point(&found, body, Some(from), None).await
+        let done = self.point(&found, body, Some(from), None).await?;
+        if !self.is_there(&done.body).await {
+            self.warn(format!(
+                "the table of generation {number} was pruned meanwhile: nodes that do not have it \
+                 cannot take it until it is published again"
+            ));
+        }
+        Ok(done)
     }
 
-    /// Switches a selector off, or on again.
-    ///
-    /// # Errors
-    /// `selector` where there is nothing of that name; else where the store does not take it.
-    pub async fn switch(&self, selector: &Selector, off: bool) -> Result<SwitchesFile, Failure> {
-        if off {
-            self.known(selector).await?;
-        }
-        for _ in 0..CLAIMS_MAX {
-            let value = self.store.read(SWITCHES).await?;
-            let revision = value.as_ref().map_or(0, |value| value.revision);
-            // Switches that cannot be read do not keep anybody from switching off.
-            let last = value
-                .as_ref()
-                .and_then(|value| self.body::<FleetSwitches>(SWITCHES, value).ok())
-                .map(|body| body.file);
-            let mut all = match &last {
-                Some(file) => file
-                    .switches(SWITCHES.as_ref())
-                    .map_err(|refusal| Failure::of(&refusal))?,
-                None => Switches::default(),
-            };
-            match off {
-                true => _ = all.kill(selector.clone()),
-                false if !all.restore(selector) => {
-                    let expected = "something that is off";
-                    return Err(no_selector(expected, selector));
-                }
-                false => {}
-            }
-            let file = SwitchesFile {
-                version: FILES_VERSION,
-                // Above the last one's also where that cannot be read.
-                change: last
-                    .map_or(0, |last| last.change)
-                    .max(revision)
-                    .saturating_add(1),
-                off: all.iter().map(Selector::to_string).collect(),
-                at: moment::now(),
-                origin: self.origin.clone(),
-            };
-            let body = FleetSwitches {
-                fleet: self.store.fleet.clone(),
-                file,
-            };
-            let bytes = Envelope::seal(&body, SWITCHES, self.secret.as_ref());
-            if self
-                .store
-                .write(SWITCHES, &bytes, revision)
-                .await?
-                .is_some()
-            {
-                return Ok(body.file);
-            }
-        }
-        let got = format!("others, {CLAIMS_MAX} times in a row");
-        Err(crossed(SWITCHES, "to change the switches", got))
-    }
-
-    /// What is switched off must be there: a slip of the finger would leave the trouble on.
-    async fn known(&self, selector: &Selector) -> Result<(), Failure> {
-        let (mut features, mut detections) = (Vec::new(), Vec::new());
-        if matches!(selector, Selector::Engine | Selector::Ensemble) {
-            return Ok(());
-        }
-        for ring in Ring::EACH {
-            if let Some(body) = self.pointer(ring).await?.body {
-                features.extend(body.features);
-                detections.extend(body.detections);
-            }
-        }
-        match selector {
-            Selector::Feature(name) if !features.contains(name) => {
-                let expected = "a feature of a table that a ring runs";
-                Err(no_selector(expected, selector))
-            }
-            Selector::Detection(id) if !detections.contains(id) => {
-                let expected = "a detection of a table that a ring runs";
-                Err(no_selector(expected, selector))
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-fn no_selector(expected: &str, got: &Selector) -> Failure {
-    Failure {
-        code: 608,
-        ..Failure::new("selector", SWITCHES, expected, got)
+    /// Whether a pointer's table is in the store. Nodes have what they ran: a store of tables that
+    /// does not answer keeps nobody from going back.
+    async fn is_there(&self, body: &RingPointer) -> bool {
+        let object = body.object();
+        let why = match timeout(ATTEMPT, self.store.has(&object)).await {
+            Ok(Ok(there)) => return there,
+            Ok(Err(failure)) => failure.to_string(),
+            Err(_) => "no answer in time".into(),
+        };
+        self.warn(format!(
+            "it is not known whether {object} is in the store: {why}"
+        ));
+        true
     }
 }
 
 /// How often a change that others came before is tried.
-const CLAIMS_MAX: usize = 20;
+pub const CLAIMS_MAX: usize = 20;
+
+/// How far a number that nobody signed may be above one that is known.
+pub const GAP_MAX: u64 = 1 << 40;
+
+/// Characters of a warning, at most.
+const WARNING_MAX: usize = 500;
+
+/// Whether a generation that somebody says is at or above the own one, and not out of reach.
+pub fn newer(said: u64, own: u64) -> bool {
+    said >= own && said <= own.saturating_add(GAP_MAX)
+}
+
+/// A pointer, in a few words.
+pub fn told(pointer: &Pointer) -> String {
+    format!("generation {} by {}", pointer.generation, pointer.origin)
+}
 
 /// The generation of a claim, where it is one.
 fn claimed(value: &Value) -> Option<u64> {
@@ -521,10 +614,10 @@ pub async fn run(args: &Args) -> Result<Report, Failure> {
     let changer = Changer::connect(&args.what.change).await?;
     let bound = args.what.admit(&changer)?;
     let started = Instant::now();
-    let body = changer
+    let pointed = changer
         .publish(bound.table(), args.ring, args.what.force, None)
         .await?;
-    done(&changer, "published", &body, started).await
+    done(&changer, "published", &pointed.body, started).await
 }
 
 /// Goes back.
@@ -534,38 +627,8 @@ pub async fn run(args: &Args) -> Result<Report, Failure> {
 pub async fn rollback(args: &RollbackArgs) -> Result<Report, Failure> {
     let changer = Changer::connect(&args.change).await?;
     let started = Instant::now();
-    let body = changer.rollback(args.ring, args.to).await?;
-    done(&changer, "rolled back", &body, started).await
-}
-
-/// Switches a selector off, or on.
-///
-/// # Errors
-/// As [`Changer::switch`].
-pub async fn switch(args: &SwitchArgs, off: bool) -> Result<Report, Failure> {
-    let selector: Selector = args.selector.parse().map_err(|_| {
-        let expected = "engine, ensemble, feature:NAME or detection:ID";
-        Failure::usage("SELECTOR", expected, format!("{:?}", args.selector))
-    })?;
-    let changer = Changer::connect(&args.change).await?;
-    let started = Instant::now();
-    let file = changer.switch(&selector, off).await?;
-    let nodes = waiting::switched(&changer.store, file.change, changer.wait, started).await?;
-    let (verb, change) = (if off { "switched off" } else { "restored" }, file.change);
-    let mut text = format!("{verb}: {selector}, change {change}; off now: ");
-    text.push_str(match file.off.is_empty() {
-        true => "nothing",
-        false => "",
-    });
-    let _ = writeln!(text, "{}", file.off.join(", "));
-    let ok = waiting::told(&mut text, &nodes);
-    let json = json!({
-        "ok": ok,
-        "change": change,
-        "off": file.off,
-        "nodes": nodes,
-    });
-    Ok(Report::checked(text, json, ok))
+    let pointed = changer.rollback(args.ring, args.to, None).await?;
+    done(&changer, "rolled back", &pointed.body, started).await
 }
 
 async fn done(
@@ -577,7 +640,8 @@ async fn done(
     let pointer = &body.pointer;
     let (ring, generation) = (body.ring, pointer.generation);
     let wait = changer.wait;
-    let nodes = waiting::running(&changer.store, ring, generation, wait, started).await?;
+    let wanted = Wanted::of(body);
+    let nodes = waiting::until(&changer.store, &wanted, wait, started).await?;
     let mut text = format!(
         "{verb}: generation {generation} to {}, table {}",
         ring.name(),
@@ -599,38 +663,7 @@ async fn done(
         "at": pointer.at,
         "origin": pointer.origin,
         "nodes": nodes,
+        "warnings": changer.warnings(),
     });
     Ok(Report::checked(text, json, ok))
-}
-
-/// What the keys of a fleet have had, oldest first.
-///
-/// # Errors
-/// Where the store does not answer in time.
-pub async fn history(changer: &Store) -> Result<Vec<Json>, Failure> {
-    let mut all: Vec<(u64, Json)> = Vec::new();
-    let keys = Ring::EACH.map(Ring::key);
-    let keys = keys.iter().map(String::as_str).chain([SWITCHES, COUNTER]);
-    for key in keys {
-        for value in changer.history(key).await? {
-            let text: Json = serde_json::from_slice(&value.bytes).unwrap_or_default();
-            let signed = text["signed"]["key"].as_str().map(ToString::to_string);
-            let body = text["body"].as_str();
-            let body = body.and_then(|body| serde_json::from_str::<Json>(body).ok());
-            let mut body = body.unwrap_or(text);
-            if let Some(body) = body.as_object_mut() {
-                body.remove("features");
-                body.remove("detections");
-            }
-            let line = json!({
-                "revision": value.revision,
-                "key": key,
-                "signed_by": signed,
-                "body": body,
-            });
-            all.push((value.revision, line));
-        }
-    }
-    all.sort_by_key(|(revision, _)| *revision);
-    Ok(all.into_iter().map(|(_, line)| line).collect())
 }

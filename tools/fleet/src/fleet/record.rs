@@ -125,8 +125,9 @@ pub struct Claim {
     pub origin: Origin,
 }
 
-/// Generations are below this: nobody can use the numbers up by one record.
-const GENERATION_MAX: u64 = 1 << 62;
+/// Generations and changes of the switches are below this: nobody can use the numbers up by one
+/// record.
+pub const GENERATION_MAX: u64 = 1 << 62;
 
 /// The parts of a record that all have.
 pub trait Body: Serialize + DeserializeOwned {
@@ -170,6 +171,14 @@ impl Body for FleetSwitches {
     fn check(&self, fleet: &str, key: &str) -> Result<(), Failure> {
         if self.fleet != fleet {
             return Err(malformed(&format!("{key}: fleet"), fleet, &self.fleet));
+        }
+        if self.file.change >= GENERATION_MAX {
+            let expected = format!("below {GENERATION_MAX}");
+            return Err(malformed(
+                &format!("{key}: change"),
+                &expected,
+                self.file.change,
+            ));
         }
         let switches = self.file.switches(key.as_ref());
         switches
@@ -271,6 +280,9 @@ pub struct EngineReport {
     pub alive: bool,
     /// The generation that it runs.
     pub generation: u64,
+    /// The table that it runs; empty where it does not say.
+    #[serde(default)]
+    pub content_id: String,
     /// Where its table came from.
     pub source: String,
     /// The generation that it refused or holds back, and why.
@@ -303,6 +315,9 @@ pub struct NodeReport {
     pub wanted: u64,
     /// The generation that its directory has.
     pub generation: u64,
+    /// The table of that generation; empty where it does not say.
+    #[serde(default)]
+    pub content_id: String,
     /// The number of the last change of switches that its directory has.
     pub switches: u64,
     /// What it refused last, until it takes another.
@@ -331,6 +346,31 @@ impl NodeReport {
     pub fn running(&self) -> u64 {
         let least = self.alive().map(|engine| engine.generation).min();
         least.unwrap_or(self.generation)
+    }
+
+    /// Whether it runs another table under the generation that it runs, as far as it says.
+    pub fn is_other(&self, content_id: &str) -> bool {
+        let other = |own: &str| !own.is_empty() && own != content_id;
+        let mut alive = self.alive().peekable();
+        match alive.peek() {
+            None => other(&self.content_id),
+            Some(_) => alive.any(|engine| other(&engine.content_id)),
+        }
+    }
+
+    /// Why it does not take part in what the fleet does: its directory has higher numbers than the
+    /// fleet's store, and takes nothing until that is above them.
+    pub fn ahead(&self, generation: u64, change: u64) -> Option<String> {
+        let own = self.generation.max(self.running());
+        if own > generation {
+            return Some(format!(
+                "ahead of the fleet: it has generation {own}, of {generation} (--above {own})"
+            ));
+        }
+        let own = self.switches;
+        (own > change).then(|| {
+            format!("ahead of the fleet: it has change {own} of the switches, of {change} (--above {own})")
+        })
     }
 
     /// Why it does not run a generation, in a few words; none where it does, or may soon.
@@ -384,6 +424,10 @@ mod tests {
         let unsigned = Envelope::seal(&switches("f"), SWITCHES, None);
         assert_eq!(open(&unsigned, "f", SWITCHES, &keys), Err("key"));
         assert!(open(&unsigned, "f", SWITCHES, &Keys::default()).is_ok());
+        let mut last = switches("f");
+        last.file.change = u64::MAX;
+        let last = Envelope::seal(&last, SWITCHES, Some(&key));
+        assert_eq!(open(&last, "f", SWITCHES, &keys), Err("fleet-record"));
         for end in 0..sealed.len() {
             assert!(open(&sealed[..end], "f", SWITCHES, &keys).is_err());
         }

@@ -113,7 +113,10 @@ impl Args {
                 let rings = self.rings.iter();
                 all.extend(rings.map(|ring| format!("$KV.{fleet}.{}", ring.key())));
                 all.push(format!("$KV.{fleet}.{COUNTER}"));
-                all.push(format!("$KV.{fleet}.{}", rollout::KEY));
+                // Whoever steers has a say over every ring.
+                if self.rings.contains(&Ring::All) {
+                    all.push(format!("$KV.{fleet}.{}", rollout::KEY));
+                }
                 all.push(format!("$O.{fleet}.>"));
                 all.push(format!("$JS.API.STREAM.PURGE.OBJ_{fleet}"));
                 if self.switches {

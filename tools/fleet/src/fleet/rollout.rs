@@ -6,14 +6,15 @@
 //! back by itself (for its scores, requests without a score, or p99: the engine's watchdog) counts
 //! against the bound; so does one that falls silent, or whose engines report too many requests
 //! without a score, too long a p99, or too much drift. The steering key holds it, lets it go on, or
-//! ends it.
+//! ends it. Where somebody else changes the pointer of a ring that had its turn, the rollout is over,
+//! and takes nothing back.
 
 use super::health::Bounds;
 use super::progress::{Phase, Progress};
-use super::publish::{Change, Changer, What};
-use super::record::Ring;
-use super::store::Store;
-use super::waiting::{self, Nodes, Wanted};
+use super::publish::{Change, Changer, Pointed, What, crossed, newer, told};
+use super::record::{Body, Envelope, Ring, RingPointer};
+use super::store::malformed;
+use super::waiting::{self, Heard, Nodes, Wanted};
 use hedgerow_cli::Report;
 use hedgerow_cli::failure::Failure;
 use serde::{Deserialize, Serialize};
@@ -63,6 +64,9 @@ fn seconds(text: &str) -> Result<f64, String> {
 
 /// Steer a rollout that runs somewhere: pause, resume, force or halt it
 ///
+/// A rollout with a key goes on, or is forced, by a trusted key alone (--key); whoever may write can
+/// pause and halt it.
+///
 /// Example: hedgerow-fleet steer pause nats://127.0.0.1:4222
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -70,6 +74,9 @@ pub struct SteerArgs {
     /// Stay at the ring, go on, go on whatever nodes say, or go back
     #[arg(value_enum)]
     steer: Steer,
+    /// The ring that is to go on whatever its nodes say
+    #[arg(long, value_enum, required_if_eq("steer", "force"))]
+    ring: Option<Ring>,
     #[command(flatten)]
     change: Change,
 }
@@ -91,6 +98,30 @@ pub enum Steer {
 /// The key of what a rollout is told.
 pub const KEY: &str = "rollout";
 
+/// What stands under that key.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Steering {
+    /// The fleet.
+    fleet: String,
+    /// What it is told.
+    steer: Steer,
+    /// The ring and the generation that it is told of; none where of any.
+    of: Option<(Ring, u64)>,
+}
+
+impl Body for Steering {
+    fn check(&self, fleet: &str, key: &str) -> Result<(), Failure> {
+        match self.fleet == fleet {
+            true => Ok(()),
+            false => Err(malformed(&format!("{key}: fleet"), fleet, &self.fleet)),
+        }
+    }
+}
+
+/// The number of a step of the store that did not come about.
+const UNANSWERED: u16 = 802;
+
 /// How often a rollout looks.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -100,7 +131,21 @@ const LOOK: Duration = Duration::from_millis(200);
 /// Where the store does not answer in time.
 pub async fn steer(args: &SteerArgs) -> Result<Report, Failure> {
     let changer = Changer::connect(&args.change).await?;
-    let bytes = serde_json::to_vec(&args.steer).unwrap_or_default();
+    let of = match args.ring {
+        None => None,
+        Some(ring) => {
+            let said = changer.pointer(ring).await?.said.ok_or_else(|| {
+                Failure::new("no-generation", ring.key(), "a rollout's pointer", "none")
+            })?;
+            Some((ring, said.pointer.generation))
+        }
+    };
+    let steering = Steering {
+        fleet: changer.store.fleet.clone(),
+        steer: args.steer,
+        of,
+    };
+    let bytes = Envelope::seal(&steering, KEY, changer.secret.as_ref());
     let value = changer.store.read(KEY).await?;
     let revision = value.map_or(0, |value| value.revision);
     if changer.store.write(KEY, &bytes, revision).await?.is_none() {
@@ -118,14 +163,56 @@ pub async fn steer(args: &SteerArgs) -> Result<Report, Failure> {
     ))
 }
 
-/// What was told since the rollout began.
-async fn told(store: &Store, since: u64) -> Result<Steer, Failure> {
-    let value = store
-        .read(KEY)
-        .await?
-        .filter(|value| value.revision > since);
-    let told = value.and_then(|value| serde_json::from_slice(&value.bytes).ok());
-    Ok(told.unwrap_or(Steer::Resume))
+/// What a rollout was told since it began.
+struct Ear {
+    /// The revision of the steering key that was read last.
+    revision: u64,
+    steer: Steer,
+}
+
+impl Ear {
+    async fn of(changer: &Changer) -> Result<Ear, Failure> {
+        let value = changer.store.read(KEY).await?;
+        Ok(Ear {
+            revision: value.map_or(0, |value| value.revision),
+            steer: Steer::Resume,
+        })
+    }
+
+    /// What it is told of a ring. What it must not be told by just anybody, and what was told of
+    /// another ring or rollout, is passed over.
+    async fn listen(&mut self, changer: &Changer, of: (Ring, u64)) -> Result<Steer, Failure> {
+        let Some(value) = changer.store.read(KEY).await? else {
+            return Ok(self.steer);
+        };
+        if value.revision <= self.revision {
+            return Ok(self.steer);
+        }
+        self.revision = value.revision;
+        let (bytes, fleet) = (&value.bytes, &changer.store.fleet);
+        let opened = Envelope::open::<Steering>(bytes, fleet, KEY, changer.keys());
+        let is_trusted = opened.is_ok();
+        let said = match opened.or_else(|_| Envelope::unverified(bytes, fleet, KEY)) {
+            Ok(said) => said,
+            Err(failure) => {
+                changer.warn(format!("passed over what stands under {failure}"));
+                return Ok(self.steer);
+            }
+        };
+        let counts = match said.steer {
+            Steer::Pause | Steer::Halt => true,
+            Steer::Resume => is_trusted,
+            Steer::Force => is_trusted && said.of == Some(of),
+        };
+        match counts {
+            true => self.steer = said.steer,
+            false => changer.warn(format!(
+                "passed over {:?}: not by a trusted key, or of another ring or rollout",
+                said.steer
+            )),
+        }
+        Ok(self.steer)
+    }
 }
 
 /// Rolls a table out.
@@ -143,29 +230,30 @@ pub async fn run(args: &Args, json: bool) -> Result<Report, Failure> {
     }
     let changer = Changer::connect(&args.what.change).await?;
     let bound = args.what.admit(&changer)?;
-    let since = changer
-        .store
-        .read(KEY)
-        .await?
-        .map_or(0, |value| value.revision);
+    let mut ear = Ear::of(&changer).await?;
     let (mut text, mut rings, mut generation) = (String::new(), Vec::new(), None);
-    let mut halted = None;
+    let (mut halted, mut had) = (None, Vec::new());
     let mut progress = Progress::new(&args.rings, json);
     for ring in &args.rings {
         let started = Instant::now();
-        let body = changer
+        let before = changer.running(*ring).await?;
+        let mut heard = Heard::of(&changer.store, *ring).await?;
+        let pointed = changer
             .publish(bound.table(), *ring, args.what.force, generation)
             .await?;
-        let number = body.pointer.generation;
+        let number = pointed.body.pointer.generation;
+        let revision = pointed.revision;
         generation = Some(number);
+        had.push(pointed);
         let watched = Watched {
             args,
-            store: &changer.store,
+            changer: &changer,
             ring: *ring,
             generation: number,
-            since,
+            had: &had,
         };
-        let outcome = watched.run(&mut progress).await?;
+        let outcome = watched.run(&mut progress, &mut ear, &mut heard).await;
+        let outcome = outcome.inspect_err(|_| progress.end())?;
         let line = line_of(*ring, number, &outcome, started);
         progress.past(&line);
         text.push_str(&line);
@@ -177,10 +265,14 @@ pub async fn run(args: &Args, json: bool) -> Result<Report, Failure> {
             "halted": why,
         }));
         if why.is_some() {
-            let back = changer.rollback(*ring, None).await;
-            halted = Some((*ring, back));
+            let back = changer.rollback(*ring, before, Some(revision)).await;
+            halted = Some((*ring, back.map(|pointed| pointed.body)));
             break;
         }
+        ear.steer = match ear.steer {
+            Steer::Force => Steer::Resume,
+            steer => steer,
+        };
     }
     progress.end();
     let mut back: Option<Json> = None;
@@ -199,7 +291,8 @@ pub async fn run(args: &Args, json: bool) -> Result<Report, Failure> {
         text.push_str(&line);
     }
     let ok = halted.is_none();
-    let json = json!({ "ok": ok, "generation": generation, "rings": rings, "back": back });
+    let json = json!({ "ok": ok, "generation": generation, "rings": rings, "back": back,
+        "warnings": changer.warnings() });
     Ok(Report::checked(text, json, ok))
 }
 
@@ -220,6 +313,9 @@ fn line_of(ring: Ring, generation: u64, outcome: &Outcome, started: Instant) -> 
     for (node, why) in others.iter().take(5) {
         let _ = write!(line, "; {node}: {why}");
     }
+    if !outcome.nodes.silent.is_empty() {
+        let _ = write!(line, "; not heard of: {}", outcome.nodes.silent.join(", "));
+    }
     match &outcome.halted {
         Some(why) => _ = writeln!(line, "; halted: {why}"),
         None => line.push('\n'),
@@ -230,67 +326,38 @@ fn line_of(ring: Ring, generation: u64, outcome: &Outcome, started: Instant) -> 
 /// A ring that has its turn.
 struct Watched<'a> {
     args: &'a Args,
-    store: &'a Store,
+    changer: &'a Changer,
     ring: Ring,
     generation: u64,
-    /// The revision of the steering key when the rollout began.
-    since: u64,
+    /// The pointers of the rings that had their turn, and of this one.
+    had: &'a [Pointed],
 }
 
-impl Watched<'_> {
-    /// Waits for the ring, and watches it.
-    async fn run(&self, progress: &mut Progress) -> Result<Outcome, Failure> {
-        let (started, mut well) = (Instant::now(), None::<Instant>);
-        let soak = Duration::from_secs_f64(self.args.soak);
-        let wanted = Wanted::Generation {
-            ring: self.ring,
-            generation: self.generation,
-        };
-        // Nodes that were there when it began and fall silent are missed.
-        let mut most = 0;
-        loop {
-            let steer = told(self.store, self.since).await?;
-            let bounds = Some(&self.args.bounds);
-            let nodes = waiting::look(self.store, &wanted, bounds).await?;
-            most = most.max(nodes.all);
-            let all_have = nodes.done + nodes.bad >= nodes.all;
-            well = match all_have {
-                true => well.or(Some(Instant::now())),
-                false => None,
-            };
-            let watched = well.map(|well| well.elapsed());
-            let asks = self.args.bounds.require_health && !nodes.unknown.is_empty();
-            let phase = match watched {
-                _ if steer == Steer::Pause => Phase::Paused,
-                None => Phase::Takes,
-                Some(watched) if watched < soak => Phase::Watches(watched, soak),
-                Some(_) if asks => Phase::Asks,
-                Some(watched) => Phase::Watches(watched.min(soak), soak),
-            };
-            let halted = match steer {
-                Steer::Halt => Some("it was told to".to_string()),
-                Steer::Force => None,
-                Steer::Pause | Steer::Resume => self.halted(&nodes, most, phase, started),
-            };
-            let soaked = watched.is_some_and(|watched| watched >= soak) && !asks;
-            let done = steer == Steer::Force || soaked && steer != Steer::Pause;
-            if halted.is_some() || done {
-                return Ok(Outcome { nodes, halted });
-            }
-            progress.at(self.ring, &nodes, phase);
-            sleep(LOOK).await;
-        }
-    }
+/// Times of a ring's turn.
+struct Times {
+    /// When all its nodes had it, as long as they do.
+    well: Option<Instant>,
+    /// Since when they are waited for.
+    behind: Instant,
+    /// The most nodes that were there: those that fall silent are missed.
+    most: usize,
+}
 
+impl Times {
     /// Why it does not go on.
-    fn halted(&self, nodes: &Nodes, most: usize, phase: Phase, started: Instant) -> Option<String> {
+    fn halted(&self, args: &Args, nodes: &Nodes, phase: Phase) -> Option<String> {
+        let most = self.most;
+        if nodes.all == 0 && !nodes.silent.is_empty() {
+            let silent = nodes.silent.len();
+            return Some(format!("none of the ring's {silent} nodes is heard of"));
+        }
         let bad = nodes.bad + (most - nodes.all);
         let share = 100.0 * bad as f64 / most.max(1) as f64;
-        if share > self.args.bad_max {
+        if share > args.bad_max {
             return Some(format!("{bad} of {most} nodes do not take it"));
         }
-        let within = Duration::from_secs_f64(self.args.ring_within);
-        let late = started.elapsed() >= within;
+        let within = Duration::from_secs_f64(args.ring_within);
+        let late = self.behind.elapsed() >= within;
         match phase {
             Phase::Takes if late => Some(format!(
                 "{} of {most} nodes run it after {within:?}",
@@ -309,5 +376,157 @@ impl Watched<'_> {
             }
             _ => None,
         }
+    }
+}
+
+impl Watched<'_> {
+    /// Waits for the ring, and watches it.
+    async fn run(
+        &self,
+        progress: &mut Progress,
+        ear: &mut Ear,
+        heard: &mut Heard,
+    ) -> Result<Outcome, Failure> {
+        let soak = Duration::from_secs_f64(self.args.soak);
+        let mut times = Times {
+            well: None,
+            behind: Instant::now(),
+            most: 0,
+        };
+        loop {
+            let (steer, nodes) = match self.look(ear, heard).await {
+                Ok(looked) => looked,
+                Err(failure) if failure.code == UNANSWERED => {
+                    // Nobody could take it meanwhile, and nobody has watched.
+                    self.changer
+                        .warn(format!("the rollout waits for the store: {failure}"));
+                    heard.was_away();
+                    (times.well, times.behind) = (None, Instant::now());
+                    sleep(LOOK).await;
+                    continue;
+                }
+                Err(failure) => return Err(failure),
+            };
+            times.most = times.most.max(nodes.all);
+            let all_have = nodes.done + nodes.bad >= nodes.all;
+            times.well = match all_have {
+                true => times.well.or(Some(Instant::now())),
+                false => None,
+            };
+            let watched = times.well.map(|well| well.elapsed());
+            let asks = self.args.bounds.require_health && !nodes.unknown.is_empty();
+            let phase = match watched {
+                _ if steer == Steer::Pause => Phase::Paused,
+                None => Phase::Takes,
+                Some(watched) if watched < soak => Phase::Watches(watched, soak),
+                Some(_) if asks => Phase::Asks,
+                Some(watched) => Phase::Watches(watched.min(soak), soak),
+            };
+            if matches!(phase, Phase::Paused | Phase::Watches(..)) {
+                times.behind = Instant::now();
+            }
+            let halted = match steer {
+                Steer::Halt => Some("it was told to".to_string()),
+                Steer::Force => None,
+                Steer::Pause | Steer::Resume => times.halted(self.args, &nodes, phase),
+            };
+            let soaked = watched.is_some_and(|watched| watched >= soak) && !asks;
+            let done = steer == Steer::Force || soaked && steer != Steer::Pause;
+            if halted.is_some() || done {
+                return Ok(Outcome { nodes, halted });
+            }
+            progress.at(self.ring, &nodes, phase);
+            sleep(LOOK).await;
+        }
+    }
+
+    /// What it is told, and how the ring's nodes are.
+    async fn look(&self, ear: &mut Ear, heard: &mut Heard) -> Result<(Steer, Nodes), Failure> {
+        self.uncrossed().await?;
+        let steer = ear
+            .listen(self.changer, (self.ring, self.generation))
+            .await?;
+        let own = self.had.last().map(|own| Wanted::of(&own.body));
+        let nodes = match own {
+            Some(own) => {
+                let bounds = Some(&self.args.bounds);
+                waiting::look(&self.changer.store, &own, bounds, heard).await?
+            }
+            None => Nodes::default(),
+        };
+        Ok((steer, nodes))
+    }
+
+    /// Whether the pointers are as the rollout left them: somebody else who has changed one knows
+    /// more, or the opposite of what the rollout is about to do.
+    async fn uncrossed(&self) -> Result<(), Failure> {
+        let store = &self.changer.store;
+        for ring in Ring::EACH {
+            let own = self.had.iter().find(|own| own.body.ring == ring);
+            if own.is_none() && !self.ring.followed().contains(&ring) {
+                continue;
+            }
+            let key = ring.key();
+            let value = store.read(&key).await?;
+            let revision = value.as_ref().map_or(0, |value| value.revision);
+            let said = value.and_then(|value| {
+                Envelope::unverified::<RingPointer>(&value.bytes, &store.fleet, &key).ok()
+            });
+            let said = said.map(|said| said.pointer);
+            let is_other = match own {
+                Some(own) => own.revision != revision,
+                None => said
+                    .as_ref()
+                    .is_some_and(|said| newer(said.generation, self.generation)),
+            };
+            if is_other {
+                let expected = format!(
+                    "the pointer as it was while generation {} is rolled out, which ends here",
+                    self.generation
+                );
+                let got = said.map_or("another pointer".into(), |said| told(&said));
+                return Err(crossed(&key, &expected, got));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn it_halts_for_nodes_that_are_waited_for_too_long_or_not_heard_of() {
+        let words = ["x", "t.hedge", "nats://h:1", "--ring-within", "3"];
+        let args = Command::parse_from(words).args;
+        let ago = |seconds| Instant::now() - Duration::from_secs(seconds);
+        let halted = |all: usize, silent: usize, behind: u64, phase: Phase| {
+            let times = Times {
+                well: None,
+                behind: ago(behind),
+                most: all,
+            };
+            let nodes = Nodes {
+                all,
+                silent: vec!["gone".into(); silent],
+                ..Nodes::default()
+            };
+            times.halted(&args, &nodes, phase).is_some()
+        };
+        assert!(!halted(2, 0, 2, Phase::Takes));
+        assert!(halted(2, 0, 4, Phase::Takes));
+        assert!(!halted(2, 0, 4, Phase::Paused));
+        // A ring of dead nodes does not pass; one that has none does.
+        assert!(halted(0, 1, 0, Phase::Watches(LOOK, LOOK)));
+        assert!(!halted(0, 0, 0, Phase::Watches(LOOK, LOOK)));
+        assert!(!halted(1, 1, 0, Phase::Watches(LOOK, LOOK)));
     }
 }

@@ -1,16 +1,17 @@
 //! `init`, `status`, `history` and `node`: a fleet's buckets, and what they tell.
 
 use super::health::Summary;
-use super::publish;
-use super::record::{Envelope, FleetSwitches, NodeReport, Ring, RingPointer, SWITCHES};
-use super::store::{Address, Store, Value};
-use super::waiting::{LOST, seen};
+use super::record::{COUNTER, Envelope, FleetSwitches, NodeReport, Ring, RingPointer, SWITCHES};
+use super::store::{Address, Store, Value, name};
+use super::waiting::{LOST, Seen, seen};
 use hedgerow_cli::Report;
 use hedgerow_cli::failure::{Failure, harmless};
 use hedgerow_cli::files;
 use serde_json::{Value as Json, json};
 use std::fmt::Write;
 use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime};
+use tokio::time::sleep;
 
 /// Make a fleet's buckets on its servers
 ///
@@ -58,6 +59,37 @@ pub struct NodeArgs {
     directory: PathBuf,
 }
 
+/// Forget a node that is out of service: its last report goes
+///
+/// One that is in service reports again. Needs the rights of whoever made the fleet.
+///
+/// Example: hedgerow-fleet forget edge-1 nats://127.0.0.1:4222
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct ForgetArgs {
+    /// The node's name
+    #[arg(value_name = "NODE", value_parser = name)]
+    node: String,
+    #[command(flatten)]
+    address: Address,
+}
+
+/// Forgets a node.
+///
+/// # Errors
+/// Where there is no report of that name, or the store does not take it out in time.
+pub async fn forget(args: &ForgetArgs) -> Result<Report, Failure> {
+    let store = Store::connect(&args.address, "forget").await?;
+    let node = &args.node;
+    if !store.reports().await?.iter().any(|(name, _)| name == node) {
+        let expected = "a node that has reported";
+        return Err(Failure::new("no-node", node, expected, "none"));
+    }
+    store.forget(node).await?;
+    let text = format!("forgotten: {node}\n");
+    Ok(Report::done(text, json!({ "ok": true, "node": node })))
+}
+
 /// Makes the buckets.
 ///
 /// # Errors
@@ -76,7 +108,7 @@ pub async fn init(args: &InitArgs) -> Result<Report, Failure> {
 /// Where the store does not answer in time.
 pub async fn history(args: &HistoryArgs) -> Result<Report, Failure> {
     let store = Store::connect(&args.address, "history").await?;
-    let all = publish::history(&store).await?;
+    let all = past(&store).await?;
     let mut text = String::new();
     for line in &all {
         let body = &line["body"];
@@ -119,22 +151,61 @@ fn text_of(value: &Json) -> &str {
 struct Row {
     report: NodeReport,
     wanted: u64,
-    /// Seconds before the newest report of any node.
+    /// The table of that generation.
+    content_id: String,
+    /// The last change of the switches.
+    change: u64,
+    /// Seconds before the newest report of any node; where none is heard of, before now.
     age: u64,
 }
 
 impl Row {
     fn state(&self) -> String {
         let running = self.report.running();
+        if self.age >= LOST.as_secs() {
+            return format!("not heard of for {} s", self.age);
+        }
+        if let Some(why) = self.report.ahead(self.wanted, self.change) {
+            return why;
+        }
         match self.report.trouble(self.wanted) {
-            _ if u128::from(self.age) >= LOST.as_secs().into() => {
-                format!("not heard of for {} s", self.age)
-            }
             Some(why) => why,
             None if running < self.wanted => format!("behind by {}", self.wanted - running),
+            None if self.report.is_other(&self.content_id) => {
+                format!("another table under generation {running}")
+            }
             None => "ok".into(),
         }
     }
+}
+
+/// How often reports are read while it is not known whether any node is heard of.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Every node's last report, and how long ago the newest was where none is heard of any more. A
+/// clock that is wrong tells nothing: where the newest is of another time, another one is waited
+/// for.
+async fn heard(store: &Store) -> Result<(Vec<Seen>, u64), Failure> {
+    let newest = |all: &[Seen]| all.iter().map(|seen| seen.at).max();
+    let started = Instant::now();
+    let mut all = seen(store).await?;
+    let Some(first) = newest(&all) else {
+        return Ok((all, 0));
+    };
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let ago = now.map_or(0, |now| now.as_nanos() as i128) - first;
+    if ago.unsigned_abs() < LOST.as_nanos() {
+        return Ok((all, 0));
+    }
+    while started.elapsed() < store.heartbeat() * 2 + LOOK {
+        sleep(LOOK).await;
+        all = seen(store).await?;
+        if newest(&all) != Some(first) {
+            return Ok((all, 0));
+        }
+    }
+    let least = i128::from(LOST.as_secs());
+    Ok((all, (ago / 1_000_000_000).max(least) as u64))
 }
 
 /// Shows every node.
@@ -143,6 +214,8 @@ impl Row {
 /// Where the store does not answer in time.
 pub async fn status(args: &StatusArgs) -> Result<Report, Failure> {
     let store = Store::connect(&args.address, "status").await?;
+    // The reports first: what nodes have by now stands in the store by then.
+    let (all, silent) = heard(&store).await?;
     let mut pointers = Vec::new();
     for ring in Ring::EACH {
         let key = ring.key();
@@ -154,21 +227,29 @@ pub async fn status(args: &StatusArgs) -> Result<Report, Failure> {
     let switches = store.read(SWITCHES).await?.and_then(|value| {
         Envelope::unverified::<FleetSwitches>(&value.bytes, &store.fleet, SWITCHES).ok()
     });
-    let all = seen(&store).await?;
     let newest = all.iter().map(|seen| seen.at).max().unwrap_or_default();
     let wanted = |ring: Ring| {
         let followed = pointers
             .iter()
             .filter(|(of, _)| ring.followed().contains(of));
-        let generations = followed.filter_map(|(_, body)| Some(body.as_ref()?.pointer.generation));
-        generations.max().unwrap_or_default()
+        let pointers = followed.filter_map(|(_, body)| Some(&body.as_ref()?.pointer));
+        let highest = pointers.max_by_key(|pointer| pointer.generation);
+        highest.map_or((0, String::new()), |highest| {
+            (highest.generation, highest.content_id.clone())
+        })
     };
+    let change = switches.as_ref().map_or(0, |body| body.file.change);
     let rows: Vec<Row> = all
         .into_iter()
-        .map(|seen| Row {
-            wanted: wanted(seen.report.ring),
-            age: ((newest - seen.at) / 1_000_000_000) as u64,
-            report: seen.report,
+        .map(|seen| {
+            let (wanted, content_id) = wanted(seen.report.ring);
+            Row {
+                wanted,
+                content_id,
+                change,
+                age: silent.saturating_add(((newest - seen.at) / 1_000_000_000) as u64),
+                report: seen.report,
+            }
         })
         .collect();
     let off = switches.map(|body| body.file.off).unwrap_or_default();
@@ -207,6 +288,7 @@ fn shown(
             report,
             wanted,
             age,
+            ..
         } = row;
         let (node, ring, running) = (&report.node, report.ring.name(), report.running());
         let state = row.state();
@@ -272,4 +354,36 @@ pub fn node(args: &NodeArgs) -> Result<Report, Failure> {
         "agent": json,
     });
     Ok(Report::done(text, json))
+}
+
+/// What the keys of a fleet have had, oldest first.
+///
+/// # Errors
+/// Where the store does not answer in time.
+async fn past(store: &Store) -> Result<Vec<Json>, Failure> {
+    let mut all: Vec<(u64, Json)> = Vec::new();
+    let keys = Ring::EACH.map(Ring::key);
+    let keys = keys.iter().map(String::as_str).chain([SWITCHES, COUNTER]);
+    for key in keys {
+        for value in store.history(key).await? {
+            let text: Json = serde_json::from_slice(&value.bytes).unwrap_or_default();
+            let signed = text["signed"]["key"].as_str().map(ToString::to_string);
+            let body = text["body"].as_str();
+            let body = body.and_then(|body| serde_json::from_str::<Json>(body).ok());
+            let mut body = body.unwrap_or(text);
+            if let Some(body) = body.as_object_mut() {
+                body.remove("features");
+                body.remove("detections");
+            }
+            let line = json!({
+                "revision": value.revision,
+                "key": key,
+                "signed_by": signed,
+                "body": body,
+            });
+            all.push((value.revision, line));
+        }
+    }
+    all.sort_by_key(|(revision, _)| *revision);
+    Ok(all.into_iter().map(|(_, line)| line).collect())
 }

@@ -193,6 +193,10 @@ impl Nats {
                 .add_root_certificates(path.clone())
                 .require_tls(true);
         }
+        // A client of the library's goes on without encryption where one of several is `tls://`.
+        if address.servers.contains("tls://") {
+            options = options.require_tls(true);
+        }
         let client = connected(options, address, who == AGENT).await?;
         let mut context = match &address.domain {
             Some(domain) => jetstream::with_domain(client.clone(), domain),
@@ -503,6 +507,18 @@ impl Nats {
             let keys = self.reported().await?;
             let put = keys.put(node, bytes.clone().into()).await;
             put.map(|_| ()).map_err(Miss::again)
+        })
+        .await
+    }
+
+    /// Takes a node's report out.
+    ///
+    /// # Errors
+    /// Where the store does not do it in time, or the right is missing.
+    pub async fn forget(&self, node: &str) -> Result<(), Failure> {
+        step(node, self.within, ATTEMPT, || async {
+            let keys = self.reported().await?;
+            keys.purge(node).await.map_err(Miss::again)
         })
         .await
     }

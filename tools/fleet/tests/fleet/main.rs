@@ -5,6 +5,7 @@ mod bucket;
 mod careless;
 mod conformance;
 mod faults;
+mod forged;
 mod health;
 mod leaf;
 mod manual;
@@ -108,7 +109,8 @@ fn a_kill_switch_reaches_all_and_needs_no_tables() {
     let nodes: Vec<Node> = ["a", "b"]
         .map(|name| Node::new(&folder, name, &address, &[]))
         .into();
-    publish(&address, &folder.table(1), &["--wait", "20"]).generation();
+    publish(&address, &folder.table(1), &[]).generation();
+    publish(&address, &folder.table(2), &["--wait", "20"]).generation();
     let switch = |verb: &str, selector: &str, more: &[&str]| {
         run(&[&[verb, selector, &address], more].concat())
     };
@@ -138,12 +140,23 @@ fn a_kill_switch_reaches_all_and_needs_no_tables() {
         node.wait_off(&["feature:ua_bot_word"]);
     }
     // And a rollback does: nodes still have the table.
+    let back = run(&["rollback", &address, "--wait", "20"]);
+    assert_eq!(
+        (back.generation(), &back.json["nodes"]["done"]),
+        (3, &2.into()),
+        "{back:?}"
+    );
+    assert_eq!(back.json["content_id"], content_id(1), "{back:?}");
+    assert!(
+        back.json["warnings"].to_string().contains("not known"),
+        "{back:?}"
+    );
     drop(servers);
     let mut nodes = nodes;
     for node in &mut nodes {
         node.kill();
         node.start();
-        node.wait_for("a table without a fleet", || node.generation() == 1);
+        node.wait_for("a table without a fleet", || node.generation() == 3);
         node.wait_off(&["feature:ua_bot_word"]);
     }
 }

@@ -49,6 +49,10 @@ fn what_a_ring_or_a_rollback_names_is_never_pruned() {
     assert_eq!(back.json["content_id"], content_id(5), "{back:?}");
     node.wait(back.generation());
     node.kill();
+    // It is out of service: nobody waits for it.
+    for status in [0, 1] {
+        assert_eq!(run(&["forget", "one", &address]).status, status);
+    }
     let fresh = Node::new(&folder, "fresh", &address, &[]);
     fresh.wait(back.generation());
     assert_eq!(fresh.watcher.status().content_id, content_id(5));

@@ -1,0 +1,168 @@
+//! `kill` and `restore` of a fleet: what is switched off.
+
+use super::publish::{CLAIMS_MAX, Change, Changer, crossed};
+use super::record::{Envelope, FleetSwitches, Ring, RingPointer, SWITCHES};
+use super::waiting::{self, Wanted};
+use hedgerow::watch::directory::{FILES_VERSION, SwitchesFile};
+use hedgerow::watch::moment;
+use hedgerow::{Selector, Switches};
+use hedgerow_cli::Report;
+use hedgerow_cli::failure::Failure;
+use serde_json::json;
+use std::fmt::Write;
+use std::time::Instant;
+
+/// Switch a part of the engines of a whole fleet off, or on again
+///
+/// Needs the fleet's keys alone, not its tables.
+///
+/// Example: hedgerow-fleet kill ensemble nats://127.0.0.1:4222 --key ops.key --wait 5
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct SwitchArgs {
+    /// engine, ensemble, feature:NAME or detection:ID
+    selector: String,
+    #[command(flatten)]
+    change: Change,
+}
+
+/// Switches a selector off, or on.
+///
+/// # Errors
+/// As [`Changer::switch`].
+pub async fn switch(args: &SwitchArgs, off: bool) -> Result<Report, Failure> {
+    let selector: Selector = args.selector.parse().map_err(|_| {
+        let expected = "engine, ensemble, feature:NAME or detection:ID";
+        Failure::usage("SELECTOR", expected, format!("{:?}", args.selector))
+    })?;
+    let changer = Changer::connect(&args.change).await?;
+    let started = Instant::now();
+    let file = changer.switch(&selector, off).await?;
+    let wanted = Wanted::Switches(file.change);
+    let nodes = waiting::until(&changer.store, &wanted, changer.wait, started).await?;
+    let (verb, change) = (if off { "switched off" } else { "restored" }, file.change);
+    let mut text = format!("{verb}: {selector}, change {change}; off now: ");
+    text.push_str(match file.off.is_empty() {
+        true => "nothing",
+        false => "",
+    });
+    let _ = writeln!(text, "{}", file.off.join(", "));
+    let ok = waiting::told(&mut text, &nodes);
+    let json = json!({
+        "ok": ok,
+        "change": change,
+        "off": file.off,
+        "nodes": nodes,
+        "warnings": changer.warnings(),
+    });
+    Ok(Report::checked(text, json, ok))
+}
+
+impl Changer {
+    /// Switches a selector off, or on again.
+    ///
+    /// # Errors
+    /// `selector` where there is nothing of that name; else where the store does not take it.
+    pub async fn switch(&self, selector: &Selector, off: bool) -> Result<SwitchesFile, Failure> {
+        if off {
+            self.known(selector).await?;
+        }
+        let reported = self.reported(|node| node.switches).await;
+        for _ in 0..CLAIMS_MAX {
+            let value = self.store.read(SWITCHES).await?;
+            let revision = value.as_ref().map_or(0, |value| value.revision);
+            // Switches that cannot be read, or that somebody else signed, do not keep anybody from
+            // switching off.
+            let last = match &value {
+                None => None,
+                Some(value) => match self.last::<FleetSwitches>(SWITCHES, value).await {
+                    Ok(body) => body.map(|body| body.file),
+                    Err(failure) if off => {
+                        self.warn(format!("what was off before is not known: {failure}"));
+                        None
+                    }
+                    Err(failure) => return Err(failure),
+                },
+            };
+            let mut all = match &last {
+                Some(file) => file
+                    .switches(SWITCHES.as_ref())
+                    .map_err(|refusal| Failure::of(&refusal))?,
+                None => Switches::default(),
+            };
+            match off {
+                true => _ = all.kill(selector.clone()),
+                false if !all.restore(selector) => {
+                    let expected = "something that is off";
+                    return Err(no_selector(expected, selector));
+                }
+                false => {}
+            }
+            // Above the last one's also where that cannot be read, and above what nodes have.
+            let known = last.map_or(0, |last| last.change).max(self.above);
+            let said = reported.iter().copied().chain([revision]);
+            let change = self.highest(known, said).saturating_add(1);
+            let file = SwitchesFile {
+                version: FILES_VERSION,
+                change,
+                off: all.iter().map(Selector::to_string).collect(),
+                at: moment::now(),
+                origin: self.origin.clone(),
+            };
+            let body = FleetSwitches {
+                fleet: self.store.fleet.clone(),
+                file,
+            };
+            let bytes = Envelope::seal(&body, SWITCHES, self.secret.as_ref());
+            if self
+                .store
+                .write(SWITCHES, &bytes, revision)
+                .await?
+                .is_some()
+            {
+                return Ok(body.file);
+            }
+        }
+        let got = format!("others, {CLAIMS_MAX} times in a row");
+        Err(crossed(SWITCHES, "to change the switches", got))
+    }
+
+    /// What is switched off must be there: a slip of the finger would leave the trouble on.
+    async fn known(&self, selector: &Selector) -> Result<(), Failure> {
+        let (mut features, mut detections) = (Vec::new(), Vec::new());
+        if matches!(selector, Selector::Engine | Selector::Ensemble) {
+            return Ok(());
+        }
+        for ring in Ring::EACH {
+            let key = ring.key();
+            let Some(value) = self.store.read(&key).await? else {
+                continue;
+            };
+            // What anybody wrote as well: this only keeps from slips.
+            let said = Envelope::unverified::<RingPointer>(&value.bytes, &self.store.fleet, &key);
+            let last = self.last::<RingPointer>(&key, &value).await?;
+            for body in said.into_iter().chain(last) {
+                features.extend(body.features);
+                detections.extend(body.detections);
+            }
+        }
+        match selector {
+            Selector::Feature(name) if !features.contains(name) => {
+                let expected = "a feature of a table that a ring runs";
+                Err(no_selector(expected, selector))
+            }
+            Selector::Detection(id) if !detections.contains(id) => {
+                let expected = "a detection of a table that a ring runs";
+                Err(no_selector(expected, selector))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn no_selector(expected: &str, got: &Selector) -> Failure {
+    Failure {
+        code: 608,
+        ..Failure::new("selector", SWITCHES, expected, got)
+    }
+}

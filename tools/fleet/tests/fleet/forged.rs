@@ -1,0 +1,263 @@
+//! What others put into the store: it is not signed with the next record, and steers no rollout.
+//! Machines whose directories have higher numbers than the store.
+
+use super::fleet;
+use super::node::{self, Folder, Node, bytes, content_id, run};
+use super::publish;
+use super::servers::Servers;
+use hedgerow::Table;
+use hedgerow::watch::directory::{FILES_VERSION, Pointer, SwitchesFile};
+use hedgerow::watch::{Origin, Publisher, SecretKey};
+use serde_json::{Value, json};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+use std::time::Duration;
+
+/// Writes under a key, as whoever has the right to write may.
+fn put(address: &str, key: &str, value: &Value) {
+    node::block_on(async {
+        let client = async_nats::connect(address).await.unwrap();
+        let keys = async_nats::jetstream::new(client)
+            .get_key_value("hedgerow")
+            .await
+            .unwrap();
+        keys.put(key, value.to_string().into()).await.unwrap();
+    });
+}
+
+/// What stands under a key.
+fn envelope(address: &str, key: &str) -> Value {
+    let bytes = node::block_on(async {
+        let client = async_nats::connect(address).await.unwrap();
+        let keys = async_nats::jetstream::new(client)
+            .get_key_value("hedgerow")
+            .await
+            .unwrap();
+        keys.get(key).await.unwrap().unwrap()
+    });
+    serde_json::from_slice(&bytes).unwrap()
+}
+
+/// Replaces what stands under a key by the same, edited and unsigned.
+fn forge(address: &str, key: &str, edit: impl FnOnce(&mut Value)) {
+    let there = envelope(address, key);
+    let mut body: Value = serde_json::from_str(there["body"].as_str().unwrap()).unwrap();
+    edit(&mut body);
+    put(address, key, &json!({ "body": body.to_string() }));
+}
+
+/// A secret key's file, and its public half's.
+fn key(folder: &Folder) -> (SecretKey, String, String) {
+    let secret = SecretKey::new("ops").unwrap();
+    let file = folder.file("ops.key", secret.secret_text());
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let public = folder.file("ops.pub", secret.public().text());
+    (secret, file, public)
+}
+
+#[test]
+fn what_nobody_signed_is_not_signed_with_the_next_record() {
+    let (_servers, folder, address) = fleet!("forged", 1);
+    let (secret, file, public) = key(&folder);
+    let trust = ["--trust", &public, "--require-signature"];
+    let node = Node::new(&folder, "careful", &address, &trust);
+    let signed = |number: u8| {
+        let name = format!("signed-{number}.hedge");
+        folder.file(&name, secret.sign(&bytes(number)))
+    };
+    let with = ["--key", &file, "--wait", "20"];
+    for number in [1, 2] {
+        let done = publish(&address, &signed(number), &with);
+        assert_eq!(done.generation(), u64::from(number), "{done:?}");
+    }
+    let switch =
+        |verb: &str, selector: &str| run(&[&[verb, selector, &address][..], &with].concat());
+    assert_eq!(switch("kill", "feature:ua_bot_word").status, 0);
+
+    // An intruder without a key: everything off for good, the numbers used up, another table.
+    forge(&address, "switches", |body| {
+        body["file"]["off"] = json!(["engine"]);
+        body["file"]["change"] = json!((1u64 << 62) - 1);
+    });
+    forge(&address, "pointer.all", |body| {
+        body["pointer"]["content_id"] = json!(content_id(9));
+        body["pointer"]["generation"] = json!((1u64 << 62) - 2);
+        body["table_generation"] = json!(u64::MAX);
+        body["features"] = json!([]);
+    });
+    put(
+        &address,
+        "generation",
+        &json!({
+            "generation": (1u64 << 62) - 2,
+            "ring": "all",
+            "content_id": content_id(9),
+            "at": "",
+            "origin": envelope(&address, "generation")["origin"],
+        }),
+    );
+    let killed = switch("kill", "ensemble");
+    let off = json!(["ensemble", "feature:ua_bot_word"]);
+    assert_eq!(
+        (killed.status, &killed.json["off"]),
+        (0, &off),
+        "{killed:?}"
+    );
+    assert!(
+        killed.json["change"].as_u64().unwrap() < 1_000,
+        "{killed:?}"
+    );
+    assert!(
+        killed.json["warnings"].to_string().contains("switches"),
+        "{killed:?}"
+    );
+    node.wait_off(&["ensemble", "feature:ua_bot_word"]);
+    // What there is to switch off is known as well.
+    assert_eq!(switch("kill", "feature:ua_bot_word").status, 0);
+    let back = run(&[&["rollback", &address][..], &with].concat());
+    assert_eq!(
+        (back.generation(), &back.json["from_generation"]),
+        (3, &json!(1)),
+        "{back:?}"
+    );
+    node.wait_table(3, &content_id(1));
+    // Publishing goes on.
+    forge(&address, "pointer.all", |body| {
+        body["pointer"]["generation"] = json!((1u64 << 62) - 2);
+        body["table_generation"] = json!(u64::MAX);
+    });
+    let next = publish(&address, &signed(4), &with);
+    assert_eq!(next.generation(), 4, "{next:?}");
+    node.wait_table(4, &content_id(4));
+    node.is_sound();
+}
+
+#[test]
+fn a_rollout_with_a_key_is_forced_by_a_key_alone() {
+    let (_servers, folder, address) = fleet!("steered", 1);
+    let (_, file, public) = key(&folder);
+    let node = Node::new(
+        &folder,
+        "one",
+        &address,
+        &["--trust", &public, "--ring", "canary"],
+    );
+    let table = folder.table(1);
+    let args = [
+        "rollout", &table, &address, "--rings", "canary", "--soak", "60",
+    ];
+    let mut command = node::command(&[&args[..], &["--key", &file]].concat());
+    let mut rollout = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    node.wait(1);
+    let steer = |more: &[&str]| {
+        let told = run(&[&["steer", "force", &address, "--ring"][..], more].concat());
+        assert_eq!(told.status, 0, "{told:?}");
+    };
+    steer(&["canary"]);
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(rollout.try_wait().unwrap(), None, "unsigned");
+    steer(&["canary", "--key", &file]);
+    node.wait_for("the rollout's end", || {
+        std::path::Path::new(&format!("/proc/{}/exe", rollout.id()))
+            .read_link()
+            .is_err()
+    });
+    assert!(rollout.wait().unwrap().success());
+}
+
+#[test]
+fn a_node_that_is_ahead_of_the_store_is_told_and_overtaken() {
+    let (_servers, folder, address) = fleet!("ahead", 1);
+    // The directory had another store before, and is at higher numbers.
+    let directory = folder.path("old");
+    fs::create_dir_all(directory.join("tables")).unwrap();
+    let origin = Origin::here("before");
+    let publisher = || Publisher::create(&directory, Duration::from_secs(5), "before").unwrap();
+    let file = bytes(1);
+    let pointer = Pointer {
+        version: FILES_VERSION,
+        generation: 40,
+        content_id: content_id(1),
+        bytes: file.len() as u64,
+        from_generation: None,
+        forced: false,
+        at: String::new(),
+        origin: origin.clone(),
+    };
+    publisher()
+        .follow(&Table::from_bytes(&file).unwrap(), &pointer)
+        .unwrap();
+    let switches = SwitchesFile {
+        version: FILES_VERSION,
+        change: 90,
+        off: vec!["ensemble".into()],
+        at: String::new(),
+        origin,
+    };
+    publisher().follow_switches(&switches).unwrap();
+    let node = Node::new(&folder, "old", &address, &[]);
+    node.wait(40);
+    node.wait_for("a report", || {
+        let status = run(&["status", &address]);
+        status.status == 1 && status.json.to_string().contains("ahead of the fleet")
+    });
+    let next = publish(&address, &folder.table(2), &["--wait", "20"]);
+    assert_eq!(
+        (next.generation(), &next.json["nodes"]["done"]),
+        (41, &json!(1)),
+        "{next:?}"
+    );
+    node.wait_table(41, &content_id(2));
+    let restored = run(&["kill", "engine", &address, "--wait", "20"]);
+    assert_eq!(
+        (restored.status, &restored.json["change"]),
+        (0, &json!(91)),
+        "{restored:?}"
+    );
+    node.wait_off(&["engine"]);
+    let above = publish(
+        &address,
+        &folder.table(3),
+        &["--above", "100", "--wait", "20"],
+    );
+    assert_eq!(above.generation(), 101, "{above:?}");
+    assert_eq!(run(&["status", &address]).status, 0);
+}
+
+#[test]
+fn a_rollout_ends_where_somebody_else_goes_back() {
+    let (_servers, folder, address) = fleet!("stepped", 1);
+    let canary = Node::new(&folder, "canary", &address, &["--ring", "canary"]);
+    publish(&address, &folder.table(1), &["--wait", "20"]).generation();
+    let table = folder.table(2);
+    let args = [
+        "rollout",
+        &table,
+        &address,
+        "--rings",
+        "canary,all",
+        "--soak",
+        "30",
+    ];
+    let mut command = node::command(&args);
+    let rollout = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    canary.wait_table(2, &content_id(2));
+    let back = run(&["rollback", &address, "--ring", "canary", "--wait", "20"]);
+    assert_eq!(back.generation(), 3, "{back:?}");
+    let output = rollout.wait_with_output().unwrap();
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["name"], "fleet-crossed", "{told}");
+    // Nothing went on to the others, and nothing went back a second time.
+    let history = run(&["history", &address]).json.to_string();
+    assert!(!history.contains("\"generation\":4"), "{history}");
+    canary.wait_table(3, &content_id(1));
+}
