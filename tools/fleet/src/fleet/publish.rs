@@ -206,6 +206,12 @@ impl Changer {
         }
     }
 
+    /// Says what is wrong with a record.
+    pub fn passed_over(&self, failure: &Failure) {
+        let warning = format!("passed over what stands under {failure} (--trust FILE trusts more)");
+        self.warn(warning.chars().take(WARNING_MAX).collect());
+    }
+
     /// What was passed over.
     pub fn warnings(&self) -> Vec<String> {
         self.warnings.borrow().clone()
@@ -213,7 +219,7 @@ impl Changer {
 
     /// The body of what stands under a key, by somebody who is trusted here. Who neither signs nor
     /// says whom to trust reads what anybody wrote.
-    fn body<T: Body>(&self, key: &str, value: &Value) -> Result<T, Failure> {
+    pub fn body<T: Body>(&self, key: &str, value: &Value) -> Result<T, Failure> {
         let fleet = &self.store.fleet;
         let opened = Envelope::open(&value.bytes, fleet, key, &self.keys);
         match self.verifies {
@@ -232,8 +238,7 @@ impl Changer {
             Ok(body) => return Ok(Some(body)),
             Err(failure) => failure,
         };
-        let warning = format!("passed over what stands under {failure} (--trust FILE trusts more)");
-        self.warn(warning.chars().take(WARNING_MAX).collect());
+        self.passed_over(&failure);
         let all = self.store.history(key).await?;
         Ok(all
             .iter()

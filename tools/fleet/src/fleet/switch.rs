@@ -2,6 +2,7 @@
 
 use super::publish::{CLAIMS_MAX, Change, Changer, crossed};
 use super::record::{Envelope, FleetSwitches, Ring, RingPointer, SWITCHES};
+use super::store::{ATTEMPT, Value, failed};
 use super::waiting::{self, Wanted};
 use hedgerow::watch::directory::{FILES_VERSION, SwitchesFile};
 use hedgerow::watch::moment;
@@ -11,6 +12,7 @@ use hedgerow_cli::failure::Failure;
 use serde_json::json;
 use std::fmt::Write;
 use std::time::Instant;
+use tokio::time::timeout;
 
 /// Switch a part of the engines of a whole fleet off, or on again
 ///
@@ -67,23 +69,17 @@ impl Changer {
         if off {
             self.known(selector).await?;
         }
-        let reported = self.reported(|node| node.switches).await;
+        // Side by side: who switches off is in a hurry.
+        let (reported, past) = tokio::join!(
+            self.reported(|node| node.switches),
+            timeout(ATTEMPT, self.store.history(SWITCHES))
+        );
+        let past =
+            past.unwrap_or_else(|_| Err(failed(SWITCHES, "its history", "no answer in time")));
         for _ in 0..CLAIMS_MAX {
             let value = self.store.read(SWITCHES).await?;
             let revision = value.as_ref().map_or(0, |value| value.revision);
-            // Switches that cannot be read, or that somebody else signed, do not keep anybody from
-            // switching off.
-            let last = match &value {
-                None => None,
-                Some(value) => match self.last::<FleetSwitches>(SWITCHES, value).await {
-                    Ok(body) => body.map(|body| body.file),
-                    Err(failure) if off => {
-                        self.warn(format!("what was off before is not known: {failure}"));
-                        None
-                    }
-                    Err(failure) => return Err(failure),
-                },
-            };
+            let last = self.newest(value.as_ref(), &past, off)?;
             let mut all = match &last {
                 Some(file) => file
                     .switches(SWITCHES.as_ref())
@@ -125,6 +121,39 @@ impl Changer {
         }
         let got = format!("others, {CLAIMS_MAX} times in a row");
         Err(crossed(SWITCHES, "to change the switches", got))
+    }
+
+    /// The last switches by somebody who is trusted here. What stands there may be by somebody else,
+    /// or may be put there again by somebody who has no key: neither keeps anybody from switching off.
+    fn newest(
+        &self,
+        value: Option<&Value>,
+        past: &Result<Vec<Value>, Failure>,
+        off: bool,
+    ) -> Result<Option<SwitchesFile>, Failure> {
+        let open = |value: &Value| self.body::<FleetSwitches>(SWITCHES, value);
+        let there = value.map(open);
+        let there_is = there.as_ref().and_then(|there| there.as_ref().ok());
+        match past {
+            Err(failure) if off || there_is.is_some() => {
+                self.warn(format!("what was off before may not be known: {failure}"));
+            }
+            Err(failure) => return Err(failure.clone()),
+            Ok(_) => {}
+        }
+        let past = past.as_deref().unwrap_or_default();
+        let known = past.iter().filter_map(|value| open(value).ok());
+        let newest = known
+            .chain(there_is.cloned())
+            .max_by_key(|body| body.file.change);
+        match &there {
+            Some(Err(failure)) => self.passed_over(failure),
+            Some(Ok(there)) if newest.as_ref() != Some(there) => {
+                self.warn("passed over switches that are older than the last ones".into());
+            }
+            _ => {}
+        }
+        Ok(newest.map(|body| body.file))
     }
 
     /// What is switched off must be there: a slip of the finger would leave the trouble on.

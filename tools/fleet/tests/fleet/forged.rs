@@ -75,6 +75,8 @@ fn what_nobody_signed_is_not_signed_with_the_next_record() {
         |verb: &str, selector: &str| run(&[&[verb, selector, &address][..], &with].concat());
     assert_eq!(switch("kill", "feature:ua_bot_word").status, 0);
 
+    let first = envelope(&address, "switches");
+
     // An intruder without a key: everything off for good, the numbers used up, another table.
     forge(&address, "switches", |body| {
         body["file"]["off"] = json!(["engine"]);
@@ -113,8 +115,15 @@ fn what_nobody_signed_is_not_signed_with_the_next_record() {
         "{killed:?}"
     );
     node.wait_off(&["ensemble", "feature:ua_bot_word"]);
+    // The first change, signed well and put there again, brings nothing back.
+    put(&address, "switches", &first);
     // What there is to switch off is known as well.
-    assert_eq!(switch("kill", "feature:ua_bot_word").status, 0);
+    let killed = switch("kill", "feature:ua_bot_word");
+    assert_eq!(
+        (killed.status, &killed.json["off"]),
+        (0, &off),
+        "{killed:?}"
+    );
     let back = run(&[&["rollback", &address][..], &with].concat());
     assert_eq!(
         (back.generation(), &back.json["from_generation"]),
