@@ -283,7 +283,8 @@ impl Changer {
         highest
     }
 
-    /// A number of each node that has reported. A fleet that does not tell in time is not waited for.
+    /// A number of each node that has reported. A fleet that does not tell in time is not waited
+    /// for.
     pub async fn reported(&self, of: impl Fn(&NodeReport) -> u64) -> Vec<u64> {
         let why = match timeout(ATTEMPT, waiting::seen(&self.store)).await {
             Ok(Ok(all)) => return all.iter().map(|seen| of(&seen.report)).collect(),

@@ -369,7 +369,8 @@ impl NodeReport {
         }
         let own = self.switches;
         (own > change).then(|| {
-            format!("ahead of the fleet: it has change {own} of the switches, of {change} (--above {own})")
+            let has = format!("it has change {own} of the switches, of {change}");
+            format!("ahead of the fleet: {has} (--above {own})")
         })
     }
 

@@ -6,8 +6,8 @@
 //! back by itself (for its scores, requests without a score, or p99: the engine's watchdog) counts
 //! against the bound; so does one that falls silent, or whose engines report too many requests
 //! without a score, too long a p99, or too much drift. The steering key holds it, lets it go on, or
-//! ends it. Where somebody else changes the pointer of a ring that had its turn, the rollout is over,
-//! and takes nothing back.
+//! ends it. Where somebody else changes the pointer of a ring that had its turn, the rollout is
+//! over, and takes nothing back.
 
 use super::health::Bounds;
 use super::progress::{Phase, Progress};
@@ -64,8 +64,8 @@ fn seconds(text: &str) -> Result<f64, String> {
 
 /// Steer a rollout that runs somewhere: pause, resume, force or halt it
 ///
-/// A rollout with a key goes on, or is forced, by a trusted key alone (--key); whoever may write can
-/// pause and halt it.
+/// A rollout with a key goes on, or is forced, by a trusted key alone (--key); whoever may write
+/// can pause and halt it.
 ///
 /// Example: hedgerow-fleet steer pause nats://127.0.0.1:4222
 #[derive(clap::Args)]
@@ -121,6 +121,9 @@ impl Body for Steering {
 
 /// The number of a step of the store that did not come about.
 const UNANSWERED: u16 = 802;
+
+/// How long a rollout tries to go back.
+const BACK_WITHIN: Duration = Duration::from_secs(600);
 
 /// How often a rollout looks.
 const LOOK: Duration = Duration::from_millis(200);
@@ -265,7 +268,7 @@ pub async fn run(args: &Args, json: bool) -> Result<Report, Failure> {
             "halted": why,
         }));
         if why.is_some() {
-            let back = changer.rollback(*ring, before, Some(revision)).await;
+            let back = back(&changer, *ring, before, revision).await;
             halted = Some((*ring, back.map(|pointed| pointed.body)));
             break;
         }
@@ -275,25 +278,50 @@ pub async fn run(args: &Args, json: bool) -> Result<Report, Failure> {
         };
     }
     progress.end();
-    let mut back: Option<Json> = None;
-    if let Some((ring, went)) = &halted {
-        let line = match went {
-            Ok(body) => {
-                let (number, from) = (body.pointer.generation, body.pointer.from_generation);
-                back = Some(json!({ "generation": number, "from_generation": from }));
-                format!("went back: generation {number} to {}\n", ring.name())
-            }
-            Err(failure) => {
-                back = Some(failure.json());
-                format!("could not go back: {failure}\n")
-            }
-        };
+    let mut went = None;
+    if let Some((ring, back)) = &halted {
+        let (line, json) = went_back(*ring, back);
         text.push_str(&line);
+        went = Some(json);
     }
     let ok = halted.is_none();
-    let json = json!({ "ok": ok, "generation": generation, "rings": rings, "back": back,
+    let json = json!({ "ok": ok, "generation": generation, "rings": rings, "back": went,
         "warnings": changer.warnings() });
     Ok(Report::checked(text, json, ok))
+}
+
+/// What became of going back, for people and for machines.
+fn went_back(ring: Ring, back: &Result<RingPointer, Failure>) -> (String, Json) {
+    match back {
+        Ok(body) => {
+            let (number, from) = (body.pointer.generation, body.pointer.from_generation);
+            let line = format!("went back: generation {number} to {}\n", ring.name());
+            (
+                line,
+                json!({ "generation": number, "from_generation": from }),
+            )
+        }
+        Err(failure) => (format!("could not go back: {failure}\n"), failure.json()),
+    }
+}
+
+/// Goes back from the own pointer alone, and tries for a while where the store does not answer.
+async fn back(
+    changer: &Changer,
+    ring: Ring,
+    to: Option<u64>,
+    from: u64,
+) -> Result<Pointed, Failure> {
+    let started = Instant::now();
+    loop {
+        match changer.rollback(ring, to, Some(from)).await {
+            Err(failure) if failure.code == UNANSWERED && started.elapsed() < BACK_WITHIN => {
+                changer.warn(format!("going back waits for the store: {failure}"));
+                sleep(LOOK).await;
+            }
+            done => return done,
+        }
+    }
 }
 
 /// How a ring took it.

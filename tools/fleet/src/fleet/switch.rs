@@ -123,8 +123,9 @@ impl Changer {
         Err(crossed(SWITCHES, "to change the switches", got))
     }
 
-    /// The last switches by somebody who is trusted here. What stands there may be by somebody else,
-    /// or may be put there again by somebody who has no key: neither keeps anybody from switching off.
+    /// The last switches by somebody who is trusted here. What stands there may be by somebody
+    /// else, or may be put there again by somebody who has no key: neither keeps anybody from
+    /// switching off.
     fn newest(
         &self,
         value: Option<&Value>,

@@ -56,6 +56,31 @@ fn key(folder: &Folder) -> (SecretKey, String, String) {
     (secret, file, public)
 }
 
+/// An intruder without a key: everything off for good, the numbers used up, another table.
+fn intrude(address: &str) {
+    forge(address, "switches", |body| {
+        body["file"]["off"] = json!(["engine"]);
+        body["file"]["change"] = json!((1u64 << 62) - 1);
+    });
+    forge(address, "pointer.all", |body| {
+        body["pointer"]["content_id"] = json!(content_id(9));
+        body["pointer"]["generation"] = json!((1u64 << 62) - 2);
+        body["table_generation"] = json!(u64::MAX);
+        body["features"] = json!([]);
+    });
+    put(
+        address,
+        "generation",
+        &json!({
+            "generation": (1u64 << 62) - 2,
+            "ring": "all",
+            "content_id": content_id(9),
+            "at": "",
+            "origin": envelope(address, "generation")["origin"],
+        }),
+    );
+}
+
 #[test]
 fn what_nobody_signed_is_not_signed_with_the_next_record() {
     let (_servers, folder, address) = fleet!("forged", 1);
@@ -77,28 +102,7 @@ fn what_nobody_signed_is_not_signed_with_the_next_record() {
 
     let first = envelope(&address, "switches");
 
-    // An intruder without a key: everything off for good, the numbers used up, another table.
-    forge(&address, "switches", |body| {
-        body["file"]["off"] = json!(["engine"]);
-        body["file"]["change"] = json!((1u64 << 62) - 1);
-    });
-    forge(&address, "pointer.all", |body| {
-        body["pointer"]["content_id"] = json!(content_id(9));
-        body["pointer"]["generation"] = json!((1u64 << 62) - 2);
-        body["table_generation"] = json!(u64::MAX);
-        body["features"] = json!([]);
-    });
-    put(
-        &address,
-        "generation",
-        &json!({
-            "generation": (1u64 << 62) - 2,
-            "ring": "all",
-            "content_id": content_id(9),
-            "at": "",
-            "origin": envelope(&address, "generation")["origin"],
-        }),
-    );
+    intrude(&address);
     let killed = switch("kill", "ensemble");
     let off = json!(["ensemble", "feature:ua_bot_word"]);
     assert_eq!(
