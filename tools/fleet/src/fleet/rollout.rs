@@ -239,8 +239,7 @@ pub async fn run(args: &Args, json: bool) -> Result<Report, Failure> {
     let mut progress = Progress::new(&args.rings, json);
     for ring in &args.rings {
         let started = Instant::now();
-        let before = changer.running(*ring).await?;
-        let mut heard = Heard::of(&changer.store, *ring).await?;
+        let (before, mut heard) = ready(&changer, *ring, generation.is_some()).await?;
         let pointed = changer
             .publish(bound.table(), *ring, args.what.force, generation)
             .await?;
@@ -288,6 +287,30 @@ pub async fn run(args: &Args, json: bool) -> Result<Report, Failure> {
     let json = json!({ "ok": ok, "generation": generation, "rings": rings, "back": went,
         "warnings": changer.warnings() });
     Ok(Report::checked(text, json, ok))
+}
+
+/// What a ring runs before it has its turn, and how its nodes are. A rollout that has begun waits
+/// for the store.
+async fn ready(
+    changer: &Changer,
+    ring: Ring,
+    has_begun: bool,
+) -> Result<(Option<u64>, Heard), Failure> {
+    loop {
+        let looked = match changer.running(ring).await {
+            Ok(before) => Heard::of(&changer.store, ring)
+                .await
+                .map(|heard| (before, heard)),
+            Err(failure) => Err(failure),
+        };
+        match looked {
+            Err(failure) if failure.code == UNANSWERED && has_begun => {
+                changer.warn(format!("the rollout waits for the store: {failure}"));
+                sleep(LOOK).await;
+            }
+            looked => return looked,
+        }
+    }
 }
 
 /// What became of going back, for people and for machines.

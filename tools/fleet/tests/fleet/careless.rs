@@ -72,3 +72,17 @@ fn a_store_that_passes_over_conditions_is_refused() {
         assert!(out.contains(got) && out.contains("If-Match"), "{out}");
     }
 }
+
+#[test]
+fn a_proxy_of_the_environment_does_not_read_what_is_sent() {
+    for (exempt, status) in [("other", 2), ("127.0.0.1", 1)] {
+        let at = ["init", "s3://tables", "--endpoint", "http://127.0.0.1:1"];
+        let mut command = node::command(&[&at[..], &["--within", "1"]].concat());
+        command.env("AWS_ACCESS_KEY_ID", "id");
+        command.env("AWS_SECRET_ACCESS_KEY", "word");
+        command.env("HTTP_PROXY", "http://127.0.0.1:1");
+        command.env("NO_PROXY", format!("x, {exempt}"));
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(status), "{output:?}");
+    }
+}

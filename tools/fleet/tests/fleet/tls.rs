@@ -67,3 +67,16 @@ fn a_fleet_is_encrypted_and_knows_its_servers() {
     late.wait_for("a word", || late.log().contains("invalid peer certificate"));
     assert_eq!(late.generation(), 0);
 }
+
+#[test]
+fn one_encrypted_address_of_several_means_all() {
+    let Some(servers) = Servers::start("half-encrypted", 1) else {
+        return;
+    };
+    let plain = servers.address();
+    assert_eq!(run(&["init", &plain]).status, 0);
+    let mixed = format!("tls://127.0.0.1:1,{plain}");
+    let refused = run(&["status", &mixed, "--within", "1"]);
+    assert_eq!(refused.status, 1, "{refused:?}");
+    assert_eq!(refused.name(), "fleet-store", "{refused:?}");
+}
