@@ -159,7 +159,11 @@ pub async fn steer(args: &SteerArgs) -> Result<Report, Failure> {
             "another who steers",
         ));
     }
-    let text = format!("told: {:?}\n", args.steer).to_lowercase();
+    let mut text = format!("told: {:?}", args.steer).to_lowercase();
+    if changer.secret.is_none() && matches!(args.steer, Steer::Resume | Steer::Force) {
+        text.push_str(" (unsigned: a rollout with a key passes it over)");
+    }
+    text.push('\n');
     Ok(Report::done(
         text,
         json!({ "ok": true, "steer": args.steer }),
