@@ -6,6 +6,7 @@
 
 mod following;
 mod shadows;
+mod switching;
 
 pub use shadows::Shadowed;
 
@@ -14,11 +15,9 @@ use super::ledger::{Event, Ledger, Record};
 use super::moment;
 use super::refusal::{Refusal, RefusalKind};
 use super::status;
-use crate::schema::Schema;
-use crate::switches::{Selector, Switches};
+use crate::table::Table;
 use crate::table::format::{HEADER_BYTES, SIGNATURE_OFFSET};
 use crate::table::mapping::Sealed;
-use crate::table::{DEFAULT_TABLE, Table};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
@@ -165,40 +164,6 @@ impl Publisher {
         self.note_pointer()?;
         let change = self.switches_change()?;
         self.abandon(change)
-    }
-
-    /// The number of the last change that the switches show. A file that is gone or damaged is
-    /// made again as the ledger knows it: nothing is switched on because a file was lost.
-    fn switches_change(&mut self) -> Result<u64, Refusal> {
-        let trouble = match self.directory.read_switches() {
-            Ok(Some(file)) => return Ok(file.change),
-            Ok(None) => "the switches were gone".into(),
-            Err(refused) => refused.to_string(),
-        };
-        let (change, switches) = replayed(&self.records);
-        let damaged = self.directory.switches().exists();
-        if change == 0 && !damaged {
-            return Ok(0);
-        }
-        let file = self.switches_file(change, &switches);
-        write_json(&self.directory.switches(), &file)?;
-        let note = format!("made the switches again as the ledger has them: {trouble}");
-        self.warnings.push(note.clone());
-        self.append(Record {
-            note: Some(note),
-            ..Record::new(Event::Repair, &self.origin)
-        })?;
-        Ok(change)
-    }
-
-    fn switches_file(&self, change: u64, switches: &Switches) -> SwitchesFile {
-        SwitchesFile {
-            version: FILES_VERSION,
-            change,
-            off: switches.iter().map(Selector::to_string).collect(),
-            at: moment::now(),
-            origin: self.origin.clone(),
-        }
     }
 
     /// A pointer of which the ledger knows nothing: the ledger was lost.
@@ -512,93 +477,6 @@ impl Publisher {
         }
         Ok(pruned)
     }
-
-    /// Switches a selector off, or on again.
-    ///
-    /// # Errors
-    /// `Selector` where there is nothing of that name, or nothing to restore; `Directory`.
-    pub fn switch(mut self, selector: &Selector, off: bool) -> Result<Switched, Refusal> {
-        let path = self.directory.switches();
-        let (change, mut switches) = match self.directory.read_switches()? {
-            Some(file) => (file.change, file.switches(&path)?),
-            None => (0, Switches::default()),
-        };
-        let known = self.records.iter().filter_map(|record| record.change);
-        let change = known
-            .max()
-            .unwrap_or_default()
-            .max(change)
-            .saturating_add(1);
-        match off {
-            true => {
-                self.check_selector(selector)?;
-                switches.kill(selector.clone());
-            }
-            false if !switches.restore(selector) => {
-                let all: Vec<String> = switches.iter().map(Selector::to_string).collect();
-                let expected = match all.join(", ") {
-                    none if none.is_empty() => "something that is off: nothing is".into(),
-                    all => format!("one of those that are off: {all}"),
-                };
-                let kind = RefusalKind::Selector;
-                return Err(Refusal::new(kind, path.display(), expected, selector));
-            }
-            false => {}
-        }
-        let event = if off { Event::Kill } else { Event::Restore };
-        let record = Record {
-            change: Some(change),
-            selector: Some(selector.to_string()),
-            ..Record::new(event, &self.origin)
-        };
-        let file = self.switches_file(change, &switches);
-        self.append(record)?;
-        write_json(&path, &file)?;
-        Ok(Switched {
-            file,
-            warnings: std::mem::take(&mut self.warnings),
-        })
-    }
-
-    /// What is switched off must be there: a slip of the finger would leave the trouble on.
-    fn check_selector(&self, selector: &Selector) -> Result<(), Refusal> {
-        let at = selector.to_string();
-        let refused = |expected: String, got: &str| {
-            Err(Refusal::new(RefusalKind::Selector, &at, expected, got))
-        };
-        // Before the first publish engines run the bundled table.
-        let table = match &self.pointer {
-            Some(pointer) => Table::open(self.directory.table(&pointer.content_id)),
-            None => Table::from_bytes(DEFAULT_TABLE),
-        };
-        match selector {
-            Selector::Engine | Selector::Ensemble => Ok(()),
-            Selector::Feature(name) => {
-                let active = table.map(|table| table.features()).unwrap_or_default();
-                let built_in = Schema::http();
-                let mut all = active.iter().chain(built_in.features());
-                if all.any(|feature| feature.name == *name) {
-                    return Ok(());
-                }
-                let count = active.len();
-                let expected = format!(
-                    "one of the active table's {count} features, or of the built-in schema"
-                );
-                refused(expected, "another name")
-            }
-            Selector::Detection(id) => {
-                let known = table.map(|table| table.detections()).unwrap_or_default();
-                let known: Vec<u32> = known.iter().map(|detection| detection.id).collect();
-                if known.contains(id) {
-                    return Ok(());
-                }
-                refused(
-                    format!("a detection of the active table: {known:?}"),
-                    "another",
-                )
-            }
-        }
-    }
 }
 
 fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), Refusal> {
@@ -664,28 +542,4 @@ fn before<'a>(all: &'a [Generation], held_back: &BTreeSet<String>) -> Option<&'a
         past.generation < last.source && past.content_id != last.content_id && !held
     };
     all.iter().rev().find(earlier)
-}
-
-/// The switches as the ledger knows them, and the number of their last change.
-fn replayed(records: &[Record]) -> (u64, Switches) {
-    let (_, abandoned) = abandoned(records);
-    let (mut last, mut switches) = (0, Switches::default());
-    for record in records {
-        let (Some(change), Some(text)) = (record.change, &record.selector) else {
-            continue;
-        };
-        let Ok(selector) = text.parse::<Selector>() else {
-            continue;
-        };
-        if abandoned.contains(&change) {
-            continue;
-        }
-        match record.event {
-            Event::Kill => _ = switches.kill(selector),
-            Event::Restore => _ = switches.restore(&selector),
-            _ => continue,
-        }
-        last = change;
-    }
-    (last, switches)
 }
