@@ -18,6 +18,7 @@ mod switches;
 mod watchdog;
 
 use common::*;
+use following::elsewhere;
 use hedgerow::watch::ledger::{Event, Ledger};
 use hedgerow::watch::publisher::generations;
 use hedgerow::watch::{Admission, Keys, PublishOptions, RefusalKind, SecretKey, Source};
@@ -323,6 +324,48 @@ fn what_was_announced_and_never_came_is_marked_and_its_number_not_used_again() {
     let abandons = Ledger::of(place.directory().root()).read().unwrap().records;
     let abandons = abandons.iter().filter(|record| record.event == Abandon);
     assert_eq!(abandons.count(), 2);
+}
+
+#[test]
+fn a_lost_pointer_takes_no_history_with_it() {
+    let place = Place::new("lost-pointer");
+    (1..=3).for_each(|seed| _ = place.publish(seed));
+    fs::remove_file(place.directory().active()).unwrap();
+    let numbers = || -> Vec<u64> {
+        let all = place.publisher().generations();
+        all.iter().map(|past| past.generation).collect()
+    };
+    assert_eq!(numbers(), [1, 2, 3]);
+    let warned = place.publisher().switch(&"engine".parse().unwrap(), true);
+    assert!(warned.unwrap().warnings[0].contains("the pointer was lost"));
+    // What is older than the last generation does not follow it.
+    let there = elsewhere(2, &table(4));
+    let refused = place.publisher().follow(&table(4), &there).unwrap_err();
+    assert!(refused.is(RefusalKind::Generation), "{refused}");
+    // A host that starts meanwhile runs the last one.
+    let watcher = place.watch();
+    assert_eq!(watcher.status().generation, 3);
+    let rolled = place.publisher().rollback(None, 8).unwrap().pointer;
+    assert_eq!((rolled.generation, rolled.from_generation), (4, Some(2)));
+    assert_eq!(numbers(), [1, 2, 3, 4]);
+    place.wait(&watcher, |status| status.generation == 4);
+}
+
+#[test]
+fn a_first_publish_counts_without_its_pointer_where_an_engine_has_taken_it() {
+    let place = Place::new("lost-first-pointer");
+    place.publish(1);
+    let lose = || fs::remove_file(place.directory().active()).unwrap();
+    let state = place.directory().engines().join("a");
+    drop(place.watch_with(WatchOptions {
+        state: Some(state.clone()),
+        ..place.options()
+    }));
+    lose();
+    assert_eq!(place.publisher().generations().len(), 1);
+    // Nobody has: it may be that it never came about.
+    fs::remove_dir_all(state).unwrap();
+    assert_eq!(place.publisher().generations().len(), 0);
 }
 
 #[test]

@@ -15,9 +15,9 @@ use super::ledger::{Event, Ledger, Record};
 use super::moment;
 use super::refusal::{Refusal, RefusalKind};
 use super::status;
-use crate::table::Table;
 use crate::table::format::{HEADER_BYTES, SIGNATURE_OFFSET};
 use crate::table::mapping::Sealed;
+use crate::table::Table;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
@@ -229,11 +229,29 @@ impl Publisher {
                 _ => {}
             }
         }
-        // Without a pointer that can be read nobody knows which generation was the last.
-        if self.pointer.is_none() && self.directory.active().exists() {
+        // Without a pointer that can be read nobody knows which generation was the last. Each open
+        // marks what is stale, so that of several only the last can be: the pointer was lost.
+        let open = marks.iter().filter(|mark| mark.generation.is_some());
+        let lost = open.clone().count() > 1 || open.clone().any(|mark| self.is_taken(mark));
+        if self.pointer.is_none() && (lost || self.directory.active().exists()) {
             marks.retain(|mark| mark.change.is_some());
+            if lost {
+                let path = self.directory.active();
+                let note = "the pointer was lost: publish or roll back to have one again";
+                self.warnings.push(format!("{}: {note}", path.display()));
+            }
         }
         marks.into_iter().try_for_each(|mark| self.append(mark))
+    }
+
+    /// Whether an engine that keeps its state here has taken what was announced.
+    fn is_taken(&self, announced: &Record) -> bool {
+        let engines = status::engines(&self.directory);
+        let mut good = engines.iter().flat_map(|(_, engine)| &engine.good);
+        good.any(|good| {
+            Some(good.generation) == announced.generation
+                && Some(&good.content_id) == announced.content_id.as_ref()
+        })
     }
 
     fn append(&mut self, record: Record) -> Result<(), Refusal> {

@@ -17,7 +17,7 @@ fn numbered(seed: u64, generation: u64) -> Table {
     Table::from_bytes(&build(&ensemble(seed), &options).unwrap().bytes).unwrap()
 }
 
-fn elsewhere(generation: u64, table: &Table) -> Pointer {
+pub fn elsewhere(generation: u64, table: &Table) -> Pointer {
     Pointer {
         version: FILES_VERSION,
         generation,

@@ -49,6 +49,8 @@ fn by_the_ledger_where_the_engine_has_no_state() {
         place.publish(1);
         place.publish(2);
         damage(&place);
+        // A publisher that comes by costs no history.
+        drop(place.publisher());
         let watcher = place.watch();
         let status = watcher.status();
         // A pointer that is gone takes no table with it: the newest of the ledger is good.
