@@ -164,8 +164,11 @@ impl Watcher {
     ) -> std::io::Result<Watcher> {
         let directory = Directory::new(directory);
         let origin = Origin::here(&options.name);
-        let status = WatchStatus::new(directory.root(), origin.clone());
+        let mut status = WatchStatus::new(directory.root(), origin.clone());
         let state = State::of(options.state.clone());
+        // Before the first save: a process that is killed right after it loses nothing.
+        let last = state.last();
+        last.iter().for_each(|last| status.remember(last));
         let desk = Mutex::new(Desk {
             status,
             logged: VecDeque::new(),
@@ -185,12 +188,11 @@ impl Watcher {
             shared: shared.clone(),
             threads: Vec::new(),
         };
-        let last = shared.state.last();
         let mut switching = switching::Switching::new(&shared, last.as_ref());
         let mut tables = tables::Tables::new();
         // Switches before tables: no row is scored under a table whose switches are not known.
         shared.guarded("switches", || switching.look(&shared));
-        shared.guarded("tables", || tables.start(&shared, last.as_ref()));
+        shared.guarded("tables", || tables.start(&shared));
         shared.save();
         let of_tables = shared.clone();
         let mut shadows = shadows::Shadows::default();

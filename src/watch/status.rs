@@ -247,6 +247,15 @@ impl WatchStatus {
             good: Vec::new(),
         }
     }
+
+    /// Takes over what outlasts a restart.
+    pub(super) fn remember(&mut self, last: &WatchStatus) {
+        self.good.clone_from(&last.good);
+        self.quarantined.clone_from(&last.quarantined);
+        self.quarantines = last.quarantines;
+        self.reverted.clone_from(&last.reverted);
+        self.reverts = last.reverts;
+    }
 }
 
 /// The status that an engine has written to its state folder; none where there is none, or none

@@ -5,7 +5,7 @@ use super::ledger::{Event, Ledger, Record};
 use super::publisher::generations;
 use super::refusal::{Refusal, RefusalKind};
 use super::restraint::{drifts, is_held_back, is_kept_out, is_reverted, not_replayed, went_back};
-use super::status::{Good, Headroom, Source, Waiting, WatchStatus};
+use super::status::{Good, Headroom, Source, Waiting};
 use super::watchdog::{Former, Watchdog};
 use super::{Artefact, Fallback, Shared, moment};
 use crate::score::Bound;
@@ -75,18 +75,8 @@ impl Tables {
     }
 
     /// The first look: whatever is there, the engine has a table afterwards.
-    pub(super) fn start(&mut self, shared: &Shared, last: Option<&WatchStatus>) {
-        let good = last.map(|last| last.good.clone()).unwrap_or_default();
-        {
-            let status = &mut shared.desk().status;
-            status.good.clone_from(&good);
-            if let Some(last) = last {
-                status.quarantined.clone_from(&last.quarantined);
-                status.quarantines = last.quarantines;
-                status.reverted.clone_from(&last.reverted);
-                status.reverts = last.reverts;
-            }
-        }
+    pub(super) fn start(&mut self, shared: &Shared) {
+        let good = shared.desk().status.good.clone();
         self.last = good.first().cloned();
         self.look(shared);
         let runs = || shared.desk().status.source != Source::None;

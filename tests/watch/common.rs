@@ -237,6 +237,15 @@ pub fn replace(path: &Path, bytes: &[u8]) {
 
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
+type Hook = Box<dyn FnMut(&str) + Send>;
+
+static HOOK: Mutex<Option<Hook>> = Mutex::new(None);
+
+/// Calls this with each line that is logged from now on, on the thread that logs it.
+pub fn on_lines(hook: impl FnMut(&str) + Send + 'static) {
+    *HOOK.lock().unwrap() = Some(Box::new(hook));
+}
+
 struct Lines;
 
 impl log::Log for Lines {
@@ -245,8 +254,12 @@ impl log::Log for Lines {
     }
 
     fn log(&self, record: &log::Record<'_>) {
+        let line = record.args().to_string();
+        if let Some(hook) = HOOK.lock().unwrap().as_mut() {
+            hook(&line);
+        }
         if record.level() <= log::Level::Warn {
-            LINES.lock().unwrap().push(record.args().to_string());
+            LINES.lock().unwrap().push(line);
         }
     }
 

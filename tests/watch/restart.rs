@@ -1,7 +1,7 @@
 //! A restart comes up on the last known good, whatever has become of the newest.
 
 use super::common::*;
-use hedgerow::watch::{Fallback, Source};
+use hedgerow::watch::{Fallback, Source, WatchStatus, status};
 use hedgerow::{Reason, Row, Verdict, WatchOptions};
 use std::fs;
 use std::path::Path;
@@ -191,4 +191,32 @@ fn one_engine_at_a_time_writes_to_a_state_and_a_second_runs_without() {
     let watcher = place.watch_with(with_state(&place, &file.join("state")));
     assert_eq!(watcher.status().generation, 1);
     assert!(watcher.status().problems.contains_key("state"));
+}
+
+#[test]
+fn what_a_start_writes_first_forgets_nothing() {
+    let place = Place::new("restart-first");
+    let state = place.directory().engines().join("a");
+    for seed in 1..=2 {
+        place.publish(seed);
+        drop(place.watch_with(with_state(&place, &state)));
+    }
+    let ensemble = "ensemble".parse().unwrap();
+    place.publisher().switch(&ensemble, true).unwrap();
+    let root = place.directory().root().to_path_buf();
+    // The status as a process would leave it that is killed before its table is live.
+    let (told, seen) = std::sync::mpsc::channel();
+    let _ = lines_of(place.directory().root());
+    let folder = state.clone();
+    on_lines(move |line| {
+        if line.contains(root.to_str().unwrap()) && line.contains(": runs generation") {
+            told.send(status::read(&folder)).unwrap();
+        }
+    });
+    let watcher = place.watch_with(with_state(&place, &state));
+    let first = seen.try_recv().unwrap().unwrap();
+    assert_eq!((first.source, first.switches.len()), (Source::None, 1));
+    let good = |status: &WatchStatus| status.good.iter().map(|good| good.generation).collect();
+    let (first, now): (Vec<u64>, Vec<u64>) = (good(&first), good(&watcher.status()));
+    assert_eq!((&first[..], &now[..]), (&[2, 1][..], &[2, 1][..]));
 }
