@@ -428,17 +428,18 @@ impl Shared {
 
     fn save_if_due(&self) {
         let now = Instant::now();
-        let filled = {
+        let (due, failed, told) = {
             let mut desk = self.desk();
             let due = now.duration_since(desk.looked) >= RESERVOIR_POLL;
             if due {
                 desk.looked = now;
             }
-            let told = desk.status.reservoir;
-            drop(desk);
-            due && told != self.engine.stats().reservoir
+            // What could not be written is tried again.
+            let failed = desk.status.problems.contains_key("state");
+            (due, failed, desk.status.reservoir)
         };
-        if filled || self.desk().dirty || !self.state.is_settled() {
+        let again = due && (failed || told != self.engine.stats().reservoir);
+        if again || self.desk().dirty || !self.state.is_settled() {
             self.save();
         }
     }

@@ -135,21 +135,31 @@ impl State {
         Some(folder.join("good").join(format!("{content_id}.hedge")))
     }
 
-    /// Keeps a copy of a good table, and of those of `good` alone.
+    /// Keeps a copy of a good table, and of those of `good` alone; false where it is to be tried
+    /// again. Others go once all of `good` are there: until then they are what a restart has.
     pub(super) fn keep(
         &self,
         content_id: &str,
         bytes: &[u8],
         good: &[Good],
         origin: &Origin,
-    ) -> Result<(), Refusal> {
-        let (Some(folder), Some(path)) = (self.ready(origin)?, self.kept(content_id)) else {
-            return Ok(());
+    ) -> Result<bool, Refusal> {
+        let Some(path) = self.kept(content_id) else {
+            return Ok(true);
         };
-        if fs::read(&path).is_ok_and(|there| there == bytes) {
-            return Ok(());
+        let Some(folder) = self.ready(origin)? else {
+            return Ok(false);
+        };
+        if !fs::read(&path).is_ok_and(|there| there == bytes) {
+            replace(&path, bytes)?;
         }
-        replace(&path, bytes)?;
+        let there = |good: &Good| {
+            self.kept(&good.content_id)
+                .is_some_and(|path| path.is_file())
+        };
+        if !good.iter().all(there) {
+            return Ok(true);
+        }
         let folder = folder.join("good");
         let tidied = || -> io::Result<()> {
             for entry in fs::read_dir(&folder)? {
@@ -164,6 +174,8 @@ impl State {
             }
             Ok(())
         };
-        tidied().map_err(|error| Refusal::io(&folder, "a writable folder", &error))
+        tidied()
+            .map(|()| true)
+            .map_err(|error| Refusal::io(&folder, "a writable folder", &error))
     }
 }

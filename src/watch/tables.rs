@@ -36,6 +36,9 @@ pub(super) struct Tables {
     /// The last generation that was taken; none is taken that is not above it.
     last: Option<Good>,
     watchdog: Watchdog,
+    /// Good tables of which no copy is kept yet, newest first, and when that is tried again.
+    unkept: Vec<Arc<Bound>>,
+    keep_at: Option<Instant>,
 }
 
 /// What the pointer names, and does not run yet.
@@ -71,6 +74,8 @@ impl Tables {
             candidate: None,
             last: None,
             watchdog: Watchdog::default(),
+            unkept: Vec::new(),
+            keep_at: None,
         }
     }
 
@@ -210,6 +215,39 @@ impl Tables {
         }
         self.try_candidate(shared);
         self.watch(shared);
+        if self.keep_at.is_some_and(|at| Instant::now() >= at) {
+            self.keep(shared);
+        }
+    }
+
+    /// Keeps copies of good tables. Where there is no room for one, it is tried again and again: a
+    /// restart may have nothing else.
+    fn keep(&mut self, shared: &Shared) {
+        let good = shared.desk().status.good.clone();
+        let mut failed = None;
+        self.unkept.retain(|bound| {
+            let (id, bytes) = (bound.table().content_id(), bound.table().bytes());
+            if !good.iter().any(|good| good.content_id == id) {
+                return false;
+            }
+            match shared.state.keep(&id, bytes, &good, &shared.origin) {
+                Ok(kept) => !kept,
+                Err(refused) => {
+                    failed = Some(refused);
+                    true
+                }
+            }
+        });
+        self.keep_at = match self.unkept.is_empty() {
+            true => None,
+            false => Instant::now().checked_add(RETRY),
+        };
+        // Of a state that another engine holds, all copies wait: one problem is enough.
+        if shared.state.is_settled() {
+            shared.problem("copies", failed);
+        } else if failed.is_some() {
+            shared.problem("state", failed);
+        }
     }
 
     fn read(&mut self, shared: &Shared, path: &Path, bytes: Vec<u8>) {
@@ -343,7 +381,7 @@ impl Tables {
             Ok(()) => {
                 let former = former.map(|(bound, generation)| Former { bound, generation });
                 self.watch_from(shared, &bound, former, source, pointer);
-                self.taken(shared, &bound, pointer);
+                self.taken(shared, bound, pointer);
             }
             // The next look tries again.
             Err(_) => {
@@ -407,7 +445,7 @@ impl Tables {
     }
 
     /// A candidate is live: it is the last known good from now on.
-    fn taken(&mut self, shared: &Shared, bound: &Bound, pointer: &Pointer) {
+    fn taken(&mut self, shared: &Shared, bound: Arc<Bound>, pointer: &Pointer) {
         self.candidate = None;
         let good = Good {
             generation: pointer.generation,
@@ -416,14 +454,20 @@ impl Tables {
         };
         self.last = Some(good.clone());
         let origin = Some(pointer.origin.clone());
-        runs(shared, bound, pointer.generation, Source::Directory, origin);
+        runs(
+            shared,
+            &bound,
+            pointer.generation,
+            Source::Directory,
+            origin,
+        );
         log::info!(
             "{}: runs generation {}, published by {}",
             shared.directory.root().display(),
             pointer.generation,
             pointer.origin
         );
-        let all = {
+        {
             let mut desk = shared.desk();
             let held = &mut desk.status.quarantined;
             held.retain(|held| held.content_id != good.content_id);
@@ -432,13 +476,11 @@ impl Tables {
             all.retain(|other| other.content_id != good.content_id);
             all.insert(0, good);
             all.truncate(GOOD);
-            all.clone()
-        };
-        let bytes = bound.table().bytes();
-        let kept = shared
-            .state
-            .keep(&pointer.content_id, bytes, &all, &shared.origin);
-        shared.problem("state", kept.err());
+        }
+        let others = |other: &Arc<Bound>| other.table().content_id() != pointer.content_id;
+        self.unkept.retain(others);
+        self.unkept.insert(0, bound);
+        self.keep(shared);
         shared.note(Record {
             generation: Some(pointer.generation),
             content_id: Some(pointer.content_id.clone()),

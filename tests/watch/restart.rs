@@ -2,9 +2,10 @@
 
 use super::common::*;
 use hedgerow::watch::{Fallback, Source, WatchStatus, status};
-use hedgerow::{Reason, Row, Verdict, WatchOptions};
+use hedgerow::{Reason, Row, Verdict, WatchOptions, Watcher};
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 /// A name, and what it does.
 type Damage = (&'static str, fn(&Place));
@@ -219,4 +220,42 @@ fn what_a_start_writes_first_forgets_nothing() {
     let good = |status: &WatchStatus| status.good.iter().map(|good| good.generation).collect();
     let (first, now): (Vec<u64>, Vec<u64>) = (good(&first), good(&watcher.status()));
     assert_eq!((&first[..], &now[..]), (&[2, 1][..], &[2, 1][..]));
+}
+
+#[test]
+fn what_a_state_had_no_room_for_is_written_once_there_is_some() {
+    let place = Place::new("state-room");
+    let state = place.directory().engines().join("a");
+    let publish = |watcher: &Watcher, seed| {
+        place.publish(seed);
+        place.wait(watcher, |status| status.generation == seed);
+    };
+    place.publish(1);
+    let watcher = place.watch_with(with_state(&place, &state));
+    // A folder in a file's place keeps it from being replaced, as a full disk does.
+    let file = state.join("status");
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    publish(&watcher, 2);
+    place.wait(&watcher, |status| status.problems.contains_key("state"));
+    std::thread::sleep(Duration::from_millis(100));
+    fs::remove_dir(&file).unwrap();
+    place.wait(&watcher, |status| status.problems.is_empty());
+    assert_eq!(status::read(&state).unwrap().generation, 2);
+
+    let copy = |seed| state.join(format!("good/{}.hedge", place.id(seed)));
+    let copies = || [1, 2, 3, 4].map(|seed| copy(seed).is_file());
+    assert_eq!(copies(), [true, true, false, false]);
+    fs::create_dir(copy(3)).unwrap();
+    publish(&watcher, 3);
+    place.wait(&watcher, |status| status.problems.contains_key("copies"));
+    // What is noted and kept meanwhile takes away neither the problem nor an older copy.
+    publish(&watcher, 4);
+    place.wait(&watcher, |_| copies()[3]);
+    std::thread::sleep(Duration::from_millis(50));
+    assert!(watcher.status().problems.contains_key("copies"));
+    assert_eq!(copies(), [true, true, false, true]);
+    fs::remove_dir(copy(3)).unwrap();
+    place.wait(&watcher, |status| status.problems.is_empty());
+    assert_eq!(copies(), [false, false, true, true]);
 }
