@@ -132,6 +132,9 @@ impl Record {
     }
 }
 
+/// The note of a pointer's record that the ledger had lost.
+pub(super) const FROM_POINTER: &str = "from the pointer: the ledger had no line of it";
+
 /// What a ledger holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct History {
@@ -241,6 +244,26 @@ impl Ledger {
         };
         for path in older.into_iter().chain([self.path()]) {
             read_segment(&path, &mut history)?;
+        }
+        Ok(history)
+    }
+
+    /// Reads the changes of switches and shadows in all segments, and whether the ledger was ever
+    /// lost. For a file that has to be made again; what is missing is among the problems.
+    pub(super) fn changes(&self) -> io::Result<History> {
+        let mut history = History::default();
+        let mut next = 1;
+        for path in self.segments()?.into_iter().chain([self.path()]) {
+            let number = segment_number(&path).unwrap_or(next);
+            if number != next {
+                let gone = format!("{}: the segment before it is gone", path.display());
+                history.problems.push(gone);
+            }
+            next = number.saturating_add(1);
+            read_segment(&path, &mut history)?;
+            let lost = |record: &Record| record.note.as_deref() == Some(FROM_POINTER);
+            let kept = |record: &Record| record.change.is_some() || lost(record);
+            history.records.retain(kept);
         }
         Ok(history)
     }

@@ -11,7 +11,7 @@ mod switching;
 pub use shadows::Shadowed;
 
 use super::directory::{self, *};
-use super::ledger::{Event, Ledger, Record};
+use super::ledger::{Event, FROM_POINTER, Ledger, Record};
 use super::moment;
 use super::refusal::{Refusal, RefusalKind};
 use super::status;
@@ -181,7 +181,7 @@ impl Publisher {
             generation: Some(pointer.generation),
             content_id: Some(pointer.content_id),
             from_generation: pointer.from_generation,
-            note: Some("from the pointer: the ledger had no line of it".into()),
+            note: Some(FROM_POINTER.into()),
             ..Record::new(event, &pointer.origin)
         })
     }

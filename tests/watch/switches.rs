@@ -302,3 +302,70 @@ fn switches_that_were_there_before_the_first_table_hold_from_the_first_row() {
     place.wait(&watcher, |status| status.switches.is_empty());
     assert_eq!(margin(&scorer.score(&Row::MISSING)), bundled_margin());
 }
+
+/// What the file says is off.
+fn off(place: &Place) -> Vec<String> {
+    place.directory().read_switches().unwrap().unwrap().off
+}
+
+#[test]
+fn switches_that_were_lost_are_made_again_from_all_of_the_ledger() {
+    let place = Place::new("switches-segments");
+    place.publish(1);
+    flip(&place, "ensemble", true);
+    let full = |number: u64| {
+        let name = format!("ledger.{number:06}.jsonl");
+        let full = place.directory().root().join(name);
+        fs::rename(place.ledger().path(), full).unwrap();
+        place.publish(number + 1);
+    };
+    (1..=3).for_each(full);
+    let file = place.directory().switches();
+    fs::remove_file(&file).unwrap();
+    drop(place.publisher());
+    assert_eq!(off(&place), ["ensemble"]);
+    fs::write(&file, b"damaged").unwrap();
+    drop(place.publisher());
+    assert_eq!(off(&place), ["ensemble"]);
+    // Somebody took the oldest segment away: an engine still knows.
+    let state = place.directory().engines().join("a");
+    drop(place.watch_with(WatchOptions {
+        state: Some(state),
+        ..place.options()
+    }));
+    fs::remove_file(place.directory().root().join("ledger.000001.jsonl")).unwrap();
+    fs::write(&file, b"damaged").unwrap();
+    drop(place.publisher());
+    assert_eq!(off(&place), ["ensemble"]);
+}
+
+#[test]
+fn switches_that_nobody_knows_are_left_alone_and_the_engine_can_still_be_switched_off() {
+    let place = Place::new("switches-unknown");
+    place.publish(1);
+    // The ledger is there and whole: nothing was ever off.
+    let file = place.directory().switches();
+    fs::write(&file, b"damaged").unwrap();
+    drop(place.publisher());
+    assert!(off(&place).is_empty());
+    flip(&place, "ensemble", true);
+    fs::write(&file, b"damaged").unwrap();
+    fs::remove_file(place.ledger().path()).unwrap();
+    let feature = selector(&format!("feature:{}", feature()));
+    for (selector, off) in [(&Selector::Ensemble, false), (&feature, true)] {
+        let refused = place.publisher().switch(selector, off).unwrap_err();
+        assert!(refused.is(RefusalKind::Switches), "{refused}");
+        assert_eq!(fs::read(&file).unwrap(), b"damaged");
+    }
+    place.publish(2);
+    assert_eq!(fs::read(&file).unwrap(), b"damaged");
+    let killed = place.publisher().switch(&Selector::Engine, true).unwrap();
+    assert!(killed.warnings[0].contains("knows what was off"));
+    assert_eq!(off(&place), ["engine"]);
+    // Or a person decides that nothing is.
+    fs::write(&file, b"damaged").unwrap();
+    fs::remove_file(place.ledger().path()).unwrap();
+    fs::remove_file(&file).unwrap();
+    place.publisher().switch(&feature, true).unwrap();
+    assert_eq!(off(&place), [feature.to_string()]);
+}

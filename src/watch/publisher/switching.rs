@@ -5,27 +5,45 @@ use crate::schema::Schema;
 use crate::switches::{Selector, Switches};
 use crate::table::{DEFAULT_TABLE, Table};
 use crate::watch::directory::{FILES_VERSION, SwitchesFile};
-use crate::watch::ledger::{Event, Record};
-use crate::watch::moment;
+use crate::watch::ledger::{Event, FROM_POINTER, Record};
 use crate::watch::refusal::{Refusal, RefusalKind};
+use crate::watch::{moment, status};
 
 impl Publisher {
     /// The number of the last change that the switches show. A file that is gone or damaged is
-    /// made again as the ledger knows it: nothing is switched on because a file was lost.
+    /// made again as the whole ledger knows it, and the engines where that lacks something:
+    /// nothing is switched on because a file was lost. Where nobody knows, it stays as it is.
     pub(super) fn switches_change(&mut self) -> Result<u64, Refusal> {
         let trouble = match self.directory.read_switches() {
             Ok(Some(file)) => return Ok(file.change),
             Ok(None) => "the switches were gone".into(),
             Err(refused) => refused.to_string(),
         };
-        let (change, switches) = replayed(&self.records);
-        let damaged = self.directory.switches().exists();
-        if change == 0 && !damaged {
+        let (path, at) = (self.directory.switches(), self.ledger.path());
+        let known = self.ledger.changes();
+        let known = known.map_err(|error| Refusal::io(&at, "a readable file", &error))?;
+        let (change, mut switches) = replayed(&known.records);
+        if change == 0 && !path.exists() {
             return Ok(0);
         }
+        let lost = |record: &Record| record.note.as_deref() == Some(FROM_POINTER);
+        let lost = self.records.is_empty() || known.records.iter().any(lost);
+        let mut whose = "the ledger has";
+        if lost || !known.problems.is_empty() {
+            let engines = status::engines(&self.directory);
+            let off = engines.iter().flat_map(|(_, engine)| &engine.switches);
+            let off = off.filter_map(|text| text.parse::<Selector>().ok());
+            off.for_each(|selector| _ = switches.kill(selector));
+            if change == 0 && switches.is_empty() {
+                let note = "neither the ledger nor an engine knows what was off; it stays as it is";
+                self.warnings.push(format!("{trouble}; {note}"));
+                return Ok(u64::MAX);
+            }
+            whose = "the ledger and the engines have";
+        }
         let file = self.switches_file(change, &switches);
-        write_json(&self.directory.switches(), &file)?;
-        let note = format!("made the switches again as the ledger has them: {trouble}");
+        write_json(&path, &file)?;
+        let note = format!("made the switches again as {whose} them: {trouble}");
         self.warnings.push(note.clone());
         self.append(Record {
             note: Some(note),
@@ -47,12 +65,21 @@ impl Publisher {
     /// Switches a selector off, or on again.
     ///
     /// # Errors
-    /// `Selector` where there is nothing of that name, or nothing to restore; `Directory`.
+    /// `Selector` where there is nothing of that name, or nothing to restore; `Switches` where
+    /// nobody knows what is off, except that the engine can be switched off; `Directory`.
     pub fn switch(mut self, selector: &Selector, off: bool) -> Result<Switched, Refusal> {
         let path = self.directory.switches();
-        let (change, mut switches) = match self.directory.read_switches()? {
-            Some(file) => (file.change, file.switches(&path)?),
-            None => (0, Switches::default()),
+        let (change, mut switches) = match self.directory.read_switches() {
+            Ok(Some(file)) => (file.change, file.switches(&path)?),
+            Ok(None) => (0, Switches::default()),
+            // Whatever else was off: with the engine off it decides nothing.
+            Err(_) if off && *selector == Selector::Engine => (0, Switches::default()),
+            Err(refused) => {
+                let expected = "switches that can be read, for nobody knows what is off: switch \
+                                off `engine`, or remove the file to begin with nothing off";
+                let (kind, got) = (RefusalKind::Switches, refused.detail.got);
+                return Err(Refusal::new(kind, path.display(), expected, got));
+            }
         };
         let known = self.records.iter().filter_map(|record| record.change);
         let change = known
