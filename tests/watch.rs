@@ -448,6 +448,31 @@ fn a_bad_file_that_waits_costs_one_line_and_no_verdict() {
 }
 
 #[test]
+fn what_a_refusal_tells_forges_no_line_and_outgrows_no_status() {
+    let place = Place::new("forged");
+    let lines = lines_of(place.directory().root());
+    let state = place.directory().engines().join("a");
+    let watcher = place.watch_with(WatchOptions {
+        state: Some(state.clone()),
+        ..place.options()
+    });
+    // What stands in the pointer comes back in the words of its refusal.
+    let controls = "\\u0001".repeat(5_000);
+    for number in 1..=16 {
+        let bad = format!("{{\"\\nforged {number} {controls}\": 1}}");
+        replace(&place.directory().active(), bad.as_bytes());
+        place.wait(&watcher, |status| status.last_refusals.len() == number);
+    }
+    drop(watcher);
+    let told = watch::status::read(&state).expect("a status that can be read");
+    assert_eq!(told.last_refusals.len(), 16);
+    let said = lines();
+    assert!(said.len() >= 16, "{}", said.len());
+    let controls = |line: &String| line.chars().any(char::is_control);
+    assert!(!said.iter().any(controls), "{said:?}");
+}
+
+#[test]
 fn a_panic_on_a_control_thread_would_leave_the_host_alone() {
     // The watch of a directory that cannot be is no failure either: the host has its table.
     let place = Place::new("nowhere");

@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 /// The version of `active`, `switches`, `shadows` and an engine's `status`.
 pub const FILES_VERSION: u32 = 1;
 
-/// Bytes of `active`, `switches`, `shadows` or a `status` that are read, 256 KiB.
+/// Bytes of `active`, `switches`, `shadows` or a `health` that are read, 256 KiB.
 const SMALL_BYTES_MAX: u64 = 256 * 1024;
 
 /// Who did something.
@@ -53,6 +53,15 @@ impl Origin {
             who: super::refusal::bounded(who),
             host,
             pid: std::process::id(),
+        }
+    }
+
+    /// As it can be told, whoever wrote it.
+    pub(super) fn bounded(&self) -> Origin {
+        Origin {
+            who: super::refusal::bounded(&self.who),
+            host: super::refusal::bounded(&self.host),
+            pid: self.pid,
         }
     }
 }
@@ -346,6 +355,11 @@ fn parse_small<T: DeserializeOwned>(
 
 /// Reads a small file whole; none where it is not there. A pipe in its place is not waited for.
 pub(crate) fn read_small(path: &Path) -> Result<Option<Vec<u8>>, Refusal> {
+    read_at_most(path, SMALL_BYTES_MAX)
+}
+
+/// Reads a file of at most so many bytes, as [`read_small`] does.
+pub(super) fn read_at_most(path: &Path, max: u64) -> Result<Option<Vec<u8>>, Refusal> {
     let failed = |error: io::Error| Refusal::io(path, "a readable file", &error);
     let nonblock = OFlags::NONBLOCK.bits() as i32;
     let file = match File::options().read(true).custom_flags(nonblock).open(path) {
@@ -354,10 +368,10 @@ pub(crate) fn read_small(path: &Path) -> Result<Option<Vec<u8>>, Refusal> {
         Err(error) => return Err(failed(error)),
     };
     let mut bytes = Vec::new();
-    let mut bounded = file.take(SMALL_BYTES_MAX.saturating_add(1));
+    let mut bounded = file.take(max.saturating_add(1));
     bounded.read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > SMALL_BYTES_MAX {
-        let most = format!("at most {SMALL_BYTES_MAX} bytes");
+    if bytes.len() as u64 > max {
+        let most = format!("at most {max} bytes");
         return Err(Refusal::new(
             RefusalKind::Directory,
             path.display(),

@@ -408,7 +408,8 @@ impl Shared {
                 desk.status.problems.insert(area.into(), told);
                 desk.dirty = true;
                 drop(desk);
-                log::warn!("{}: {refusal}", self.directory.root().display());
+                let told = bounded(&refusal.to_string());
+                log::warn!("{}: {told}", self.directory.root().display());
             }
         }
     }

@@ -156,8 +156,8 @@ pub struct Told {
     pub got: String,
 }
 
-/// Bytes of one text of a refusal in a ledger, at most: a path has 4,096.
-const TOLD_BYTES_MAX: usize = 4_096;
+/// Bytes of one text of a refusal in a ledger, a status or a line of a log, at most.
+const TOLD_BYTES_MAX: usize = 1_024;
 
 impl From<&Refusal> for Told {
     fn from(refusal: &Refusal) -> Told {
@@ -173,13 +173,22 @@ impl From<&Refusal> for Told {
     }
 }
 
-/// A text without what is too much of it.
+/// A text without what is too much of it. Control characters are escaped: what came from outside
+/// begins no line of a log, and has the terminal do nothing.
 pub(crate) fn bounded(text: &str) -> String {
-    let mut end = text.len().min(TOLD_BYTES_MAX);
-    while !text.is_char_boundary(end) {
-        end = end.saturating_sub(1);
+    let mut told = String::new();
+    for char in text.chars() {
+        let before = told.len();
+        match char.is_control() {
+            true => told.extend(char.escape_default()),
+            false => told.push(char),
+        }
+        if told.len() > TOLD_BYTES_MAX {
+            told.truncate(before);
+            break;
+        }
     }
-    text.get(..end).unwrap_or_default().into()
+    told
 }
 
 #[cfg(test)]
@@ -196,5 +205,16 @@ mod tests {
         assert!(all.windows(2).all(|pair| pair[0].0 < pair[1].0), "{all:?}");
         all.sort_by_key(|(_, name)| *name);
         assert!(all.windows(2).all(|pair| pair[0].1 != pair[1].1), "{all:?}");
+    }
+
+    #[test]
+    fn a_text_is_cut_between_characters_and_controls_nothing() {
+        let forged = "a\n[2J: \u{1b}[31mé\u{85}\r\u{7f}\0";
+        assert_eq!(bounded(forged), r"a\n[2J: \u{1b}[31mé\u{85}\r\u{7f}\u{0}");
+        assert_eq!(bounded(&"x".repeat(1_025)), "x".repeat(1_024));
+        assert_eq!(bounded(&"é".repeat(1_000)).len(), 1_024);
+        assert_eq!(bounded(&format!("x{}", "é".repeat(1_000))).len(), 1_023);
+        assert_eq!(bounded(&"\u{1}".repeat(4_096)), r"\u{1}".repeat(204));
+        assert_eq!(bounded(""), "");
     }
 }

@@ -1,6 +1,6 @@
 //! What an engine says of itself: which table it runs, since when, from where, and what it refused.
 
-use super::directory::{Directory, FILES_VERSION, Lock, Origin, read_small};
+use super::directory::{Directory, FILES_VERSION, Lock, Origin, read_at_most, read_small};
 use super::drift::Drift;
 use super::refusal::Told;
 use super::watchdog::{Health, Watching};
@@ -258,10 +258,14 @@ impl WatchStatus {
     }
 }
 
+/// Bytes of a status that are read, 1 MiB: of all that comes from outside there are so many texts of
+/// so many bytes, some 300 KiB, and the switches are those of a file of 256 KiB.
+const STATUS_BYTES_MAX: u64 = 1 << 20;
+
 /// The status that an engine has written to its state folder; none where there is none, or none
 /// that can be understood.
 pub fn read(state: &Path) -> Option<WatchStatus> {
-    let bytes = read_small(&state.join("status")).ok()??;
+    let bytes = read_at_most(&state.join("status"), STATUS_BYTES_MAX).ok()??;
     let status: WatchStatus = serde_json::from_slice(&bytes).ok()?;
     (status.version == FILES_VERSION).then_some(status)
 }

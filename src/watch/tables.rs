@@ -453,20 +453,14 @@ impl Tables {
             table_generation: bound.table().header().generation,
         };
         self.last = Some(good.clone());
-        let origin = Some(pointer.origin.clone());
-        runs(
-            shared,
-            &bound,
-            pointer.generation,
-            Source::Directory,
-            origin,
-        );
+        let origin = pointer.origin.bounded();
         log::info!(
-            "{}: runs generation {}, published by {}",
+            "{}: runs generation {}, published by {origin}",
             shared.directory.root().display(),
-            pointer.generation,
-            pointer.origin
+            pointer.generation
         );
+        let (generation, by) = (pointer.generation, Some(origin));
+        runs(shared, &bound, generation, Source::Directory, by);
         {
             let mut desk = shared.desk();
             let held = &mut desk.status.quarantined;
