@@ -305,14 +305,16 @@ impl Publisher {
     /// however much it differs from what they run.
     ///
     /// # Errors
-    /// As [`rollback`](Publisher::rollback).
+    /// As [`rollback`](Publisher::rollback), and `Replayed`, as [`publish`](Publisher::publish).
     pub fn force(mut self, generation: Option<u64>, keep: usize) -> Result<Published, Refusal> {
         let all = self.generations();
         let target = match generation {
             Some(to) => all.iter().find(|past| past.generation == to),
             None => all.last(),
         };
-        let content_id = self.known(&all, target, generation)?.content_id;
+        let (target, table) = self.known(&all, target, generation)?;
+        let content_id = target.content_id;
+        self.check_number(&table, &content_id)?;
         let pointer = self.next(self.next_generation(0), content_id, None, true)?;
         self.activate(Event::Publish, pointer, keep)
     }
@@ -328,19 +330,19 @@ impl Publisher {
             Some(to) => all.iter().find(|past| past.generation == to),
             None => before(&all, &self.held_back()),
         };
-        let target = self.known(&all, target, to)?;
+        let (target, _) = self.known(&all, target, to)?;
         let (generation, from) = (self.next_generation(0), Some(target.source));
         let pointer = self.next(generation, target.content_id, from, false)?;
         self.activate(Event::Rollback, pointer, keep)
     }
 
-    /// A generation whose table is there and whole.
+    /// A generation whose table is there and whole, and that.
     fn known(
         &self,
         all: &[Generation],
         target: Option<&Generation>,
         asked: Option<u64>,
-    ) -> Result<Generation, Refusal> {
+    ) -> Result<(Generation, Table), Refusal> {
         let Some(target) = target.cloned() else {
             let known: Vec<String> = all.iter().map(|past| past.generation.to_string()).collect();
             let known = match known.join(", ") {
@@ -358,7 +360,7 @@ impl Publisher {
             let (kind, got) = (RefusalKind::PointerContent, table.content_id());
             return Err(Refusal::new(kind, path.display(), target.content_id, got));
         }
-        Ok(target)
+        Ok((target, table))
     }
 
     /// The tables that engines of this directory hold in quarantine.

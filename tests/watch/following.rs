@@ -52,6 +52,15 @@ fn a_table_that_is_older_than_the_running_one_comes_back_by_rollback_alone() {
             "{refused}"
         );
     }
+    // By a force and out of the shadows engines would refuse it too.
+    let told = place.publisher().force(Some(1), 8).unwrap_err();
+    assert!(told.is(RefusalKind::Replayed), "{told}");
+    place
+        .publisher()
+        .shadow(&numbered(3, 0), "old", 1.0)
+        .unwrap();
+    let told = place.publisher().promote("old", 8).unwrap_err();
+    assert!(told.is(RefusalKind::Replayed), "{told}");
     // Whoever writes past the publisher is refused by the engine, also after a restart.
     let mut pointer = elsewhere(9, &numbered(1, 7));
     place.write_pointer(&pointer);

@@ -61,7 +61,8 @@ impl Publisher {
     /// shadows.
     ///
     /// # Errors
-    /// `Shadow`, where there is none of that name; a refusal of the table, or `Directory`.
+    /// `Shadow`, where there is none of that name; a refusal of the table; else as
+    /// [`publish`](Publisher::publish).
     pub fn promote(mut self, name: &str, keep: usize) -> Result<Published, Refusal> {
         let shadow = self.named_shadow(name)?;
         let path = self.directory.table(&shadow.content_id);
@@ -71,6 +72,7 @@ impl Publisher {
             let (kind, expected) = (RefusalKind::PointerContent, &shadow.content_id);
             return Err(Refusal::new(kind, path.display(), expected, got));
         }
+        self.check_number(&table, &got)?;
         let generation = self.next_generation(0);
         let pointer = self.next(generation, shadow.content_id, None, false)?;
         let mut published = self.activate(Event::Publish, pointer, keep)?;
