@@ -25,18 +25,21 @@ pub(super) struct Switching {
 
 impl Switching {
     /// Starts with what the engine before this one had switched off: a restart switches nothing
-    /// on, should the file be gone or damaged.
+    /// on, should the file be gone or damaged. Where there was none, with what the host has off.
     pub(super) fn new(shared: &Shared, last: Option<&WatchStatus>) -> Switching {
-        let texts = last
-            .map(|last| last.switches.as_slice())
-            .unwrap_or_default();
-        let wanted: Switches = texts.iter().filter_map(|text| text.parse().ok()).collect();
-        let done = wanted == shared.engine.stats().switches;
+        let texts = last.map(|last| last.switches.iter());
+        let wanted = texts.map(|texts| texts.filter_map(|text| text.parse().ok()).collect());
+        let said = wanted
+            .as_ref()
+            .is_some_and(|wanted: &Switches| !wanted.is_empty());
+        let here = shared.engine.stats().switches;
+        let wanted = wanted.unwrap_or_else(|| here.clone());
+        shared.desk().status.switches = wanted.iter().map(Selector::to_string).collect();
         Switching {
             seen: None,
-            said: !wanted.is_empty(),
+            said,
+            done: wanted == here,
             wanted,
-            done,
         }
     }
 

@@ -369,3 +369,29 @@ fn switches_that_nobody_knows_are_left_alone_and_the_engine_can_still_be_switche
     place.publisher().switch(&feature, true).unwrap();
     assert_eq!(off(&place), [feature.to_string()]);
 }
+
+#[test]
+fn a_watch_of_an_engine_with_something_off_says_so_and_leaves_it_off() {
+    let place = Place::new("switches-second");
+    let state = place.directory().engines().join("a");
+    let options = || WatchOptions {
+        state: Some(state.clone()),
+        ..place.options()
+    };
+    place.publish(1);
+    flip(&place, "ensemble", true);
+    let engine = place.engine();
+    let watch = |options| Watcher::start(&engine, place.directory().root(), options).unwrap();
+    drop(watch(options()));
+    // The second one finds the engine as it wants it.
+    let second = watch(options());
+    assert_eq!(second.status().switches, ["ensemble"]);
+    drop(second);
+    let told = hedgerow::watch::status::read(&state).unwrap();
+    assert_eq!(told.switches, ["ensemble"]);
+    // Without a state and a file, what the engine has off stays so.
+    fs::remove_file(place.directory().switches()).unwrap();
+    let third = watch(place.options());
+    assert_eq!(third.status().switches, ["ensemble"]);
+    assert_eq!(engine.stats().switches.len(), 1);
+}
