@@ -386,8 +386,9 @@ pub(super) fn read_at_most(path: &Path, max: u64) -> Result<Option<Vec<u8>>, Ref
 const PARTIAL: &str = ".partial";
 
 /// Replaces a file: a new one is written, made durable and renamed into place. Where that fails,
-/// nothing of it stays, and the old one is as it was.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Refusal> {
+/// nothing of it stays, and the old one is as it was. Where the new one is in place, and its name
+/// cannot be made durable, it is done: what is wrong is returned.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<Option<Refusal>, Refusal> {
     let failed = |error: io::Error| Refusal::io(path, "a writable folder", &error);
     let folder = path.parent().unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -398,18 +399,30 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Refusal> {
         let mut file = File::create_new(&partial)?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        fs::rename(&partial, path)?;
-        sync_folder(folder)
+        fs::rename(&partial, path)
     };
     written().map_err(|error| {
         let _ = fs::remove_file(&partial);
         failed(error)
-    })
+    })?;
+    let expected = "a folder that can be synced: it is done, and a power cut may undo it";
+    let synced = sync_folder(folder);
+    Ok(synced
+        .err()
+        .map(|error| Refusal::io(path, expected, &error)))
 }
 
 /// Makes a folder's names durable.
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
+    File::open(folder)?.sync_all().or_else(unless_unknown)
+}
+
+/// Some file systems know no fsync of a folder: there is nothing more to do on them.
+fn unless_unknown(error: io::Error) -> io::Result<()> {
+    match rustix::io::Errno::from_io_error(&error) {
+        Some(rustix::io::Errno::INVAL | rustix::io::Errno::BADF) => Ok(()),
+        _ => Err(error),
+    }
 }
 
 pub(crate) fn remove_if_there(path: &Path) -> io::Result<()> {
@@ -537,6 +550,21 @@ mod tests {
         for end in 0..good.len() {
             assert!(parse(&good[..end]).is_err(), "{}", &good[..end]);
         }
+    }
+
+    #[test]
+    fn a_folder_that_knows_no_fsync_is_no_failure_and_a_broken_disk_is() {
+        use rustix::io::Errno;
+        for (errno, done) in [
+            (Errno::INVAL, true),
+            (Errno::BADF, true),
+            (Errno::IO, false),
+            (Errno::NOSPC, false),
+        ] {
+            assert_eq!(unless_unknown(errno.into()).is_ok(), done, "{errno}");
+        }
+        assert!(unless_unknown(io::ErrorKind::NotFound.into()).is_err());
+        sync_folder(&std::env::temp_dir()).unwrap();
     }
 
     #[test]

@@ -409,7 +409,7 @@ impl Publisher {
             note: pointer.forced.then(|| "forced".into()),
             ..Record::new(event, &self.origin)
         })?;
-        write_json(&self.directory.active(), &pointer)?;
+        self.write_json(&self.directory.active(), &pointer)?;
         self.pointer = Some(pointer.clone());
         let pruned = self.prune(keep).unwrap_or_else(|error| {
             self.warnings
@@ -421,6 +421,16 @@ impl Publisher {
             pruned,
             warnings: std::mem::take(&mut self.warnings),
         })
+    }
+
+    /// Replaces a file that engines look at.
+    fn write_json(&mut self, path: &Path, value: &impl serde::Serialize) -> Result<(), Refusal> {
+        let mut text = serde_json::to_vec(value)
+            .map_err(|error| Refusal::new(RefusalKind::Directory, path.display(), "JSON", error))?;
+        text.push(b'\n');
+        let undurable = replace(path, &text)?;
+        self.warnings.extend(undurable.map(|told| told.to_string()));
+        Ok(())
     }
 
     /// Puts a table's file in its place. One that is there and whole stays, unless this one is
@@ -437,7 +447,8 @@ impl Publisher {
                 return Ok(());
             }
         }
-        replace(&path, table.bytes())
+        // Durable before anything refers to it.
+        replace(&path, table.bytes())?.map_or(Ok(()), Err)
     }
 
     /// Removes the tables of generations before the last `keep`. Those of the last two stay in any
@@ -497,13 +508,6 @@ impl Publisher {
         }
         Ok(pruned)
     }
-}
-
-fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), Refusal> {
-    let mut text = serde_json::to_vec(value)
-        .map_err(|error| Refusal::new(RefusalKind::Directory, path.display(), "JSON", error))?;
-    text.push(b'\n');
-    replace(path, &text)
 }
 
 /// The generations and the changes that are marked as abandoned, and were not announced again.

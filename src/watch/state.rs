@@ -104,7 +104,7 @@ impl State {
         let path = folder.join("status");
         let text = serde_json::to_vec(status)
             .map_err(|error| Refusal::new(RefusalKind::State, path.display(), "JSON", error))?;
-        replace(&path, &text)
+        replace(&path, &text)?.map_or(Ok(()), Err)
     }
 
     /// Writes the health. It is of the moment: nothing waits for a disk, and where it cannot be
@@ -151,7 +151,7 @@ impl State {
             return Ok(false);
         };
         if !fs::read(&path).is_ok_and(|there| there == bytes) {
-            replace(&path, bytes)?;
+            replace(&path, bytes)?.map_or(Ok(()), Err)?;
         }
         let there = |good: &Good| {
             self.kept(&good.content_id)

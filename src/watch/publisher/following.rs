@@ -1,7 +1,7 @@
 //! The publisher's side of a fleet: what another place has published or switched is done here too,
 //! under that place's numbers, so that all its machines name a table alike.
 
-use super::{KEEP, Published, Publisher, Switched, write_json};
+use super::{KEEP, Published, Publisher, Switched};
 use crate::switches::Switches;
 use crate::table::Table;
 use crate::table::mapping::Sealed;
@@ -94,7 +94,7 @@ impl Publisher {
                 ..Record::new(event, &self.origin)
             })?;
         }
-        write_json(&path, there)?;
+        self.write_json(&path, there)?;
         Ok(Switched {
             file: there.clone(),
             warnings: std::mem::take(&mut self.warnings),

@@ -1,6 +1,6 @@
 //! The publisher's side of shadows: tables that engines try on live rows, and that never decide.
 
-use super::{Published, Publisher, write_json};
+use super::{Published, Publisher};
 use crate::limits::SHADOWS_MAX;
 use crate::table::Table;
 use crate::watch::directory::{FILES_VERSION, ShadowEntry, ShadowsFile};
@@ -145,7 +145,7 @@ impl Publisher {
             note: Some(format!("shadow {name}")),
             ..Record::new(event, &self.origin)
         })?;
-        write_json(&self.directory.shadows(), &file)?;
+        self.write_json(&self.directory.shadows(), &file)?;
         Ok(Shadowed {
             file,
             warnings: std::mem::take(&mut self.warnings),

@@ -1,6 +1,6 @@
 //! The publisher's side of switches: what a person switches off, and on again.
 
-use super::{Publisher, Switched, abandoned, write_json};
+use super::{Publisher, Switched, abandoned};
 use crate::schema::Schema;
 use crate::switches::{Selector, Switches};
 use crate::table::{DEFAULT_TABLE, Table};
@@ -42,7 +42,7 @@ impl Publisher {
             whose = "the ledger and the engines have";
         }
         let file = self.switches_file(change, &switches);
-        write_json(&path, &file)?;
+        self.write_json(&path, &file)?;
         let note = format!("made the switches again as {whose} them: {trouble}");
         self.warnings.push(note.clone());
         self.append(Record {
@@ -111,7 +111,7 @@ impl Publisher {
         };
         let file = self.switches_file(change, &switches);
         self.append(record)?;
-        write_json(&path, &file)?;
+        self.write_json(&path, &file)?;
         Ok(Switched {
             file,
             warnings: std::mem::take(&mut self.warnings),
