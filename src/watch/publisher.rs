@@ -19,7 +19,7 @@ use crate::table::Table;
 use crate::table::format::{HEADER_BYTES, SIGNATURE_OFFSET};
 use crate::table::mapping::Sealed;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -444,7 +444,11 @@ impl Publisher {
             let whole = || Table::from_bytes(there.bytes());
             let keeps = || signed && table.signed_by().is_none() && whole().is_ok();
             if same || keeps() {
-                return Ok(());
+                // Who wrote it may have been killed before it was durable, or be no publisher.
+                let file = File::open(&path).and_then(|file| file.sync_all());
+                let synced = file.and_then(|()| sync_folder(&self.directory.tables()));
+                let expected = "a file that can be synced";
+                return synced.map_err(|error| Refusal::io(&path, expected, &error));
             }
         }
         // Durable before anything refers to it.
