@@ -50,6 +50,8 @@ struct Candidate {
     since: Instant,
     /// It was refused as it is.
     refused: bool,
+    /// A file of the right length was refused, and that was told.
+    told: bool,
     /// When it is tried again as it is.
     retry: Option<Instant>,
     /// It passed, and waits for room among the retired tables.
@@ -313,6 +315,7 @@ impl Tables {
             file: None,
             since: Instant::now(),
             refused: false,
+            told: false,
             retry: None,
             passed: None,
         });
@@ -327,6 +330,10 @@ impl Tables {
         if file != candidate.file {
             (candidate.file, candidate.since) = (file, now);
             (candidate.refused, candidate.retry) = (false, None);
+            // Somebody writes to it: the next look sees whether that goes on.
+            if candidate.told {
+                return;
+            }
         }
         let due = candidate.retry.is_some_and(|retry| now >= retry);
         if candidate.refused && !due {
@@ -365,6 +372,13 @@ impl Tables {
             Ok(bound) => self.publish(shared, bound, &pointer),
             Err(rejected) => {
                 candidate.refused = true;
+                // One of which the bytes still arrive is told again once it is still.
+                let still = candidate.since.checked_add(shared.options.settle);
+                if candidate.told && still.is_some_and(|still| now < still) {
+                    candidate.retry = still;
+                    return;
+                }
+                candidate.told = true;
                 candidate.retry = rejected.transient.then(|| now.checked_add(RETRY)).flatten();
                 shared.refuse(artefact(rejected.artefact, &pointer), &rejected.refusal);
                 waits(shared, &pointer, true);

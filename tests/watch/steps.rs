@@ -161,6 +161,35 @@ fn a_half_copied_file_is_awaited_and_taken_when_it_is_whole() {
 }
 
 #[test]
+fn a_file_of_the_right_length_whose_bytes_arrive_costs_one_line() {
+    let place = Place::new("arriving");
+    let lines = lines_of(place.directory().root());
+    let watcher = place.watch_with(WatchOptions {
+        settle: std::time::Duration::from_secs(60),
+        ..place.options()
+    });
+    place.publish(1);
+    place.wait(&watcher, |status| status.generation == 1);
+    let (whole, path) = (bytes(2), place.directory().table(&place.id(2)));
+    place.point(2, 2);
+    for share in 0..=20 {
+        let mut there = whole.clone();
+        there[whole.len() * share / 20..].fill(0);
+        // In place: the length is the right one from the start.
+        let mut options = fs::File::options();
+        options.write(true).create(true).truncate(false);
+        let mut file = options.open(&path).unwrap();
+        std::io::Write::write_all(&mut file, &there).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    place.wait(&watcher, |status| status.generation == 2);
+    let status = watcher.status();
+    let refused: u64 = status.refusals.values().sum();
+    assert!(refused <= 1, "{:?}", status.refusals);
+    assert!(lines().len() <= 1, "{:?}", lines());
+}
+
+#[test]
 fn a_file_of_another_kind_in_any_place_neither_blocks_nor_runs() {
     let place = Place::new("kinds");
     let watcher = place.watch();
