@@ -13,7 +13,8 @@ use hedgerow::table::build::{BuildOptions, build};
 use hedgerow::table::ensemble::{Ensemble, Missing, Node, Split, Test, Tree};
 use hedgerow::table::format::Section;
 use hedgerow::{Bound, DEFAULT_TABLE, KERNELS, Kernel, Row, Schema, Table};
-use std::sync::LazyLock;
+use std::collections::BTreeSet;
+use std::sync::{LazyLock, Mutex};
 
 /// Batch sizes around every boundary of a kernel.
 const BATCHES: [usize; 19] = [
@@ -46,11 +47,21 @@ fn kernels() -> Vec<&'static Kernel> {
         let here = kernel.available();
         assert!(here || ONLY.is_none(), "kernel {name} is not available");
         if !here {
-            println!("SKIPPED: kernel {name} is not available on this machine");
+            skipped(name);
         }
         here
     };
     kernels.into_iter().filter(here).collect()
+}
+
+/// Says once that a kernel is not tested, past the test harness, which keeps the output of tests
+/// that pass.
+fn skipped(name: &'static str) {
+    static SAID: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
+    if SAID.lock().unwrap().insert(name) {
+        let line = format!("\n\n*** SKIPPED: kernel {name} is not available here ***\n\n");
+        std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).expect("stderr");
+    }
 }
 
 /// How many rounds of random ensembles: a fifth of them where only one kernel is tested.

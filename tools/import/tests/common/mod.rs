@@ -7,8 +7,10 @@ use hedgerow::table::ensemble::Ensemble;
 use hedgerow::{Bound, KERNELS, Row, Schema, Table};
 use hedgerow_import::Imported;
 use hedgerow_import::reference::Reference;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 
 /// The largest difference of a margin from the library's.
 pub const MARGIN_ERROR_MAX: f64 = 1e-6;
@@ -93,8 +95,12 @@ pub fn oracles<'a>(model: &str, ensemble: &'a Ensemble) -> Vec<Box<dyn Oracle + 
         for batched in [false, true] {
             let table = Table::from_bytes(&built.bytes);
             let table = table.unwrap_or_else(|refused| panic!("{model}: {refused}"));
-            if !kernel.available() || !kernel.supports(&table) {
-                println!("{model}: {} does not run here", kernel.name);
+            if !kernel.available() {
+                unavailable(kernel.name);
+                continue;
+            }
+            if !kernel.supports(&table) {
+                println!("{model}: {} does not support it", kernel.name);
                 continue;
             }
             let bound = Bound::new(table, &schema, Some(kernel.name));
@@ -107,6 +113,20 @@ pub fn oracles<'a>(model: &str, ensemble: &'a Ensemble) -> Vec<Box<dyn Oracle + 
     }
     assert!(all.len() >= 3, "{model}: no kernel runs");
     all
+}
+
+/// Says once that a kernel is not tried.
+fn unavailable(name: &'static str) {
+    static SAID: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
+    if SAID.lock().unwrap().insert(name) {
+        past_the_harness(&format!("SKIPPED: kernel {name} is not available here"));
+    }
+}
+
+/// Says something past the test harness, which keeps the output of tests that pass.
+fn past_the_harness(what: &str) {
+    let line = format!("\n\n*** {what} ***\n\n");
+    std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).expect("stderr");
 }
 
 /// A library's own results for some rows.
@@ -199,9 +219,7 @@ pub fn reference_models(library: &str, models: &[&str]) -> Option<PathBuf> {
         format!("SKIPPED: no {library} to compare with: run tools/import/parity/setup.sh");
     let required = std::env::var("HEDGEROW_REQUIRE_PEERS").is_ok_and(|value| value == "1");
     assert!(!required, "{skipped}");
-    // Past the test harness, which keeps the output of tests that pass.
-    let line = format!("\n\n*** {skipped} ***\n\n");
-    std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).expect("stderr");
+    past_the_harness(&skipped);
     None
 }
 
