@@ -258,8 +258,8 @@ impl WatchStatus {
     }
 }
 
-/// Bytes of a status that are read, 1 MiB: of all that comes from outside there are so many texts of
-/// so many bytes, some 300 KiB, and the switches are those of a file of 256 KiB.
+/// Bytes of a status that are read, 1 MiB: its texts from outside are bounded, some 300 KiB
+/// together, and its switches are those of a file of at most 256 KiB.
 const STATUS_BYTES_MAX: u64 = 1 << 20;
 
 /// The status that an engine has written to its state folder; none where there is none, or none
