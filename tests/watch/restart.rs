@@ -1,7 +1,7 @@
 //! A restart comes up on the last known good, whatever has become of the newest.
 
 use super::common::*;
-use hedgerow::watch::{Fallback, Source, WatchStatus, status};
+use hedgerow::watch::{Fallback, Source, WatchStatus, WatchdogOptions, status};
 use hedgerow::{Reason, Row, Verdict, WatchOptions, Watcher};
 use std::fs;
 use std::path::Path;
@@ -231,7 +231,15 @@ fn what_a_state_had_no_room_for_is_written_once_there_is_some() {
         place.wait(watcher, |status| status.generation == seed);
     };
     place.publish(1);
-    let watcher = place.watch_with(with_state(&place, &state));
+    // Without a watchdog, which has something to say of its own all the time.
+    let watchdog = WatchdogOptions {
+        lasts: Duration::ZERO,
+        ..WatchdogOptions::default()
+    };
+    let watcher = place.watch_with(WatchOptions {
+        watchdog,
+        ..with_state(&place, &state)
+    });
     // A folder in a file's place keeps it from being replaced, as a full disk does.
     let file = state.join("status");
     fs::remove_file(&file).unwrap();
