@@ -50,22 +50,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         return Err(Failure::usage("--seconds", expected, args.seconds));
     }
     let first = tables::open_bound(&args.table, args.kernel.as_deref())?;
-    let rows: Vec<Row> = match &args.rows {
-        Some(path) => {
-            let names = super::score::feature_names(&first);
-            let rows = Rows::read(path, &names, Absent::Refuse)?;
-            if rows.count() > ROWS_MAX {
-                let expected = format!("at most {ROWS_MAX} rows to measure with");
-                return Err(Failure::new("rows", path.display(), expected, rows.count()));
-            }
-            rows.iter().map(|values| first.row(values)).collect()
-        }
-        None => first
-            .table()
-            .golden_rows()
-            .map(|golden| first.row(&golden.values))
-            .collect(),
-    };
+    let rows = rows(args, &first)?;
     if rows.is_empty() {
         return Err(Failure::new("rows", &args.table, "rows to score", "none"));
     }
@@ -115,6 +100,26 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         "kernels": kernels,
     });
     Ok(Report::checked(text, json, same))
+}
+
+/// The rows to measure with: of a file, else the table's golden ones.
+fn rows(args: &Args, bound: &Bound) -> Result<Vec<Row>, Failure> {
+    Ok(match &args.rows {
+        Some(path) => {
+            let names = super::score::feature_names(bound);
+            let rows = Rows::read(path, &names, Absent::Refuse)?;
+            if rows.count() > ROWS_MAX {
+                let expected = format!("at most {ROWS_MAX} rows to measure with");
+                return Err(Failure::new("rows", path.display(), expected, rows.count()));
+            }
+            rows.iter().map(|values| bound.row(values)).collect()
+        }
+        None => bound
+            .table()
+            .golden_rows()
+            .map(|golden| bound.row(&golden.values))
+            .collect(),
+    })
 }
 
 /// The processor's name, as far as the system tells it.

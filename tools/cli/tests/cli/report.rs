@@ -232,6 +232,24 @@ fn half_dead(folder: &Folder, file: &str) -> String {
     folder.file("half-dead.json", run.to_string())
 }
 
+/// Half of it never answered, or a measure is not there.
+fn what_cannot_be_compared_passes_no_check(folder: &Folder, one: &str) {
+    let dead = half_dead(folder, one);
+    let check = ["--only", "answered", "--check"];
+    let seen = run(&[&["report", "compare", one, &dead], &check[..]].concat());
+    assert_eq!(seen.status, 1, "{seen:?}");
+    let mut less: Value = serde_json::from_slice(&std::fs::read(one).unwrap()).unwrap();
+    less["kernels"] = serde_json::json!([]);
+    let less = folder.file("less.json", less.to_string());
+    let check = ["--only", "kernel.row,answered", "--check"];
+    let seen = run(&[&["report", "compare", one, &less], &check[..]].concat());
+    assert_eq!(seen.status, 1, "{seen:?}");
+    assert!(
+        seen.out.contains("not in the run after: kernel.row"),
+        "{seen:?}"
+    );
+}
+
 /// What the kernel of a run in a file takes for a row, by the middle of its rounds.
 fn row_ns(file: &str) -> f64 {
     let run: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
@@ -253,21 +271,7 @@ fn a_slower_kernel_is_seen_and_a_run_is_no_slower_than_itself() {
     .json();
     assert_eq!(only["measures"].as_array().unwrap().len(), 2);
     run(&["report", "compare", &one, &one, "--only", "nothing"]).refused(&["nothing"]);
-    // What cannot be compared passes no check: half of it never answered, or a measure not there.
-    let dead = half_dead(&folder, &one);
-    let check = ["--only", "answered", "--check"];
-    let seen = run(&[&["report", "compare", &one, &dead], &check[..]].concat());
-    assert_eq!(seen.status, 1, "{seen:?}");
-    let mut less: Value = serde_json::from_slice(&std::fs::read(&one).unwrap()).unwrap();
-    less["kernels"] = serde_json::json!([]);
-    let less = folder.file("less.json", less.to_string());
-    let check = ["--only", "kernel.row,answered", "--check"];
-    let seen = run(&[&["report", "compare", &one, &less], &check[..]].concat());
-    assert_eq!(seen.status, 1, "{seen:?}");
-    assert!(
-        seen.out.contains("not in the run after: kernel.row"),
-        "{seen:?}"
-    );
+    what_cannot_be_compared_passes_no_check(&folder, &one);
 
     if !KERNELS
         .iter()
@@ -301,17 +305,8 @@ fn a_slower_kernel_is_seen_and_a_run_is_no_slower_than_itself() {
     let json = run(&[&args[..], &["--json"]].concat()).json();
     assert_eq!(json["measures"][0]["change"], "worse", "{json}");
     assert!(json["measures"][0]["low"].as_f64().unwrap() > 1.0, "{json}");
-    let args = [
-        "report",
-        "compare",
-        &slow,
-        &fast,
-        "--only",
-        "kernel.row",
-        "--check",
-        "--json",
-    ];
-    let back = run(&args);
+    let only = ["--only", "kernel.row", "--check", "--json"];
+    let back = run(&[&["report", "compare", &slow, &fast], &only[..]].concat());
     assert_eq!(back.status, 0, "{back:?}");
     assert_eq!(back.json()["measures"][0]["change"], "better");
     let four = |file: &str| [file; 4].join(",");

@@ -164,7 +164,8 @@ impl Run<'_> {
         }
         text.push_str(&self.distribution());
         if !ok {
-            text.push_str("FAILED: a request was lost or not scored, a verdict wrong, or a table mistreated\n");
+            let what = "a request was lost or not scored, a verdict wrong, or a table mistreated";
+            let _ = writeln!(text, "FAILED: {what}");
         }
         text
     }

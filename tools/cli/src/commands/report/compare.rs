@@ -117,12 +117,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     let failed = [&before, &after]
         .iter()
         .any(|runs| runs.iter().any(|run| !run.ok));
-    let unknown = rows.iter().filter(|row| row.change == Change::Unknown);
-    let unknown = unknown.count();
-    let compared = match args.only.is_empty() {
-        true => unknown < rows.len(),
-        false => unknown == 0 && absent.is_empty(),
-    };
+    let compared = is_compared(args, &rows, &absent);
     let ok = !args.check || (worse == 0 && !failed && compared);
     let mut text = text(args, &rows, &differences, failed);
     if !absent.is_empty() {
@@ -143,6 +138,15 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         "measures": rows.iter().map(Row::json).collect::<Vec<_>>(),
     });
     Ok(Report::checked(text, json, ok))
+}
+
+/// Whether what a check is for was compared: anything, or all that was named.
+fn is_compared(args: &Args, rows: &[Row], absent: &[String]) -> bool {
+    let known = |row: &Row| row.change != Change::Unknown;
+    match args.only.is_empty() {
+        true => rows.iter().any(known),
+        false => rows.iter().all(known) && absent.is_empty(),
+    }
 }
 
 struct Row {
