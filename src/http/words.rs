@@ -42,48 +42,67 @@ const fn ends(tail: u64, suffix: &str) -> bool {
 }
 
 macro_rules! words {
-    ($head:expr; $($word:ident: $($text:literal)+;)+) => {
-        $($(if $head == const { key($text) } { return Word::$word; })+)+
+    ($($word:ident: $($text:literal)+;)+) => {
+        /// The kind of a listed word, by its first eight letters.
+        #[inline(always)]
+        fn listed(head: u64) -> Option<Word> {
+            // A chain of comparisons with constants: the compiler makes a search tree of it.
+            $($(if head == const { key($text) } { return Some(Word::$word); })+)+
+            None
+        }
+
+        #[cfg(test)]
+        const LISTED: &[(&str, Word)] = &[$($(($text, Word::$word)),+),+];
     };
+}
+
+words! {
+    Chrome: "chrome";
+    Firefox: "firefox";
+    Safari: "safari";
+    Version: "version";
+    WebKit: "applewebkit";
+    Gecko: "gecko";
+    Revision: "rv";
+    Mobile: "mobile";
+    System: "nt" "os";
+    InApp: "wv" "fban" "fbav" "instagram" "line" "whatsapp";
+    Compatible: "compatible";
+    Edge: "edg" "edga";
+    IosBrowser: "crios" "fxios" "edgios" "opios" "opt" "gsa" "ddg";
+    OldEngine: "msie" "trident" "edge" "presto";
+    Browser: "mozilla" "khtml" "like" "chromium" "opr" "opera" "samsungbrowser" "yabrowser"
+        "vivaldi" "ucbrowser" "build" "brave" "ubuntu" "miuibrowser"
+        "huaweibrowser" "silk" "coc" "whale"
+        "focus" "klar" "puffin" "maxthon" "seamonkey" "palemoon" "waterfox" "iron"
+        "qtwebengine" "epiphany" "konqueror" "falkon" "surf" "qutebrowser" "netsurf";
+    Tool: "curl" "libcurl" "wget" "python" "urllib" "aiohttp" "httpx" "okhttp" "java" "axios"
+        "node" "undici" "got" "libwww" "lwp" "perl" "ruby" "php" "guzzlehttp" "scrapy" "httpie"
+        "postmanruntime" "insomnia" "winhttp" "faraday" "restsharp" "reqwest" "hyper" "wrk"
+        "apachebench" "siege" "jmeter" "nmap" "nikto" "sqlmap" "masscan" "zgrab" "nuclei"
+        "gobuster" "wpscan" "dirbuster" "fasthttp" "go" "mechanize" "superagent" "dart" "rust"
+        "dalvik" "cfnetwork" "powershell" "aria" "git" "apt" "colly" "needle" "ktor" "resty"
+        "client" "request" "requests" "typhoeus" "httrack" "feedparser";
+    Automation: "headlesschrome" "phantomjs" "selenium" "puppeteer" "playwright" "webdriver"
+        "slimerjs" "casperjs" "cypress" "lighthouse" "splash" "htmlunit" "nightmare" "zombie"
+        "chromedriver" "geckodriver" "testcafe" "prerender" "rendertron";
+    Bot: "bots" "crawl" "crawling" "crawlers" "spiders" "scan" "scanning" "slurp" "indexer"
+        "fetch" "validator" "archive" "uptime" "ping" "probe" "check" "monitoring" "research"
+        "harvest" "analysis" "security" "inspect" "facebookexternalhit" "feed" "feeds" "rss";
+    Other: "cubot";
 }
 
 /// What a word says: by its first eight letters, then by its ending.
 pub(super) fn classify(head: u64, tail: u64) -> Word {
-    // A chain of comparisons with constants: the compiler makes a search tree of it.
-    words! { head;
-        Chrome: "chrome";
-        Firefox: "firefox";
-        Safari: "safari";
-        Version: "version";
-        WebKit: "applewebkit";
-        Gecko: "gecko";
-        Revision: "rv";
-        Mobile: "mobile";
-        System: "nt" "os";
-        InApp: "wv" "fban" "fbav" "instagram" "line" "whatsapp";
-        Compatible: "compatible";
-        Edge: "edg" "edga";
-        IosBrowser: "crios" "fxios" "edgios" "opios" "opt" "gsa" "ddg";
-        OldEngine: "msie" "trident" "edge" "presto";
-        Browser: "mozilla" "khtml" "like" "chromium" "opr" "opera" "samsungbrowser" "yabrowser"
-            "vivaldi" "ucbrowser" "build" "brave" "ubuntu" "electron" "miuibrowser"
-            "huaweibrowser" "duckduckgo" "silk" "coc" "whale"
-            "focus" "klar" "puffin" "maxthon" "seamonkey" "palemoon" "waterfox" "iron"
-            "qtwebengine" "epiphany" "konqueror" "falkon" "surf" "qutebrowser" "netsurf";
-        Tool: "curl" "libcurl" "wget" "python" "urllib" "aiohttp" "httpx" "okhttp" "java" "axios"
-            "node" "undici" "got" "libwww" "lwp" "perl" "ruby" "php" "guzzlehttp" "scrapy" "httpie"
-            "postmanruntime" "insomnia" "winhttp" "faraday" "restsharp" "reqwest" "hyper" "wrk"
-            "apachebench" "siege" "jmeter" "nmap" "nikto" "sqlmap" "masscan" "zgrab" "nuclei"
-            "gobuster" "wpscan" "dirbuster" "fasthttp" "go" "mechanize" "superagent" "dart" "rust"
-            "dalvik" "cfnetwork" "powershell" "aria" "git" "apt" "colly" "needle" "ktor" "resty"
-            "client" "request" "requests" "typhoeus" "httrack" "feedparser";
-        Automation: "headlesschrome" "phantomjs" "selenium" "puppeteer" "playwright" "webdriver"
-            "slimerjs" "casperjs" "cypress" "lighthouse" "splash" "htmlunit" "nightmare" "zombie"
-            "chromedriver" "geckodriver" "testcafe" "electronbot" "prerender" "rendertron";
-        Bot: "bots" "crawl" "crawling" "crawlers" "spiders" "scan" "scanning" "slurp" "indexer"
-            "fetch" "validator" "archive" "uptime" "ping" "probe" "check" "monitoring" "research"
-            "harvest" "analysis" "security" "inspect" "facebookexternalhit" "feed" "feeds" "rss";
-        Other: "cubot";
+    if let Some(word) = listed(head) {
+        return word;
+    }
+    // DuckDuckGo's browser and DuckDuckBot, Electron and Electronbot begin alike.
+    match head {
+        DUCKDUCK if !ends(tail, "bot") => return Word::Browser,
+        ELECTRON if ends(tail, "bot") => return Word::Automation,
+        ELECTRON => return Word::Browser,
+        _ => {}
     }
     if let Some(platform) = platform(head) {
         return Word::Platform(platform);
@@ -127,4 +146,38 @@ fn platform(head: u64) -> Option<Platform> {
         .iter()
         .find(|(word, _)| *word == head)
         .map(|(_, platform)| *platform)
+}
+
+const DUCKDUCK: u64 = key("duckduckgo");
+const ELECTRON: u64 = key("electron");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_kinds_of_words_share_a_key() {
+        for (at, (one, kind)) in LISTED.iter().enumerate() {
+            assert_eq!(listed(key(one)), Some(*kind), "{one}");
+            assert_eq!(platform(key(one)), None, "{one}");
+            assert!(![DUCKDUCK, ELECTRON].contains(&key(one)), "{one}");
+            for (other, other_kind) in LISTED.iter().skip(at) {
+                let apart = key(one) != key(other) || kind == other_kind;
+                assert!(apart, "{one} and {other}");
+            }
+        }
+    }
+
+    #[test]
+    fn words_that_begin_alike_are_told_apart() {
+        for (text, kind) in [
+            ("duckduckgo", Word::Browser),
+            ("duckduckbot", Word::Bot),
+            ("electron", Word::Browser),
+            ("electronbot", Word::Automation),
+        ] {
+            let tail = text.get(text.len().saturating_sub(8)..).unwrap_or_default();
+            assert_eq!(classify(key(text), key(tail)), kind, "{text}");
+        }
+    }
 }
