@@ -54,7 +54,8 @@ pub(super) struct Agent {
     pub version: Dotted,
     /// A word for automated visits.
     pub bot_word: bool,
-    /// The name of an HTTP library or a command-line tool.
+    /// The name of an HTTP library or a command-line tool. In comments of what begins as browsers
+    /// do stand names of devices and apps, such as `Redmi Go`: there only beside `compatible`.
     pub tool_word: bool,
     /// The name of a browser automation tool, or `Headless`.
     pub automation_word: bool,
@@ -98,6 +99,7 @@ struct Has {
     old_engine: bool,
     linux: bool,
     frozen_build: bool,
+    tool_in_comment: bool,
 }
 
 /// Where the pass over the bytes stands.
@@ -248,6 +250,7 @@ impl Agent {
             Word::System if letters.comment => self.system(rest),
             Word::Compatible => self.compatible = true,
             Word::Platform(platform) if letters.comment => self.place(platform, rest),
+            Word::Tool if letters.comment => self.has.tool_in_comment = true,
             Word::Tool => self.tool_word = true,
             Word::Bot => self.bot_word = true,
             Word::Automation => {
@@ -285,6 +288,7 @@ impl Agent {
 
     fn conclude(&mut self, text: &[u8]) {
         self.compatible &= !self.has.old_engine;
+        self.tool_word |= self.has.tool_in_comment && (self.compatible || !self.mozilla);
         let ios = self.platform == Platform::Ios;
         // WebKitGTK says what Safari says, on Linux.
         let webkit = ios || self.platform == Platform::Mac || self.webkit.major == 605;

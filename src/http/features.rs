@@ -73,7 +73,8 @@ features! {
         "Says compatible without being an Internet Explorer: the crawlers' form.";
     UaBot "ua_bot_word" Flag 1.0, NO_AGENT,
         "A word such as bot, crawler, spider, monitor, preview.";
-    UaTool "ua_tool_word" Flag 1.0, NO_AGENT, "Names an HTTP library, a scanner or a tool.";
+    UaTool "ua_tool_word" Flag 1.0, NO_AGENT,
+        "Names an HTTP library, a scanner or a tool; in a browser's comment devices and apps do.";
     UaAutomation "ua_automation_word" Flag 1.0, "no User-Agent, no sec-ch-ua",
         "Names browser automation, or Headless, in the agent or the brands.";
     UaUnbalanced "ua_unbalanced" Flag 1.0, NO_AGENT, "Parentheses that do not match: cut or typed.";

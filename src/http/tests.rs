@@ -3,6 +3,7 @@
 mod claims;
 mod handshake;
 mod hostile;
+mod people;
 
 use super::features::Id;
 use super::*;

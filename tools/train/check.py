@@ -108,7 +108,7 @@ class Judging(unittest.TestCase):
         rows = np.zeros((1, len(names)), dtype=np.float32)
         rows[0, 0] = 1
         found = judge.detections(path, names, rows, [self.request()])
-        self.assertEqual([(d["id"], d["bots"]) for d in found if d["bots"]], [(1, 1)])
+        self.assertEqual([(d["id"], d["bots"]) for d in found if d["bots"]], [(9, 1)])
         with self.assertRaises(SystemExit):
             judge.detections(path, names, rows, [self.request("human")])
 

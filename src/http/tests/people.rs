@@ -1,0 +1,34 @@
+//! What people's browsers do that looks like a tool's doing.
+
+use super::*;
+
+#[test]
+fn devices_and_apps_are_no_tools() {
+    for browser in [
+        "Mozilla/5.0 (X11; Linux x86_64; Valve Steam Client/default/1691097434) \
+         AppleWebKit/537.36 (KHTML, like Gecko) Chrome/85.0.4183.121 Safari/537.36",
+        "Mozilla/5.0 (Linux; Android 8.1.0; Redmi Go Build/OPM1.171019.026) \
+         AppleWebKit/537.36 (KHTML, like Gecko) Chrome/81.0.4044.138 Mobile Safari/537.36",
+    ] {
+        let told = [(Id::UaTool, 0.0), (Id::UaBrowser, 1.0)];
+        expect(&agent_row(browser), &told);
+    }
+    // The device's first browser, which is of no family.
+    let old = "Mozilla/5.0 (Linux; U; Android 4.4; Redmi Go) AppleWebKit/534.30 \
+         (KHTML, like Gecko) Version/4.0 Mobile Safari/534.30";
+    expect(&agent_row(old), &[(Id::UaTool, 0.0), (Id::UaBrowser, 0.0)]);
+    for tool in [
+        "Apache-HttpClient/4.5.13 (Java/11.0.11)",
+        "x/1 (git)",
+        "Mozilla/5.0 (compatible; SomeClient/1.0)",
+        "Mozilla/5.0 (X11; curl; compatible)",
+        "Mozilla/5.0 (Windows NT 10.0) python-requests/2.31.0",
+    ] {
+        expect(&agent_row(tool), &[(Id::UaTool, 1.0), (Id::UaBrowser, 0.0)]);
+    }
+    let told = [(Id::UaBot, 1.0), (Id::UaUnknownProducts, 1.0)];
+    expect(
+        &agent_row("DuckDuckBot/1.1; (+http://duckduckgo.com/duckduckbot.html)"),
+        &told,
+    );
+}
