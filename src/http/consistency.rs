@@ -92,11 +92,21 @@ impl Parts<'_> {
             || self.is(Name::FetchDest, b"document")
     }
 
+    /// Whether a script or a prefetch asks, which may want a page's text with any Accept.
+    pub fn is_fetch(&self) -> bool {
+        self.is(Name::FetchDest, b"empty")
+            && matches!(
+                self.headers.get(Name::FetchMode),
+                Some(b"cors" | b"no-cors" | b"same-origin")
+            )
+    }
+
     /// Accept against the signs of a page load. Safari's page loads show no sign over http.
     pub fn page_mismatch(&self) -> Option<bool> {
         let accept = self.accept.unwrap_or_default();
         match self.agent.family {
             Family::None => None,
+            _ if accept.document && self.is_fetch() => Some(false),
             Family::Safari => Some(accept.any && self.page_signs()),
             _ => Some(accept.document != self.page_signs()),
         }
@@ -107,7 +117,7 @@ impl Parts<'_> {
         let accept = self.accept.unwrap_or_default();
         match self.agent.family {
             Family::None => None,
-            _ if !accept.document => Some(false),
+            _ if !accept.document || self.is_fetch() => Some(false),
             // Brave and others leave signed exchanges out: their absence tells nothing.
             Family::Chromium => Some(!accept.navigation || !accept.images),
             Family::Firefox => Some(!accept.navigation || accept.exchange),
@@ -278,7 +288,6 @@ impl Parts<'_> {
             // A load that nothing initiated has no page that it came from.
             site == Some(b"none") && (self.has(Name::Referer) || self.has(Name::Origin)),
             site == Some(b"none") && !navigate && mode.is_some(),
-            dest == Some(b"empty") && self.accept.is_some_and(|accept| accept.document),
         ];
         let count = errors.into_iter().filter(|error| *error).count();
         Some(u8::try_from(count).unwrap_or(u8::MAX))

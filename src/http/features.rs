@@ -236,9 +236,10 @@ features! {
     AcceptAny "accept_any" Flag 1.0, "Accept unknown or absent",
         "Exactly `*/*`: libraries always, browsers for parts of pages only.";
     AcceptDocumentOdd "accept_document_odd" Flag 1.0, BROWSER,
-        "Asks for a page with an Accept that the claimed family does not send.";
+        "Loads a page with an Accept that the claimed family does not send.";
     AcceptPage "accept_page_mismatch" Flag 1.0, BROWSER,
-        "Accept against the other signs of a page load: `*/*` with them, text/html without.";
+        "Accept against the other signs of a page load: `*/*` with them, text/html without, but \
+         for scripts' and prefetches'.";
     EncodingOdd "accept_encoding_odd" Number 3.0, BROWSER,
         "Codings that the claimed family does not offer, or lacks, over this scheme.";
     DocumentVersion "accept_document_version" Flag 1.0,

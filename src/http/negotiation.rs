@@ -49,7 +49,9 @@ impl Parts<'_> {
         let accept = self.accept.unwrap_or_default();
         let (chrome, firefox) = (self.agent.chrome.major, self.agent.firefox.major);
         match self.agent.family {
-            Family::Chromium | Family::Firefox if !accept.document => Some(false),
+            Family::Chromium | Family::Firefox if !accept.document || self.is_fetch() => {
+                Some(false)
+            }
             Family::Chromium => {
                 // Edge was late with AVIF.
                 let avif_due = chrome >= 85 && !self.agent.edge;

@@ -32,3 +32,50 @@ fn devices_and_apps_are_no_tools() {
         &told,
     );
 }
+
+/// Firefox, fetching with this Accept, as `<link rel="prefetch">` does in mode `no-cors`.
+fn fetching<'a>(mode: &'a str, accept: &'a str) -> Vec<Pair<'a>> {
+    vec![
+        ("Host", "example.org"),
+        ("User-Agent", FIREFOX_UA),
+        ("Accept", accept),
+        ("Accept-Language", "de,en-US;q=0.7,en;q=0.3"),
+        ("Accept-Encoding", "gzip, deflate, br, zstd"),
+        ("Connection", "keep-alive"),
+        ("Referer", "https://example.org/x"),
+        ("Sec-Fetch-Dest", "empty"),
+        ("Sec-Fetch-Mode", mode),
+        ("Sec-Fetch-Site", "same-origin"),
+        ("Priority", "u=6"),
+    ]
+}
+
+#[test]
+fn scripts_and_prefetches_ask_for_pages() {
+    for (mode, accept) in [
+        ("no-cors", PLAIN_ACCEPT),
+        ("cors", "text/html, application/xhtml+xml"),
+        ("same-origin", "text/html, */*; q=0.01"),
+    ] {
+        let row = https(&fetching(mode, accept));
+        expect_browser(&row);
+        expect(&row, &[(Id::DocumentVersion, 0.0), (Id::AcceptPage, 0.0)]);
+        let mut chromium = fetching(mode, accept);
+        chromium[1].1 = CHROME_UA;
+        let told = [
+            (Id::AcceptPage, 0.0),
+            (Id::AcceptDocumentOdd, 0.0),
+            (Id::DocumentVersion, 0.0),
+            (Id::FetchErrors, 0.0),
+        ];
+        expect(&https(&chromium), &told);
+    }
+    // A mode that does not exist is no fetch.
+    let row = https(&fetching("same-site", "text/html"));
+    let told = [
+        (Id::AcceptPage, 1.0),
+        (Id::AcceptDocumentOdd, 1.0),
+        (Id::FetchErrors, 1.0),
+    ];
+    expect(&row, &told);
+}
