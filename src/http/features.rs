@@ -111,7 +111,7 @@ features! {
         "Asks for what only scanners ask for: dot files, backups, known consoles.";
     TargetAttack "target_attack" Flag 1.0, NO_TARGET, "Traversal, markup or injection.";
     TargetMalformed "target_malformed" Flag 1.0, NO_TARGET,
-        "Broken percent-encoding or bytes that browsers encode.";
+        "Broken percent-encoding, or bytes that browsers encode there.";
     TargetEncoded "target_encoded_share" Number 1.0, NO_TARGET,
         "Share of percent-encoded bytes: payloads.";
     TargetNotPath "target_not_path" Flag 1.0, NO_TARGET,

@@ -12,7 +12,8 @@ pub(super) struct Target {
     pub probe: bool,
     /// Carries an attack: traversal, markup, injection.
     pub attack: bool,
-    /// A percent sign without two hex digits, or a byte that no client may send.
+    /// A percent sign without two hex digits, or a byte that no client may send; a backslash in the
+    /// path, which browsers turn round there alone.
     pub malformed: bool,
     /// No path: an absolute URL, an authority, or something else.
     pub not_path: bool,
@@ -83,7 +84,8 @@ impl Target {
             0 => 0,
             _ => count(text, b'%'),
         };
-        found.malformed = seen & MALFORMED != 0;
+        found.malformed =
+            seen & MALFORMED != 0 || (seen & BACKSLASH != 0 && find(path, b'\\').is_some());
         found.unnormalised = seen & FRAGMENT != 0
             || (dots & HIDDEN != 0 && (contains(path, b"/./") || contains(path, b"/../")));
         found.depth = u8::try_from(count(path, b'/')).unwrap_or(u8::MAX);
@@ -95,17 +97,22 @@ impl Target {
             found.parameters = u8::try_from(joints).unwrap_or(u8::MAX).saturating_add(1);
         }
         found.double_encoded = percents != 0 && double_encoded(text);
-        found.malformed |= percents != 0 && broken_percent(text);
+        let cut = text.len() < target.len();
+        found.malformed |= percents != 0 && broken_percent(text, cut);
         let length = u16::try_from(text.len().max(1)).unwrap_or(u16::MAX);
         let encoded = u16::try_from(percents.saturating_mul(3)).unwrap_or(u16::MAX);
         if encoded != 0 {
             found.encoded = (f32::from(encoded) / f32::from(length)).min(1.0);
         }
         found.probe = probe_start(path) || listed(&PROBE_SUFFIXES, suffix);
-        // Attacks need one of these bytes: most targets are done here.
-        if (seen & (MALFORMED | SUSPICIOUS | PERCENT)) | (dots & PARENT) != 0 {
-            found.attack = ATTACKS.iter().any(|attack| contains(text, attack));
-        }
+        // All attacks but two need one of these bytes: most targets are done here.
+        found.attack = if (seen & (MALFORMED | SUSPICIOUS | PERCENT)) | (dots & PARENT) != 0 {
+            ATTACKS.iter().any(|attack| contains(text, attack))
+        } else {
+            let shell = find(query, b'/');
+            shell.is_some_and(|at| contains(from(query, at), b"/bin/sh"))
+                || (dots & COMMAND != 0 && contains(text, b"cmd.exe"))
+        };
         found
     }
 }
@@ -116,6 +123,7 @@ const FRAGMENT: u8 = 4;
 const PERCENT: u8 = 8;
 const JOINT: u8 = 16;
 const DOT: u8 = 32;
+const BACKSLASH: u8 = 64;
 
 /// What a byte of a target says by itself.
 #[inline(always)]
@@ -130,7 +138,8 @@ fn class(byte: u8) -> u8 {
                 b'%' => PERCENT,
                 b'&' => JOINT,
                 b'.' => DOT,
-                0..=0x20 | 0x7f..=0xff | b'"' | b'<' | b'>' | b'\\' => MALFORMED,
+                b'\\' => BACKSLASH,
+                0..=0x20 | 0x7f..=0xff | b'"' | b'<' | b'>' => MALFORMED,
                 b'\'' | b'(' | b'$' | b'+' | b';' | b'|' => SUSPICIOUS,
                 _ => 0,
             };
@@ -146,6 +155,8 @@ fn class(byte: u8) -> u8 {
 const HIDDEN: u8 = 1;
 /// A dot behind another.
 const PARENT: u8 = 2;
+/// A dot behind a d, as in `cmd.exe`.
+const COMMAND: u8 = 4;
 
 /// Which kinds of dots a text has.
 fn dots(text: &[u8]) -> u8 {
@@ -157,6 +168,7 @@ fn dots(text: &[u8]) -> u8 {
             found |= match head.last().copied().unwrap_or(before) {
                 b'/' => HIDDEN,
                 b'.' => PARENT,
+                b'd' | b'D' => COMMAND,
                 _ => 0,
             };
             rest = from(tail, 1);
@@ -254,7 +266,8 @@ fn bits(query: &[u8]) -> u8 {
     u8::try_from(bits).unwrap_or_default().min(6)
 }
 
-fn broken_percent(text: &[u8]) -> bool {
+/// A percent sign without two hex digits; those behind a cut are taken to be there.
+fn broken_percent(text: &[u8], cut: bool) -> bool {
     let mut due = 0_u8;
     for byte in text {
         if due != 0 {
@@ -266,5 +279,26 @@ fn broken_percent(text: &[u8]) -> bool {
             due = 2;
         }
     }
-    due != 0
+    due != 0 && !cut
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_attack_is_found_alone() {
+        for attack in ATTACKS {
+            let text = String::from_utf8_lossy(attack);
+            for target in [
+                format!("/?x={text}"),
+                format!("/?x={}", text.to_uppercase()),
+            ] {
+                assert!(Target::parse(target.as_bytes()).attack, "{target}");
+            }
+        }
+        for plain in ["/bin/shop", "/a/b?c=/bin/s", "/command.exe", "/d.js?e=d.f"] {
+            assert!(!Target::parse(plain.as_bytes()).attack, "{plain}");
+        }
+    }
 }

@@ -79,3 +79,23 @@ fn scripts_and_prefetches_ask_for_pages() {
     ];
     expect(&row, &told);
 }
+
+fn target_row(target: &str) -> Row {
+    let request = Request::new(b"GET", target.as_bytes(), &[], HeadersKnown::Partial);
+    filled(&request)
+}
+
+#[test]
+fn a_cut_breaks_no_escape() {
+    for shift in 0..6 {
+        let long = format!("/{}{}", "a".repeat(shift), "%C3%A9".repeat(400));
+        expect(&target_row(&long), &[(Id::TargetMalformed, 0.0)]);
+    }
+    for odd in ["/a?b=%2", "/a?b=%", "/%2/"] {
+        expect(&target_row(odd), &[(Id::TargetMalformed, 1.0)]);
+    }
+    // Browsers leave a backslash in the query, and make a slash of it before.
+    for (target, odd) in [("/a?b=c\\d", 0.0), ("/a\\b?c", 1.0), ("/a\\b", 1.0)] {
+        expect(&target_row(target), &[(Id::TargetMalformed, odd)]);
+    }
+}
