@@ -212,7 +212,7 @@ features! {
     HostMismatch "host_mismatch" Flag 1.0, "headers or :authority unknown, or not HTTP/2 or 3",
         "A Host beside another :authority: set by hand.";
     RefererMismatch "referer_site_mismatch" Flag 1.0, LIST,
-        "The Referer's host denies sec-fetch-site: one of the two is copied.";
+        "A Referer of another host beside sec-fetch-site: same-origin: one of the two is copied.";
     RefererCrossPath "referer_cross_path" Flag 1.0, "headers or host unknown",
         "A Referer with a path on another site, which browsers cut off by default.";
     OriginOdd "origin_odd" Flag 1.0, LIST,

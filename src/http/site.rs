@@ -30,16 +30,13 @@ impl Parts<'_> {
         Some(same(authority, self.host()?))
     }
 
-    /// A Referer on another host in a request of the same origin, or on the own host in one that
-    /// comes from another site.
+    /// A Referer on another host in a request of the same origin. The other way round, an own
+    /// Referer in one that comes from another site, is what a detour leaves: a sign-on elsewhere
+    /// that leads back.
     pub fn referer_mismatch(&self) -> bool {
-        let own = match self.headers.get(Name::FetchSite) {
-            Some(b"same-origin") => false,
-            Some(b"cross-site") => true,
-            _ => return false,
-        };
-        let referer = self.referer;
-        referer.and_then(|(authority, _)| self.is_own(authority)) == Some(own)
+        self.headers.get(Name::FetchSite) == Some(b"same-origin") && { self.referer }
+            .and_then(|(authority, _)| self.is_own(authority))
+            == Some(false)
     }
 
     /// More than the origin of another site: browsers send no path there unless that site asks

@@ -80,6 +80,13 @@ fn scripts_and_prefetches_ask_for_pages() {
     expect(&row, &told);
 }
 
+#[test]
+fn a_sign_on_elsewhere_leaves_the_own_referer() {
+    let mut pairs = replaced("Sec-Fetch-Site", "cross-site");
+    pairs.push(("Referer", "https://example.org/login"));
+    expect(&https(&pairs), &[(Id::RefererMismatch, 0.0)]);
+}
+
 fn target_row(target: &str) -> Row {
     let request = Request::new(b"GET", target.as_bytes(), &[], HeadersKnown::Partial);
     filled(&request)
