@@ -135,7 +135,7 @@ impl Parts<'_> {
             // Media are asked for without compression, pages are not.
             return Some(u8::from(self.page_signs()).saturating_mul(2));
         }
-        let plain = self.request.scheme == Scheme::Http;
+        let plain = self.request.scheme == Scheme::Http && !self.is_local();
         let agent = self.agent;
         let zstd = match agent.family {
             Family::Chromium => agent.chrome.major >= 118,
@@ -233,9 +233,10 @@ impl Parts<'_> {
         Some(brands != mobile || (platform != brands && (platform || major >= 95)))
     }
 
-    /// What browsers send over TLS only.
+    /// What browsers send over TLS only, or to the own machine.
     pub fn secure_on_plain(&self) -> Option<bool> {
-        (self.request.scheme == Scheme::Http && !self.is_preflight()).then_some(
+        let judged = self.request.scheme == Scheme::Http && !self.is_preflight();
+        (judged && !self.is_local()).then_some(
             self.has(Name::ChUa) || self.has(Name::FetchMode) || self.has(Name::FetchSite),
         )
     }

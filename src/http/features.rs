@@ -241,7 +241,8 @@ features! {
         "Accept against the other signs of a page load: `*/*` with them, text/html without, but \
          for scripts' and prefetches'.";
     EncodingOdd "accept_encoding_odd" Number 3.0, BROWSER,
-        "Codings that the claimed family does not offer, or lacks, over this scheme.";
+        "Codings that the claimed family does not offer, or lacks, over this scheme; the own \
+         machine is offered over http what others are over TLS.";
     DocumentVersion "accept_document_version" Flag 1.0,
         "headers unknown, or no Chromium or Firefox claimed",
         "An Accept for a page from another time than the claimed version: copied and kept.";
@@ -278,7 +279,8 @@ features! {
         "Hints that a site must ask for first: copied, or a site that asks.";
     HintsIncomplete "hints_incomplete" Flag 1.0, CHROMIUM,
         "Some of the three default hints without the others.";
-    SecureOnPlain "secure_headers_on_http" Flag 1.0, "headers or scheme unknown, or TLS",
+    SecureOnPlain "secure_headers_on_http" Flag 1.0,
+        "headers or scheme unknown, TLS, or the own machine asked (localhost, 127.*, [::1])",
         "sec-ch-ua or sec-fetch over plain http, where browsers send neither.";
 
     FetchMissing "fetch_missing" Flag 1.0, TLS,

@@ -1,6 +1,6 @@
 //! Whether a request's Referer, Origin and Host fit its target and its fetch metadata.
 
-use super::bytes::{from, same, starts};
+use super::bytes::{find, first, from, same, starts};
 use super::consistency::Parts;
 use super::headers::Name;
 use super::request::Version;
@@ -25,6 +25,24 @@ impl Parts<'_> {
         host.filter(|host| !host.is_empty())
     }
 
+    /// Whether the host that was asked for is the client's own machine: browsers send there over
+    /// plain http what they send over TLS.
+    pub fn is_local(&self) -> bool {
+        let host = self.host().unwrap_or_default();
+        if host.starts_with(b"[") {
+            return host.starts_with(b"[::1]");
+        }
+        let name = first(host, find(host, b':').unwrap_or(host.len()));
+        let ends = |suffix: &[u8]| {
+            let tail = from(name, name.len().saturating_sub(suffix.len()));
+            tail.eq_ignore_ascii_case(suffix)
+        };
+        let number = |byte: &u8| byte.is_ascii_digit() || *byte == b'.';
+        name.eq_ignore_ascii_case(b"localhost")
+            || ends(b".localhost")
+            || (name.starts_with(b"127.") && name.iter().all(number))
+    }
+
     /// Whether an authority is the host that was asked for. None where that is not known.
     fn is_own(&self, authority: &[u8]) -> Option<bool> {
         Some(same(authority, self.host()?))
@@ -34,9 +52,11 @@ impl Parts<'_> {
     /// Referer in one that comes from another site, is what a detour leaves: a sign-on elsewhere
     /// that leads back.
     pub fn referer_mismatch(&self) -> bool {
-        self.headers.get(Name::FetchSite) == Some(b"same-origin") && { self.referer }
-            .and_then(|(authority, _)| self.is_own(authority))
-            == Some(false)
+        if self.headers.get(Name::FetchSite) != Some(b"same-origin") {
+            return false;
+        }
+        let referer = self.referer;
+        referer.and_then(|(authority, _)| self.is_own(authority)) == Some(false)
     }
 
     /// More than the origin of another site: browsers send no path there unless that site asks

@@ -81,6 +81,31 @@ fn scripts_and_prefetches_ask_for_pages() {
 }
 
 #[test]
+fn the_own_machine_is_asked_as_over_tls() {
+    for (host, local) in [
+        ("localhost", true),
+        ("LocalHost:8080", true),
+        ("app.localhost:3000", true),
+        ("127.0.0.1:80", true),
+        ("127.8.9.1", true),
+        ("[::1]:8000", true),
+        ("127.0.0.1.example.org", false),
+        ("notlocalhost", false),
+        ("localhost.example.org", false),
+        ("[::2]", false),
+        ("", false),
+    ] {
+        let row = row_of(&replaced("Host", host), Version::Http11, Scheme::Http);
+        if local {
+            expect_browser(&row);
+            expect_missing(&row, &[Id::SecureOnPlain]);
+        } else {
+            expect(&row, &[(Id::SecureOnPlain, 1.0), (Id::EncodingOdd, 1.0)]);
+        }
+    }
+}
+
+#[test]
 fn a_sign_on_elsewhere_leaves_the_own_referer() {
     let mut pairs = replaced("Sec-Fetch-Site", "cross-site");
     pairs.push(("Referer", "https://example.org/login"));
