@@ -5,8 +5,9 @@ use std::net::IpAddr;
 
 /// What a client is recognised by.
 ///
-/// - **An address.** IPv4 as a whole; an IPv4 address in IPv6 form (`::ffff:192.0.2.1`) is the
-///   same client as the address itself. IPv6 by its first 64 bits: a subscriber has at least that
+/// - **An address.** IPv4 as a whole; an IPv4 address in IPv6 form (mapped as in
+///   `::ffff:192.0.2.1`, behind NAT64's `64:ff9b::`, or in Teredo's) is the same client as the
+///   address itself. IPv6 by its first 64 bits: a subscriber has at least that
 ///   much, and any device in it changes the rest at will. Whoever owns a /48 is still 65,536
 ///   clients, and everybody behind one NAT is one.
 /// - **Any bytes**, such as a TLS fingerprint and the agent, one after the other with a byte
@@ -38,10 +39,12 @@ impl<'a> ClientKey<'a> {
     pub fn address(address: IpAddr) -> ClientKey<'a> {
         ClientKey(match address.to_canonical() {
             IpAddr::V4(address) => Kind::V4(address.octets()),
-            IpAddr::V6(address) => {
-                let [a, b, c, d, e, f, g, h, ..] = address.octets();
-                Kind::V6([a, b, c, d, e, f, g, h])
-            }
+            // The prefixes are of all clients of a translator and of a relay: they tell none apart.
+            IpAddr::V6(address) => match address.octets() {
+                [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, v4 @ ..] => Kind::V4(v4),
+                [0x20, 1, 0, 0, .., a, b, c, d] => Kind::V4([!a, !b, !c, !d]),
+                [a, b, c, d, e, f, g, h, ..] => Kind::V6([a, b, c, d, e, f, g, h]),
+            },
         })
     }
 
@@ -96,6 +99,10 @@ mod tests {
         let id = |text: &str| ClientKey::address(text.parse().expect("an address")).id([1, 2]);
         assert_eq!(id("192.0.2.1"), id("::ffff:192.0.2.1"));
         assert_ne!(id("192.0.2.1"), id("192.0.2.2"));
+        assert_eq!(id("192.0.2.1"), id("64:ff9b::192.0.2.1"));
+        assert_eq!(id("192.0.2.1"), id("2001:0:cb00:7101::63bf:3fff:fdfe"));
+        assert_ne!(id("192.0.2.1"), id("64:ff9b:1::192.0.2.1"));
+        assert_ne!(id("192.0.2.1"), id("2001:1::3fff:fdfe"));
         assert_eq!(id("2001:db8:1:2::1"), id("2001:db8:1:2:ffff::9"));
         assert_ne!(id("2001:db8:1:2::1"), id("2001:db8:1:3::1"));
         let bytes = |bytes: &[u8]| ClientKey::bytes(bytes).id([1, 2]);
