@@ -356,6 +356,23 @@ fn values_go_where_the_base_says() {
     }
 }
 
+/// Who comes once a minute keeps its place, wherever in a second it comes.
+#[test]
+fn a_client_is_idle_after_a_whole_minute() {
+    let mut windows = Windows::new(8, 1).expect("windows");
+    let observe = |windows: &mut Windows, client: u8, now: u64| {
+        for _ in 0..3 {
+            let _ = windows.observe(&ClientKey::bytes(&[client]), &Facts::default(), now);
+        }
+    };
+    (0..6).for_each(|client| observe(&mut windows, client, SECOND * 9 / 10));
+    assert_eq!(windows.stats().established, 6);
+    observe(&mut windows, 6, SECOND * 601 / 10);
+    assert_eq!((windows.stats().displaced, windows.stats().crowded), (0, 1));
+    observe(&mut windows, 7, SECOND * 62);
+    assert_eq!(windows.stats().displaced, 1);
+}
+
 #[test]
 fn windows_are_of_a_size_that_can_be() {
     for clients in [0, 1, 4, 12, 8_191, 131_072, usize::MAX] {

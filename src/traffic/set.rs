@@ -85,7 +85,8 @@ impl Set {
         let Some((to, idle)) = self.stalest(seconds) else {
             return way;
         };
-        if idle < u64::from(TRAFFIC_IDLE_SECONDS) {
+        // Times are whole seconds: 60 of them may be 59 and a bit.
+        if idle <= u64::from(TRAFFIC_IDLE_SECONDS) {
             stats.crowded = stats.crowded.wrapping_add(1);
             return way;
         }
