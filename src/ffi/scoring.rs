@@ -111,7 +111,7 @@ impl Attached {
             Some(client) => {
                 let key = ClientKey::address(client.address);
                 let now = start.saturating_duration_since(self.started).as_nanos() as u64;
-                let facts = facts(request, fields, agent);
+                let facts = Facts::from_headers(request, fields.iter());
                 let observed = windows.observe(&key, &facts, now);
                 observed.fill(&mut self.row, HTTP_BASE);
                 Some(observed.id())
@@ -159,18 +159,6 @@ impl Attached {
         let known = self.catalog.as_ref().map(|(_, catalog)| catalog);
         known.ok_or(Status::Unknown)
     }
-}
-
-/// What the windows look at. The view has the headers, the request has none.
-fn facts<'a>(request: &http::Request<'a>, fields: &view::Fields<'a>, agent: &'a [u8]) -> Facts<'a> {
-    let mut facts = Facts::of(request);
-    facts.agent = Some(agent);
-    if facts.referer.is_some() {
-        let mut all = fields.iter();
-        let referer = all.find(|header| header.name.eq_ignore_ascii_case(b"referer"));
-        facts.referer = Some(referer.is_some_and(|header| !matches!(header.value, b"" | b"-")));
-    }
-    facts
 }
 
 /// Tells the traffic windows with which HTTP status a request was answered. Without windows, or

@@ -1,7 +1,9 @@
 //! What the windows remember of one request, borrowed from it.
 
 use super::hash::{Domain, Seed, hash};
-use crate::http::{HEADERS_SCANNED_MAX, HeadersKnown, Request, VALUE_SCANNED_MAX, is_asset};
+use crate::http::{
+    HEADERS_SCANNED_MAX, Header, HeadersKnown, Request, VALUE_SCANNED_MAX, is_asset,
+};
 
 /// What the windows look at in one request. What is not known is `None`, and leaves the features
 /// that depend on it as they are.
@@ -18,27 +20,37 @@ pub struct Facts<'a> {
 }
 
 impl<'a> Facts<'a> {
-    /// The facts of a request.
+    /// The facts of a request that has its headers, as for [`extract`](crate::http::extract()).
     pub fn of(request: &Request<'a>) -> Facts<'a> {
+        Facts::from_headers(request, request.headers.iter().copied())
+    }
+
+    /// The facts of a request whose headers come one at a time, as for
+    /// [`extract_from`](crate::http::extract_from); those of `request` itself are ignored.
+    pub fn from_headers(
+        request: &Request<'a>,
+        headers: impl IntoIterator<Item = Header<'a>>,
+    ) -> Facts<'a> {
         let target = (!request.target.is_empty()).then_some(request.target);
         let path = target.map(|target| {
             let end = target.iter().take(VALUE_SCANNED_MAX);
             let end = end.take_while(|byte| **byte != b'?').count();
             target.get(..end).unwrap_or_default()
         });
-        let value = |name: &[u8]| {
-            let headers = request.headers.iter().take(HEADERS_SCANNED_MAX);
-            { headers }
-                .find(|header| header.name.eq_ignore_ascii_case(name))
-                .map(|header| header.value)
-                .unwrap_or_default()
-        };
-        let referer = || !matches!(value(b"referer"), b"" | b"-");
+        let (mut agent, mut referer) = (None, None);
+        for header in headers.into_iter().take(HEADERS_SCANNED_MAX) {
+            if agent.is_none() && header.name.eq_ignore_ascii_case(b"user-agent") {
+                agent = Some(header.value);
+            } else if referer.is_none() && header.name.eq_ignore_ascii_case(b"referer") {
+                referer = Some(header.value);
+            }
+        }
+        let refers = !matches!(referer.unwrap_or_default(), b"" | b"-");
         Facts {
             path,
-            agent: Some(value(b"user-agent")),
+            agent: Some(agent.unwrap_or_default()),
             asset: path.map(is_asset),
-            referer: (request.known != HeadersKnown::UserAgentOnly).then(referer),
+            referer: (request.known != HeadersKnown::UserAgentOnly).then_some(refers),
         }
     }
 
@@ -66,7 +78,6 @@ pub(super) struct Hashed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::Header;
 
     #[test]
     fn facts_are_those_of_the_request() {
@@ -89,6 +100,11 @@ mod tests {
             referer: Some(false),
         };
         assert_eq!(facts, expected);
+        let bare = Request {
+            headers: &[],
+            ..request
+        };
+        assert_eq!(Facts::from_headers(&bare, headers), expected);
         let bare = Request::new(b"", b"", &[], HeadersKnown::UserAgentOnly);
         let unknown = Facts {
             agent: Some(b""),
