@@ -183,7 +183,7 @@ fn envoy_scores_and_tells() {
     // Envoy itself lets such names pass.
     assert_eq!(reached(&curl, "x_bot"), Some("kept"), "{curl}");
     assert_eq!(reached(&curl, "x-bot-source"), Some("detection"), "{curl}");
-    assert_eq!(reached(&curl, "x-bot-detections"), Some("1"), "{curl}");
+    assert_eq!(reached(&curl, "x-bot-detections"), Some("9"), "{curl}");
     assert_eq!(reached(&curl, "x-bot-generation"), Some("1"), "{curl}");
     let browser = envoy.get(BROWSER);
     // Over plain HTTP, and without its Connection header: see the manual.

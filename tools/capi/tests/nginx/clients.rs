@@ -122,7 +122,7 @@ fn http_2_is_scored() {
             return;
         };
         // Until the reload has come through, nobody answers in HTTP/2.
-        if told == "127.0.0.1|2|detection||1|" {
+        if told == "127.0.0.1|2|detection||9|" {
             break;
         }
         assert!(Instant::now() < end, "{told} {}", nginx.errors());

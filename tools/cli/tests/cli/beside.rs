@@ -247,7 +247,7 @@ fn the_default_detections_compile_with_the_built_in_schema() {
     assert!(
         text.lines()
             .nth(1)
-            .is_some_and(|line| line.ends_with("detection:1")),
+            .is_some_and(|line| line.ends_with("detection:9")),
         "{text}"
     );
 }

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 const TICK: Duration = Duration::from_millis(50);
 
 /// What is switched off at times, one at a time.
-const SWITCHES: [Selector; 3] = [Selector::Engine, Selector::Ensemble, Selector::Detection(1)];
+const SWITCHES: [Selector; 3] = [Selector::Engine, Selector::Ensemble, Selector::Detection(9)];
 
 const CLIENTS: usize = 8;
 

@@ -74,7 +74,7 @@ fn what_a_client_says_under_these_names_does_not_come_through() {
             assert_eq!(header(&body, "x-bot-score").as_deref(), Some("2"), "{body}");
             assert_eq!(
                 header(&body, "x-bot-source").as_deref(),
-                Some("detection:1")
+                Some("detection:9")
             );
             assert_eq!(ours, 4, "{body}");
         } else {
@@ -109,7 +109,7 @@ fn metrics_and_log_tell_what_happened() {
     assert_eq!(lines[0]["target"], "/a");
     assert_eq!(
         (&lines[0]["score"], &lines[0]["source"]),
-        (&2.into(), &"detection:1".into())
+        (&2.into(), &"detection:9".into())
     );
     assert_eq!(
         (&lines[0]["status"], &lines[0]["action"]),
