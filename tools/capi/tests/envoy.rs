@@ -4,7 +4,7 @@
 mod disturb;
 
 use disturb::{Seen, disturb, good, has_wrk, publish, wrk};
-use hedgerow_capi::{block, folder, free_port, root, script};
+use hedgerow_capi::{block, folder, free_port, script};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::PathBuf;
