@@ -87,8 +87,8 @@ mod system {
     pub const SIG_BLOCK: c_int = 0;
     pub const SIG_SETMASK: c_int = 2;
 
-    /// SIGILL, SIGBUS, SIGFPE and SIGSEGV.
-    pub const FAULTS: [c_int; 4] = [4, 7, 8, 11];
+    /// SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV and SIGSYS: what a thread itself raises.
+    pub const FAULTS: [c_int; 6] = [4, 5, 7, 8, 11, 31];
 
     // SAFETY: A4 (POSIX). The declarations are those of `pthread.h` and `signal.h`.
     unsafe extern "C" {
@@ -394,6 +394,11 @@ pub(super) fn with_scorer<T>(
     handle: u64,
     run: impl FnOnce(&mut Attached) -> Result<T, Status>,
 ) -> Result<T, Status> {
+    // The first touch of `SCORERS` allocates, for its destructor: `attach` alone may do that, for
+    // a signal's handler may come here on any thread.
+    if THREAD.get() == 0 {
+        return Err(not_ours(handle));
+    }
     scorers(|scorers| {
         let at = scorers.find(handle)?;
         let entry = scorers.entries.get_mut(at).ok_or(Status::Handle)?;
@@ -403,6 +408,9 @@ pub(super) fn with_scorer<T>(
 
 /// Detaches a scorer from this thread; what stood behind its handle.
 pub(super) fn detach(handle: u64) -> Result<Box<Attached>, Status> {
+    if THREAD.get() == 0 {
+        return Err(not_ours(handle));
+    }
     scorers(|scorers| {
         let at = scorers.find(handle)?;
         Ok(scorers.entries.swap_remove(at).attached)
@@ -417,7 +425,14 @@ mod tests {
     fn signals_are_those_of_the_system() {
         assert!(size_of::<libc::sigset_t>() <= size_of::<system::Signals>());
         assert!(align_of::<libc::sigset_t>() <= align_of::<system::Signals>());
-        let faults = [libc::SIGILL, libc::SIGBUS, libc::SIGFPE, libc::SIGSEGV];
+        let faults = [
+            libc::SIGILL,
+            libc::SIGTRAP,
+            libc::SIGBUS,
+            libc::SIGFPE,
+            libc::SIGSEGV,
+            libc::SIGSYS,
+        ];
         assert_eq!(system::FAULTS, faults);
         assert_eq!(
             [system::SIG_BLOCK, system::SIG_SETMASK],

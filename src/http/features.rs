@@ -280,7 +280,7 @@ features! {
     HintsIncomplete "hints_incomplete" Flag 1.0, CHROMIUM,
         "Some of the three default hints without the others.";
     SecureOnPlain "secure_headers_on_http" Flag 1.0,
-        "headers or scheme unknown, TLS, or the own machine asked (localhost, 127.*, [::1])",
+        "headers or scheme unknown, TLS, or the own machine asked (localhost, 127.*, ::1)",
         "sec-ch-ua or sec-fetch over plain http, where browsers send neither.";
 
     FetchMissing "fetch_missing" Flag 1.0, TLS,

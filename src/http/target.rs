@@ -110,11 +110,18 @@ impl Target {
             ATTACKS.iter().any(|attack| contains(text, attack))
         } else {
             let shell = find(query, b'/');
-            shell.is_some_and(|at| contains(from(query, at), b"/bin/sh"))
+            shell.is_some_and(|at| is_shell(from(query, at)))
                 || (dots & COMMAND != 0 && contains(text, b"cmd.exe"))
         };
         found
     }
+}
+
+/// Whether a text has `/bin/sh`, and not as the beginning of a longer word.
+fn is_shell(text: &[u8]) -> bool {
+    let ends = |rest: &[u8]| !rest.get(7).is_some_and(u8::is_ascii_alphanumeric);
+    let stands = |at| starts(from(text, at), b"/bin/sh") && ends(from(text, at));
+    contains(text, b"/bin/sh") && (0..text.len()).any(stands)
 }
 
 const MALFORMED: u8 = 1;
@@ -297,7 +304,13 @@ mod tests {
                 assert!(Target::parse(target.as_bytes()).attack, "{target}");
             }
         }
-        for plain in ["/bin/shop", "/a/b?c=/bin/s", "/command.exe", "/d.js?e=d.f"] {
+        for plain in [
+            "/bin/shop",
+            "/a/b?c=/bin/s",
+            "/a?b=/usr/bin/shasum",
+            "/command.exe",
+            "/d.js?e=d.f",
+        ] {
             assert!(!Target::parse(plain.as_bytes()).attack, "{plain}");
         }
     }

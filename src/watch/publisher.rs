@@ -276,6 +276,14 @@ impl Publisher {
         generations(&self.records, self.pointer.as_ref())
     }
 
+    /// The content of the table that is to run: the pointer's, or where that was lost the last one
+    /// of the history. None before the first publish.
+    fn newest(&self) -> Option<String> {
+        let named = self.pointer.as_ref();
+        let named = named.map(|pointer| pointer.content_id.clone());
+        named.or_else(|| self.generations().pop().map(|past| past.content_id))
+    }
+
     fn next_generation(&self, above: u64) -> u64 {
         let known = self.records.iter().filter_map(|record| record.generation);
         let active = self.pointer.as_ref().map(|pointer| pointer.generation);

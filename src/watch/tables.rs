@@ -374,7 +374,8 @@ impl Tables {
                 candidate.refused = true;
                 // One of which the bytes still arrive is told again once it is still.
                 let still = candidate.since.checked_add(shared.options.settle);
-                if candidate.told && still.is_some_and(|still| now < still) {
+                let arrives = !rejected.transient && still.is_some_and(|still| now < still);
+                if candidate.told && arrives {
                     candidate.retry = still;
                     return;
                 }

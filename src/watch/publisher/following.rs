@@ -52,9 +52,8 @@ impl Publisher {
     /// A table that is numbered below the active one is no new table. Where the active one is not
     /// whole, engines tell. It was checked when it was published: its hash is enough here.
     pub(super) fn check_number(&self, table: &Table, content_id: &str) -> Result<(), Refusal> {
-        let active = self.pointer.as_ref();
-        let file =
-            active.map(|active| Sealed::from_file(&self.directory.table(&active.content_id)));
+        let newest = self.newest();
+        let file = newest.map(|id| Sealed::from_file(&self.directory.table(&id)));
         let last = match file {
             Some(Ok(file)) => header_of(file.bytes()).map_or(0, |header| header.generation),
             _ => 0,

@@ -73,7 +73,12 @@ impl Publisher {
             Ok(Some(file)) => (file.change, file.switches(&path)?),
             Ok(None) => (0, Switches::default()),
             // Whatever else was off: with the engine off it decides nothing.
-            Err(_) if off && *selector == Selector::Engine => (0, Switches::default()),
+            Err(_) if off && *selector == Selector::Engine => {
+                let forgotten = "what else was off is forgotten: switch it off again before \
+                                 `restore engine`";
+                self.warnings.push(forgotten.into());
+                (0, Switches::default())
+            }
             Err(refused) => {
                 let expected = "switches that can be read, for nobody knows what is off: switch \
                                 off `engine`, or remove the file to begin with nothing off";
@@ -125,8 +130,8 @@ impl Publisher {
             Err(Refusal::new(RefusalKind::Selector, &at, expected, got))
         };
         // Before the first publish engines run the bundled table.
-        let table = match &self.pointer {
-            Some(pointer) => Table::open(self.directory.table(&pointer.content_id)),
+        let table = match self.newest() {
+            Some(id) => Table::open(self.directory.table(&id)),
             None => Table::from_bytes(DEFAULT_TABLE),
         };
         match selector {

@@ -5,11 +5,21 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 
+/// Has a shell make a program: one that this process writes cannot be run while the child of
+/// another test still has it open.
+fn made(how: &str, what: [&str; 2]) {
+    let made = Command::new("sh").args(["-c", how, "sh"]).args(what);
+    assert!(made.status().unwrap().success());
+}
+
 /// A script that says which one it is, what it was given, and has a status of its own.
 fn stand_in(folder: &Folder, name: &str, which: &str) -> String {
     let text = format!("#!/bin/sh\nprintf '%s:' {which} \"$@\"\nexit 1\n");
-    let path = folder.file(name, text);
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = folder.path(name);
+    made(
+        "printf %s \"$1\" >\"$2\" && chmod 755 \"$2\"",
+        [&text, &path],
+    );
     path
 }
 
@@ -18,7 +28,7 @@ fn commands_for_a_fleet_are_passed_on_as_they_are() {
     let folder = Folder::new("fleet");
     let elsewhere = Folder::new("fleet-elsewhere");
     let own = folder.path("hedgerow");
-    fs::copy(env!("CARGO_BIN_EXE_hedgerow"), &own).unwrap();
+    made("cp \"$1\" \"$2\"", [env!("CARGO_BIN_EXE_hedgerow"), &own]);
     let run = |args: &[&str]| -> Output {
         let mut command = Command::new(&own);
         command.args(args).env("PATH", elsewhere.path(""));

@@ -129,7 +129,14 @@ const PROXIES: [&str; 4] = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"
 fn is_exempt(server: &str) -> bool {
     let host = server.rsplit_once(':').map_or(server, |(host, _)| host);
     let exempt = variable(&["NO_PROXY", "no_proxy"]).unwrap_or_default();
-    exempt.split(',').any(|name| name.trim() == host)
+    let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+    let mut names = exempt.split(',').map(str::trim);
+    names.any(|name| {
+        let bare = name.trim_start_matches('.');
+        let rest = host.strip_suffix(bare);
+        let below = rest.is_some_and(|rest| rest.ends_with('.')) && !is_address;
+        name == "*" || !bare.is_empty() && (bare == host || below)
+    })
 }
 
 fn variable(names: &[&str]) -> Option<String> {

@@ -268,7 +268,11 @@ impl Agent {
         let mut state = self.state();
         // A number that nobody signed gives way to one that somebody did.
         let gives_way = signed && !state.signed;
-        let later = |before: &(u64, Told)| before.0 > generation && !gives_way;
+        let hides = state.signed && !signed;
+        let pending = state.generation;
+        let later = |before: &(u64, Told)| {
+            (before.0 > generation && !gives_way) || (hides && before.0 > pending)
+        };
         let refused = Some((generation, told));
         if state.refused != refused && !state.refused.as_ref().is_some_and(later) {
             (state.refused, state.signed) = (refused, signed);

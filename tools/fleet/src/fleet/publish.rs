@@ -88,16 +88,15 @@ pub struct What {
 
 impl What {
     /// Every check of an engine's admission that needs no running table. Whoever signs the pointer
-    /// trusts the own key, unless it is said whom to trust.
+    /// trusts the own key, too.
     ///
     /// # Errors
     /// The first check that it does not pass.
     pub fn admit(&self, changer: &Changer) -> Result<Arc<Bound>, Failure> {
         let trust = &self.change.trust;
-        let keys = match trust.is_given() {
-            true => trust.keys()?,
-            false => Keys::new(changer.own(), false),
-        };
+        let mut trusted = changer.own();
+        trusted.extend(trust.keys()?.trusted().iter().cloned());
+        let keys = Keys::new(trusted, trust.requires());
         publish::admit_with(&self.table, &self.schema, keys)
     }
 }
@@ -442,6 +441,10 @@ impl Changer {
         generation: Option<u64>,
     ) -> Result<Pointed, Failure> {
         let found = self.pointer(ring).await?;
+        // The own one, of which the answer was lost.
+        if let Some(done) = self.done(&found, |own| Some(own.generation) == generation) {
+            return Ok(done);
+        }
         for followed in ring.followed() {
             let last = self.pointer(*followed).await?;
             let last = [last.body, last.said].into_iter().flatten();
@@ -483,11 +486,27 @@ impl Changer {
             detections: table.detections().into_iter().map(|d| d.id).collect(),
         };
         let done = self.point(&found, body, None, generation).await?;
-        // Somebody may have pruned what nobody named yet.
-        if !self.store.has(&name).await? {
-            self.store.put_table(&name, table.bytes()).await?;
+        // Somebody may have pruned what nobody named yet. The pointer stands, whatever comes of it.
+        let there = match self.store.has(&name).await {
+            Ok(false) => self.store.put_table(&name, table.bytes()).await,
+            had => had.map(|_| ()),
+        };
+        if let Err(failure) = there {
+            self.warn(format!(
+                "published, and it is not known whether {name} is still there: {failure}"
+            ));
         }
         Ok(done)
+    }
+
+    /// A ring's pointer, where it is one that this process has written.
+    fn done(&self, found: &Found, is_it: impl Fn(&Pointer) -> bool) -> Option<Pointed> {
+        let body = found.body.as_ref()?;
+        let own = found.said.as_ref() == Some(body) && body.pointer.origin == self.origin;
+        (own && is_it(&body.pointer)).then(|| Pointed {
+            body: body.clone(),
+            revision: found.revision,
+        })
     }
 
     /// Publishes the table of an earlier generation of a ring again; where it is said from which
@@ -503,6 +522,10 @@ impl Changer {
     ) -> Result<Pointed, Failure> {
         let found = self.pointer(ring).await?;
         if from.is_some_and(|from| from != found.revision) {
+            // The own one, of which the answer was lost.
+            if let Some(done) = self.done(&found, |own| own.from_generation.is_some()) {
+                return Ok(done);
+            }
             let got = found
                 .said
                 .map_or("another".into(), |said| told(&said.pointer));

@@ -15,6 +15,7 @@ use super::publish::{Change, Changer, Pointed, What, crossed, newer, told};
 use super::record::{Body, Envelope, Ring, RingPointer};
 use super::store::malformed;
 use super::waiting::{self, Heard, Nodes, Wanted};
+use hedgerow::Table;
 use hedgerow_cli::Report;
 use hedgerow_cli::failure::Failure;
 use serde::{Deserialize, Serialize};
@@ -108,6 +109,9 @@ struct Steering {
     steer: Steer,
     /// The ring and the generation that it is told of; none where of any.
     of: Option<(Ring, u64)>,
+    /// The revision of the value that it was written after: an older one, put back, says nothing.
+    #[serde(default)]
+    after: u64,
 }
 
 impl Body for Steering {
@@ -143,14 +147,15 @@ pub async fn steer(args: &SteerArgs) -> Result<Report, Failure> {
             Some((ring, said.pointer.generation))
         }
     };
+    let value = changer.store.read(KEY).await?;
+    let revision = value.map_or(0, |value| value.revision);
     let steering = Steering {
         fleet: changer.store.fleet.clone(),
         steer: args.steer,
         of,
+        after: revision,
     };
     let bytes = Envelope::seal(&steering, KEY, changer.secret.as_ref());
-    let value = changer.store.read(KEY).await?;
-    let revision = value.map_or(0, |value| value.revision);
     if changer.store.write(KEY, &bytes, revision).await?.is_none() {
         return Err(Failure::new(
             "fleet-crossed",
@@ -195,26 +200,26 @@ impl Ear {
         if value.revision <= self.revision {
             return Ok(self.steer);
         }
-        self.revision = value.revision;
+        let before = std::mem::replace(&mut self.revision, value.revision);
         let (bytes, fleet) = (&value.bytes, &changer.store.fleet);
         let opened = Envelope::open::<Steering>(bytes, fleet, KEY, changer.keys());
         let is_trusted = opened.is_ok();
         let said = match opened.or_else(|_| Envelope::unverified(bytes, fleet, KEY)) {
             Ok(said) => said,
             Err(failure) => {
-                changer.warn(format!("passed over what stands under {failure}"));
+                changer.passed_over(&failure);
                 return Ok(self.steer);
             }
         };
         let counts = match said.steer {
             Steer::Pause | Steer::Halt => true,
-            Steer::Resume => is_trusted,
+            Steer::Resume => is_trusted && said.after >= before,
             Steer::Force => is_trusted && said.of == Some(of),
         };
         match counts {
             true => self.steer = said.steer,
             false => changer.warn(format!(
-                "passed over {:?}: not by a trusted key, or of another ring or rollout",
+                "passed over {:?}: not by a trusted key, old, or of another ring or rollout",
                 said.steer
             )),
         }
@@ -244,9 +249,7 @@ pub async fn run(args: &Args, json: bool) -> Result<Report, Failure> {
     for ring in &args.rings {
         let started = Instant::now();
         let (before, mut heard) = ready(&changer, *ring, generation.is_some()).await?;
-        let pointed = changer
-            .publish(bound.table(), *ring, args.what.force, generation)
-            .await?;
+        let pointed = point(&changer, bound.table(), *ring, args, generation).await?;
         let number = pointed.body.pointer.generation;
         let revision = pointed.revision;
         generation = Some(number);
@@ -313,6 +316,26 @@ async fn ready(
                 sleep(LOOK).await;
             }
             looked => return looked,
+        }
+    }
+}
+
+/// Publishes to a ring. A rollout that has begun waits for the store.
+async fn point(
+    changer: &Changer,
+    table: &Table,
+    ring: Ring,
+    args: &Args,
+    generation: Option<u64>,
+) -> Result<Pointed, Failure> {
+    loop {
+        let force = args.what.force;
+        match changer.publish(table, ring, force, generation).await {
+            Err(failure) if failure.code == UNANSWERED && generation.is_some() => {
+                changer.warn(format!("the rollout waits for the store: {failure}"));
+                sleep(LOOK).await;
+            }
+            done => return done,
         }
     }
 }
@@ -448,6 +471,11 @@ impl Watched<'_> {
             behind: Instant::now(),
             most: 0,
         };
+        let there = Nodes {
+            all: heard.there,
+            ..Nodes::default()
+        };
+        progress.at(self.ring, &there, Phase::Takes);
         loop {
             let (steer, nodes) = match self.look(ear, heard).await {
                 Ok(looked) => looked,

@@ -74,9 +74,18 @@ pub struct Heard {
     newest: i128,
     /// When that last changed, by the own clock.
     moved: Instant,
+    /// When reports came again after a gap, and the newest before it.
+    back: Option<(i128, Instant)>,
+    /// When was looked last.
+    looked: Instant,
+    /// Nodes of the ring that were heard of before it was given anything.
+    pub there: usize,
     /// Nodes' engines whose processes were there.
     alive: BTreeSet<(String, String)>,
 }
+
+/// Reports that come so far apart were kept back by the store: nodes come again one by one.
+const GAP: Duration = Duration::from_secs(8);
 
 impl Heard {
     /// Nothing yet.
@@ -84,6 +93,9 @@ impl Heard {
         Heard {
             newest: 0,
             moved: Instant::now(),
+            back: None,
+            looked: Instant::now(),
+            there: 0,
             alive: BTreeSet::new(),
         }
     }
@@ -98,6 +110,7 @@ impl Heard {
         heard.note(&all);
         for seen in &all {
             if seen.report.ring.followed().contains(&ring) && !heard.is_silent(seen) {
+                heard.there += 1;
                 heard.gone(&seen.report);
             }
         }
@@ -110,14 +123,27 @@ impl Heard {
     }
 
     fn note(&mut self, all: &[Seen]) {
+        let now = Instant::now();
+        if self.looked.elapsed() >= GAP {
+            self.moved = now;
+        }
+        self.looked = now;
         let newest = all.iter().map(|seen| seen.at).max().unwrap_or_default();
         if newest != self.newest {
-            (self.newest, self.moved) = (newest, Instant::now());
+            if self.newest > 0 && newest - self.newest >= GAP.as_nanos() as i128 {
+                self.back = Some((self.newest, now));
+            }
+            (self.newest, self.moved) = (newest, now);
         }
     }
 
+    /// Whether a node has not reported for long. After a gap of all, it has as long again.
     fn is_silent(&self, seen: &Seen) -> bool {
-        self.moved.elapsed() >= LOST || self.newest - seen.at >= LOST.as_nanos() as i128
+        let newest = match self.back {
+            Some((before, at)) if at.elapsed() < LOST => before,
+            _ => self.newest,
+        };
+        self.moved.elapsed() >= LOST || newest - seen.at >= LOST.as_nanos() as i128
     }
 
     /// An engine of a node whose process was there, and is not.
@@ -388,6 +414,13 @@ mod tests {
         assert!(heard.is_silent(&all[1]));
         heard.note(&[seen(117)]);
         assert!(!heard.is_silent(&seen(117)));
+        // The store was away: who reports a little later than the first is not silent, and who was
+        // silent before it is.
+        heard.note(&[seen(140)]);
+        assert!(!heard.is_silent(&seen(116)));
+        assert!(heard.is_silent(&seen(100)));
+        heard.back = heard.back.map(|(newest, at)| (newest, at - LOST));
+        assert!(heard.is_silent(&seen(116)));
         let mut text = String::new();
         let mut nodes = Nodes {
             waited: true,

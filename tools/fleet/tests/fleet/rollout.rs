@@ -79,7 +79,7 @@ fn on_a_terminal(args: &[String]) {
     assert_eq!(status, Some(0), "{shown}");
     for part in [
         "canary  [....................] 0 of 1 run it",
-        "canary  [####################] 1 of 1 run it, watched for 1 of 2 s; health: ",
+        "canary  [####################] 1 of 1 run it, watched for 1 of 3 s; health: ",
         "all     waits",
     ] {
         assert!(shown.contains(part), "{part}: {shown}");
@@ -117,7 +117,7 @@ fn a_rollout_goes_ring_by_ring_and_back_by_itself() {
         node.wait(generation);
         assert_eq!(node.watcher.status().content_id, content_id(2));
     }
-    on_a_terminal(&args(&folder.table(5), "1.5"));
+    on_a_terminal(&args(&folder.table(5), "3"));
     let generation = nodes[2].generation();
     // The canary holds it in quarantine: nobody else gets it, and the canary goes back.
     let bad = rollout(&folder.file("constant.hedge", constant()));
