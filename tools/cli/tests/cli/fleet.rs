@@ -8,8 +8,9 @@ use std::process::{Command, Output};
 /// Has a shell make a program: one that this process writes cannot be run while the child of
 /// another test still has it open.
 fn made(how: &str, what: [&str; 2]) {
-    let made = Command::new("sh").args(["-c", how, "sh"]).args(what);
-    assert!(made.status().unwrap().success());
+    let mut shell = Command::new("sh");
+    let made = shell.args(["-c", how, "sh"]).args(what).status();
+    assert!(made.unwrap().success());
 }
 
 /// A script that says which one it is, what it was given, and has a status of its own.
