@@ -336,13 +336,14 @@ fn lost_objects_do_no_harm(bucket: &Bucket, folder: &Folder, nodes: &[Node; 2]) 
         let killed = run_as(bucket, "ops", &["kill", selector, ADDRESS, "--wait", "20"]);
         assert_eq!(killed.status, 0, "{killed:?}");
     };
-    // Numbers do not begin again where somebody deletes what carries them.
+    // Numbers do not begin again where somebody deletes what carries them, and nothing comes on
+    // again for it: the history has what was off.
     kill("ensemble");
     bucket.delete("keys/switches");
     kill("feature:ua_bot_word");
     nodes
         .iter()
-        .for_each(|node| node.wait_off(&["feature:ua_bot_word"]));
+        .for_each(|node| node.wait_off(&["ensemble", "feature:ua_bot_word"]));
     let before = publish(bucket, &folder.table(8), &["--wait", "20"]).generation();
     for name in ["keys/generation", "keys/pointer.all"] {
         bucket.delete(name);
@@ -356,8 +357,10 @@ fn lost_objects_do_no_harm(bucket: &Bucket, folder: &Folder, nodes: &[Node; 2]) 
     let to = before.to_string();
     let outcome = run_as(bucket, "ops", &["rollback", ADDRESS, "--to", &to]);
     refused(&outcome, 1, "no-generation", "still in the store");
-    let restored = run_as(bucket, "ops", &["restore", "feature:ua_bot_word", ADDRESS]);
-    assert_eq!(restored.status, 0, "{restored:?}");
+    for selector in ["ensemble", "feature:ua_bot_word"] {
+        let restored = run_as(bucket, "ops", &["restore", selector, ADDRESS]);
+        assert_eq!(restored.status, 0, "{restored:?}");
+    }
 }
 
 /// How often each fault is tried.
