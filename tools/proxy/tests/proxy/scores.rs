@@ -124,7 +124,7 @@ fn metrics_and_log_tell_what_happened() {
         "hedgerow_generation 1",
         "hedgerow_policy_decisions_total{route=\"default\",action=\"observe\"} 3",
         "hedgerow_not_scored_total{reason=\"panic\"} 0",
-        "hedgerow_detection_matches_total{id=\"1\",mode=\"active\"} 2",
+        "hedgerow_detection_matches_total{id=\"9\",mode=\"active\"} 2",
     ] {
         assert!(
             metrics.lines().any(|known| known == line),
