@@ -63,8 +63,13 @@ grep -qx corei3_cnl <<<"$models" || skip "this Bochs emulates no CPU with VBMI"
 work=$PWD/target/emulator
 mkdir -p "$work"
 if [ ! -s "$work/vmlinuz" ]; then
-    image=$(apt-cache depends linux-image-cloud-amd64 2>/dev/null |
-        sed -n 's/^ *Depends: *\(linux-image-[0-9].*\)$/\1/p' | sed -n 1p)
+    newest() {
+        { apt-cache depends linux-image-cloud-amd64 2>/dev/null || true; } |
+            sed -n 's/^ *Depends: *\(linux-image-[0-9].*\)$/\1/p' | sed -n 1p
+    }
+    image=$(newest)
+    # A machine where all the rest was there may never have fetched its lists.
+    [ -n "$image" ] || { apt-get update -qq >/dev/null 2>&1 && image=$(newest); } || true
     [ -n "$image" ] || skip "there is no package linux-image-cloud-amd64"
     rm -rf "$work/kernel"
     mkdir -p "$work/kernel"
