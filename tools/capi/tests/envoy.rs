@@ -21,7 +21,7 @@ fn parts() -> Option<(PathBuf, PathBuf)> {
         Ok(path) => PathBuf::from(path),
         Err(why) => {
             assert!(!required, "{why}");
-            eprintln!("*** SKIPPED: Envoy is missing: {why} ***");
+            hedgerow_capi::skipped(&format!("Envoy is missing: {why}"));
             return None;
         }
     };

@@ -122,7 +122,7 @@ fn a_real_client_is_scored() {
         .args(["--silent", "--max-time", "20", &url])
         .output();
     let Ok(fetched) = fetched else {
-        eprintln!("*** SKIPPED: curl is missing ***");
+        hedgerow_capi::skipped("curl is missing");
         return;
     };
     let text = String::from_utf8_lossy(&fetched.stdout);

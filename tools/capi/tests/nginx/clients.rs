@@ -118,7 +118,7 @@ fn http_2_is_scored() {
     let end = Instant::now() + Duration::from_secs(20);
     loop {
         let Some(told) = fetch(CURL) else {
-            eprintln!("*** SKIPPED: curl is missing ***");
+            hedgerow_capi::skipped("curl is missing");
             return;
         };
         // Until the reload has come through, nobody answers in HTTP/2.

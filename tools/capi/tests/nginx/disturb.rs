@@ -105,7 +105,7 @@ pub fn has_wrk() -> bool {
     let there = there();
     assert!(there || !required, "wrk is missing");
     if !there {
-        eprintln!("*** SKIPPED: wrk is missing ***");
+        hedgerow_capi::skipped("wrk is missing");
     }
     there
 }

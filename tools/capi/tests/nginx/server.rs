@@ -20,7 +20,7 @@ pub fn module() -> Option<&'static Path> {
             Err(why) => {
                 // What is there and does not build is no reason to skip.
                 assert!(!required && why.contains("installs them"), "{why}");
-                eprintln!("*** SKIPPED: nginx is missing: {why} ***");
+                hedgerow_capi::skipped(&format!("nginx is missing: {why}"));
                 None
             }
         }

@@ -224,7 +224,7 @@ fn a_real_browser_is_scored() {
     let Some(fetched) = fetched else {
         let required = std::env::var("HEDGEROW_REQUIRE_PEERS").is_ok_and(|value| value == "1");
         assert!(!required, "Chromium is missing");
-        eprintln!("*** SKIPPED: Chromium is missing ***");
+        hedgerow_capi::skipped("Chromium is missing");
         return;
     };
     let page = String::from_utf8_lossy(&fetched.stdout);
