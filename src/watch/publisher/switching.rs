@@ -13,6 +13,8 @@ impl Publisher {
     /// The number of the last change that the switches show. A file that is gone or damaged is
     /// made again as the whole ledger knows it, and the engines where that lacks something:
     /// nothing is switched on because a file was lost. Where nobody knows, it stays as it is.
+    /// Without a file and without a change in the ledger nothing was switched off here: an engine
+    /// that says otherwise was told by its host, and what one host has off is not everybody's.
     pub(super) fn switches_change(&mut self) -> Result<u64, Refusal> {
         let trouble = match self.directory.read_switches() {
             Ok(Some(file)) => return Ok(file.change),
