@@ -1,7 +1,7 @@
 //! Invariant H: the optimised machine code of the hot path has no panic in it.
 //!
-//! Builds `tools/proofs/no-panic` (release, fat LTO) and looks at the result in two ways: it links
-//! only without a panic, and its assembly is followed call by call. Either way must fail where a
+//! Builds `tools/lab/proofs/no-panic` (release, fat LTO) and looks at the result in two ways: it
+//! links only without a panic, and its assembly is followed call by call. Either way must fail where a
 //! panic was planted. Takes a minute or two, most of it for the linker's optimiser.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,7 +25,7 @@ fn assembly_file(feature: &str) -> PathBuf {
 fn build(feature: &str) -> Output {
     let manifest = concat!(
         env!("CARGO_MANIFEST_DIR"),
-        "/tools/proofs/no-panic/Cargo.toml"
+        "/tools/lab/proofs/no-panic/Cargo.toml"
     );
     std::fs::create_dir_all(target()).expect("a folder");
     let emit = format!("--emit=asm={}", assembly_file(feature).display());

@@ -34,7 +34,7 @@ fn walked(ensemble: &Ensemble, table: &Table, rows: &[Vec<f32>]) -> Vec<i64> {
 }
 
 /// The kernel that the environment asks for, which must be there, and nothing else: what an
-/// emulated machine has time for. `tools/gate/avx512.sh` sets it.
+/// emulated machine has time for. `ci/avx512.sh` sets it.
 static ONLY: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("HEDGEROW_KERNEL").ok());
 
 /// The kernels to test. Those that this machine has not are skipped, unless asked for.

@@ -27,5 +27,5 @@ sh tools/fleet/setup.sh
 ulimit -n 65536 2>/dev/null || ulimit -n "$(ulimit -Hn)"
 HEDGEROW_REQUIRE_PEERS=1 HEDGEROW_FLEET_ROUNDS="$rounds" HEDGEROW_FLEET_CUTS="$cuts" \
     HEDGEROW_FLEET_CUT_SECONDS=60 HEDGEROW_FLEET_MANY="$agents" \
-    cargo test --profile fleet -p hedgerow-fleet --test fleet -- --nocapture --test-threads 1 \
+    cargo test --release -p hedgerow-fleet --test fleet -- --nocapture --test-threads 1 \
     faults a_stolen_key

@@ -18,4 +18,4 @@ cd "$(dirname "$0")/../.."
 sh tools/fleet/setup.sh
 HEDGEROW_REQUIRE_PEERS=1 HEDGEROW_FLEET_PLACES=/dev/shm HEDGEROW_FLEET_AGENTS="$agents" \
     HEDGEROW_FLEET_MEASURES="$rounds" \
-    cargo test --profile fleet -p hedgerow-fleet --test fleet -- --nocapture the_last_of_many
+    cargo test --release -p hedgerow-fleet --test fleet -- --nocapture the_last_of_many

@@ -1,4 +1,4 @@
-//! Gathers for an emulated machine (`--cfg emulated`, `tools/gate/avx512.sh`), in place of the
+//! Gathers for an emulated machine (`--cfg emulated`, `ci/avx512.sh`), in place of the
 //! intrinsics of the same names.
 //!
 //! Bochs 2.7 takes a gather by a register above 15 for an invalid instruction, and the compiler

@@ -3,7 +3,7 @@
 #[path = "../examples/given.rs"]
 mod given;
 
-use hedgerow_capi::{block, compile, folder, root};
+use hedgerow_testkit::{block, compile, folder, root};
 use std::process::Command;
 
 #[test]

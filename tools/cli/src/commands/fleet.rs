@@ -58,8 +58,8 @@ pub fn run(arguments: &[OsString]) -> Failure {
     let error = Command::new(&program).args(arguments).exec();
     let got = match error.kind() {
         ErrorKind::NotFound => {
-            "none (from a checkout: cargo build --profile fleet -p hedgerow-fleet, which makes \
-             target/fleet/hedgerow-fleet; then PATH=\"$PWD/target/fleet:$PATH\")"
+            "none (from a checkout: cargo build --release -p hedgerow-fleet, which makes \
+             target/release/hedgerow-fleet; then PATH=\"$PWD/target/release:$PATH\")"
                 .to_string()
         }
         _ => error.to_string(),

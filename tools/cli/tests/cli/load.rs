@@ -258,7 +258,7 @@ fn people_get_the_same_and_a_histogram_in_a_file() {
     long(&[&table, "--report", &table]).refused(&["model.hedge", "same file"]);
     assert_eq!(std::fs::read(&table).unwrap(), before);
     let (page, model) = (folder.path("x.html"), folder.path("model.json"));
-    long(&["--report", &page, "--peers", &model]).refused(&["model.json", "tools/peers"]);
+    long(&["--report", &page, "--peers", &model]).refused(&["model.json", "tools/lab/peers"]);
 }
 
 #[test]

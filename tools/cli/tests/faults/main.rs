@@ -1,7 +1,7 @@
 //! Faults, with real processes: the real command as publisher, and an engine in a process of its
 //! own. After each the last good table runs, the ledger tells the truth, and no request failed.
 //!
-//! Each prints how often it was tried. `tools/gate/faults.sh` runs the long version.
+//! Each prints how often it was tried. `ci/faults.sh` runs the long version.
 
 mod clock;
 mod disk;

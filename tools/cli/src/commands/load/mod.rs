@@ -145,7 +145,7 @@ pub struct Args {
     /// Draw everything, a sweep included, as one page of HTML that needs nothing else
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// Whose figures the page shows beside: a record of tools/peers in JSON; else the newest in
+    /// Whose figures the page shows beside: a record of tools/lab/peers in JSON; else the newest in
     /// benches/record, where that is
     #[arg(long, value_name = "FILE", requires = "report")]
     peers: Option<PathBuf>,

@@ -42,7 +42,7 @@ struct PageArgs {
     /// The page
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// A record of tools/peers, in JSON; else the newest in benches/record, where that is
+    /// A record of tools/lab/peers, in JSON; else the newest in benches/record, where that is
     #[arg(long, value_name = "FILE")]
     peers: Option<PathBuf>,
 }
@@ -102,7 +102,7 @@ fn parse(path: &Path, expected: &str) -> Result<Value, Failure> {
 
 /// The record of peers of a name, or the newest of the checkout that this runs in.
 pub fn record(named: Option<&Path>) -> Result<Option<Value>, Failure> {
-    let expected = "a record of tools/peers in JSON";
+    let expected = "a record of tools/lab/peers in JSON";
     if let Some(path) = named {
         let record = parse(path, expected)?;
         return match record["models"].is_array() {

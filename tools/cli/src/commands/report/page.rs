@@ -9,7 +9,7 @@ use std::fmt::Write;
 
 const STYLE: &str = include_str!("page.css");
 
-/// The whole page. `record` is a record of `tools/peers`, where there is one.
+/// The whole page. `record` is a record of `tools/lab/peers`, where there is one.
 pub fn page(run: &Run, record: Option<&Value>) -> String {
     let title = format!("hedgerow under load: {}", run.asked.table);
     let mut out = format!(

@@ -325,7 +325,7 @@ pub fn kernels(run: &Run) -> Option<Figure> {
     })
 }
 
-/// Other libraries on one model, from a record of `tools/peers`.
+/// Other libraries on one model, from a record of `tools/lab/peers`.
 pub fn peers(record: &Value, model: &Value) -> Option<Figure> {
     let text = |value: &Value| value.as_str().map(str::to_string);
     let mut bars = Vec::new();

@@ -1,0 +1,332 @@
+//! The real Envoy with the module, and the manual's configuration of it.
+
+use hedgerow_testkit::disturb::{Seen, disturb, good, has_wrk, publish, wrk};
+use hedgerow_testkit::{block, folder, free_port, script};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Envoy and the module; none where Envoy is missing, which is installed only where tests must have
+/// it.
+fn parts() -> Option<(PathBuf, PathBuf)> {
+    let required = std::env::var("HEDGEROW_REQUIRE_PEERS").is_ok_and(|value| value == "1");
+    let how: &[&str] = if required { &[] } else { &["--installed"] };
+    let envoy = match script("tools/hosts/envoy/setup.sh", how) {
+        Ok(path) => PathBuf::from(path),
+        Err(why) => {
+            assert!(!required, "{why}");
+            hedgerow_testkit::skipped(&format!("Envoy is missing: {why}"));
+            return None;
+        }
+    };
+    let module = script("tools/hosts/envoy/build.sh", &[]).expect("the module builds");
+    Some((envoy, PathBuf::from(module)))
+}
+
+/// A server whose answers are the headers that reached it.
+fn behind() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || answer(stream));
+        }
+    });
+    port
+}
+
+fn answer(stream: TcpStream) -> Option<()> {
+    let mut to = stream.try_clone().ok()?;
+    let mut lines = BufReader::new(stream).lines();
+    loop {
+        let mut body = String::new();
+        loop {
+            let line = lines.next()?.ok()?;
+            if line.is_empty() {
+                break;
+            }
+            body.push_str(&format!("{line}\n"));
+        }
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+        to.write_all(format!("{head}{body}").as_bytes()).ok()?;
+    }
+}
+
+/// A running Envoy, which ends with it.
+struct Envoy {
+    child: Child,
+    folder: PathBuf,
+    port: u16,
+}
+
+impl Envoy {
+    /// Starts one with the manual's configuration, in which `table: default` becomes `filter`. None
+    /// where it ends by itself.
+    fn start(name: &str, filter: &str) -> Option<Result<Envoy, String>> {
+        let (envoy, module) = parts()?;
+        let folder = folder(name).expect("a folder");
+        let port = free_port();
+        let conf = block("src/manual/envoy.md", "yaml");
+        let conf = conf.replace("port_value: PORT", &format!("port_value: {port}"));
+        let conf = conf.replace("BEHIND", &behind().to_string());
+        let conf = conf.replace("LOG", &folder.join("access.log").display().to_string());
+        let conf = conf.replace("table: default", filter);
+        std::fs::write(folder.join("envoy.yaml"), conf).expect("a file");
+        let errors = std::fs::File::create(folder.join("errors")).expect("a file");
+        let child = Command::new(envoy)
+            .args(["--disable-hot-restart", "--concurrency", "2", "-c"])
+            .arg(folder.join("envoy.yaml"))
+            .env(
+                "ENVOY_DYNAMIC_MODULES_SEARCH_PATH",
+                module.parent().expect("a folder"),
+            )
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(errors)
+            .spawn()
+            .expect("Envoy starts");
+        let mut envoy = Envoy {
+            child,
+            folder,
+            port,
+        };
+        let end = Instant::now() + Duration::from_secs(60);
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+            if envoy.child.try_wait().expect("a child").is_some() {
+                return Some(Err(envoy.errors()));
+            }
+            assert!(Instant::now() < end, "Envoy is not up: {}", envoy.errors());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Some(Ok(envoy))
+    }
+
+    fn errors(&self) -> String {
+        std::fs::read_to_string(self.folder.join("errors")).unwrap_or_default()
+    }
+
+    fn get(&self, headers: &str) -> String {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).expect("Envoy");
+        let limit = Some(Duration::from_secs(20));
+        stream.set_read_timeout(limit).expect("a limit");
+        let sent = format!("GET / HTTP/1.1\r\nHost: shop.example\r\n{headers}\r\n");
+        stream.write_all(sent.as_bytes()).expect("sent");
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        answer
+    }
+}
+
+impl Drop for Envoy {
+    fn drop(&mut self) {
+        if !matches!(self.child.try_wait(), Ok(None)) {
+            return;
+        }
+        let pid = self.child.id().to_string();
+        let _ = Command::new("kill").args(["-TERM", &pid]).status();
+        let end = Instant::now() + Duration::from_secs(20);
+        while Instant::now() < end && matches!(self.child.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+const CURL: &str = "User-Agent: curl/8.5.0\r\nAccept: */*\r\nConnection: close\r\n\
+                    X-Bot-Score: 99\r\nX-Bot-Detections: 77\r\n\
+                    X_Bot_Score: 98\r\nx-bot_source: made-up\r\nX_Bot: kept\r\n";
+
+const BROWSER: &str = "sec-ch-ua: \"Chromium\";v=\"140\", \"Not=A?Brand\";v=\"24\", \
+                       \"Google Chrome\";v=\"140\"\r\n\
+                       sec-ch-ua-mobile: ?0\r\nsec-ch-ua-platform: \"Linux\"\r\n\
+                       Upgrade-Insecure-Requests: 1\r\n\
+                       User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like \
+                       Gecko) Chrome/140.0.0.0 Safari/537.36\r\n\
+                       Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,\
+                       image/webp,image/apng,*/*;q=0.8\r\n\
+                       Sec-Fetch-Site: none\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-User: ?1\r\n\
+                       Sec-Fetch-Dest: document\r\nAccept-Encoding: gzip, deflate, br, zstd\r\n\
+                       Accept-Language: en-US,en;q=0.9\r\nConnection: close\r\n";
+
+/// The value of a header that reached the server behind.
+fn reached<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
+    let body = answer.split_once("\r\n\r\n")?.1;
+    body.lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+}
+
+fn score(answer: &str) -> u8 {
+    let score = reached(answer, "x-bot-score").and_then(|score| score.parse().ok());
+    score.unwrap_or_else(|| panic!("no score: {answer}"))
+}
+
+#[test]
+fn envoy_scores_and_tells() {
+    let Some(envoy) = Envoy::start("envoy-scores", "table: default") else {
+        return;
+    };
+    let envoy = envoy.expect("Envoy runs");
+    let curl = envoy.get(CURL);
+    assert!(curl.starts_with("HTTP/1.1 200 "), "{curl}");
+    assert!(score(&curl) < 30, "{curl}");
+    assert_eq!(curl.matches("x-bot-score").count(), 1, "{curl}");
+    for made_up in ["x_bot_score", "x-bot_source", "made-up"] {
+        assert!(!curl.contains(made_up), "{made_up} in {curl}");
+    }
+    // Envoy itself lets such names pass.
+    assert_eq!(reached(&curl, "x_bot"), Some("kept"), "{curl}");
+    assert_eq!(reached(&curl, "x-bot-source"), Some("detection"), "{curl}");
+    assert_eq!(reached(&curl, "x-bot-detections"), Some("9"), "{curl}");
+    assert_eq!(reached(&curl, "x-bot-generation"), Some("1"), "{curl}");
+    let browser = envoy.get(BROWSER);
+    // Over plain HTTP, and without its Connection header: see the manual.
+    assert!(score(&browser) > score(&curl) + 20, "{browser}");
+    // Both workers score, and go on under what is malformed.
+    for _ in 0..50 {
+        assert_eq!(score(&envoy.get(CURL)), score(&curl));
+    }
+    let huge = format!("X-Huge: {}\r\n", "x".repeat(64 * 1024));
+    assert!(envoy.get(&huge).starts_with("HTTP/1.1 431 "));
+    assert!(envoy.get("nonsense\r\n").starts_with("HTTP/1.1 400 "));
+    assert_eq!(score(&envoy.get(CURL)), score(&curl));
+    let (log, errors) = (envoy.folder.join("access.log"), envoy.errors());
+    drop(envoy);
+    let log = std::fs::read_to_string(log).expect("a log");
+    let noted = format!("200 {} detection", score(&curl));
+    assert!(log.lines().any(|line| line == noted), "{log}");
+    assert!(log.lines().any(|line| line.ends_with(" ensemble")), "{log}");
+    assert!(!errors.contains("panic"), "{errors}");
+}
+
+/// Load, while tables good and bad come 20 times a second and the engine is switched off and on: no
+/// request fails, and each has the one right score, or none.
+#[test]
+fn no_request_fails_in_envoy_while_tables_and_switches_change() {
+    if !has_wrk() {
+        return;
+    }
+    let directory = folder("envoy-tables").expect("a folder");
+    publish(&directory, &good(3));
+    let filter = format!("table: {}", directory.display());
+    let Some(envoy) = Envoy::start("envoy-load", &filter) else {
+        return;
+    };
+    let envoy = envoy.expect("Envoy runs");
+    let expected = score(&envoy.get(CURL));
+    let asked = std::env::var("HEDGEROW_LOAD_SECONDS");
+    let seconds = asked.ok().and_then(|text| text.parse().ok()).unwrap_or(3);
+    let (stop, mut seen) = (AtomicBool::new(false), Seen::default());
+    let headers = [
+        "Host: shop.example",
+        "User-Agent: curl/8.5.0",
+        "Accept: */*",
+    ];
+    let (requests, checked) = std::thread::scope(|scope| {
+        scope.spawn(|| disturb(&directory, &stop, &mut seen, |_| 0));
+        let checks = scope.spawn(|| {
+            let (mut scored, mut without) = (0, 0);
+            while !stop.load(Ordering::Relaxed) {
+                let answer = envoy.get(CURL);
+                assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+                match reached(&answer, "x-bot-score") {
+                    Some(score) => {
+                        assert_eq!(score.parse(), Ok(expected), "{answer}");
+                        scored += 1;
+                    }
+                    None => without += 1,
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            (scored, without)
+        });
+        let load = scope.spawn(|| wrk(envoy.port, &headers, seconds, false));
+        let requests = load.join();
+        stop.store(true, Ordering::Relaxed);
+        (requests, checks.join().expect("right answers"))
+    });
+    let requests = requests.unwrap_or_else(|_| panic!("requests failed: {}", envoy.errors()));
+    println!("{requests} requests, none failed; {seen:?}; checked: {checked:?}");
+    assert!(requests > 500 && checked.0 > 10 && checked.1 > 0);
+    assert!(seen.published > 5 && seen.bad > 5 && seen.flips > 0);
+    let errors = envoy.errors();
+    assert!(
+        !errors.contains("panic") && errors.contains("refused"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn envoy_blocks_where_it_is_told_to() {
+    let filter = "block_below: 30, block_status: 429";
+    let filter = filter.replace(", ", "\n                  ");
+    let Some(envoy) = Envoy::start("envoy-blocks", &filter) else {
+        return;
+    };
+    let envoy = envoy.expect("Envoy runs");
+    let curl = envoy.get(CURL);
+    assert!(curl.starts_with("HTTP/1.1 429 "), "{curl}");
+    let browser = envoy.get(BROWSER);
+    assert!(browser.starts_with("HTTP/1.1 200 "), "{browser}");
+}
+
+#[test]
+fn envoy_refuses_a_configuration_that_means_nothing() {
+    for (filter, said) in [
+        ("block_below: 1", "expected a score from 2 to 99"),
+        ("tabel: default", "unknown field `tabel`"),
+        ("table: /nowhere/at/all.hedge", "nowhere"),
+        ("state: /nowhere", "expected it with a directory as table"),
+        ("keys: [/nowhere]", "keys: /nowhere: "),
+    ] {
+        let Some(envoy) = Envoy::start("envoy-refuses", filter) else {
+            return;
+        };
+        let Err(errors) = envoy else {
+            panic!("Envoy took {filter:?}");
+        };
+        assert!(errors.contains(said), "{filter:?}: {errors}");
+    }
+}
+
+/// A directory that is not there yet is no reason to refuse, and neither to fail a request.
+#[test]
+fn envoy_watches_a_directory() {
+    let tables = folder("envoy-tables").expect("a folder");
+    let key = hedgerow::watch::SecretKey::new("ops").expect("a key");
+    let public = tables.join("ops.pub");
+    std::fs::write(&public, key.public().text()).expect("a file");
+    let filter = format!(
+        "table: {}/later/\n                  keys: [{}]",
+        tables.display(),
+        public.display()
+    );
+    let Some(envoy) = Envoy::start("envoy-watches", &filter) else {
+        return;
+    };
+    let envoy = envoy.expect("Envoy runs");
+    assert_eq!(reached(&envoy.get(CURL), "x-bot-generation"), Some("0"));
+    let later = tables.join("later");
+    let publisher = hedgerow::watch::Publisher::create(&later, Duration::from_secs(10), "a test");
+    // As a fleet's agent writes it: signed by a key that Envoy is told.
+    let signed = key.sign(hedgerow::DEFAULT_TABLE);
+    let table = hedgerow::Table::from_bytes(&signed).expect("a table");
+    let published = publisher.and_then(|publisher| {
+        publisher.publish(&table, &hedgerow::watch::PublishOptions::default())
+    });
+    let generation = published.expect("a publish").pointer.generation.to_string();
+    // What a restart must not forget stands in the directory.
+    let state = later.join("engines/envoy/status");
+    let end = Instant::now() + Duration::from_secs(20);
+    while reached(&envoy.get(CURL), "x-bot-generation") != Some(&generation) {
+        assert!(Instant::now() < end, "{}", envoy.errors());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    while !state.is_file() {
+        assert!(Instant::now() < end, "{}", envoy.errors());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}

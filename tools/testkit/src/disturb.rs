@@ -1,0 +1,160 @@
+//! What happens while requests come: tables good and bad, switches; and the load itself.
+
+use hedgerow::table::build::rehash;
+use hedgerow::table::format::{HASH_OFFSET, Header};
+use hedgerow::watch::directory::FILES_VERSION;
+use hedgerow::watch::{Directory, Origin, Pointer, PublishOptions, Publisher, moment};
+use hedgerow::{DEFAULT_TABLE, Selector, Table};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+const WAIT: Duration = Duration::from_secs(10);
+
+/// The bundled table under another hash.
+pub fn good(different: u8) -> Table {
+    let mut bytes = DEFAULT_TABLE.to_vec();
+    bytes[std::mem::offset_of!(Header, created_at)] ^= different;
+    rehash(&mut bytes);
+    Table::from_bytes(&bytes).expect("a good table")
+}
+
+/// Publishes a table to a directory. Returns its generation.
+pub fn publish(directory: &Path, table: &Table) -> u64 {
+    let publisher = Publisher::create(directory, WAIT, "load").expect("a directory");
+    let published = publisher.publish(table, &PublishOptions::default());
+    published.expect("a publish").pointer.generation
+}
+
+fn switch(directory: &Path, off: bool) {
+    let publisher = Publisher::open(directory, WAIT, "load").expect("a directory");
+    let switched = publisher.switch(&Selector::Engine, off);
+    switched.expect("a switch");
+}
+
+/// Points at what no publisher would take: cut, flipped, empty, or of nothing but zeros.
+fn place_bad(directory: &Path, turn: u64) {
+    let mut bytes = DEFAULT_TABLE.to_vec();
+    let flipped = 4_096 + turn as usize % 4_096;
+    match turn % 4 {
+        0 => bytes.truncate(bytes.len() / 2),
+        1 => bytes[flipped] ^= 0x40,
+        2 => bytes.truncate(0),
+        _ => bytes.iter_mut().skip(64).for_each(|byte| *byte = 0),
+    }
+    let directory = Directory::new(directory);
+    let before = directory.read_pointer().ok().flatten();
+    let hash = DEFAULT_TABLE.get(HASH_OFFSET..HASH_OFFSET + 16);
+    let mut content_id: String = { hash.unwrap_or_default().iter() }
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    content_id.replace_range(..8, &format!("{:08x}", turn as u32));
+    let pointer = Pointer {
+        version: FILES_VERSION,
+        generation: before.map_or(1, |pointer| pointer.generation),
+        bytes: bytes.len() as u64,
+        from_generation: None,
+        forced: false,
+        at: moment::now(),
+        origin: Origin::here("broken exporter"),
+        content_id,
+    };
+    let replace = |path: &Path, bytes: &[u8]| {
+        let new = path.with_extension("new");
+        std::fs::write(&new, bytes).expect("a file");
+        std::fs::rename(&new, path).expect("a file");
+    };
+    replace(&directory.table(&pointer.content_id), &bytes);
+    let text = serde_json::to_vec(&pointer).expect("JSON");
+    replace(&directory.active(), &text);
+}
+
+/// wrk's own count of what failed must be none; the requests that it made.
+pub fn wrk(port: u16, headers: &[&str], seconds: u64, close: bool) -> u64 {
+    let mut command = Command::new("wrk");
+    command.args(["-t1", "-c32", &format!("-d{seconds}"), "--timeout", "10"]);
+    for header in headers {
+        command.args(["-H", header]);
+    }
+    if close {
+        command.args(["-H", "Connection: close"]);
+    }
+    let ran = command
+        .arg(format!("http://127.0.0.1:{port}/"))
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("wrk runs");
+    let text = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success(), "{text}");
+    for failure in ["Socket errors", "Non-2xx"] {
+        assert!(!text.contains(failure), "{text}");
+    }
+    let line = text.lines().find(|line| line.contains("requests in"));
+    let requests = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    requests.unwrap_or_else(|| panic!("{text}"))
+}
+
+/// Returns `true` if wrk is installed, after an attempt to install it.
+pub fn has_wrk() -> bool {
+    let there = || Command::new("wrk").arg("-v").output().is_ok();
+    if !there() {
+        let _ = { Command::new("apt-get") }
+            .args(["install", "--yes", "--quiet", "wrk"])
+            .output();
+    }
+    let required = std::env::var("HEDGEROW_REQUIRE_PEERS").is_ok_and(|value| value == "1");
+    let there = there();
+    assert!(there || !required, "wrk is missing");
+    if !there {
+        crate::skipped("wrk is missing");
+    }
+    there
+}
+
+/// What was seen while the load ran.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// Good tables published.
+    pub published: u64,
+    /// Bad tables placed.
+    pub bad: u64,
+    /// Kill switches flipped.
+    pub flips: u64,
+    /// Reloads of the host.
+    pub reloads: u64,
+}
+
+/// Tables 20 times a second, every other one bad; the engine off and on; what `reload` does at a
+/// turn, and says how often it did.
+pub fn disturb(directory: &Path, stop: &AtomicBool, seen: &mut Seen, reload: impl Fn(u64) -> u64) {
+    let tables = [good(1), good(2)];
+    let start = Instant::now();
+    let mut off = false;
+    for turn in 0_u64.. {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        match turn % 2 {
+            0 => {
+                publish(directory, &tables[(turn / 2 % 2) as usize]);
+                seen.published += 1;
+            }
+            _ => {
+                place_bad(directory, turn);
+                seen.bad += 1;
+            }
+        }
+        if turn % 24 == 7 || turn % 24 == 15 {
+            off = turn % 24 == 7;
+            switch(directory, off);
+            seen.flips += 1;
+        }
+        seen.reloads += reload(turn);
+        let next = Duration::from_millis(50 * (turn + 1));
+        std::thread::sleep(next.saturating_sub(start.elapsed()));
+    }
+    if off {
+        switch(directory, false);
+    }
+}
