@@ -27,8 +27,8 @@
 //! - AVX-512 batches, thresholds from a table of 256 splats: 264 ns against 236 with a broadcast.
 //! - AVX-512, walking complete trees one by one with the predicate word: 2,700 ns on the third
 //!   against 1,520 with eight trees in a register; walking nodes 3,850.
-//! - Layouts tuned by the model's own leaf weights, on the model R1 of tools/lab/peers and its rows,
-//!   by a prototype of the two steps after binarising (not kept), EPYC (Zen 3, AVX2, 2 cores, KVM),
+//! - Layouts tuned by the model's own leaf weights, on the model R1 of tools/lab/peers and its
+//!   rows, by a prototype of the two steps after binarising (not kept), EPYC (Zen 3, AVX2, 2 cores, KVM),
 //!   2026-11-26, 128 rows, variants in turn, minima warm, medians after 4 MiB of other memory:
 //!   levels by lane, as they are, look up 5.2 groups a level; with the two most biased splits of a
 //!   tree on top, which choose its line of 16 leaves (72 % of the weight in the best one), 8.2;

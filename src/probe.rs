@@ -1,9 +1,9 @@
 //! Points where a tracer can look in: entering, leaving, publishing, reclaiming and refusing.
 //!
-//! A point is a `nop` in the machine code, and a note in the binary (USDT, section
-//! `.note.stapsdt`) that says where it is and which register holds its number. A tracer that
-//! attaches puts a trap in the place of the `nop`; nobody else pays for it.
-//! `tools/lab/perf/swap.bt` attaches to all of them. They are there on Linux and x86-64; elsewhere there is nothing.
+//! A point is a `nop` in the machine code, and a note in the binary (USDT, section `.note.stapsdt`)
+//! that says where it is and which register holds its number. A tracer that attaches puts a trap in
+//! the place of the `nop`; nobody else pays for it. `tools/lab/perf/swap.bt` attaches to all of
+//! them. They are there on Linux and x86-64; elsewhere there is nothing.
 //!
 //! **P1**: the instructions are the `nop` alone. It touches no memory, register, flag or stack;
 //! what else stands in the text goes to a section that is not loaded, or to one byte that nobody

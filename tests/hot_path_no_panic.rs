@@ -1,8 +1,8 @@
 //! Invariant H: the optimised machine code of the hot path has no panic in it.
 //!
 //! Builds `tools/lab/proofs/no-panic` (release, fat LTO) and looks at the result in two ways: it
-//! links only without a panic, and its assembly is followed call by call. Either way must fail where a
-//! panic was planted. Takes a minute or two, most of it for the linker's optimiser.
+//! links only without a panic, and its assembly is followed call by call. Either way must fail
+//! where a panic was planted. Takes a minute or two, most of it for the linker's optimiser.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
