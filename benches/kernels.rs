@@ -28,17 +28,18 @@
 //! - AVX-512, walking complete trees one by one with the predicate word: 2,700 ns on the third
 //!   against 1,520 with eight trees in a register; walking nodes 3,850.
 //! - Layouts tuned by the model's own leaf weights, on the model R1 of tools/lab/peers and its
-//!   rows, by a prototype of the two steps after binarising (not kept), EPYC (Zen 3, AVX2, 2 cores, KVM),
-//!   2026-11-26, 128 rows, variants in turn, minima warm, medians after 4 MiB of other memory:
-//!   levels by lane, as they are, look up 5.2 groups a level; with the two most biased splits of a
-//!   tree on top, which choose its line of 16 leaves (72 % of the weight in the best one), 8.2;
-//!   with the three most biased ones on top and the eight best leaves of each tree apart, two trees
-//!   a line (53 % of the weight), 8.4. AVX2 1,567 ns by lane, 1,791 by weight, 1,764 with hot
-//!   leaves apart; cold 6.2, 6.6 and 6.9 µs. Portable 2,661 by lane, 2,665 by weight; cold 9.0 to
-//!   9.7 and 9.8 to 9.9 µs. The loads of the leaves alone: 739 ns by lane, 734 by weight, 683 with
-//!   hot leaves apart, 610 if every other row goes through them backwards besides; AVX2's lookups
-//!   alone: 542 by lane, 737 in the other orders. So the gain is at most 130 ns of a machine that
-//!   has AVX-512, where lookups cost the same in every order, and was not measured there.
+//!   rows, by a prototype of the two steps after binarising (not kept), EPYC (Zen 3, AVX2, 2 cores,
+//!   KVM), 2026-11-26, 128 rows, variants in turn, minima warm, medians after 4 MiB of other
+//!   memory: levels by lane, as they are, look up 5.2 groups a level; with the two most biased
+//!   splits of a tree on top, which choose its line of 16 leaves (72 % of the weight in the best
+//!   one), 8.2; with the three most biased ones on top and the eight best leaves of each tree
+//!   apart, two trees a line (53 % of the weight), 8.4. AVX2 1,567 ns by lane, 1,791 by weight,
+//!   1,764 with hot leaves apart; cold 6.2, 6.6 and 6.9 µs. Portable 2,661 by lane, 2,665 by
+//!   weight; cold 9.0 to 9.7 and 9.8 to 9.9 µs. The loads of the leaves alone: 739 ns by lane, 734
+//!   by weight, 683 with hot leaves apart, 610 if every other row goes through them backwards
+//!   besides; AVX2's lookups alone: 542 by lane, 737 in the other orders. So the gain is at most
+//!   130 ns of a machine that has AVX-512, where lookups cost the same in every order, and was not
+//!   measured there.
 //! - Prefetching a line a tree before a block's indexes are looked up, same prototype: AVX2 2,010
 //!   against 1,567 ns warm, 6.1 against 6.2 µs cold.
 //! - AVX2, how many blocks' indexes before their leaves: one 1,567 ns, two 1,641, four 1,472,
