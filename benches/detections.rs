@@ -11,7 +11,7 @@ use hedgerow::table::bots::{AddressRange, Bot, Category};
 use hedgerow::table::build::{BuildOptions, build};
 use hedgerow::table::detections::{Condition, ConditionTest, Detection, FeatureRef};
 use hedgerow::table::ensemble::{Ensemble, Missing, Split, Test, Tree};
-use hedgerow::{Bound, Client, Engine, Row, Schema, Table, Verdict};
+use hedgerow::{Client, Engine, PreparedTable, Row, Schema, Table, Verdict};
 use requests::{requests, rows};
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
@@ -105,9 +105,9 @@ fn cases() -> Vec<Case<'static>> {
         let name = format!("{count} of {conditions}, {how}");
         let engine = Engine::new(Schema::http());
         let table = || table(detections(count, conditions, rare), Vec::new());
-        let bound = Bound::new(table(), engine.schema(), None).expect("a bound table");
+        let prepared = PreparedTable::new(table(), engine.schema()).expect("a prepared table");
         let matched = move |rows: &[Row]| {
-            let count = |row| u64::from(bound.matches(black_box(row)).count());
+            let count = |row| u64::from(prepared.matches(black_box(row)).count());
             rows.iter().map(count).sum()
         };
         cases.push((format!("matches: {name}"), Box::new(matched)));
@@ -120,8 +120,8 @@ fn cases() -> Vec<Case<'static>> {
         cases.push((format!("score: {name}"), Box::new(scored)));
     }
     for ranges in [0, 1, 64, 2_048, 16_384] {
-        let bound = Bound::new(table(Vec::new(), bots(ranges)), &Schema::http(), None);
-        let bound = bound.expect("a bound table");
+        let prepared = PreparedTable::new(table(Vec::new(), bots(ranges)), &Schema::http());
+        let prepared = prepared.expect("a prepared table");
         let mut at = 1u32;
         let found = move |rows: &[Row]| {
             let mut found = 0;
@@ -130,7 +130,7 @@ fn cases() -> Vec<Case<'static>> {
                 at = at.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 let address = Ipv4Addr::from_bits((at >> 8) % (ranges.max(1) * 4096));
                 let client = Client::new(IpAddr::V4(address), b"");
-                found += u64::from(bound.verified(black_box(&client), 1).is_some());
+                found += u64::from(prepared.verified(black_box(&client), 1).is_some());
             }
             found
         };

@@ -64,7 +64,7 @@ mod made;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use hedgerow::table::build::{BuildOptions, build};
 use hedgerow::table::ensemble::Ensemble;
-use hedgerow::{Bound, KERNELS, Row, Table};
+use hedgerow::{KERNELS, PreparedTable, Row, Table};
 use made::{FEATURES, ensemble, leafwise, oblivious, schema_of};
 use std::hint::black_box;
 use std::time::Duration;
@@ -79,7 +79,7 @@ fn bench(criterion: &mut Criterion, name: &str, ensemble: &Ensemble) {
     let schema = schema_of(ensemble);
     let bind = |kernel| {
         let table = Table::from_bytes(&bytes).expect("a valid table");
-        Bound::new(table, &schema, Some(kernel)).expect("a bound table")
+        PreparedTable::with_kernel(table, &schema, kernel).expect("a prepared table")
     };
     let portable = bind("portable");
     let values = made::rows(ROWS);
@@ -88,24 +88,24 @@ fn bench(criterion: &mut Criterion, name: &str, ensemble: &Ensemble) {
     let mut group = criterion.benchmark_group(name);
     group.throughput(Throughput::Elements(ROWS as u64));
     for kernel in KERNELS {
-        if !kernel.available() || !kernel.supports(portable.table()) {
+        if !kernel.available() {
             println!("SKIPPED: kernel {} on {name}", kernel.name);
             continue;
         }
-        let bound = bind(kernel.name);
+        let prepared = bind(kernel.name);
         for batch in [1, 8, 64] {
             let mut margins = vec![0; ROWS];
             group.bench_function(BenchmarkId::new(kernel.name, batch), |bencher| {
                 bencher.iter(|| match batch {
                     1 => {
                         for (row, to) in black_box(&rows).iter().zip(&mut margins) {
-                            *to = bound.margin(row);
+                            *to = prepared.margin(row);
                         }
                     }
                     _ => {
                         let batches = black_box(&rows).chunks(batch);
                         for (rows, to) in batches.zip(margins.chunks_mut(batch)) {
-                            bound.margins(rows, to);
+                            prepared.margins(rows, to);
                         }
                     }
                 });

@@ -9,7 +9,7 @@ mod hot;
 
 use hdrhistogram::Histogram;
 use hedgerow::epoch::{Barrier, Swap};
-use hedgerow::{Bound, Row};
+use hedgerow::{PreparedTable, Row};
 use hot::Hot;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -100,14 +100,14 @@ fn run(hot: &Hot, rows: &[Row], swaps: Swaps, slice: Duration, measured: &mut Me
 }
 
 fn run_bare(hot: &Hot, rows: &[Row], barrier: Barrier, slice: Duration, measured: &mut Measured) {
-    let bound = Bound::new(hot::table(), hot.engine.schema(), None).expect("a bound table");
-    let bound = &bound;
+    let prepared = PreparedTable::new(hot::table(), hot.engine.schema()).expect("a prepared table");
+    let prepared = &prepared;
     let swap = Swap::with_barrier(1, barrier);
     let publish = || swap.publish(Box::new).is_ok();
     assert!(publish());
     let mut reader = swap.reader().expect("a slot");
     let score = |row: &Row| match reader.enter() {
-        Some(generation) => *generation > 0 && bound.score(bound.margin(row)).get() > 0,
+        Some(generation) => *generation > 0 && prepared.score(prepared.margin(row)).get() > 0,
         None => false,
     };
     beside(rows, Swaps::AllThatCanBe, slice, publish, score, measured);

@@ -10,7 +10,7 @@ use crate::limits::{
 use crate::probe;
 use crate::row::Row;
 use crate::schema::Schema;
-use crate::score::{Bound, Client, NotScored, Reason, Verdict};
+use crate::score::{Client, NotScored, PreparedTable, Reason, Verdict};
 use crate::stats::{Counters, ScorerSnapshot, ScorerStats};
 use crate::switches::{Selector, Switches};
 use crate::table::{Catalog, Table, Usage};
@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 /// is a publish of the same table.
 #[derive(Debug)]
 struct Live {
-    bound: Arc<Bound>,
+    prepared: Arc<PreparedTable>,
     generation: u64,
     /// Where scorers count each detection.
     counters: Counters,
@@ -64,7 +64,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Control {
     generation: u64,
-    live: Option<Arc<Bound>>,
+    live: Option<Arc<PreparedTable>>,
     switches: Switches,
     content_id: String,
     usage: Vec<Usage>,
@@ -246,18 +246,22 @@ impl Engine {
         self.counted(self.try_publish(table, Some(kernel)))
     }
 
-    /// Makes a bound table live under a number that its publisher gave it.
-    pub(crate) fn publish_as(&self, bound: Arc<Bound>, generation: u64) -> Result<(), RetiredFull> {
+    /// Makes a prepared table live under a number that its publisher gave it.
+    pub(crate) fn publish_as(
+        &self,
+        prepared: Arc<PreparedTable>,
+        generation: u64,
+    ) -> Result<(), RetiredFull> {
         let mut control = self.control();
-        self.make_live(&mut control, bound, generation)
+        self.make_live(&mut control, prepared, generation)
     }
 
     fn try_publish(&self, table: Table, kernel: Option<&str>) -> Result<u64, PublishError> {
-        let bound = Arc::new(Bound::new(table, self.schema(), kernel)?);
+        let prepared = Arc::new(PreparedTable::with_kernel(table, self.schema(), kernel)?);
         // Held over the publish, so that two publishers' tables come in the order of generations.
         let mut control = self.control();
         let generation = control.generation.saturating_add(1);
-        self.make_live(&mut control, bound, generation)
+        self.make_live(&mut control, prepared, generation)
             .map_err(PublishError::RetiredFull)?;
         Ok(generation)
     }
@@ -265,20 +269,20 @@ impl Engine {
     fn make_live(
         &self,
         control: &mut Control,
-        bound: Arc<Bound>,
+        prepared: Arc<PreparedTable>,
         generation: u64,
     ) -> Result<(), RetiredFull> {
-        let catalog = Catalog::of(bound.table());
+        let catalog = Catalog::of(prepared.table());
         let live = Live {
-            bound: bound.clone(),
+            prepared: prepared.clone(),
             generation,
             counters: control.counters(&catalog),
             off: Off::new(&control.switches, self.schema(), &catalog),
         };
         self.shared.swap.publish(|_| Box::new(live))?;
-        (control.generation, control.usage) = (generation, bound.table().usage());
-        control.content_id = bound.table().content_id();
-        control.live = Some(bound);
+        (control.generation, control.usage) = (generation, prepared.table().usage());
+        control.content_id = prepared.table().content_id();
+        control.live = Some(prepared);
         control.keep(generation, catalog);
         Ok(())
     }
@@ -292,11 +296,11 @@ impl Engine {
     pub fn set_switches(&self, switches: Switches) -> Result<(), RetiredFull> {
         let mut control = self.control();
         let before = std::mem::replace(&mut control.switches, switches);
-        let Some(bound) = control.live.clone() else {
+        let Some(prepared) = control.live.clone() else {
             return Ok(());
         };
         let generation = control.generation;
-        let flipped = self.make_live(&mut control, bound, generation);
+        let flipped = self.make_live(&mut control, prepared, generation);
         if flipped.is_err() {
             control.switches = before;
         }
@@ -495,7 +499,7 @@ impl Scorer {
                 continue;
             }
             let mut margins = [0; BATCH_ROWS_MAX];
-            live.bound.margins(rows, &mut margins);
+            live.prepared.margins(rows, &mut margins);
             let outcomes = verdicts.iter_mut().zip(rows).zip(margins);
             for (at, ((verdict, row), margin)) in (first..).zip(outcomes) {
                 let verified = client(at).and_then(|client| live.verified(&client));
@@ -550,7 +554,7 @@ impl Live {
         }
         match client.and_then(|client| self.verified(client)) {
             Some(verified) => verified,
-            None => self.verdict(row, self.bound.margin(row)),
+            None => self.verdict(row, self.prepared.margin(row)),
         }
     }
 
@@ -575,22 +579,22 @@ impl Live {
         }
         let margin = match off.ensemble {
             true => None,
-            false => Some(self.bound.margin(&seen)),
+            false => Some(self.prepared.margin(&seen)),
         };
         let scored = self
-            .bound
+            .prepared
             .scored_without(&seen, margin, self.generation, off.detections);
         scored.map_or(disabled, Verdict::Scored)
     }
 
     #[inline]
     fn verdict(&self, row: &Row, margin: i64) -> Verdict {
-        Verdict::Scored(self.bound.scored(row, margin, self.generation))
+        Verdict::Scored(self.prepared.scored(row, margin, self.generation))
     }
 
     #[inline]
     fn verified(&self, client: &Client<'_>) -> Option<Verdict> {
-        let verified = self.bound.verified(client, self.generation)?;
+        let verified = self.prepared.verified(client, self.generation)?;
         Some(Verdict::VerifiedBot(verified))
     }
 

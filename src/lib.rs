@@ -38,8 +38,8 @@ pub use error::OpenError;
 pub use row::Row;
 pub use schema::{Feature, FeatureKind, Schema, SchemaError};
 pub use score::{
-    Bound, Client, ExplainedDetection, Explanation, KERNELS, Kernel, Matches, NotScored, Reason,
-    Score, Scored, Source, Verdict, VerifiedBot,
+    Client, ExplainedDetection, Explanation, KERNELS, Kernel, Matches, NotScored, PreparedTable,
+    Reason, Score, Scored, Source, Verdict, VerifiedBot,
 };
 pub use switches::{Selector, Switches};
 pub use table::{DEFAULT_TABLE, Table};

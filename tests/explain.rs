@@ -7,13 +7,13 @@ mod tables;
 use common::{Random, random_ensemble, random_row, schema_of};
 use hedgerow::table::build::{BuildOptions, build};
 use hedgerow::table::ensemble::{Ensemble, Node, Tree};
-use hedgerow::{Bound, KERNELS, Row, Table};
+use hedgerow::{KERNELS, PreparedTable, Row, Table};
 use tables::{fork, leaf, split};
 
-fn bound(ensemble: &Ensemble, options: &BuildOptions, kernel: Option<&str>) -> Bound {
+fn prepared(ensemble: &Ensemble, options: &BuildOptions, kernel: Option<&str>) -> PreparedTable {
     let built = build(ensemble, options).expect("a table");
     let table = Table::from_bytes(&built.bytes).expect("a good table");
-    Bound::new(table, &schema_of(ensemble), kernel).expect("a bound table")
+    PreparedTable::with_kernel(table, &schema_of(ensemble), kernel).expect("a prepared table")
 }
 
 #[test]
@@ -23,16 +23,16 @@ fn base_and_contributions_are_the_margin() {
     for _ in 0..150 {
         let ensemble = random_ensemble(&mut random);
         let kernels = KERNELS.iter().filter(|kernel| kernel.available());
-        let bounds: Vec<Bound> = kernels
-            .map(|kernel| bound(&ensemble, &BuildOptions::default(), Some(kernel.name)))
+        let tables: Vec<PreparedTable> = kernels
+            .map(|kernel| prepared(&ensemble, &BuildOptions::default(), Some(kernel.name)))
             .collect();
         let mut base = None;
         for _ in 0..20 {
             let values = random_row(&ensemble, &mut random);
-            for bound in &bounds {
-                let row = bound.row(&values);
-                let explained = bound.explain(&row);
-                assert_eq!(explained.margin, bound.margin(&row));
+            for prepared in &tables {
+                let row = prepared.row(&values);
+                let explained = prepared.explain(&row);
+                assert_eq!(explained.margin, prepared.margin(&row));
                 assert_eq!(explained.contributions.len(), ensemble.features.len());
                 let sum: i64 = explained.contributions.iter().sum();
                 assert_eq!(explained.base + sum, explained.margin);
@@ -66,9 +66,9 @@ fn contributions_are_the_moves_of_the_mean() {
         weights: Vec::new(),
     };
     ensemble.trees = vec![oblivious, Tree::Any { nodes }];
-    let bound = bound(&ensemble, &BuildOptions::default(), None);
-    let explained = bound.explain(&bound.row(&[2.0, 1.0, 0.0]));
-    let shown = |fixed: &i64| bound.table().margin_f64(*fixed);
+    let prepared = prepared(&ensemble, &BuildOptions::default(), None);
+    let explained = prepared.explain(&prepared.row(&[2.0, 1.0, 0.0]));
+    let shown = |fixed: &i64| prepared.table().margin_f64(*fixed);
     // The means: 3, then 4.5 (leaves 3 and 6: the table asks for feature 0 first), then 6; and 4,
     // then 4, then 8.
     assert_eq!(shown(&explained.base), 10.0 + 3.0 + 4.0);
@@ -89,8 +89,8 @@ fn a_feature_beside_the_way_adds_nothing() {
         leaf(-1.0),
     ];
     ensemble.trees = vec![Tree::Any { nodes }];
-    let bound = bound(&ensemble, &BuildOptions::default(), None);
-    let explained = bound.explain(&bound.row(&[0.0, 1.0, 1.0]));
+    let prepared = prepared(&ensemble, &BuildOptions::default(), None);
+    let explained = prepared.explain(&prepared.row(&[0.0, 1.0, 1.0]));
     assert!(explained.contributions[0] != 0);
     assert_eq!(explained.contributions[1..], [0, 0]);
 }
@@ -98,19 +98,19 @@ fn a_feature_beside_the_way_adds_nothing() {
 #[test]
 fn detections_are_held_against_the_row() {
     let ensemble = tables::plain();
-    let bound = bound(&ensemble, &tables::with_everything(&ensemble), None);
+    let prepared = prepared(&ensemble, &tables::with_everything(&ensemble), None);
     let mut random = Random::new(3);
     let mut matched = 0;
     for _ in 0..200 {
-        let row: Row = bound.row(&random_row(&ensemble, &mut random));
-        let explained = bound.explain(&row);
+        let row: Row = prepared.row(&random_row(&ensemble, &mut random));
+        let explained = prepared.explain(&row);
         let bits = explained.detections.iter().enumerate();
         let bits: u64 = bits.map(|(at, one)| u64::from(one.matches()) << at).sum();
-        assert_eq!(bits, bound.matches(&row).bits());
+        assert_eq!(bits, prepared.matches(&row).bits());
         matched += u64::from(bits != 0);
     }
     assert!((10..190).contains(&matched), "{matched}");
-    let explained = bound.explain(&bound.row(&[2.0, f32::NAN, 2.0]));
+    let explained = prepared.explain(&prepared.row(&[2.0, f32::NAN, 2.0]));
     let [first, second, _] = &explained.detections[..] else {
         panic!("three detections");
     };

@@ -14,7 +14,7 @@ use hedgerow::table::build::{BuildError, BuildOptions, build};
 use hedgerow::table::ensemble::Ensemble;
 use hedgerow::table::format::{HEADER_BYTES, Section};
 use hedgerow::table::validate::validate;
-use hedgerow::{Bound, Engine, OpenError, PublishError, Row, SchemaError, Table};
+use hedgerow::{Engine, OpenError, PreparedTable, PublishError, Row, SchemaError, Table};
 use tables::{mixed, plain, plain_table, schema, small_tables, table, with_golden};
 
 fn refused(bytes: &[u8]) -> OpenError {
@@ -43,7 +43,7 @@ fn doubled(times: usize) -> OpenError {
     let table = Table::from_bytes(&other.finish()).expect("a table with distinct names");
     assert_eq!(table.features().len(), ensemble.features.len() << times);
     let schema = hedgerow::Schema::new(table.features()).expect("a schema");
-    Bound::new(table, &schema, None).expect("a table whose golden rows come out");
+    PreparedTable::new(table, &schema).expect("a table whose golden rows come out");
     refused(&same.finish())
 }
 
@@ -331,11 +331,11 @@ fn every_single_byte_flipped_with_the_hash_to_match() {
                     accepted += 1;
                     let table = Table::from_bytes(&flipped).expect("a good table");
                     let own = hedgerow::Schema::new(table.features()).expect("a schema");
-                    let Ok(bound) = Bound::new(table, &own, None) else {
+                    let Ok(prepared) = PreparedTable::new(table, &own) else {
                         continue;
                     };
                     for row in &rows {
-                        let margin = bound.margin(&bound.row(row));
+                        let margin = prepared.margin(&prepared.row(row));
                         let expected = oracle::Oracle::new(&flipped).margin(row);
                         assert_eq!(margin, expected, "{name} with {at} flipped");
                     }
@@ -368,8 +368,8 @@ fn full_tables_are_good() {
     ensemble.trees = ensemble.trees.iter().cycle().take(8192).cloned().collect();
     let table = Table::from_bytes(&table(&ensemble, &options)).expect("a good table");
     assert_eq!(table.tree_count(), 8192);
-    let bound = Bound::new(table, &schema(&ensemble), None).expect("a bound table");
+    let prepared = PreparedTable::new(table, &schema(&ensemble)).expect("a prepared table");
     let row = [2.0, 1.0, 0.0];
-    let oracle = oracle::Oracle::new(bound.table().bytes());
-    assert_eq!(bound.margin(&bound.row(&row)), oracle.margin(&row));
+    let oracle = oracle::Oracle::new(prepared.table().bytes());
+    assert_eq!(prepared.margin(&prepared.row(&row)), oracle.margin(&row));
 }

@@ -19,7 +19,7 @@ use common::{Random, random_row};
 use edit::{Aligned, Edit};
 use hedgerow::table::ensemble::Ensemble;
 use hedgerow::table::validate::validate;
-use hedgerow::{Bound, Client, KERNELS, OpenError, Row, Schema, Source, Table};
+use hedgerow::{Client, KERNELS, OpenError, PreparedTable, Row, Schema, Source, Table};
 use mutate::{mutate, repair};
 use oracle::Oracle;
 use std::collections::BTreeMap;
@@ -71,11 +71,8 @@ fn score(bytes: &[u8], rows: &[Vec<f32>]) -> Result<(), OpenError> {
     let mut expected = Vec::new();
     for kernel in KERNELS.iter().filter(|kernel| kernel.available()) {
         let table = Table::from_bytes(bytes).expect("what the gate let through");
-        if !kernel.supports(&table) {
-            continue;
-        }
         let schema = Schema::new(table.features()).expect("the table's own features");
-        let bound = Bound::new(table, &schema, Some(kernel.name))?;
+        let prepared = PreparedTable::with_kernel(table, &schema, kernel.name)?;
         if expected.is_empty() {
             features = schema.features().len();
             let own = |row: &Vec<f32>| row.iter().copied().cycle().take(features).collect();
@@ -84,35 +81,38 @@ fn score(bytes: &[u8], rows: &[Vec<f32>]) -> Result<(), OpenError> {
         }
         let row = |row: &Vec<f32>| {
             let own: Vec<f32> = row.iter().copied().cycle().take(features).collect();
-            bound.row(&own)
+            prepared.row(&own)
         };
         let values = rows;
         let rows: Vec<Row> = rows.iter().map(row).collect();
-        beside(&bound, &oracle, &rows, values);
+        beside(&prepared, &oracle, &rows, values);
         let mut batch = vec![i64::MIN; rows.len()];
-        bound.margins(&rows, &mut batch);
+        prepared.margins(&rows, &mut batch);
         assert_eq!(batch, expected, "a batch on {}", kernel.name);
         for (row, expected) in rows.iter().zip(&expected).take(8) {
-            let margin = bound.margin(row);
+            let margin = prepared.margin(row);
             assert_eq!(margin, *expected, "a row on {}", kernel.name);
             assert!(
                 margin >= least && margin <= most,
                 "{margin} of {least} to {most}"
             );
-            assert_eq!(bound.score(margin).get(), oracle.score(margin));
-            assert_eq!(bound.leaf_indexes(row).len(), bound.table().tree_count());
+            assert_eq!(prepared.score(margin).get(), oracle.score(margin));
+            assert_eq!(
+                prepared.leaf_indexes(row).len(),
+                prepared.table().tree_count()
+            );
         }
     }
     Ok(())
 }
 
 /// Holds what a table's detections and bots say against the oracle.
-fn beside(bound: &Bound, oracle: &Oracle<'_>, rows: &[Row], values: &[Vec<f32>]) {
-    let features = bound.table().features().len();
+fn beside(prepared: &PreparedTable, oracle: &Oracle<'_>, rows: &[Row], values: &[Vec<f32>]) {
+    let features = prepared.table().features().len();
     for (row, values) in rows.iter().zip(values).take(8) {
         let own: Vec<f32> = values.iter().copied().cycle().take(features).collect();
-        let margin = bound.margin(row);
-        let scored = bound.scored(row, margin, 1);
+        let margin = prepared.margin(row);
+        let scored = prepared.scored(row, margin, 1);
         let (matches, decides) = oracle.detections(&own);
         assert_eq!(scored.detections.bits(), matches);
         let expected = match decides {
@@ -125,7 +125,7 @@ fn beside(bound: &Bound, oracle: &Oracle<'_>, rows: &[Row], values: &[Vec<f32>])
         for address in [first, last, first.wrapping_sub(1), last.wrapping_add(1)] {
             for agent in [&b""[..], b"Mozilla/5.0 (compatible; EXAMPLEbot/2)"] {
                 let client = Client::new(Ipv6Addr::from_bits(address).into(), agent);
-                let found = bound.verified(&client, 1);
+                let found = prepared.verified(&client, 1);
                 let found = found.map(|found| (found.bot, found.category as u8));
                 assert_eq!(found, oracle.bot(address, agent));
             }

@@ -12,7 +12,7 @@ use bytemuck::Zeroable;
 use edit::Edit;
 use hedgerow::table::format::*;
 use hedgerow::watch::{Keys, SecretKey};
-use hedgerow::{Bound, Feature, FeatureKind, OpenError, Schema, Table};
+use hedgerow::{Feature, FeatureKind, OpenError, PreparedTable, Schema, Table};
 use tables::{plain, plain_table, schema, special_table};
 
 /// One thing that is wrong: what it is called, and what the refusal must say.
@@ -201,14 +201,14 @@ fn bind(features: &[(&str, FeatureKind)]) -> OpenError {
     };
     let schema = Schema::new(features.iter().map(feature).collect()).expect("a schema");
     let table = Table::from_bytes(&plain_table()).expect("a table");
-    Bound::new(table, &schema, None).expect_err("a refusal")
+    PreparedTable::new(table, &schema).expect_err("a refusal")
 }
 
 fn golden_margin_of_a_wrong_walk() -> OpenError {
     let mut table = Edit::new(&plain_table());
     table.record(Section::Golden, 0, |margin: &mut i64| *margin = 1);
     let table = Table::from_bytes(&table.finish()).expect("a well-formed table");
-    let mut refused = Bound::new(table, &schema(&plain()), None).expect_err("a refusal");
+    let mut refused = PreparedTable::new(table, &schema(&plain())).expect_err("a refusal");
     if let OpenError::Golden(detail) = &mut refused {
         // Whichever kernel is the best here.
         let kernel = detail
@@ -562,7 +562,8 @@ cases! {
 #[test]
 fn unknown_kernel() {
     let table = Table::from_bytes(&plain_table()).expect("a table");
-    let refused = Bound::new(table, &schema(&plain()), Some("abacus")).expect_err("a refusal");
+    let refused =
+        PreparedTable::with_kernel(table, &schema(&plain()), "abacus").expect_err("a refusal");
     assert_eq!(refused.name(), "kernel");
     let detail = refused.detail();
     assert_eq!(
@@ -685,7 +686,7 @@ fn every_refusal_is_covered() {
 #[test]
 fn the_special_table_is_a_good_one() {
     let table = Table::from_bytes(&special_table()).expect("a table");
-    Bound::new(table, &schema(&tables::special()), None).expect("a bound table");
+    PreparedTable::new(table, &schema(&tables::special())).expect("a prepared table");
 }
 
 #[test]
@@ -693,5 +694,5 @@ fn the_table_that_all_this_is_made_from_is_a_good_one() {
     let bytes = Edit::new(&plain_table()).finish();
     assert_eq!(bytes, plain_table());
     let table = Table::from_bytes(&bytes).expect("a table");
-    Bound::new(table, &schema(&plain()), None).expect("a bound table");
+    PreparedTable::new(table, &schema(&plain())).expect("a prepared table");
 }

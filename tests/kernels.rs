@@ -12,7 +12,7 @@ use common::*;
 use hedgerow::table::build::{BuildOptions, build};
 use hedgerow::table::ensemble::{Ensemble, Missing, Node, Split, Test, Tree};
 use hedgerow::table::format::Section;
-use hedgerow::{Bound, DEFAULT_TABLE, KERNELS, Kernel, Row, Schema, Table};
+use hedgerow::{DEFAULT_TABLE, KERNELS, Kernel, PreparedTable, Row, Schema, Table};
 use std::collections::BTreeSet;
 use std::sync::{LazyLock, Mutex};
 
@@ -83,16 +83,14 @@ fn check(name: &str, ensemble: &Ensemble, seed: u64) {
     let expected = walked(ensemble, &table, &values);
     for kernel in kernels() {
         let table = Table::from_bytes(&bytes).expect("a valid table");
-        if !kernel.supports(&table) {
-            continue;
-        }
-        let bound = Bound::new(table, &schema, Some(kernel.name)).expect("a bound table");
-        let rows: Vec<Row> = values.iter().map(|values| bound.row(values)).collect();
-        let alone: Vec<i64> = rows.iter().map(|row| bound.margin(row)).collect();
+        let prepared =
+            PreparedTable::with_kernel(table, &schema, kernel.name).expect("a prepared table");
+        let rows: Vec<Row> = values.iter().map(|values| prepared.row(values)).collect();
+        let alone: Vec<i64> = rows.iter().map(|row| prepared.margin(row)).collect();
         assert_eq!(alone, expected, "{name}: {} alone", kernel.name);
         for size in BATCHES {
             let mut margins = vec![i64::MIN; size];
-            bound.margins(&rows[..size], &mut margins);
+            prepared.margins(&rows[..size], &mut margins);
             assert_eq!(
                 margins,
                 expected[..size],
@@ -111,7 +109,7 @@ fn kernels_agree_on_the_default_table() {
     let schema = Schema::http();
     let bind = |kernel: &Kernel| {
         let table = Table::from_bytes(DEFAULT_TABLE).expect("the default table");
-        Bound::new(table, &schema, Some(kernel.name)).expect("a bound table")
+        PreparedTable::with_kernel(table, &schema, kernel.name).expect("a prepared table")
     };
     let random = &mut Random::new(21);
     let features = Ensemble {
@@ -126,12 +124,12 @@ fn kernels_agree_on_the_default_table() {
     let distinct: std::collections::BTreeSet<_> = expected.iter().collect();
     assert!(distinct.len() > 100, "{} margins", distinct.len());
     for kernel in kernels() {
-        let bound = bind(kernel);
-        let alone: Vec<i64> = rows.iter().map(|row| bound.margin(row)).collect();
+        let prepared = bind(kernel);
+        let alone: Vec<i64> = rows.iter().map(|row| prepared.margin(row)).collect();
         assert_eq!(alone, expected, "{} alone", kernel.name);
         for size in BATCHES {
             let mut margins = vec![i64::MIN; size];
-            bound.margins(&rows[..size], &mut margins);
+            prepared.margins(&rows[..size], &mut margins);
             assert_eq!(margins, expected[..size], "{} of {size}", kernel.name);
         }
         if ONLY.is_some() {
@@ -150,10 +148,10 @@ fn leaf_indexes_are_those_of_the_source() {
             .expect("a table")
             .bytes;
         let table = Table::from_bytes(&bytes).expect("a valid table");
-        let bound = Bound::new(table, &schema_of(&ensemble), None).expect("a bound table");
+        let prepared = PreparedTable::new(table, &schema_of(&ensemble)).expect("a prepared table");
         for _ in 0..20 {
             let values = random_row(&ensemble, &mut random);
-            let found = bound.leaf_indexes(&bound.row(&values));
+            let found = prepared.leaf_indexes(&prepared.row(&values));
             assert_eq!(found.len(), ensemble.trees.len());
             for (tree, index) in ensemble.trees.iter().zip(found) {
                 let right = |split: &Split| split.goes_right(values[usize::from(split.feature)]);
@@ -179,7 +177,7 @@ fn kernels_agree_without_orders_of_levels() {
     let schema = schema_of(&ensemble);
     let bind = |bytes: &[u8]| {
         let table = Table::from_bytes(bytes).expect("a valid table");
-        Bound::new(table, &schema, None).expect("a bound table")
+        PreparedTable::new(table, &schema).expect("a prepared table")
     };
     let (with, without) = (bind(&bytes), bind(&edit.finish()));
     let mut random = Random::new(13);
@@ -372,7 +370,7 @@ fn leaf_indexes_of_oblivious_trees_with_sets_are_the_oblivious_ones() {
             .expect("a table")
             .bytes;
         let table = Table::from_bytes(&bytes).expect("a valid table");
-        let bound = Bound::new(table, &schema_of(&ensemble), None).expect("a bound table");
+        let prepared = PreparedTable::new(table, &schema_of(&ensemble)).expect("a prepared table");
         for _ in 0..30 {
             let row = random_row(&ensemble, random);
             let index = |tree: &Tree| -> u32 {
@@ -385,7 +383,7 @@ fn leaf_indexes_of_oblivious_trees_with_sets_are_the_oblivious_ones() {
             };
             let expected: Vec<u32> = ensemble.trees.iter().map(index).collect();
             assert_eq!(
-                bound.leaf_indexes(&bound.row(&row)),
+                prepared.leaf_indexes(&prepared.row(&row)),
                 expected,
                 "seed {seed}"
             );

@@ -5,7 +5,7 @@ mod common;
 use common::{Random, oblivious_ensemble, random_ensemble, random_row, schema_of};
 use hedgerow::table::build::{BuildOptions, build};
 use hedgerow::table::ensemble::Ensemble;
-use hedgerow::{Bound, Table};
+use hedgerow::{PreparedTable, Table};
 
 /// Builds a table of an ensemble, and holds its margins on so many rows against the plain walk.
 fn hold_to_the_plain_walk(ensemble: &Ensemble, bytes_min: usize, random: &mut Random, rows: usize) {
@@ -18,12 +18,14 @@ fn hold_to_the_plain_walk(ensemble: &Ensemble, bytes_min: usize, random: &mut Ra
     assert!(built.bytes.len() >= bytes_min);
     let table = Table::from_bytes(&built.bytes).expect("a valid table");
     assert!(table.bytes() == built.bytes);
-    let bound = Bound::new(table, &schema_of(ensemble), None).expect("a bound table");
+    let prepared = PreparedTable::new(table, &schema_of(ensemble)).expect("a prepared table");
     for _ in 0..rows {
         let row = random_row(ensemble, random);
         let leaves = ensemble.trees.iter().map(|tree| tree.value(&row));
         let expected = leaves.sum::<f64>() + ensemble.bias;
-        let margin = bound.table().margin_f64(bound.margin(&bound.row(&row)));
+        let margin = prepared
+            .table()
+            .margin_f64(prepared.margin(&prepared.row(&row)));
         let allowed = built.margin_error_max + expected.abs() * 1e-12;
         assert!(
             (margin - expected).abs() <= allowed,

@@ -5,7 +5,7 @@ mod common;
 mod tables;
 
 use common::{Random, random_row};
-use hedgerow::{Bound, Engine, OpenError, Row, Table};
+use hedgerow::{Engine, OpenError, PreparedTable, Row, Table};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::fs::{self, File};
 use std::io::{Seek, Write};
@@ -315,6 +315,6 @@ fn file_needs_no_write_permission() {
     fs::set_permissions(&place.0, fs::Permissions::from_mode(0o500)).expect("read-only");
     let opened = Table::open(&path);
     fs::set_permissions(&place.0, fs::Permissions::from_mode(0o700)).expect("writable again");
-    let bound = Bound::new(opened.expect("a table"), &schema(&plain()), None);
-    bound.expect("a bound table");
+    let prepared = PreparedTable::new(opened.expect("a table"), &schema(&plain()));
+    prepared.expect("a prepared table");
 }

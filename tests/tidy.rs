@@ -76,9 +76,9 @@ fn imports_point_down() {
         ("src/epoch/mod.rs", "use crate::table::Table;"),
         (
             "src/table/view.rs",
-            "    let x = crate::score::Bound::new();",
+            "    let x = crate::score::PreparedTable::new();",
         ),
-        ("src/score/bound.rs", "use crate::engine::Engine;"),
+        ("src/score/prepared.rs", "use crate::engine::Engine;"),
         ("src/row.rs", "use crate::schema::Schema;"),
         ("src/row.rs", "use crate::{limits::ROWS, schema::Schema};"),
         ("src/http/mod.rs", "use crate::score::Score;"),
@@ -90,7 +90,7 @@ fn imports_point_down() {
     for (path, import) in [
         ("src/table/view.rs", "use crate::table::format::*;"),
         (
-            "src/score/bound.rs",
+            "src/score/prepared.rs",
             "use crate::{error::OpenError, limits, row::Row, table::Table};",
         ),
         ("src/lib.rs", "pub use crate::engine::Engine;"),

@@ -11,7 +11,7 @@ use hedgerow::table::build::{BuildOptions, build};
 use hedgerow::table::detections::{Condition, ConditionTest, Detection, FeatureRef};
 use hedgerow::table::ensemble::Ensemble;
 use hedgerow::worker::{Pool, PoolOptions};
-use hedgerow::{Bound, Client, Engine, Row, Source, Table, Verdict};
+use hedgerow::{Client, Engine, PreparedTable, Row, Source, Table, Verdict};
 use std::net::IpAddr;
 
 const FEATURES: u64 = 7;
@@ -108,7 +108,7 @@ fn detections_match_and_decide_as_their_definitions_say() {
             let engine = Engine::new(schema_of(&ensemble));
             let table = table(&ensemble, detections.clone(), Vec::new());
             let bare = self::table(&ensemble, Vec::new(), Vec::new());
-            let bare = Bound::new(bare, engine.schema(), None).expect("a bound table");
+            let bare = PreparedTable::new(bare, engine.schema()).expect("a prepared table");
             let generation = engine.publish(table).expect("a good table");
             let mut scorer = engine.scorer().expect("a slot");
             let rows: Vec<Vec<f32>> = (0..130).map(|_| row_near(&mut random)).collect();

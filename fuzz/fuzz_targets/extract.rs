@@ -7,16 +7,16 @@
 use hedgerow::http::{
     ClientHello, FEATURES, Header, HeadersKnown, Ja4, Request, Scheme, Tls, Version, extract,
 };
-use hedgerow::{DEFAULT_TABLE, Bound, FeatureKind, Row, Schema, Table};
+use hedgerow::{DEFAULT_TABLE, FeatureKind, PreparedTable, Row, Schema, Table};
 use libfuzzer_sys::fuzz_target;
 use std::net::Ipv6Addr;
 use std::sync::OnceLock;
 
-fn bound() -> &'static Bound {
-    static BOUND: OnceLock<Bound> = OnceLock::new();
+fn prepared() -> &'static PreparedTable {
+    static BOUND: OnceLock<PreparedTable> = OnceLock::new();
     BOUND.get_or_init(|| {
         let table = Table::from_bytes(DEFAULT_TABLE).expect("the default table");
-        Bound::new(table, &Schema::http(), None).expect("a bound table")
+        PreparedTable::new(table, &Schema::http()).expect("a prepared table")
     })
 }
 
@@ -99,10 +99,18 @@ fuzz_target!(|input: &[u8]| {
             assert!(doc.missing != "never", "{}", doc.name);
             continue;
         }
-        assert!((doc.min..=doc.max).contains(value), "{} is {value}", doc.name);
+        assert!(
+            (doc.min..=doc.max).contains(value),
+            "{} is {value}",
+            doc.name
+        );
         let whole = *value == 0.0 || *value == 1.0;
-        assert!(whole || doc.kind != FeatureKind::Flag, "{} is {value}", doc.name);
+        assert!(
+            whole || doc.kind != FeatureKind::Flag,
+            "{} is {value}",
+            doc.name
+        );
     }
-    let score = bound().score(bound().margin(&row)).get();
+    let score = prepared().score(prepared().margin(&row)).get();
     assert!((1..=99).contains(&score));
 });

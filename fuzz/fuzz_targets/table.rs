@@ -15,7 +15,7 @@ mod oracle;
 use hedgerow::table::build::rehash;
 use hedgerow::table::format::*;
 use hedgerow::table::validate::validate;
-use hedgerow::{Bound, Client, KERNELS, OpenError, Schema, Source, Table};
+use hedgerow::{Client, KERNELS, OpenError, PreparedTable, Schema, Source, Table};
 use libfuzzer_sys::fuzz_target;
 use oracle::Oracle;
 use std::net::Ipv6Addr;
@@ -137,26 +137,23 @@ fn score(file: &[u8]) {
     let borders = &file[validated.range(Section::Borders)];
     for kernel in KERNELS.iter().filter(|kernel| kernel.available()) {
         let table = Table::from_bytes(file).expect("an accepted table");
-        if !kernel.supports(&table) {
-            continue;
-        }
         let schema = Schema::new(table.features()).expect("the table's own features");
         let rows = rows(schema.features().len(), borders);
-        let bound = match Bound::new(table, &schema, Some(kernel.name)) {
-            Ok(bound) => bound,
+        let prepared = match PreparedTable::with_kernel(table, &schema, kernel.name) {
+            Ok(prepared) => prepared,
             Err(OpenError::Golden(_)) => return,
             Err(refused) => panic!("{refused}"),
         };
-        let own: Vec<_> = rows.iter().map(|row| bound.row(row)).collect();
+        let own: Vec<_> = rows.iter().map(|row| prepared.row(row)).collect();
         let mut batch = vec![i64::MIN; rows.len()];
-        bound.margins(&own, &mut batch);
+        prepared.margins(&own, &mut batch);
         for ((values, row), batched) in rows.iter().zip(&own).zip(&batch) {
-            let margin = bound.margin(row);
+            let margin = prepared.margin(row);
             assert_eq!(margin, oracle.margin(values), "{}", kernel.name);
             assert_eq!(margin, *batched, "{}", kernel.name);
             assert!(margin >= least && margin <= most);
-            assert_eq!(bound.score(margin).get(), oracle.score(margin));
-            let scored = bound.scored(row, margin, 1);
+            assert_eq!(prepared.score(margin).get(), oracle.score(margin));
+            let scored = prepared.scored(row, margin, 1);
             let (matches, decides) = oracle.detections(values);
             assert_eq!(scored.detections.bits(), matches);
             let expected = match decides {
@@ -164,13 +161,13 @@ fn score(file: &[u8]) {
                 None => (oracle.score(margin), Source::Ensemble),
             };
             assert_eq!((scored.score.get(), scored.source), expected);
-            bound.leaf_indexes(row);
+            prepared.leaf_indexes(row);
         }
         for (first, last, _) in oracle.ranges().into_iter().take(16) {
             for address in [first, last, first.wrapping_sub(1), last.wrapping_add(1)] {
                 for agent in [&b""[..], b"Mozilla/5.0 (compatible; EXAMPLEbot/2)"] {
                     let client = Client::new(Ipv6Addr::from_bits(address).into(), agent);
-                    let found = bound.verified(&client, 1);
+                    let found = prepared.verified(&client, 1);
                     let found = found.map(|found| (found.bot, found.category as u8));
                     assert_eq!(found, oracle.bot(address, agent));
                 }

@@ -3,7 +3,7 @@
 use super::Engine;
 use crate::limits::RESERVOIR_ROWS;
 use crate::row::Row;
-use crate::score::Bound;
+use crate::score::PreparedTable;
 use crate::stats::ScorerStats;
 use crate::switches::Selector;
 use std::collections::BTreeMap;
@@ -54,7 +54,7 @@ impl Engine {
     }
 
     /// The table that is live, and its generation.
-    pub(crate) fn live(&self) -> Option<(Arc<Bound>, u64)> {
+    pub(crate) fn live(&self) -> Option<(Arc<PreparedTable>, u64)> {
         let control = self.control();
         control.live.clone().map(|live| (live, control.generation))
     }

@@ -1,7 +1,7 @@
 //! What a row's margin is made of: off the hot path, for people and for proofs.
 
-use super::bound::Bound;
 use super::portable::{Bins, any_node, binarise, goes_right, oblivious_index};
+use super::prepared::PreparedTable;
 use crate::limits::{FEATURES_MAX, OBLIVIOUS_DEPTH_MAX};
 use crate::row::Row;
 use crate::table::View;
@@ -46,7 +46,7 @@ impl ExplainedDetection {
     }
 }
 
-impl Bound {
+impl PreparedTable {
     /// What a row's margin is made of, see [`Explanation`].
     pub fn explain(&self, row: &Row) -> Explanation {
         let view = self.view();

@@ -2,26 +2,24 @@
 //!
 //! What `SAFETY` comments of kernels rely on besides what validation proves:
 //! - **K1** a kernel's functions run only where [`Kernel::available`] says that the machine has
-//!   its instructions: they are reached through a [`Bound`], whose kernel comes from [`choose`], or
-//!   through [`Kernel::margin`] and [`Kernel::margins`], which ask;
+//!   its instructions: they are reached through a [`PreparedTable`], whose kernel comes from
+//!   [`choose`], or through [`Kernel::margin`] and [`Kernel::margins`], which ask;
 //! - **K2** a vector load or store stays within the array that a reference proves, and a gather's
 //!   indexes are bounded by their width in bits.
 
-use super::bound::Bound;
+use super::prepared::PreparedTable;
 #[cfg(target_arch = "x86_64")]
 use super::x86_64::{avx2, avx512};
 use super::{portable, portable_batch};
 use crate::row::Row;
-use crate::table::Table;
 
 /// One way to compute margins.
 pub struct Kernel {
     /// The name by which it can be forced.
     pub name: &'static str,
     pub(super) available: fn() -> bool,
-    pub(super) supports: fn(&Table) -> bool,
-    pub(super) margin: fn(&Bound, &Row) -> i64,
-    pub(super) margins: fn(&Bound, &[Row], &mut [i64]),
+    pub(super) margin: fn(&PreparedTable, &Row) -> i64,
+    pub(super) margins: fn(&PreparedTable, &[Row], &mut [i64]),
 }
 
 impl Kernel {
@@ -30,27 +28,22 @@ impl Kernel {
         (self.available)()
     }
 
-    /// Whether it can score with this table.
-    pub fn supports(&self, table: &Table) -> bool {
-        (self.supports)(table)
-    }
-
     /// A row's margin on this kernel, whatever kernel the table is bound to; none where this one
     /// cannot run. For the proofs, which need each kernel by itself.
     #[doc(hidden)]
     #[inline]
-    pub fn margin(&self, bound: &Bound, row: &Row) -> Option<i64> {
-        let runs = self.available() && self.supports(bound.table());
-        runs.then(|| (self.margin)(bound, row))
+    pub fn margin(&self, prepared: &PreparedTable, row: &Row) -> Option<i64> {
+        let runs = self.available();
+        runs.then(|| (self.margin)(prepared, row))
     }
 
     /// As [`margin`](Kernel::margin), of rows; false where this kernel cannot run.
     #[doc(hidden)]
     #[inline]
-    pub fn margins(&self, bound: &Bound, rows: &[Row], margins: &mut [i64]) -> bool {
-        let runs = self.available() && self.supports(bound.table());
+    pub fn margins(&self, prepared: &PreparedTable, rows: &[Row], margins: &mut [i64]) -> bool {
+        let runs = self.available();
         if runs {
-            (self.margins)(bound, rows, margins);
+            (self.margins)(prepared, rows, margins);
         }
         runs
     }
@@ -69,7 +62,6 @@ pub static KERNELS: &[Kernel] = &[
     Kernel {
         name: "avx512",
         available: avx512::available,
-        supports: |_| true,
         margin: avx512::margin,
         margins: avx512::margins,
     },
@@ -77,22 +69,22 @@ pub static KERNELS: &[Kernel] = &[
     Kernel {
         name: "avx2",
         available: avx2::available,
-        supports: |_| true,
         margin: avx2::margin,
         margins: avx2::margins,
     },
     Kernel {
         name: "portable",
         available: || true,
-        supports: |_| true,
         margin: portable::margin,
         margins: portable_batch::margins,
     },
 ];
 
-/// The kernel of a name, or the first that fits.
-pub(super) fn choose(table: &Table, name: Option<&str>) -> Option<&'static Kernel> {
-    let fits = |kernel: &&Kernel| kernel.available() && kernel.supports(table);
+/// The kernel with this name, or the best, that this machine can run.
+pub(super) fn choose(name: Option<&str>) -> Option<&'static Kernel> {
     let named = |kernel: &&Kernel| name.is_none_or(|name| name == kernel.name);
-    KERNELS.iter().filter(named).find(fits)
+    KERNELS
+        .iter()
+        .filter(named)
+        .find(|kernel| kernel.available())
 }

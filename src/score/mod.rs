@@ -1,7 +1,6 @@
-//! From a row to a margin and a score: kernels, and tables bound to them.
+//! From a row to a margin and a score: kernels, and tables prepared for them.
 
 mod batch;
-mod bound;
 mod client;
 mod detect;
 mod explain;
@@ -11,6 +10,7 @@ mod planes;
 mod portable;
 mod portable_batch;
 mod predicates;
+mod prepared;
 mod steps;
 mod verdict;
 mod walks;
@@ -18,8 +18,8 @@ mod words;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
-pub use bound::Bound;
 pub use client::Client;
 pub use explain::{ExplainedDetection, Explanation};
 pub use kernel::{KERNELS, Kernel};
+pub use prepared::PreparedTable;
 pub use verdict::{Matches, NotScored, Reason, Score, Scored, Source, Verdict, VerifiedBot};

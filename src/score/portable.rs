@@ -1,7 +1,7 @@
 //! The reference kernel: plain Rust for every machine and every table.
 
-use super::bound::Bound;
 use super::predicates::{PREDICATES_MAX, words};
+use super::prepared::PreparedTable;
 use super::walks;
 use crate::limits::{FEATURES_MAX, TREE_DEPTH_MAX};
 use crate::row::Row;
@@ -17,30 +17,33 @@ pub(super) type Bins = [u8; FEATURES_MAX];
 const WALKS: usize = 8;
 
 /// A row's margin, fixed point.
-pub(super) fn margin(bound: &Bound, row: &Row) -> i64 {
-    let view = bound.view();
-    let by_predicates = match bound.predicates().count {
+pub(super) fn margin(prepared: &PreparedTable, row: &Row) -> i64 {
+    let view = prepared.view();
+    let by_predicates = match prepared.predicates().count {
         0 => None,
-        1..=2_048 => Some(oblivious_by_predicates::<2_048>(bound, row)),
-        2_049..=4_096 => Some(oblivious_by_predicates::<4_096>(bound, row)),
-        _ => Some(oblivious_by_predicates::<PREDICATES_MAX>(bound, row)),
+        1..=2_048 => Some(oblivious_by_predicates::<2_048>(prepared, row)),
+        2_049..=4_096 => Some(oblivious_by_predicates::<4_096>(prepared, row)),
+        _ => Some(oblivious_by_predicates::<PREDICATES_MAX>(prepared, row)),
     };
     if let (Some(sum), []) = (by_predicates, view.trees) {
         return view.bias.wrapping_add(sum);
     }
-    let bins = binarise(bound, row);
+    let bins = binarise(prepared, row);
     let oblivious = by_predicates.unwrap_or_else(|| oblivious(view, &bins));
     view.bias
         .wrapping_add(oblivious)
-        .wrapping_add(any(bound, &bins))
+        .wrapping_add(any(prepared, &bins))
 }
 
 /// Counts, for each lane, the borders below its value.
-pub(super) fn binarise(bound: &Bound, row: &Row) -> Bins {
+pub(super) fn binarise(prepared: &PreparedTable, row: &Row) -> Bins {
     let mut bins = [0; FEATURES_MAX];
     let groups = bins.as_chunks_mut::<GROUP_LANES>().0.iter_mut();
-    let missing = bound.predicates().missing_bins.as_chunks::<GROUP_LANES>();
-    for ((bins, missing), group) in groups.zip(missing.0).zip(groups_of(bound, row)) {
+    let missing = prepared
+        .predicates()
+        .missing_bins
+        .as_chunks::<GROUP_LANES>();
+    for ((bins, missing), group) in groups.zip(missing.0).zip(groups_of(prepared, row)) {
         let (values, present, ranks) = group;
         // Counted in f32: the compiler narrows integer counts to bytes, and then no vector
         // holds both them and the comparison.
@@ -66,7 +69,7 @@ pub(super) fn binarise(bound: &Bound, row: &Row) -> Bins {
 /// bits, or none); and their ranks.
 #[inline(always)]
 fn groups_of<'a>(
-    bound: &'a Bound,
+    prepared: &'a PreparedTable,
     row: &'a Row,
 ) -> impl Iterator<
     Item = (
@@ -75,8 +78,12 @@ fn groups_of<'a>(
         &'a [[f32; GROUP_LANES]],
     ),
 > {
-    let (view, layout) = (bound.view(), bound.predicates());
-    let positions = bound.lane_positions().as_chunks::<GROUP_LANES>().0.iter();
+    let (view, layout) = (prepared.view(), prepared.predicates());
+    let positions = prepared
+        .lane_positions()
+        .as_chunks::<GROUP_LANES>()
+        .0
+        .iter();
     let zero_max = layout.zero_max.as_chunks::<GROUP_LANES>().0.iter();
     let substitutes = layout.substitutes.as_chunks::<GROUP_LANES>().0.iter();
     let places = positions.zip(zero_max.zip(substitutes));
@@ -109,11 +116,11 @@ fn bin(bins: &Bins, lane: u8) -> u8 {
 
 /// The sum of the oblivious trees' leaves, split by split a predicate of the row.
 #[inline(never)]
-fn oblivious_by_predicates<const SIZE: usize>(bound: &Bound, row: &Row) -> i64 {
-    let view = bound.view();
-    let layout = bound.predicates();
+fn oblivious_by_predicates<const SIZE: usize>(prepared: &PreparedTable, row: &Row) -> i64 {
+    let view = prepared.view();
+    let layout = prepared.predicates();
     let mut predicates = [0; SIZE];
-    decide(bound, row, &mut predicates);
+    decide(prepared, row, &mut predicates);
     let mut sum = 0i64;
     let mut splits = layout.splits.as_slice();
     let starts = view.leaf_starts.as_chunks::<BLOCK_TREES>().0;
@@ -141,9 +148,9 @@ fn oblivious_by_predicates<const SIZE: usize>(bound: &Bound, row: &Row) -> i64 {
 
 /// Compares the row with every border; the last predicate stays 0.
 #[inline]
-fn decide<const SIZE: usize>(bound: &Bound, row: &Row, predicates: &mut [u8; SIZE]) {
+fn decide<const SIZE: usize>(prepared: &PreparedTable, row: &Row, predicates: &mut [u8; SIZE]) {
     let mut to = predicates.as_chunks_mut::<GROUP_LANES>().0.iter_mut();
-    for (values, _, ranks) in groups_of(bound, row) {
+    for (values, _, ranks) in groups_of(prepared, row) {
         for (rank, to) in ranks.iter().zip(&mut to) {
             for ((to, value), border) in to.iter_mut().zip(&values).zip(rank) {
                 *to = u8::from(value > border);
@@ -231,17 +238,17 @@ fn index_bytes(levels: &[LevelRecord], bins: &Bins) -> [u8; BLOCK_TREES] {
 
 /// The sum of the leaves of trees of any shape.
 #[inline]
-fn any(bound: &Bound, bins: &Bins) -> i64 {
-    let deep = bound.words().plain.deep.sum(bins);
-    any_but_deep(bound, bins).wrapping_add(deep)
+fn any(prepared: &PreparedTable, bins: &Bins) -> i64 {
+    let deep = prepared.words().plain.deep.sum(bins);
+    any_but_deep(prepared, bins).wrapping_add(deep)
 }
 
 /// The sum of the leaves of trees of any shape, but for plain ones of few splits and many levels.
 #[inline]
-pub(super) fn any_but_deep(bound: &Bound, bins: &Bins) -> i64 {
-    let view = bound.view();
-    let plain = &bound.words().plain;
-    let special = view.trees.get(bound.plain_trees()..).unwrap_or_default();
+pub(super) fn any_but_deep(prepared: &PreparedTable, bins: &Bins) -> i64 {
+    let view = prepared.view();
+    let plain = &prepared.words().plain;
+    let special = view.trees.get(prepared.plain_trees()..).unwrap_or_default();
     walks::complete(&plain.complete, bins)
         .wrapping_add(plain.walks.sum(bins))
         .wrapping_add(walk::<false>(view, &plain.unwalked, bins))

@@ -1,8 +1,8 @@
 //! Batches of trees of any shape in plain Rust: a row a byte, every split decided for all rows.
 
 use super::batch;
-use super::bound::Bound;
 use super::portable::{self, Bins, is_in};
+use super::prepared::PreparedTable;
 use super::steps::{Step, Stepped};
 use crate::limits::{BATCH_ROWS_MAX, FEATURES_MAX};
 use crate::row::Row;
@@ -18,21 +18,21 @@ pub(super) const ROWS_MIN: usize = 16;
 pub(super) type Columns = [[u8; BATCH_ROWS_MAX]; FEATURES_MAX];
 
 /// The margins of rows, fixed point.
-pub(super) fn margins(bound: &Bound, rows: &[Row], margins: &mut [i64]) {
+pub(super) fn margins(prepared: &PreparedTable, rows: &[Row], margins: &mut [i64]) {
     let chunks = rows.chunks(BATCH_ROWS_MAX);
     for (rows, margins) in chunks.zip(margins.chunks_mut(BATCH_ROWS_MAX)) {
-        if !pays(bound, rows) {
+        if !pays(prepared, rows) {
             for (row, to) in rows.iter().zip(margins) {
-                *to = portable::margin(bound, row);
+                *to = portable::margin(prepared, row);
             }
             continue;
         }
         let mut batch = Batch::new();
         for (at, row) in rows.iter().enumerate() {
-            batch.put(bound, at, &portable::binarise(bound, row));
+            batch.put(prepared, at, &portable::binarise(prepared, row));
         }
-        batch.add_oblivious(bound, bound.view().blocks.len());
-        batch.add_stepped(bound);
+        batch.add_oblivious(prepared, prepared.view().blocks.len());
+        batch.add_stepped(prepared);
         for (to, sum) in margins.iter_mut().zip(batch.sums) {
             *to = sum;
         }
@@ -40,11 +40,11 @@ pub(super) fn margins(bound: &Bound, rows: &[Row], margins: &mut [i64]) {
 }
 
 /// Whether these rows are scored faster together.
-pub(super) fn pays(bound: &Bound, rows: &[Row]) -> bool {
-    let words = bound.words();
+pub(super) fn pays(prepared: &PreparedTable, rows: &[Row]) -> bool {
+    let words = prepared.words();
     let stepped = [&words.plain.stepped, &words.special.stepped];
     let any = stepped.iter().any(|list| !list.trees.is_empty());
-    rows.len() >= ROWS_MIN && (any || !bound.view().blocks.is_empty())
+    rows.len() >= ROWS_MIN && (any || !prepared.view().blocks.is_empty())
 }
 
 /// Up to 64 rows, binarised, and their margins so far.
@@ -64,8 +64,8 @@ impl Batch {
 
     /// Puts a row in its place: its bins, and its margin but for oblivious and stepped trees.
     #[inline]
-    pub(super) fn put(&mut self, bound: &Bound, at: usize, bins: &Bins) {
-        let (view, words) = (bound.view(), bound.words());
+    pub(super) fn put(&mut self, prepared: &PreparedTable, at: usize, bins: &Bins) {
+        let (view, words) = (prepared.view(), prepared.words());
         let plain = portable::walk::<false>(view, &words.plain.rest, bins);
         let special = portable::walk::<true>(view, &words.special.rest, bins);
         if let Some(sum) = self.sums.get_mut(at) {
@@ -80,15 +80,15 @@ impl Batch {
 
     /// Adds the leaves of the oblivious trees in the first so many blocks. Inlined, as the next.
     #[inline(always)]
-    pub(super) fn add_oblivious(&mut self, bound: &Bound, blocks: usize) {
-        batch::add_oblivious(bound.view(), blocks, &self.columns, &mut self.sums);
+    pub(super) fn add_oblivious(&mut self, prepared: &PreparedTable, blocks: usize) {
+        batch::add_oblivious(prepared.view(), blocks, &self.columns, &mut self.sums);
     }
 
     /// Adds the leaves of all stepped trees. Inlined, so that it is compiled for the instructions
     /// of the kernel that calls it.
     #[inline(always)]
-    pub(super) fn add_stepped(&mut self, bound: &Bound) {
-        let (view, words) = (bound.view(), bound.words());
+    pub(super) fn add_stepped(&mut self, prepared: &PreparedTable) {
+        let (view, words) = (prepared.view(), prepared.words());
         self.add::<false>(view, &words.plain.stepped);
         self.add::<true>(view, &words.special.stepped);
     }

@@ -9,7 +9,7 @@ use super::keys::Keys;
 use super::refusal::{Refusal, RefusalKind};
 use crate::engine::Engine;
 use crate::error::OpenError;
-use crate::score::Bound;
+use crate::score::PreparedTable;
 use crate::table::Table;
 use crate::table::mapping::Sealed;
 use std::path::Path;
@@ -47,7 +47,7 @@ impl Admission {
         engine: &Engine,
         path: &Path,
         content_id: Option<&str>,
-    ) -> Result<Arc<Bound>, Box<Rejected>> {
+    ) -> Result<Arc<PreparedTable>, Box<Rejected>> {
         let mut artefact = 0;
         let rejected = |refused: &OpenError, artefact| {
             engine.count(refused);
@@ -73,8 +73,8 @@ impl Admission {
                 transient: false,
             }));
         }
-        let bound = Bound::new(table, engine.schema(), self.kernel.as_deref());
-        bound
+        let prepared = PreparedTable::with_kernel(table, engine.schema(), self.kernel.as_deref());
+        prepared
             .map(Arc::new)
             .map_err(|refused| rejected(&refused, artefact))
     }

@@ -10,7 +10,7 @@ use super::refusal::{Refusal, RefusalKind};
 use crate::engine::Engine;
 use crate::limits::DRIFT_ROWS_MAX;
 use crate::row::Row;
-use crate::score::{Bound, Score};
+use crate::score::{PreparedTable, Score};
 use crate::stats::ScoreCounts;
 use serde::{Deserialize, Serialize};
 
@@ -116,8 +116,8 @@ impl Drift {
     pub(super) fn of(
         options: &DriftOptions,
         engine: &Engine,
-        running: &Bound,
-        candidate: &Bound,
+        running: &PreparedTable,
+        candidate: &PreparedTable,
     ) -> Drift {
         let live = engine.sample(DRIFT_ROWS_MAX);
         let (source, rows) = match live.len() >= options.rows_min.max(1) {
@@ -132,8 +132,8 @@ impl Drift {
         };
         let both = Both::of(running, candidate, &rows, &options.thresholds);
         let (crossings, threshold) = both.most_crossed();
-        let features = |bound: &Bound| bound.table().features().len() as u64;
-        let bytes = |bound: &Bound| bound.table().byte_count() as u64;
+        let features = |prepared: &PreparedTable| prepared.table().features().len() as u64;
+        let bytes = |prepared: &PreparedTable| prepared.table().byte_count() as u64;
         let mut drift = Drift {
             source,
             rows: rows.len() as u64,
@@ -232,7 +232,12 @@ impl Both {
         }
     }
 
-    fn of(running: &Bound, candidate: &Bound, rows: &[Row], thresholds: &[u8]) -> Both {
+    fn of(
+        running: &PreparedTable,
+        candidate: &PreparedTable,
+        rows: &[Row],
+        thresholds: &[u8],
+    ) -> Both {
         let mut both = Both::new(thresholds);
         for row in rows {
             both.add(score(running, row), score(candidate, row));
@@ -271,15 +276,15 @@ impl Both {
 
 /// The score that a table gives a row, detections included. Features that are switched off are
 /// missing in sampled rows; detections that are off are not asked about here.
-pub(super) fn score(bound: &Bound, row: &Row) -> Score {
-    bound.scored(row, bound.margin(row), 0).score
+pub(super) fn score(prepared: &PreparedTable, row: &Row) -> Score {
+    prepared.scored(row, prepared.margin(row), 0).score
 }
 
 /// The golden rows of both tables, as the host would fill them.
-fn golden(running: &Bound, candidate: &Bound) -> Vec<Row> {
-    let of = |bound: &Bound| -> Vec<Row> {
-        let golden = bound.table().golden_rows();
-        golden.map(|golden| bound.row(&golden.values)).collect()
+fn golden(running: &PreparedTable, candidate: &PreparedTable) -> Vec<Row> {
+    let of = |prepared: &PreparedTable| -> Vec<Row> {
+        let golden = prepared.table().golden_rows();
+        golden.map(|golden| prepared.row(&golden.values)).collect()
     };
     let mut rows = of(running);
     rows.extend(of(candidate));

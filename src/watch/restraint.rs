@@ -9,7 +9,7 @@ use super::status::{Good, Quarantined, Reverted, Source, Waiting};
 use super::tables::runs;
 use super::watchdog::Watching;
 use super::{REFUSED_MAX, Shared, moment};
-use crate::score::Bound;
+use crate::score::PreparedTable;
 use crate::table::Table;
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_128;
@@ -18,11 +18,11 @@ use xxhash_rust::xxh3::xxh3_128;
 /// number in its own header. Whoever can write to the directory can name an old file that is signed
 /// well; only a rollback may.
 pub(super) fn not_replayed(
-    bound: Arc<Bound>,
+    prepared: Arc<PreparedTable>,
     pointer: &Pointer,
     last: Option<&Good>,
-) -> Result<Arc<Bound>, Box<Rejected>> {
-    let table = bound.table();
+) -> Result<Arc<PreparedTable>, Box<Rejected>> {
+    let table = prepared.table();
     let last = last.map_or(0, |last| last.table_generation);
     match replayed(table, last, &pointer.content_id) {
         Some(refusal) if pointer.from_generation.is_none() => Err(Box::new(Rejected {
@@ -30,7 +30,7 @@ pub(super) fn not_replayed(
             artefact: xxh3_128(table.bytes()),
             transient: false,
         })),
-        _ => Ok(bound),
+        _ => Ok(prepared),
     }
 }
 
@@ -46,7 +46,7 @@ pub(super) fn replayed(table: &Table, last: u64, at: &str) -> Option<Refusal> {
 /// gone back to is not asked, unless it was held back before: the way back is always open. The
 /// first one of a host is asked only whether it scores all rows alike: the bundled table is a
 /// stand-in that nobody has published.
-pub(super) fn drifts(shared: &Shared, bound: &Bound, pointer: &Pointer) -> bool {
+pub(super) fn drifts(shared: &Shared, prepared: &PreparedTable, pointer: &Pointer) -> bool {
     let options = &shared.options.drift;
     shared.desk().status.drift = None;
     let goes_back = pointer.from_generation.is_some() && !was_held_back(shared, pointer);
@@ -59,7 +59,7 @@ pub(super) fn drifts(shared: &Shared, bound: &Bound, pointer: &Pointer) -> bool 
     let first = shared.desk().status.source == Source::Bundled;
     let unbounded = options.unbounded();
     let options = if first { &unbounded } else { options };
-    let drift = Drift::of(options, &shared.engine, &running, bound);
+    let drift = Drift::of(options, &shared.engine, &running, prepared);
     if drift.over.is_empty() {
         shared.desk().status.drift = Some(drift);
         return false;
@@ -75,12 +75,17 @@ pub(super) fn drifts(shared: &Shared, bound: &Bound, pointer: &Pointer) -> bool 
 }
 
 /// Writes down that the engine went back by itself.
-pub(super) fn went_back(shared: &Shared, bound: &Bound, to: u64, mut watching: Watching) {
+pub(super) fn went_back(
+    shared: &Shared,
+    prepared: &PreparedTable,
+    to: u64,
+    mut watching: Watching,
+) {
     watching.ended = true;
     let refusal = watching.refusal();
     let generation = watching.generation;
     let content_id = shared.desk().status.content_id.clone();
-    runs(shared, bound, to, Source::Reverted, None);
+    runs(shared, prepared, to, Source::Reverted, None);
     {
         let mut desk = shared.desk();
         let status = &mut desk.status;
@@ -119,7 +124,7 @@ pub(super) fn went_back(shared: &Shared, bound: &Bound, to: u64, mut watching: W
 
 /// The running table, or, at a start, the engine's own copy of the last good one. None where it is
 /// the same as the candidate.
-fn to_compare_with(shared: &Shared, pointer: &Pointer) -> Option<(Arc<Bound>, u64)> {
+fn to_compare_with(shared: &Shared, pointer: &Pointer) -> Option<(Arc<PreparedTable>, u64)> {
     let (source, good) = {
         let desk = shared.desk();
         (desk.status.source, desk.status.good.first().cloned())
@@ -129,14 +134,15 @@ fn to_compare_with(shared: &Shared, pointer: &Pointer) -> Option<(Arc<Bound>, u6
             let good = good.filter(|good| good.content_id != pointer.content_id)?;
             let table = Table::open(shared.state.kept(&good.content_id)?).ok()?;
             let kernel = shared.options.admission.kernel.as_deref();
-            let bound = Bound::new(table, shared.engine.schema(), kernel).ok()?;
-            Some((Arc::new(bound), good.generation))
+            let prepared =
+                PreparedTable::with_kernel(table, shared.engine.schema(), kernel).ok()?;
+            Some((Arc::new(prepared), good.generation))
         }
         Source::Bundled | Source::Directory | Source::Kept | Source::Ledger | Source::Reverted => {
             shared.engine.live()
         }
     };
-    compared.filter(|(bound, _)| bound.table().content_id() != pointer.content_id)
+    compared.filter(|(prepared, _)| prepared.table().content_id() != pointer.content_id)
 }
 
 /// Whether the pointer's table is held back at the moment, under whatever generation.

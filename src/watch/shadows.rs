@@ -12,7 +12,7 @@ use super::refusal::Refusal;
 use super::status::ShadowStatus;
 use super::{Artefact, Shared, moment};
 use crate::limits::DRIFT_ROWS_MAX;
-use crate::score::Bound;
+use crate::score::PreparedTable;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -37,7 +37,7 @@ pub(super) struct Shadows {
 struct Shadow {
     entry: ShadowEntry,
     /// None where it was refused.
-    bound: Option<Arc<Bound>>,
+    prepared: Option<Arc<PreparedTable>>,
     /// When it is tried again, where the system refused it.
     retry: Option<Instant>,
     /// The running generation that it is compared with, and since when.
@@ -50,7 +50,7 @@ impl Shadow {
     fn new(entry: ShadowEntry) -> Shadow {
         Shadow {
             entry,
-            bound: None,
+            prepared: None,
             retry: Some(Instant::now()),
             against: 0,
             since: moment::now(),
@@ -62,7 +62,7 @@ impl Shadow {
     /// tried.
     fn admit(&mut self, shared: &Shared) -> bool {
         let now = Instant::now();
-        if self.bound.is_some() || self.retry.is_none_or(|retry| now < retry) {
+        if self.prepared.is_some() || self.retry.is_none_or(|retry| now < retry) {
             return false;
         }
         let id = &self.entry.content_id;
@@ -70,7 +70,7 @@ impl Shadow {
         let admission = &shared.options.admission;
         self.retry = None;
         match admission.admit(&shared.engine, &path, Some(id)) {
-            Ok(bound) => self.bound = Some(bound),
+            Ok(prepared) => self.prepared = Some(prepared),
             Err(rejected) => {
                 self.retry = rejected.transient.then(|| now.checked_add(PAUSE)).flatten();
                 let artefact = Artefact {
@@ -90,7 +90,7 @@ impl Shadow {
             name: self.entry.name.clone(),
             content_id: self.entry.content_id.clone(),
             share: self.entry.share,
-            runs: self.bound.is_some(),
+            runs: self.prepared.is_some(),
             against: self.against,
             since: self.since.clone(),
             rows: both.candidate.rows(),
@@ -181,11 +181,11 @@ impl Shadows {
         for ((scorer, number), row) in &rows {
             let by_running = score(&running, row);
             for shadow in &mut self.all {
-                let Some(bound) = &shadow.bound else {
+                let Some(prepared) = &shadow.prepared else {
                     continue;
                 };
                 if is_in(shadow.entry.share, *scorer, *number) {
-                    shadow.both.add(by_running, score(bound, row));
+                    shadow.both.add(by_running, score(prepared, row));
                 }
             }
         }

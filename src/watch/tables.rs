@@ -8,7 +8,7 @@ use super::restraint::{drifts, is_held_back, is_kept_out, is_reverted, not_repla
 use super::status::{Good, Headroom, Source, Waiting};
 use super::watchdog::{Former, Watchdog};
 use super::{Artefact, Fallback, Shared, moment};
-use crate::score::Bound;
+use crate::score::PreparedTable;
 use crate::table::{DEFAULT_TABLE, Table};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -37,7 +37,7 @@ pub(super) struct Tables {
     last: Option<Good>,
     watchdog: Watchdog,
     /// Good tables of which no copy is kept yet, newest first, and when that is tried again.
-    unkept: Vec<Arc<Bound>>,
+    unkept: Vec<Arc<PreparedTable>>,
     keep_at: Option<Instant>,
 }
 
@@ -55,7 +55,7 @@ struct Candidate {
     /// When it is tried again as it is.
     retry: Option<Instant>,
     /// It passed, and waits for room among the retired tables.
-    passed: Option<Arc<Bound>>,
+    passed: Option<Arc<PreparedTable>>,
 }
 
 /// Tells whether a file is still the same: device, number, length, and times in nanoseconds.
@@ -137,8 +137,8 @@ impl Tables {
 
     fn fall_back(&mut self, shared: &Shared, good: &Good, path: &Path, source: Source) -> bool {
         let admission = &shared.options.admission;
-        let bound = match admission.admit(&shared.engine, path, Some(&good.content_id)) {
-            Ok(bound) => bound,
+        let prepared = match admission.admit(&shared.engine, path, Some(&good.content_id)) {
+            Ok(prepared) => prepared,
             Err(rejected) => {
                 let artefact = Artefact {
                     hash: rejected.artefact,
@@ -151,18 +151,18 @@ impl Tables {
         };
         if shared
             .engine
-            .publish_as(bound.clone(), good.generation)
+            .publish_as(prepared.clone(), good.generation)
             .is_err()
         {
             return false;
         }
         if self.last.is_none() {
             self.last = Some(Good {
-                table_generation: bound.table().header().generation,
+                table_generation: prepared.table().header().generation,
                 ..good.clone()
             });
         }
-        runs(shared, &bound, good.generation, source, None);
+        runs(shared, &prepared, good.generation, source, None);
         let generation = good.generation;
         log::warn!(
             "{}: runs the last known good, generation {generation}",
@@ -179,12 +179,12 @@ impl Tables {
 
     fn bundled(&self, shared: &Shared) {
         let kernel = shared.options.admission.kernel.as_deref();
-        let bound = Table::from_bytes(DEFAULT_TABLE)
-            .and_then(|table| Bound::new(table, shared.engine.schema(), kernel));
-        match bound.map(Arc::new) {
-            Ok(bound) => {
-                if shared.engine.publish_as(bound.clone(), 0).is_ok() {
-                    runs(shared, &bound, 0, Source::Bundled, None);
+        let prepared = Table::from_bytes(DEFAULT_TABLE)
+            .and_then(|table| PreparedTable::with_kernel(table, shared.engine.schema(), kernel));
+        match prepared.map(Arc::new) {
+            Ok(prepared) => {
+                if shared.engine.publish_as(prepared.clone(), 0).is_ok() {
+                    runs(shared, &prepared, 0, Source::Bundled, None);
                     shared.note(Record {
                         generation: Some(0),
                         note: Some("the bundled table".into()),
@@ -227,8 +227,8 @@ impl Tables {
     fn keep(&mut self, shared: &Shared) {
         let good = shared.desk().status.good.clone();
         let mut failed = None;
-        self.unkept.retain(|bound| {
-            let (id, bytes) = (bound.table().content_id(), bound.table().bytes());
+        self.unkept.retain(|prepared| {
+            let (id, bytes) = (prepared.table().content_id(), prepared.table().bytes());
             if !good.iter().any(|good| good.content_id == id) {
                 return false;
             }
@@ -356,20 +356,20 @@ impl Tables {
             return;
         }
         let pointer = candidate.pointer.clone();
-        if let Some(bound) = candidate.passed.take() {
-            return self.publish(shared, bound, &pointer);
+        if let Some(prepared) = candidate.passed.take() {
+            return self.publish(shared, prepared, &pointer);
         }
         let admission = &shared.options.admission;
         let last = self.last.as_ref();
         let admitted = admission
             .admit(&shared.engine, &path, Some(&pointer.content_id))
-            .and_then(|bound| not_replayed(bound, &pointer, last));
+            .and_then(|prepared| not_replayed(prepared, &pointer, last));
         match admitted {
-            Ok(bound) if drifts(shared, &bound, &pointer) => {
+            Ok(prepared) if drifts(shared, &prepared, &pointer) => {
                 candidate.refused = true;
                 waits(shared, &pointer, true);
             }
-            Ok(bound) => self.publish(shared, bound, &pointer),
+            Ok(prepared) => self.publish(shared, prepared, &pointer),
             Err(rejected) => {
                 candidate.refused = true;
                 // One of which the bytes still arrive is told again once it is still.
@@ -388,20 +388,23 @@ impl Tables {
     }
 
     /// Makes a candidate live that has passed everything.
-    fn publish(&mut self, shared: &Shared, bound: Arc<Bound>, pointer: &Pointer) {
+    fn publish(&mut self, shared: &Shared, prepared: Arc<PreparedTable>, pointer: &Pointer) {
         let generation = pointer.generation;
         let former = shared.engine.live();
         let source = shared.desk().status.source;
-        match shared.engine.publish_as(bound.clone(), generation) {
+        match shared.engine.publish_as(prepared.clone(), generation) {
             Ok(()) => {
-                let former = former.map(|(bound, generation)| Former { bound, generation });
-                self.watch_from(shared, &bound, former, source, pointer);
-                self.taken(shared, bound, pointer);
+                let former = former.map(|(prepared, generation)| Former {
+                    prepared,
+                    generation,
+                });
+                self.watch_from(shared, &prepared, former, source, pointer);
+                self.taken(shared, prepared, pointer);
             }
             // The next look tries again.
             Err(_) => {
                 if let Some(candidate) = &mut self.candidate {
-                    candidate.passed = Some(bound);
+                    candidate.passed = Some(prepared);
                 }
             }
         }
@@ -411,7 +414,7 @@ impl Tables {
     fn watch_from(
         &mut self,
         shared: &Shared,
-        bound: &Bound,
+        prepared: &PreparedTable,
         former: Option<Former>,
         source: Source,
         pointer: &Pointer,
@@ -419,7 +422,7 @@ impl Tables {
         let options = &shared.options.watchdog;
         let watched = !options.lasts.is_zero() && pointer.from_generation.is_none();
         let scores = source != Source::Bundled && !pointer.forced;
-        let new = (bound, pointer.generation);
+        let new = (prepared, pointer.generation);
         let watching = match former.filter(|_| watched) {
             None => {
                 self.watchdog.forget(&shared.engine);
@@ -451,21 +454,25 @@ impl Tables {
         let Some(former) = back else {
             return;
         };
-        let (bound, generation) = (former.bound.clone(), former.generation);
+        let (prepared, generation) = (former.prepared.clone(), former.generation);
         // Where too many retired tables wait, the next look tries again.
-        if shared.engine.publish_as(bound.clone(), generation).is_ok() {
+        if shared
+            .engine
+            .publish_as(prepared.clone(), generation)
+            .is_ok()
+        {
             self.watchdog.forget(&shared.engine);
-            went_back(shared, &bound, generation, watching);
+            went_back(shared, &prepared, generation, watching);
         }
     }
 
     /// A candidate is live: it is the last known good from now on.
-    fn taken(&mut self, shared: &Shared, bound: Arc<Bound>, pointer: &Pointer) {
+    fn taken(&mut self, shared: &Shared, prepared: Arc<PreparedTable>, pointer: &Pointer) {
         self.candidate = None;
         let good = Good {
             generation: pointer.generation,
             content_id: pointer.content_id.clone(),
-            table_generation: bound.table().header().generation,
+            table_generation: prepared.table().header().generation,
         };
         self.last = Some(good.clone());
         let origin = pointer.origin.bounded();
@@ -475,7 +482,7 @@ impl Tables {
             pointer.generation
         );
         let (generation, by) = (pointer.generation, Some(origin));
-        runs(shared, &bound, generation, Source::Directory, by);
+        runs(shared, &prepared, generation, Source::Directory, by);
         {
             let mut desk = shared.desk();
             let held = &mut desk.status.quarantined;
@@ -486,9 +493,9 @@ impl Tables {
             all.insert(0, good);
             all.truncate(GOOD);
         }
-        let others = |other: &Arc<Bound>| other.table().content_id() != pointer.content_id;
+        let others = |other: &Arc<PreparedTable>| other.table().content_id() != pointer.content_id;
         self.unkept.retain(others);
-        self.unkept.insert(0, bound);
+        self.unkept.insert(0, prepared);
         self.keep(shared);
         shared.note(Record {
             generation: Some(pointer.generation),
@@ -523,12 +530,12 @@ fn waits(shared: &Shared, pointer: &Pointer, refused: bool) {
 /// Writes down what runs.
 pub(super) fn runs(
     shared: &Shared,
-    bound: &Bound,
+    prepared: &PreparedTable,
     generation: u64,
     source: Source,
     publisher: Option<super::Origin>,
 ) {
-    let usage = bound.table().usage().into_iter();
+    let usage = prepared.table().usage().into_iter();
     let headroom = usage.map(|usage| Headroom {
         name: usage.name.into(),
         used: usage.used,
@@ -537,7 +544,7 @@ pub(super) fn runs(
     let mut desk = shared.desk();
     let status = &mut desk.status;
     (status.source, status.generation) = (source, generation);
-    status.content_id = bound.table().content_id();
+    status.content_id = prepared.table().content_id();
     (status.since, status.publisher) = (moment::now(), publisher);
     status.headroom = headroom.collect();
     if source == Source::Directory {

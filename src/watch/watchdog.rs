@@ -11,7 +11,7 @@ use super::directory::FILES_VERSION;
 use super::moment;
 use super::refusal::{Refusal, RefusalKind};
 use crate::engine::Engine;
-use crate::score::{Bound, Reason};
+use crate::score::{PreparedTable, Reason};
 use crate::stats::{LatencySnapshot, ScoreCounts};
 use crate::switches::Switches;
 use serde::{Deserialize, Serialize};
@@ -185,7 +185,7 @@ pub(super) struct Watchdog {
 /// A table that ran when another took its place.
 #[derive(Debug)]
 pub(super) struct Former {
-    pub(super) bound: Arc<Bound>,
+    pub(super) prepared: Arc<PreparedTable>,
     pub(super) generation: u64,
 }
 
@@ -228,10 +228,10 @@ impl Watchdog {
         options: &WatchdogOptions,
         engine: &Engine,
         mut former: Former,
-        new: (&Bound, u64),
+        new: (&PreparedTable, u64),
         scores: bool,
     ) -> Option<Watching> {
-        let (bound, generation) = new;
+        let (prepared, generation) = new;
         let start = Sample::now(engine);
         let oldest = self.moments.front();
         let mut before = oldest.map_or_else(Sample::default, |(_, oldest)| start.since(oldest));
@@ -239,7 +239,7 @@ impl Watchdog {
             (former, before) = (trial.former, trial.before);
         }
         self.start(start.clone());
-        if former.bound.table().content_id() == bound.table().content_id() {
+        if former.prepared.table().content_id() == prepared.table().content_id() {
             return None;
         }
         let until = Instant::now().checked_add(options.lasts)?;

@@ -10,7 +10,7 @@ use bytemuck::{Pod, Zeroable};
 use hedgerow::http::{Request, extract};
 use hedgerow::table::format::*;
 use hedgerow::{
-    Bound, Client, DEFAULT_TABLE, Engine, PublishError, Row, Schema, Scorer, Table, Verdict,
+    Client, DEFAULT_TABLE, Engine, PreparedTable, PublishError, Row, Schema, Scorer, Table, Verdict,
 };
 pub use requests::{requests, rows};
 use std::net::{IpAddr, Ipv4Addr};
@@ -50,8 +50,8 @@ impl Hot {
         let table = || Table::from_bytes(&bytes).expect("a good table");
         engine.publish(table()).expect("a table that fits");
         let requests = requests();
-        let bound = Bound::new(table(), engine.schema(), None).expect("a bound table");
-        let margin = |row| bound.table().margin_f64(bound.margin(row));
+        let prepared = PreparedTable::new(table(), engine.schema()).expect("a prepared table");
+        let margin = |row| prepared.table().margin_f64(prepared.margin(row));
         let margins = rows(&requests).iter().map(margin).collect();
         Hot {
             engine,

@@ -4,7 +4,7 @@ use super::tables::{fork, leaf, mixed, plain, schema, split};
 use hedgerow::limits::*;
 use hedgerow::table::build::{BuildError, BuildOptions, build};
 use hedgerow::table::ensemble::{Ensemble, Missing, Node, Split, Test, Tree};
-use hedgerow::{Bound, SchemaError, Table};
+use hedgerow::{PreparedTable, SchemaError, Table};
 
 fn refused(edit: impl FnOnce(&mut Ensemble, &mut BuildOptions)) -> BuildError {
     let (mut ensemble, mut options) = (plain(), BuildOptions::default());
@@ -212,8 +212,8 @@ fn a_score_map_entry_that_no_row_attains_costs_nothing() {
     assert_eq!(never.margin_error_max, plain.margin_error_max);
     let table = Table::from_bytes(&never.bytes).expect("a good table");
     let most = table.header().margin_max;
-    let bound = Bound::new(table, &schema(&ensemble), None).expect("a bound table");
-    assert!(bound.score(most).get() < 99);
+    let prepared = PreparedTable::new(table, &schema(&ensemble)).expect("a prepared table");
+    assert!(prepared.score(most).get() < 99);
 }
 
 #[test]

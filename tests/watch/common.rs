@@ -6,7 +6,9 @@ use hedgerow::watch::directory::{FILES_VERSION, Pointer};
 use hedgerow::watch::ledger::Ledger;
 use hedgerow::watch::publisher::Published;
 use hedgerow::watch::{Directory, Origin, PublishOptions, Publisher, WatchStatus};
-use hedgerow::{Bound, DEFAULT_TABLE, Engine, Row, Schema, Table, Verdict, WatchOptions, Watcher};
+use hedgerow::{
+    DEFAULT_TABLE, Engine, PreparedTable, Row, Schema, Table, Verdict, WatchOptions, Watcher,
+};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, Once};
@@ -51,9 +53,10 @@ pub fn default_table() -> Table {
 
 /// Rows of real requests: the bundled table's golden ones.
 pub fn real_rows() -> Vec<Row> {
-    let bound = Bound::new(default_table(), &Schema::http(), Some("portable")).unwrap();
-    let rows = bound.table().golden_rows();
-    rows.map(|golden| bound.row(&golden.values)).collect()
+    let prepared =
+        PreparedTable::with_kernel(default_table(), &Schema::http(), "portable").unwrap();
+    let rows = prepared.table().golden_rows();
+    rows.map(|golden| prepared.row(&golden.values)).collect()
 }
 
 /// A well-formed table of the bundled one's features that gives every row this margin.
@@ -174,8 +177,9 @@ impl Place {
 
     /// The margin of a row in which everything is missing.
     pub fn margin(&self, seed: u64) -> f64 {
-        let bound = Bound::new(table(seed), &Schema::http(), Some("portable")).unwrap();
-        bound.table().margin_f64(bound.margin(&Row::MISSING))
+        let prepared =
+            PreparedTable::with_kernel(table(seed), &Schema::http(), "portable").unwrap();
+        prepared.table().margin_f64(prepared.margin(&Row::MISSING))
     }
 
     /// Replaces the file of a table, as no publisher does.
@@ -286,6 +290,6 @@ pub fn lines_of(root: &Path) -> impl Fn() -> Vec<String> {
 /// The bundled table's margin of a row in which everything is missing.
 pub fn bundled_margin() -> f64 {
     let table = Table::from_bytes(DEFAULT_TABLE).unwrap();
-    let bound = Bound::new(table, &Schema::http(), Some("portable")).unwrap();
-    bound.table().margin_f64(bound.margin(&Row::MISSING))
+    let prepared = PreparedTable::with_kernel(table, &Schema::http(), "portable").unwrap();
+    prepared.table().margin_f64(prepared.margin(&Row::MISSING))
 }

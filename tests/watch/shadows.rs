@@ -5,7 +5,7 @@ use hedgerow::limits::{RESERVOIR_ROWS, SHADOWS_MAX};
 use hedgerow::watch::ledger::Event;
 use hedgerow::watch::status::ShadowStatus;
 use hedgerow::watch::{DriftOptions, RefusalKind};
-use hedgerow::{Bound, Row, Schema, Scorer, Table, WatchOptions, Watcher};
+use hedgerow::{PreparedTable, Row, Schema, Scorer, Table, WatchOptions, Watcher};
 use std::fs;
 
 fn options(place: &Place) -> WatchOptions {
@@ -52,12 +52,13 @@ type Expected = (Vec<u64>, Vec<u64>, u64, Vec<(u8, u64)>);
 
 /// What a shadow's counts must be: both tables score the rows here, on the reference kernel.
 fn expected(shadow: &Table, rows: &[Row]) -> Expected {
-    let bound = |table: &Table| {
+    let prepared = |table: &Table| {
         let table = Table::from_bytes(table.bytes()).unwrap();
-        Bound::new(table, &Schema::http(), Some("portable")).unwrap()
+        PreparedTable::with_kernel(table, &Schema::http(), "portable").unwrap()
     };
-    let (one, two) = (bound(&default_table()), bound(shadow));
-    let score = |bound: &Bound, row| bound.scored(row, bound.margin(row), 0).score.get();
+    let (one, two) = (prepared(&default_table()), prepared(shadow));
+    let score =
+        |prepared: &PreparedTable, row| prepared.scored(row, prepared.margin(row), 0).score.get();
     let (mut running, mut scores) = (vec![0; 99], vec![0; 99]);
     let (mut far, mut crossed) = (0, vec![(30, 0), (60, 0)]);
     for row in rows {

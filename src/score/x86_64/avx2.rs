@@ -3,11 +3,11 @@
 use super::{avx2_batch, avx2_words};
 use crate::limits::{BATCH_ROWS_MAX, FEATURES_MAX};
 use crate::row::Row;
-use crate::score::bound::Bound;
 use crate::score::planes::deep_blocks;
 use crate::score::portable::{self, Bins};
 use crate::score::portable_batch::{self, Batch};
 use crate::score::predicates::Span;
+use crate::score::prepared::PreparedTable;
 use crate::table::View;
 use crate::table::ensemble::ZERO_MAX;
 use crate::table::format::{BLOCK_TREES, GROUP_LANES, LaneRecord, LevelRecord};
@@ -21,22 +21,22 @@ pub(in crate::score) fn available() -> bool {
 }
 
 /// A row's margin, fixed point.
-pub(in crate::score) fn margin(bound: &Bound, row: &Row) -> i64 {
+pub(in crate::score) fn margin(prepared: &PreparedTable, row: &Row) -> i64 {
     // SAFETY: K1 (a kernel runs only where it is `available`), made true by kernel::choose and
     // Kernel::margin.
-    unsafe { margin_avx2(bound, row) }
+    unsafe { margin_avx2(prepared, row) }
 }
 
 /// The margins of rows, fixed point.
-pub(in crate::score) fn margins(bound: &Bound, rows: &[Row], margins: &mut [i64]) {
+pub(in crate::score) fn margins(prepared: &PreparedTable, rows: &[Row], margins: &mut [i64]) {
     let chunks = rows.chunks(BATCH_ROWS_MAX);
     for (rows, margins) in chunks.zip(margins.chunks_mut(BATCH_ROWS_MAX)) {
-        if portable_batch::pays(bound, rows) {
+        if portable_batch::pays(prepared, rows) {
             // SAFETY: K1, as in `margin`.
-            unsafe { batch(bound, rows, margins) };
+            unsafe { batch(prepared, rows, margins) };
         } else {
             for (row, to) in rows.iter().zip(margins) {
-                *to = margin(bound, row);
+                *to = margin(prepared, row);
             }
         }
     }
@@ -44,30 +44,30 @@ pub(in crate::score) fn margins(bound: &Bound, rows: &[Row], margins: &mut [i64]
 
 /// The margins of up to 64 rows, fixed point.
 #[target_feature(enable = "avx2,bmi1,bmi2")]
-fn batch(bound: &Bound, rows: &[Row], margins: &mut [i64]) {
-    let view = bound.view();
+fn batch(prepared: &PreparedTable, rows: &[Row], margins: &mut [i64]) {
+    let view = prepared.view();
     let mut batch = Batch::new();
     for (at, row) in rows.iter().enumerate() {
-        let bins = binarise(view, bound.lane_positions(), row);
-        batch.put(bound, at, &bins);
+        let bins = binarise(view, prepared.lane_positions(), row);
+        batch.put(prepared, at, &bins);
     }
-    batch.add_oblivious(bound, deep_blocks(view));
-    avx2_batch::add_oblivious(bound, &batch.columns, &mut batch.sums, rows.len());
-    batch.add_stepped(bound);
+    batch.add_oblivious(prepared, deep_blocks(view));
+    avx2_batch::add_oblivious(prepared, &batch.columns, &mut batch.sums, rows.len());
+    batch.add_stepped(prepared);
     for (to, sum) in margins.iter_mut().zip(batch.sums) {
         *to = sum;
     }
 }
 
 #[target_feature(enable = "avx2,bmi1,bmi2")]
-fn margin_avx2(bound: &Bound, row: &Row) -> i64 {
-    let view = bound.view();
-    let bins = binarise(view, bound.lane_positions(), row);
+fn margin_avx2(prepared: &PreparedTable, row: &Row) -> i64 {
+    let view = prepared.view();
+    let bins = binarise(view, prepared.lane_positions(), row);
     let steps = Steps::of(&bins);
     view.bias
-        .wrapping_add(oblivious(bound, &steps))
-        .wrapping_add(avx2_words::sum(&steps, &bound.words().plain.fours))
-        .wrapping_add(portable::any_but_deep(bound, &bins))
+        .wrapping_add(oblivious(prepared, &steps))
+        .wrapping_add(avx2_words::sum(&steps, &prepared.words().plain.fours))
+        .wrapping_add(portable::any_but_deep(prepared, &bins))
 }
 
 /// Counts, for each lane, the borders below its value.
@@ -137,8 +137,8 @@ const BLOCKS: usize = 4;
 /// The sum of the oblivious trees' leaves.
 #[inline]
 #[target_feature(enable = "avx2,bmi1,bmi2")]
-fn oblivious(bound: &Bound, steps: &Steps<'_>) -> i64 {
-    let view = bound.view();
+fn oblivious(prepared: &PreparedTable, steps: &Steps<'_>) -> i64 {
+    let view = prepared.view();
     let mut sum = 0i64;
     let mut at = [[0u32; BLOCK_TREES]; BLOCKS];
     let starts = view.leaf_starts.as_chunks::<BLOCK_TREES>().0;
@@ -148,7 +148,7 @@ fn oblivious(bound: &Bound, steps: &Steps<'_>) -> i64 {
             let own = block.start as usize..end;
             // T5 holds the range within the section.
             let levels = view.levels.get(own.clone()).unwrap_or_default();
-            let spans = bound.predicates().spans.get(own).unwrap_or_default();
+            let spans = prepared.predicates().spans.get(own).unwrap_or_default();
             find_leaves(steps, levels, spans, starts, at);
         }
         // Through memory: else the compiler extracts each index from its register, or gathers.

@@ -5,8 +5,8 @@
 
 use super::avx2::{load, load_twice, store};
 use crate::limits::{BATCH_ROWS_MAX, FEATURES_MAX};
-use crate::score::bound::Bound;
 use crate::score::planes::{OFFSET, Planes, deep_blocks};
+use crate::score::prepared::PreparedTable;
 use crate::table::format::{BLOCK_TREES, LevelRecord};
 use std::arch::x86_64::*;
 
@@ -23,23 +23,23 @@ type Columns = [[u8; BATCH_ROWS_MAX]; FEATURES_MAX];
 #[inline]
 #[target_feature(enable = "avx2,bmi1,bmi2")]
 pub(super) fn add_oblivious(
-    bound: &Bound,
+    prepared: &PreparedTable,
     columns: &Columns,
     sums: &mut [i64; BATCH_ROWS_MAX],
     rows: usize,
 ) {
     for (half, sums) in (0usize..).zip(sums.as_chunks_mut::<ROWS>().0) {
         if half.wrapping_mul(ROWS) < rows {
-            add_half(bound, columns, sums, half);
+            add_half(prepared, columns, sums, half);
         }
     }
 }
 
 #[target_feature(enable = "avx2,bmi1,bmi2")]
-fn add_half(bound: &Bound, columns: &Columns, sums: &mut [i64; ROWS], half: usize) {
-    let view = bound.view();
+fn add_half(prepared: &PreparedTable, columns: &Columns, sums: &mut [i64; ROWS], half: usize) {
+    let view = prepared.view();
     let blocks = view.blocks.get(deep_blocks(view)..).unwrap_or_default();
-    let planes = bound.planes();
+    let planes = prepared.planes();
     let parts = blocks.chunks(CARRY_BLOCKS);
     for (blocks, planes) in parts.zip(planes.chunks(CARRY_BLOCKS.wrapping_mul(BLOCK_TREES))) {
         let mut carried = Sums::new();

@@ -5,8 +5,8 @@ use super::avx512_batch as batch;
 use super::emulated::{_mm512_i32gather_epi32, _mm512_i32gather_ps, _mm512_i64gather_epi32};
 use crate::limits::{BATCH_ROWS_MAX, FEATURES_MAX};
 use crate::row::Row;
-use crate::score::bound::Bound;
 use crate::score::portable::{self, Bins};
+use crate::score::prepared::PreparedTable;
 use crate::score::words::{Complete, Lists, Marks, Paths, SetSplit, Splits};
 use crate::table::View;
 use crate::table::ensemble::ZERO_MAX;
@@ -24,35 +24,35 @@ pub(in crate::score) fn available() -> bool {
 }
 
 /// A row's margin, fixed point.
-pub(in crate::score) fn margin(bound: &Bound, row: &Row) -> i64 {
+pub(in crate::score) fn margin(prepared: &PreparedTable, row: &Row) -> i64 {
     // SAFETY: K1 (a kernel runs only where it is `available`), made true by kernel::choose and
     // Kernel::margin.
-    unsafe { margin_avx512(bound, row) }
+    unsafe { margin_avx512(prepared, row) }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,bmi1,bmi2")]
-fn margin_avx512(bound: &Bound, row: &Row) -> i64 {
-    let view = bound.view();
-    let bins = binarise(view, bound.lane_positions(), row);
+fn margin_avx512(prepared: &PreparedTable, row: &Row) -> i64 {
+    let view = prepared.view();
+    let bins = binarise(view, prepared.lane_positions(), row);
     view.bias
         .wrapping_add(oblivious(view, &bins))
-        .wrapping_add(any(bound, &bins))
+        .wrapping_add(any(prepared, &bins))
 }
 
 /// The margins of rows, fixed point.
-pub(in crate::score) fn margins(bound: &Bound, rows: &[Row], margins: &mut [i64]) {
+pub(in crate::score) fn margins(prepared: &PreparedTable, rows: &[Row], margins: &mut [i64]) {
     for (rows, margins) in rows
         .chunks(BATCH_ROWS_MAX)
         .zip(margins.chunks_mut(BATCH_ROWS_MAX))
     {
         let count = rows.len().min(margins.len());
-        if count < batch::ROWS_MIN || !batch::fits(bound) {
+        if count < batch::ROWS_MIN || !batch::fits(prepared) {
             for (row, to) in rows.iter().zip(margins) {
-                *to = margin(bound, row);
+                *to = margin(prepared, row);
             }
         } else {
             // SAFETY: K1, as in `margin`.
-            unsafe { batch::margins(bound, rows, margins) };
+            unsafe { batch::margins(prepared, rows, margins) };
         }
     }
 }
@@ -227,21 +227,21 @@ fn lookup<const REGISTERS: usize>(row: &[__m512i; 4], lanes: __m512i) -> __m512i
 /// The sum of the leaves of trees of any shape.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,bmi1,bmi2")]
-fn any(bound: &Bound, bins: &Bins) -> i64 {
-    match bound.view().lanes.len() {
-        0..=64 => any_in::<1>(bound, bins),
-        65..=128 => any_in::<2>(bound, bins),
-        129..=192 => any_in::<3>(bound, bins),
-        _ => any_in::<4>(bound, bins),
+fn any(prepared: &PreparedTable, bins: &Bins) -> i64 {
+    match prepared.view().lanes.len() {
+        0..=64 => any_in::<1>(prepared, bins),
+        65..=128 => any_in::<2>(prepared, bins),
+        129..=192 => any_in::<3>(prepared, bins),
+        _ => any_in::<4>(prepared, bins),
     }
 }
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,bmi1,bmi2")]
-fn any_in<const REGISTERS: usize>(bound: &Bound, bins: &Bins) -> i64 {
-    let (view, words) = (bound.view(), bound.words());
+fn any_in<const REGISTERS: usize>(prepared: &PreparedTable, bins: &Bins) -> i64 {
+    let (view, words) = (prepared.view(), prepared.words());
     let mut sum = sum_of::<REGISTERS, false>(view, &words.plain, bins);
-    if view.trees.len() > bound.plain_trees() {
+    if view.trees.len() > prepared.plain_trees() {
         let special = sum_of::<REGISTERS, true>(view, &words.special, bins);
         sum = sum.wrapping_add(special);
     }

@@ -4,8 +4,8 @@ use super::avx512::{Group, load, store, store128};
 use super::avx512_steps;
 use crate::limits::{BATCH_ROWS_MAX, FEATURES_MAX};
 use crate::row::Row;
-use crate::score::bound::Bound;
 use crate::score::portable;
+use crate::score::prepared::PreparedTable;
 use crate::table::View;
 use crate::table::format::{BLOCK_TREES, GROUP_LANES, LevelRecord};
 use std::arch::x86_64::*;
@@ -20,10 +20,10 @@ const CARRY_BLOCKS: usize = 256 / BLOCK_TREES;
 pub(super) type Columns = [[u8; BATCH_ROWS_MAX]; FEATURES_MAX];
 
 /// Whether every leaf index fits a byte, and not every tree is walked row by row.
-pub(super) fn fits(bound: &Bound) -> bool {
-    let words = bound.words();
+pub(super) fn fits(prepared: &PreparedTable) -> bool {
+    let words = prepared.words();
     let stepped = [&words.plain.stepped, &words.special.stepped];
-    match bound.view().blocks.first() {
+    match prepared.view().blocks.first() {
         Some(deepest) => deepest.levels <= 8,
         None => stepped.iter().any(|list| !list.trees.is_empty()),
     }
@@ -31,15 +31,15 @@ pub(super) fn fits(bound: &Bound) -> bool {
 
 /// The margins of up to 64 rows, fixed point.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,bmi1,bmi2")]
-pub(super) fn margins(bound: &Bound, rows: &[Row], margins: &mut [i64]) {
-    let view = bound.view();
+pub(super) fn margins(prepared: &PreparedTable, rows: &[Row], margins: &mut [i64]) {
+    let view = prepared.view();
     let mut columns = [[0; BATCH_ROWS_MAX]; FEATURES_MAX];
-    binarise(view, bound.lane_positions(), rows, &mut columns);
+    binarise(view, prepared.lane_positions(), rows, &mut columns);
     let offset = OFFSET.wrapping_mul(view.leaf_starts.len() as i64);
     let mut sums = [view.bias.wrapping_sub(offset); BATCH_ROWS_MAX];
     oblivious(view, &columns, &mut sums);
-    avx512_steps::add_stepped(bound, &columns, &mut sums);
-    let words = bound.words();
+    avx512_steps::add_stepped(prepared, &columns, &mut sums);
+    let words = prepared.words();
     if !(words.plain.rest.is_empty() && words.special.rest.is_empty()) {
         for (at, sum) in sums.iter_mut().enumerate().take(rows.len()) {
             let bins = columns.map(|column| column.get(at).copied().unwrap_or_default());

@@ -3,7 +3,7 @@
 use super::avx512::load;
 use super::avx512_batch::{Columns, OFFSET, Planes, leaf_planes};
 use crate::limits::BATCH_ROWS_MAX;
-use crate::score::bound::Bound;
+use crate::score::prepared::PreparedTable;
 use crate::score::steps::{Step, Stepped};
 use crate::table::View;
 use crate::table::format::{MISSING_LEFT, OWN_BIN};
@@ -21,10 +21,14 @@ fn code(leaf: usize) -> u8 {
 
 /// Adds the leaves of all stepped trees to the sums of 64 rows.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,bmi1,bmi2")]
-pub(super) fn add_stepped(bound: &Bound, columns: &Columns, sums: &mut [i64; BATCH_ROWS_MAX]) {
-    let words = bound.words();
-    add::<false>(bound.view(), &words.plain.stepped, columns, sums);
-    add::<true>(bound.view(), &words.special.stepped, columns, sums);
+pub(super) fn add_stepped(
+    prepared: &PreparedTable,
+    columns: &Columns,
+    sums: &mut [i64; BATCH_ROWS_MAX],
+) {
+    let words = prepared.words();
+    add::<false>(prepared.view(), &words.plain.stepped, columns, sums);
+    add::<true>(prepared.view(), &words.special.stepped, columns, sums);
 }
 
 #[inline]

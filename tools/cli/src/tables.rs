@@ -2,7 +2,7 @@
 
 use crate::failure::{self, Failure};
 use crate::files;
-use hedgerow::{Bound, Feature, FeatureKind, Schema, Table};
+use hedgerow::{Feature, FeatureKind, PreparedTable, Schema, Table};
 use serde::Deserialize;
 use std::path::Path;
 
@@ -16,11 +16,12 @@ pub fn open(name: &str) -> Result<Table, Failure> {
 }
 
 /// Opens a table and binds it to its own feature list, so that rows stand in its order.
-pub fn open_bound(name: &str, kernel: Option<&str>) -> Result<Bound, Failure> {
+pub fn open_prepared(name: &str, kernel: Option<&str>) -> Result<PreparedTable, Failure> {
     let table = open(name)?;
     let features = table.features();
     let schema = Schema::new(features).map_err(|error| failure::schema(name, &error))?;
-    Bound::new(table, &schema, kernel).map_err(|refused| Failure::refused(name, &refused))
+    PreparedTable::with_kernel(table, &schema, kernel)
+        .map_err(|refused| Failure::refused(name, &refused))
 }
 
 /// A schema file: `features = [{ name = "…", kind = "number" }]` in TOML, the same in JSON.

@@ -17,7 +17,7 @@ use hedgerow::http::{Request, extract};
 use hedgerow::limits::BATCH_ROWS_MAX;
 use hedgerow::table::build::{BuildOptions, build};
 use hedgerow::table::ensemble::Ensemble;
-use hedgerow::{Bound, DEFAULT_TABLE, Engine, Row, Schema, Scorer, Table, Verdict};
+use hedgerow::{DEFAULT_TABLE, Engine, PreparedTable, Row, Schema, Scorer, Table, Verdict};
 use made::{FEATURES, ensemble, leafwise, oblivious, schema_of};
 use std::hint::black_box;
 
@@ -34,11 +34,11 @@ const USAGE: &str = "counted KERNEL oblivious|leafwise|complete|borders alone|ba
 
 /// Scores rows so many at a time.
 #[inline(never)]
-fn counted_margins(bound: &Bound, rows: &[Row], at_once: usize, margins: &mut [i64]) {
+fn counted_margins(prepared: &PreparedTable, rows: &[Row], at_once: usize, margins: &mut [i64]) {
     for (rows, margins) in rows.chunks(at_once).zip(margins.chunks_mut(at_once)) {
         match (rows, margins) {
-            ([row], [margin]) => *margin = bound.margin(row),
-            (rows, margins) => bound.margins(rows, margins),
+            ([row], [margin]) => *margin = prepared.margin(row),
+            (rows, margins) => prepared.margins(rows, margins),
         }
     }
 }
@@ -100,11 +100,12 @@ fn margins(kernel: &str, ensemble: &Ensemble, how: &str) -> (usize, i64) {
     };
     let built = build(ensemble, &BuildOptions::default()).expect("a table");
     let table = Table::from_bytes(&built.bytes).expect("a valid table");
-    let bound = Bound::new(table, &schema_of(ensemble), Some(kernel)).expect("a bound table");
+    let prepared =
+        PreparedTable::with_kernel(table, &schema_of(ensemble), kernel).expect("a prepared table");
     let values = made::rows(ROWS);
-    let rows: Vec<Row> = values.iter().map(|values| bound.row(values)).collect();
+    let rows: Vec<Row> = values.iter().map(|values| prepared.row(values)).collect();
     let mut margins = vec![0; ROWS];
-    counted_margins(&bound, black_box(&rows), at_once, &mut margins);
+    counted_margins(&prepared, black_box(&rows), at_once, &mut margins);
     let sum = |sum: i64, margin: &i64| sum.wrapping_add(*margin);
     (ROWS, margins.iter().fold(0, sum))
 }

@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use crate::rows::{Absent, Rows};
 use crate::{Report, tables};
 use hedgerow::limits::BATCH_ROWS_MAX;
-use hedgerow::{Bound, Engine, KERNELS, Row, Schema, Verdict};
+use hedgerow::{Engine, KERNELS, PreparedTable, Row, Schema, Verdict};
 use serde_json::json;
 use std::fmt::Write;
 use std::hint::black_box;
@@ -49,7 +49,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         let expected = "above 0, at most 600";
         return Err(Failure::usage("--seconds", expected, args.seconds));
     }
-    let first = tables::open_bound(&args.table, args.kernel.as_deref())?;
+    let first = tables::open_prepared(&args.table, args.kernel.as_deref())?;
     let rows = rows(args, &first)?;
     if rows.is_empty() {
         return Err(Failure::new("rows", &args.table, "rows to score", "none"));
@@ -65,14 +65,16 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     let (mut kernels, mut hashes) = (Vec::new(), Vec::new());
     for kernel in KERNELS {
         let wanted = args.kernel.as_ref().is_none_or(|name| name == kernel.name);
-        if !wanted || !kernel.available() || !kernel.supports(first.table()) {
+        if !wanted || !kernel.available() {
             continue;
         }
-        let bound = tables::open_bound(&args.table, Some(kernel.name))?;
+        let prepared = tables::open_prepared(&args.table, Some(kernel.name))?;
         let (row_ns, hash) = row_ns(args, kernel.name, &rows)?;
-        hashes.extend([hash, batch_hash(&bound, &rows)]);
-        let batch_row_ns = batch_row_ns(&bound, &rows, args.seconds);
-        let cold_row_ns = args.cold.then(|| cold_row_ns(&bound, &rows, args.seconds));
+        hashes.extend([hash, batch_hash(&prepared, &rows)]);
+        let batch_row_ns = batch_row_ns(&prepared, &rows, args.seconds);
+        let cold_row_ns = args
+            .cold
+            .then(|| cold_row_ns(&prepared, &rows, args.seconds));
         let cold = cold_row_ns.map_or(String::new(), |ns| format!("  {ns} ns cold (median)"));
         let _ = writeln!(
             text,
@@ -103,21 +105,21 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
 }
 
 /// The rows to measure with: of a file, else the table's golden ones.
-fn rows(args: &Args, bound: &Bound) -> Result<Vec<Row>, Failure> {
+fn rows(args: &Args, prepared: &PreparedTable) -> Result<Vec<Row>, Failure> {
     Ok(match &args.rows {
         Some(path) => {
-            let names = super::score::feature_names(bound);
+            let names = super::score::feature_names(prepared);
             let rows = Rows::read(path, &names, Absent::Refuse)?;
             if rows.count() > ROWS_MAX {
                 let expected = format!("at most {ROWS_MAX} rows to measure with");
                 return Err(Failure::new("rows", path.display(), expected, rows.count()));
             }
-            rows.iter().map(|values| bound.row(values)).collect()
+            rows.iter().map(|values| prepared.row(values)).collect()
         }
-        None => bound
+        None => prepared
             .table()
             .golden_rows()
-            .map(|golden| bound.row(&golden.values))
+            .map(|golden| prepared.row(&golden.values))
             .collect(),
     })
 }
@@ -190,13 +192,13 @@ fn row_ns(args: &Args, kernel: &str, rows: &[Row]) -> Result<(f64, u64), Failure
 }
 
 /// A hash of all margins and scores in batches, the same as of rows alone.
-fn batch_hash(bound: &Bound, rows: &[Row]) -> u64 {
+fn batch_hash(prepared: &PreparedTable, rows: &[Row]) -> u64 {
     let mut results = xxhash_rust::xxh3::Xxh3::new();
     let mut margins = [0i64; BATCH_ROWS_MAX];
     for batch in rows.chunks(BATCH_ROWS_MAX) {
-        bound.margins(batch, &mut margins);
+        prepared.margins(batch, &mut margins);
         for (row, margin) in batch.iter().zip(margins) {
-            let scored = bound.scored(row, margin, 0);
+            let scored = prepared.scored(row, margin, 0);
             results.update(&scored.margin.to_le_bytes());
             results.update(&[scored.score.get()]);
         }
@@ -205,7 +207,7 @@ fn batch_hash(bound: &Bound, rows: &[Row]) -> u64 {
 }
 
 /// Nanoseconds a row in batches, from a filled row to its score.
-pub fn batch_row_ns(bound: &Bound, rows: &[Row], seconds: f64) -> f64 {
+pub fn batch_row_ns(prepared: &PreparedTable, rows: &[Row], seconds: f64) -> f64 {
     let mut rows = rows.to_vec();
     while rows.len() < BATCH_ROWS_MAX {
         rows.extend_from_within(..);
@@ -214,9 +216,9 @@ pub fn batch_row_ns(bound: &Bound, rows: &[Row], seconds: f64) -> f64 {
     let mut margins = [0i64; BATCH_ROWS_MAX];
     let best = best(seconds, || {
         for batch in rows.chunks_exact(BATCH_ROWS_MAX) {
-            bound.margins(black_box(batch), &mut margins);
+            prepared.margins(black_box(batch), &mut margins);
             for margin in margins {
-                black_box(bound.score(margin));
+                black_box(prepared.score(margin));
             }
         }
     });
@@ -228,7 +230,7 @@ const EVICT_BYTES: usize = 4 << 20;
 
 /// The median time of a row's score where other work has had the caches since the row before. The
 /// row itself is warm, as one that has just been filled.
-pub fn cold_row_ns(bound: &Bound, rows: &[Row], seconds: f64) -> u64 {
+pub fn cold_row_ns(prepared: &PreparedTable, rows: &[Row], seconds: f64) -> u64 {
     let other = vec![1u8; EVICT_BYTES];
     let end = Instant::now() + Duration::from_secs_f64(seconds);
     let mut times = Vec::new();
@@ -238,7 +240,7 @@ pub fn cold_row_ns(bound: &Bound, rows: &[Row], seconds: f64) -> u64 {
             black_box(lines.map(|byte| u64::from(*byte)).sum::<u64>());
             let row = black_box(row.clone());
             let start = Instant::now();
-            black_box(bound.score(bound.margin(&row)));
+            black_box(prepared.score(prepared.margin(&row)));
             times.push(start.elapsed().as_nanos() as u64);
         }
     }

@@ -6,7 +6,7 @@ use crate::{Report, beside, files, tables};
 use hedgerow::limits::{GOLDEN_ROWS_MAX, SCORE_MAP_LEN};
 use hedgerow::table::build::{BuildOptions, Built, build, logistic_score_map};
 use hedgerow::table::ensemble::{Ensemble, Node, Tree};
-use hedgerow::{Bound, Feature, Schema, Table};
+use hedgerow::{Feature, PreparedTable, Schema, Table};
 use hedgerow_import::Link;
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -142,12 +142,12 @@ pub fn write(draft: Draft, output: &Path) -> Result<Report, Failure> {
     check_output(output)?;
     let name = output.display().to_string();
     let warnings = draft.warnings.clone();
-    let (bound, built) = draft.compile(&name)?;
+    let (prepared, built) = draft.compile(&name)?;
     files::write_whole(output, |out| {
         let failed = |error| Failure::io(output, "a writable file", error);
         out.write_all(&built.bytes).map_err(failed)
     })?;
-    Ok(report(&name, &bound, &built, &warnings))
+    Ok(report(&name, &prepared, &built, &warnings))
 }
 
 /// A model that came over, before it is compiled.
@@ -220,7 +220,7 @@ impl Draft {
     }
 
     /// Compiles it. What was made has passed what a host will check.
-    fn compile(mut self, output: &str) -> Result<(Bound, Built), Failure> {
+    fn compile(mut self, output: &str) -> Result<(PreparedTable, Built), Failure> {
         self.options.provenance = self.provenance.to_string();
         let built = build(&self.ensemble, &self.options)?;
         let refused = |refused| Failure::refused(output, &refused);
@@ -228,12 +228,12 @@ impl Draft {
         let own = Schema::new(table.features())
             .map_err(|error| crate::failure::schema(output, &error))?;
         let schema = self.schema.as_ref().unwrap_or(&own);
-        Ok((Bound::new(table, schema, None).map_err(refused)?, built))
+        Ok((PreparedTable::new(table, schema).map_err(refused)?, built))
     }
 }
 
-fn report(output: &str, bound: &Bound, built: &Built, warnings: &[String]) -> Report {
-    let table = bound.table();
+fn report(output: &str, prepared: &PreparedTable, built: &Built, warnings: &[String]) -> Report {
+    let table = prepared.table();
     let error = built.margin_error_max;
     let mut text = format!(
         "{output}: {} bytes, id {}\n",

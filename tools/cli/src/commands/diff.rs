@@ -4,7 +4,7 @@ use super::score::feature_names;
 use crate::failure::Failure;
 use crate::rows::{Absent, Rows};
 use crate::{Report, tables};
-use hedgerow::{Bound, Feature};
+use hedgerow::{Feature, PreparedTable};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -27,8 +27,8 @@ pub struct Args {
 
 /// Compares two tables.
 pub fn run(args: &Args) -> Result<Report, Failure> {
-    let before = tables::open_bound(&args.before, None)?;
-    let after = tables::open_bound(&args.after, None)?;
+    let before = tables::open_prepared(&args.before, None)?;
+    let after = tables::open_prepared(&args.after, None)?;
     let (old, new) = (before.table().features(), after.table().features());
     let removed = names_without(&old, &new);
     let added = names_without(&new, &old);
@@ -170,17 +170,17 @@ impl Shift {
 
 /// Scores the same rows, by feature name, with both tables; a feature that the rows do not have
 /// is missing.
-fn shift(args: &Args, before: &Bound, after: &Bound) -> Result<Shift, Failure> {
+fn shift(args: &Args, before: &PreparedTable, after: &PreparedTable) -> Result<Shift, Failure> {
     let mut shift = Shift::default();
     let (old, new) = (feature_names(before), feature_names(after));
     let mut add = |columns: &[String], row: &[f32]| {
-        let score = |bound: &Bound, names: &[String]| {
+        let score = |prepared: &PreparedTable, names: &[String]| {
             let value = |name: &String| {
                 let at = columns.iter().position(|column| column == name);
                 at.and_then(|at| row.get(at)).copied().unwrap_or(f32::NAN)
             };
-            let row = bound.row(&names.iter().map(value).collect::<Vec<_>>());
-            bound.scored(&row, bound.margin(&row), 0).score.get()
+            let row = prepared.row(&names.iter().map(value).collect::<Vec<_>>());
+            prepared.scored(&row, prepared.margin(&row), 0).score.get()
         };
         shift.add(score(before, &old), score(after, &new));
     };
@@ -191,8 +191,8 @@ fn shift(args: &Args, before: &Bound, after: &Bound) -> Result<Shift, Failure> {
             add(&columns, row);
         }
     } else {
-        for (bound, columns) in [(before, &old), (after, &new)] {
-            bound
+        for (prepared, columns) in [(before, &old), (after, &new)] {
+            prepared
                 .table()
                 .golden_rows()
                 .for_each(|golden| add(columns, &golden.values));

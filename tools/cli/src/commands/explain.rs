@@ -4,7 +4,7 @@ use super::score::{feature_names, source};
 use crate::failure::Failure;
 use crate::rows::{Absent, Rows};
 use crate::{Report, tables};
-use hedgerow::{Bound, Source};
+use hedgerow::{PreparedTable, Source};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -35,15 +35,15 @@ pub struct Args {
 
 /// Explains a row.
 pub fn run(args: &Args) -> Result<Report, Failure> {
-    let bound = tables::open_bound(&args.table, None)?;
-    let names = feature_names(&bound);
+    let prepared = tables::open_prepared(&args.table, None)?;
+    let names = feature_names(&prepared);
     let rows = Rows::read(&args.rows, &names, Absent::Refuse)?;
     let chosen = args.row.checked_sub(1).and_then(|at| rows.iter().nth(at));
     let Some(values) = chosen else {
         let expected = format!("a row of 1 to {}", rows.count());
         return Err(Failure::usage("--row", expected, args.row));
     };
-    Ok(explained(&bound, &names, values, args))
+    Ok(explained(&prepared, &names, values, args))
 }
 
 /// A value as it stands in a CSV file.
@@ -55,11 +55,11 @@ fn shown(value: f32) -> String {
     }
 }
 
-fn explained(bound: &Bound, names: &[String], values: &[f32], args: &Args) -> Report {
-    let row = bound.row(values);
-    let explanation = bound.explain(&row);
-    let scored = bound.scored(&row, explanation.margin, 0);
-    let units = |fixed: i64| bound.table().margin_f64(fixed);
+fn explained(prepared: &PreparedTable, names: &[String], values: &[f32], args: &Args) -> Report {
+    let row = prepared.row(values);
+    let explanation = prepared.explain(&row);
+    let scored = prepared.scored(&row, explanation.margin, 0);
+    let units = |fixed: i64| prepared.table().margin_f64(fixed);
     let mut order: Vec<usize> = (0..names.len()).collect();
     order.sort_by_key(|at| std::cmp::Reverse(explanation.contributions[*at].unsigned_abs()));
     let top = if args.top == 0 { names.len() } else { args.top };

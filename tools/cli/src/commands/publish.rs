@@ -5,7 +5,7 @@ use crate::failure::{Failure, harmless};
 use crate::{Report, tables};
 use hedgerow::watch::publisher::{KEEP, Published};
 use hedgerow::watch::{Admission, Keys, PublishOptions, Publisher};
-use hedgerow::{Bound, Engine, Table};
+use hedgerow::{Engine, PreparedTable, Table};
 use serde_json::json;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -83,7 +83,7 @@ pub struct Args {
 
 /// Publishes a table.
 pub fn run(args: &Args) -> Result<Report, Failure> {
-    let bound = admit(&args.table, &args.schema, &args.trust)?;
+    let prepared = admit(&args.table, &args.schema, &args.trust)?;
     let published = Publisher::create(&args.directory, args.change.wait(), &args.change.who())
         .and_then(|publisher| {
             let options = PublishOptions {
@@ -91,14 +91,14 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
                 keep: args.keep as usize,
                 forced: args.force,
             };
-            publisher.publish(bound.table(), &options)
+            publisher.publish(prepared.table(), &options)
         })
         .map_err(|refusal| Failure::of(&refusal))?;
     Ok(report("published", &args.directory, &published))
 }
 
 /// Every check of an engine's admission that needs no running table.
-pub fn admit(name: &str, schema: &str, trust: &key::Trust) -> Result<Arc<Bound>, Failure> {
+pub fn admit(name: &str, schema: &str, trust: &key::Trust) -> Result<Arc<PreparedTable>, Failure> {
     admit_with(name, schema, trust.keys()?)
 }
 
@@ -106,13 +106,13 @@ pub fn admit(name: &str, schema: &str, trust: &key::Trust) -> Result<Arc<Bound>,
 ///
 /// # Errors
 /// The first check that it does not pass.
-pub fn admit_with(name: &str, schema: &str, keys: Keys) -> Result<Arc<Bound>, Failure> {
+pub fn admit_with(name: &str, schema: &str, keys: Keys) -> Result<Arc<PreparedTable>, Failure> {
     let refused = |refused| Failure::refused(name, &refused);
     if name == "default" {
         let table = tables::open(name)?;
         keys.check(table.bytes()).map_err(refused)?;
         let schema = tables::schema_for(schema, &table)?;
-        return Bound::new(table, &schema, None)
+        return PreparedTable::new(table, &schema)
             .map(Arc::new)
             .map_err(refused);
     }

@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use crate::rows::{Absent, Rows};
 use crate::{Report, files, tables};
 use hedgerow::limits::BATCH_ROWS_MAX;
-use hedgerow::{Bound, Row, Source};
+use hedgerow::{PreparedTable, Row, Source};
 use serde_json::json;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -40,18 +40,18 @@ pub fn run(args: &Args, json: bool) -> Result<Report, Failure> {
     if let Some(path) = output {
         files::check_output(path, &[Path::new(&args.table), &args.rows])?;
     }
-    let bound = tables::open_bound(&args.table, args.kernel.as_deref())?;
-    let rows = Rows::read(&args.rows, &feature_names(&bound), Absent::Refuse)?;
+    let prepared = tables::open_prepared(&args.table, args.kernel.as_deref())?;
+    let rows = Rows::read(&args.rows, &feature_names(&prepared), Absent::Refuse)?;
     let Some(path) = output else {
         files::print(|out| {
             let to = Path::new("standard output");
-            write(&bound, &rows, json, out)
+            write(&prepared, &rows, json, out)
                 .map_err(|error| Failure::io(to, "a writable stream", error))
         })?;
         return Ok(Report::printed());
     };
     files::write_whole(path, |out| {
-        write(&bound, &rows, false, out)
+        write(&prepared, &rows, false, out)
             .map_err(|error| Failure::io(path, "a writable file", error))
     })?;
     let count = rows.count();
@@ -61,18 +61,18 @@ pub fn run(args: &Args, json: bool) -> Result<Report, Failure> {
 }
 
 /// The names of a table's features, in its order.
-pub fn feature_names(bound: &Bound) -> Vec<String> {
-    let features = bound.table().features().into_iter();
+pub fn feature_names(prepared: &PreparedTable) -> Vec<String> {
+    let features = prepared.table().features().into_iter();
     features.map(|feature| feature.name).collect()
 }
 
-fn write(bound: &Bound, rows: &Rows, json: bool, out: &mut dyn Write) -> io::Result<()> {
+fn write(prepared: &PreparedTable, rows: &Rows, json: bool, out: &mut dyn Write) -> io::Result<()> {
     let (head, tail) = match json {
         true => ("{\"rows\":[", "]}\n"),
         false => ("margin,score,source\n", ""),
     };
     out.write_all(head.as_bytes())?;
-    let detections = bound.table().detections();
+    let detections = prepared.table().detections();
     let ids: Vec<u32> = detections.iter().map(|detection| detection.id).collect();
     let mut margins = [0; BATCH_ROWS_MAX];
     let mut between = "";
@@ -82,14 +82,14 @@ fn write(bound: &Bound, rows: &Rows, json: bool, out: &mut dyn Write) -> io::Res
         let batch: Vec<Row> = values
             .by_ref()
             .take(BATCH_ROWS_MAX)
-            .map(|v| bound.row(v))
+            .map(|v| prepared.row(v))
             .collect();
         if batch.is_empty() {
             return out.write_all(tail.as_bytes());
         }
-        bound.margins(&batch, &mut margins);
+        prepared.margins(&batch, &mut margins);
         for (row, fixed) in batch.iter().zip(margins) {
-            let scored = bound.scored(row, fixed, 0);
+            let scored = prepared.scored(row, fixed, 0);
             let (margin, score) = (scored.margin, scored.score.get());
             let source = source(scored.source);
             if json {

@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::{Report, tables};
-use hedgerow::Bound;
+use hedgerow::PreparedTable;
 use serde_json::json;
 
 /// Run every admission check on a table; publish nothing
@@ -32,20 +32,20 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         args.trust.keys()?.check(table.bytes()).map_err(refused)?;
     }
     let schema = tables::schema_for(&args.schema, &table)?;
-    let bound = Bound::new(table, &schema, kernel).map_err(refused)?;
-    let golden = bound.table().golden_rows().count();
-    let signature = match (bound.table().signed_by(), args.trust.is_given()) {
+    let prepared = PreparedTable::with_kernel(table, &schema, kernel).map_err(refused)?;
+    let golden = prepared.table().golden_rows().count();
+    let signature = match (prepared.table().signed_by(), args.trust.is_given()) {
         (None, false) => "",
         (None, true) => "; NOT SIGNED, which --require-signature would refuse",
         (Some(_), true) => "; the signature is good",
         (Some(_), false) => "; the signature was not verified: --trust says whose would be good",
     };
-    let signed = match (bound.table().signed_by(), args.trust.is_given()) {
+    let signed = match (prepared.table().signed_by(), args.trust.is_given()) {
         (None, _) => "none",
         (Some(_), true) => "good",
         (Some(_), false) => "unverified",
     };
-    let (detections, bots) = (bound.table().detections(), bound.table().bots());
+    let (detections, bots) = (prepared.table().detections(), prepared.table().bots());
     let active = detections
         .iter()
         .filter(|detection| detection.active)
@@ -53,7 +53,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     let mut message = format!(
         "{}: every check passed; {golden} golden rows reproduced on {}{signature}",
         args.table,
-        bound.kernel().name
+        prepared.kernel().name
     );
     if !detections.is_empty() || !bots.is_empty() {
         let count = detections.len();
@@ -68,8 +68,8 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         "message": message,
         "expected": null,
         "got": null,
-        "content_id": bound.table().content_id(),
-        "kernel": bound.kernel().name,
+        "content_id": prepared.table().content_id(),
+        "kernel": prepared.kernel().name,
         "golden_rows": golden,
         "signature": signed,
         "detections": detections.len(),

@@ -303,9 +303,9 @@ fn status_shows_quarantine_watchdog_and_shadows() {
     wait(&|| watcher.status().shadows.iter().any(|it| it.runs));
     let mut scorer = engine.scorer().unwrap();
     let table = Table::from_bytes(DEFAULT_TABLE).unwrap();
-    let bound = hedgerow::Bound::new(table, engine.schema(), None).unwrap();
-    for golden in bound.table().golden_rows() {
-        scorer.score(&bound.row(&golden.values));
+    let prepared = hedgerow::PreparedTable::new(table, engine.schema()).unwrap();
+    for golden in prepared.table().golden_rows() {
+        scorer.score(&prepared.row(&golden.values));
     }
     wait(&|| watcher.status().shadows.iter().any(|it| it.rows == 128));
     // The same margins for everyone: a score map that knows two scores.

@@ -5,7 +5,7 @@ use hedgerow::table::format::{HEADER_BYTES, Header};
 use hedgerow::watch::directory::{Directory, FILES_VERSION, Origin, Pointer};
 use hedgerow::watch::ledger::Ledger;
 use hedgerow::watch::publisher::generations;
-use hedgerow::{Bound, DEFAULT_TABLE, Schema, Table};
+use hedgerow::{DEFAULT_TABLE, PreparedTable, Schema, Table};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -186,9 +186,9 @@ impl Place {
     pub fn margins(&self) -> [f64; 2] {
         ["even", "odd"].map(|name| {
             let table = Table::open(self.table(name)).unwrap();
-            let bound = Bound::new(table, &Schema::http(), Some("portable")).unwrap();
+            let prepared = PreparedTable::with_kernel(table, &Schema::http(), "portable").unwrap();
             let row = super::engine::row();
-            bound.table().margin_f64(bound.margin(&row))
+            prepared.table().margin_f64(prepared.margin(&row))
         })
     }
 }

@@ -17,7 +17,7 @@ use super::waiting::{self, Wanted};
 use crate::NAME;
 use hedgerow::watch::directory::{FILES_VERSION, Pointer};
 use hedgerow::watch::{Keys, Origin, PublicKey, SecretKey, moment};
-use hedgerow::{Bound, Table};
+use hedgerow::{PreparedTable, Table};
 use hedgerow_cli::Report;
 use hedgerow_cli::commands::{key, publish};
 use hedgerow_cli::failure::{Failure, harmless};
@@ -92,7 +92,7 @@ impl What {
     ///
     /// # Errors
     /// The first check that it does not pass.
-    pub fn admit(&self, changer: &Changer) -> Result<Arc<Bound>, Failure> {
+    pub fn admit(&self, changer: &Changer) -> Result<Arc<PreparedTable>, Failure> {
         let trust = &self.change.trust;
         let mut trusted = changer.own();
         trusted.extend(trust.keys()?.trusted().iter().cloned());
@@ -641,10 +641,10 @@ fn before(past: &BTreeMap<u64, RingPointer>) -> Option<&RingPointer> {
 /// As [`Changer::publish`], and where the table is refused here.
 pub async fn run(args: &Args) -> Result<Report, Failure> {
     let changer = Changer::connect(&args.what.change).await?;
-    let bound = args.what.admit(&changer)?;
+    let prepared = args.what.admit(&changer)?;
     let started = Instant::now();
     let pointed = changer
-        .publish(bound.table(), args.ring, args.what.force, None)
+        .publish(prepared.table(), args.ring, args.what.force, None)
         .await?;
     done(&changer, "published", &pointed.body, started).await
 }

@@ -6,7 +6,7 @@ mod list;
 use clickhouse::Server;
 use hedgerow::table::build::{Refresh, refresh};
 use hedgerow::watch::Directory;
-use hedgerow::{Bound, Schema, Table};
+use hedgerow::{PreparedTable, Schema, Table};
 use hedgerow_cli::Report;
 use hedgerow_cli::commands::compile::{self, Draft, Model};
 use hedgerow_cli::failure::{self, Failure};
@@ -157,12 +157,12 @@ pub fn refreshed(args: &RefreshArgs) -> Result<Report, Failure> {
     let refused = |refused| Failure::refused(&output, &refused);
     let fresh = Table::from_bytes(&bytes).map_err(refused)?;
     let own = Schema::new(fresh.features()).map_err(|error| failure::schema(&output, &error))?;
-    let bound = Bound::new(fresh, &own, None).map_err(refused)?;
+    let prepared = PreparedTable::new(fresh, &own).map_err(refused)?;
     files::write_whole(&source.output, |out| {
         let failed = |error| Failure::io(&source.output, "a writable file", error);
         out.write_all(&bytes).map_err(failed)
     })?;
-    let id = bound.table().content_id();
+    let id = prepared.table().content_id();
     let text = format!(
         "{output}: {} bytes, id {id}, the trees of {name}\n",
         bytes.len()

@@ -4,7 +4,7 @@
 
 use hedgerow::table::build::{BuildOptions, build};
 use hedgerow::table::ensemble::Ensemble;
-use hedgerow::{Bound, KERNELS, Row, Schema, Table};
+use hedgerow::{KERNELS, PreparedTable, Row, Schema, Table};
 use hedgerow_import::Imported;
 use hedgerow_import::reference::Reference;
 use std::collections::BTreeSet;
@@ -44,7 +44,7 @@ impl Oracle for Reference<'_> {
 
 /// The compiled table on one kernel, row by row or in batches.
 struct Compiled {
-    bound: Bound,
+    prepared: PreparedTable,
     batched: bool,
     /// Leaves do not depend on the kernel: they are asked for once.
     has_leaves: bool,
@@ -53,27 +53,27 @@ struct Compiled {
 impl Oracle for Compiled {
     fn name(&self) -> String {
         let how = if self.batched { "in batches" } else { "alone" };
-        format!("{} {how}", self.bound.kernel().name)
+        format!("{} {how}", self.prepared.kernel().name)
     }
 
     fn margins(&self, rows: &[Vec<f32>]) -> Vec<f64> {
-        let rows: Vec<Row> = rows.iter().map(|row| self.bound.row(row)).collect();
+        let rows: Vec<Row> = rows.iter().map(|row| self.prepared.row(row)).collect();
         let mut margins = vec![0; rows.len()];
         if self.batched {
             // Whole batches, and a rest that fills none.
-            self.bound.margins(&rows, &mut margins);
+            self.prepared.margins(&rows, &mut margins);
         } else {
             for (row, margin) in rows.iter().zip(&mut margins) {
-                *margin = self.bound.margin(row);
+                *margin = self.prepared.margin(row);
             }
         }
-        let table = self.bound.table();
+        let table = self.prepared.table();
         margins.iter().map(|m| table.margin_f64(*m)).collect()
     }
 
     fn leaves(&self, row: &[f32]) -> Option<Vec<u32>> {
-        let row = self.bound.row(row);
-        self.has_leaves.then(|| self.bound.leaf_indexes(&row))
+        let row = self.prepared.row(row);
+        self.has_leaves.then(|| self.prepared.leaf_indexes(&row))
     }
 }
 
@@ -99,13 +99,9 @@ pub fn oracles<'a>(model: &str, ensemble: &'a Ensemble) -> Vec<Box<dyn Oracle + 
                 unavailable(kernel.name);
                 continue;
             }
-            if !kernel.supports(&table) {
-                println!("{model}: {} does not support it", kernel.name);
-                continue;
-            }
-            let bound = Bound::new(table, &schema, Some(kernel.name));
+            let prepared = PreparedTable::with_kernel(table, &schema, kernel.name);
             all.push(Box::new(Compiled {
-                bound: bound.unwrap_or_else(|refused| panic!("{model}: {refused}")),
+                prepared: prepared.unwrap_or_else(|refused| panic!("{model}: {refused}")),
                 batched,
                 has_leaves: all.len() == 1,
             }));

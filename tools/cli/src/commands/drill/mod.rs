@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::requests;
 use hedgerow::http::{Request, extract};
 use hedgerow::watch::{Source, WatchStatus};
-use hedgerow::{Bound, Engine, Row, Schema, Table, WatchOptions, Watcher};
+use hedgerow::{Engine, PreparedTable, Row, Schema, Table, WatchOptions, Watcher};
 use publisher::{FIRST, Kind, Place, TURNS, Tables};
 use report::{Run, Tick, Treatment};
 use standin::{Design, Loaded, Quiet, StandIn};
@@ -124,13 +124,13 @@ fn judge(
     let mut innocent: Vec<bool> = bots.iter().map(|bot| *bot == Some(false)).collect();
     let mut expected = [Vec::new(), Vec::new()];
     for (bytes, expected) in tables.good.iter().zip(&mut expected) {
-        let bound = Table::from_bytes(bytes)
-            .and_then(|table| Bound::new(table, &Schema::http(), Some("portable")))
+        let prepared = Table::from_bytes(bytes)
+            .and_then(|table| PreparedTable::with_kernel(table, &Schema::http(), "portable"))
             .map_err(|refused| Failure::refused("table", &refused))?;
         for (request, innocent) in requests.iter().zip(&mut innocent) {
             let mut row = Row::MISSING;
             extract(request, &mut row);
-            let scored = bound.scored(&row, bound.margin(&row), 0);
+            let scored = prepared.scored(&row, prepared.margin(&row), 0);
             *innocent &= scored.score.get() >= BLOCKED_BELOW;
             expected.push(scored.margin);
         }

@@ -10,7 +10,7 @@ use crate::commands::replay::worker::{BLOCKED_BELOW, Job};
 use crate::failure::Failure;
 use hedgerow::http::extract;
 use hedgerow::table::format::{FeatureRecord, HEADER_BYTES, Header};
-use hedgerow::{Bound, Row, Schema, Table};
+use hedgerow::{PreparedTable, Row, Schema, Table};
 use std::panic::{self, PanicHookInfo};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -44,14 +44,18 @@ pub enum Design {
 pub struct Loaded {
     /// Where the host finds the value of each feature of the file, in its order.
     positions: Vec<Option<u8>>,
-    model: Arc<Bound>,
+    model: Arc<PreparedTable>,
 }
 
 impl Loaded {
     /// Takes the file as it is. The model is the file's own where it has a usable one, else the
     /// one that ran before.
-    pub fn unchecked(bytes: &[u8], schema: &Schema, before: Option<&Arc<Bound>>) -> Option<Loaded> {
-        let own = Table::from_bytes(bytes).and_then(|table| Bound::new(table, schema, None));
+    pub fn unchecked(
+        bytes: &[u8],
+        schema: &Schema,
+        before: Option<&Arc<PreparedTable>>,
+    ) -> Option<Loaded> {
+        let own = Table::from_bytes(bytes).and_then(|table| PreparedTable::new(table, schema));
         let model = own.map(Arc::new).ok().or(before.cloned())?;
         let header: Header = bytemuck::pod_read_unaligned(bytes.get(..HEADER_BYTES)?);
         let records = bytes.get(header.offsets[0] as usize..)?;
@@ -76,7 +80,7 @@ impl Loaded {
     }
 
     /// The model.
-    pub fn model(&self) -> &Arc<Bound> {
+    pub fn model(&self) -> &Arc<PreparedTable> {
         &self.model
     }
 }

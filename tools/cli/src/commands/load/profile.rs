@@ -10,7 +10,7 @@ use crate::failure::{self, Failure};
 use hdrhistogram::Histogram;
 use hedgerow::limits::{BATCH_ROWS_MAX, RESERVOIR_EVERY, RESERVOIR_ROWS};
 use hedgerow::worker::{Call, Pool, PoolOptions};
-use hedgerow::{Bound, Engine, KERNELS, Row, Scorer, Table};
+use hedgerow::{Engine, KERNELS, PreparedTable, Row, Scorer, Table};
 use std::fs;
 use std::future::Future;
 use std::hint::black_box;
@@ -48,13 +48,13 @@ pub fn kernels(
     rows.iter_mut()
         .enumerate()
         .for_each(|(at, row)| work.fill(at, row));
-    let mut bounds = Vec::new();
+    let mut tables = Vec::new();
     for kernel in KERNELS {
         let wanted = only.is_none_or(|name| name == kernel.name);
-        if wanted && kernel.available() && kernel.supports(&source.table) {
-            let bound = Bound::new(again(source)?, &source.schema, Some(kernel.name));
+        if wanted && kernel.available() {
+            let prepared = PreparedTable::with_kernel(again(source)?, &source.schema, kernel.name);
             let refused = |refused| Failure::refused(&source.name, &refused);
-            bounds.push((kernel.name, bound.map_err(refused)?));
+            tables.push((kernel.name, prepared.map_err(refused)?));
         }
     }
     let named = |(name, _): &(&str, _)| KernelRounds {
@@ -63,22 +63,22 @@ pub fn kernels(
         batch_row: Vec::new(),
         cold_row: Vec::new(),
     };
-    let mut results: Vec<KernelRounds> = bounds.iter().map(named).collect();
-    let each = seconds / (ROUNDS * bounds.len().max(1) * 3) as f64;
+    let mut results: Vec<KernelRounds> = tables.iter().map(named).collect();
+    let each = seconds / (ROUNDS * tables.len().max(1) * 3) as f64;
     for _ in 0..ROUNDS {
-        for ((_, bound), result) in bounds.iter().zip(&mut results) {
+        for ((_, prepared), result) in tables.iter().zip(&mut results) {
             let best = bench::best(each, || {
                 for row in &rows {
-                    black_box(bound.score(bound.margin(black_box(row))));
+                    black_box(prepared.score(prepared.margin(black_box(row))));
                 }
             });
             result.row.push(best.as_nanos() as f64 / rows.len() as f64);
             result
                 .batch_row
-                .push(bench::batch_row_ns(bound, &rows, each));
+                .push(bench::batch_row_ns(prepared, &rows, each));
             result
                 .cold_row
-                .push(bench::cold_row_ns(bound, &rows, each) as f64);
+                .push(bench::cold_row_ns(prepared, &rows, each) as f64);
         }
     }
     Ok(results)
@@ -102,9 +102,9 @@ pub fn profile(
     };
     let mut name = name.map_err(refused)?;
     if name.is_empty() {
-        let bound = Bound::new(again(source)?, &source.schema, None);
+        let prepared = PreparedTable::new(again(source)?, &source.schema);
         let refused = |refused| Failure::refused(&source.name, &refused);
-        name = bound.map_err(refused)?.kernel().name.to_string();
+        name = prepared.map_err(refused)?.kernel().name.to_string();
     }
     let mut scorer = scorer(&engine)?;
     one(work, &mut scorer, None, 0.02)?;

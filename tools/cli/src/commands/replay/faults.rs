@@ -3,7 +3,7 @@
 use hedgerow::limits::FEATURES_MAX;
 use hedgerow::table::build::rehash;
 use hedgerow::table::format::*;
-use hedgerow::{Bound, Schema, Table};
+use hedgerow::{PreparedTable, Schema, Table};
 
 /// One way to break a table.
 #[derive(Clone, Copy)]
@@ -222,6 +222,6 @@ fn wrong_leaves(table: &Table) -> Option<Vec<u8>> {
     rehash(&mut bytes);
     let other = Table::from_bytes(&bytes).ok();
     let schema = Schema::new(table.features()).ok()?;
-    let scores_as_before = other.is_some_and(|other| Bound::new(other, &schema, None).is_ok());
+    let scores_as_before = other.is_some_and(|other| PreparedTable::new(other, &schema).is_ok());
     (!scores_as_before).then_some(bytes)
 }

@@ -3,7 +3,7 @@
 use super::faults::{self, Fault};
 use crate::failure::{self, Failure};
 use hedgerow::http::{Request, extract};
-use hedgerow::{Bound, Engine, OpenError, PublishError, Row, Schema, Table};
+use hedgerow::{Engine, OpenError, PreparedTable, PublishError, Row, Schema, Table};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
@@ -206,11 +206,11 @@ impl Publisher {
     ) -> Result<[Vec<f64>; 2], Failure> {
         let margins = |path: &Path| {
             let table = Table::open(path)?;
-            let bound = Bound::new(table, schema, Some("portable"))?;
+            let prepared = PreparedTable::with_kernel(table, schema, "portable")?;
             let margin = |at: usize| {
                 let mut row = Row::MISSING;
                 fill(at, &mut row);
-                bound.table().margin_f64(bound.margin(&row))
+                prepared.table().margin_f64(prepared.margin(&row))
             };
             Ok((0..count).map(margin).collect())
         };

@@ -10,7 +10,8 @@ use hedgerow::epoch::{Barrier, Reader, Swap};
 use hedgerow::http::{Header, HeadersKnown, Request, extract};
 use hedgerow::traffic::{ClientKey, Facts, HTTP_BASE, Windows};
 use hedgerow::{
-    Bound, Client, DEFAULT_TABLE, Engine, KERNELS, Row, Schema, Scorer, Source, Table, Verdict,
+    Client, DEFAULT_TABLE, Engine, KERNELS, PreparedTable, Row, Schema, Scorer, Source, Table,
+    Verdict,
 };
 use no_panic::no_panic;
 use std::hint::black_box;
@@ -23,20 +24,20 @@ fn enter_and_leave(reader: &mut Reader<u64>) -> u64 {
 
 #[no_panic]
 #[inline(never)]
-fn score_of_margin(bound: &Bound, margin: i64) -> u8 {
-    bound.score(margin).get()
+fn score_of_margin(prepared: &PreparedTable, margin: i64) -> u8 {
+    prepared.score(margin).get()
 }
 
 #[no_panic]
 #[inline(never)]
-fn matches(bound: &Bound, row: &Row) -> u64 {
-    bound.matches(row).bits()
+fn matches(prepared: &PreparedTable, row: &Row) -> u64 {
+    prepared.matches(row).bits()
 }
 
 #[no_panic]
 #[inline(never)]
-fn verified(bound: &Bound, client: &Client<'_>) -> bool {
-    bound.verified(client, 1).is_some()
+fn verified(prepared: &PreparedTable, client: &Client<'_>) -> bool {
+    prepared.verified(client, 1).is_some()
 }
 
 #[no_panic]
@@ -68,16 +69,20 @@ fn traffic(windows: &mut Windows, request: &Request<'_>, now: u64, row: &mut Row
 
 #[no_panic]
 #[inline(never)]
-fn margin<const KERNEL: usize>(bound: &Bound, row: &Row) -> Option<i64> {
-    KERNELS.get(KERNEL)?.margin(bound, row)
+fn margin<const KERNEL: usize>(prepared: &PreparedTable, row: &Row) -> Option<i64> {
+    KERNELS.get(KERNEL)?.margin(prepared, row)
 }
 
 #[no_panic]
 #[inline(never)]
-fn margins<const KERNEL: usize>(bound: &Bound, rows: &[Row], margins: &mut [i64]) -> bool {
+fn margins<const KERNEL: usize>(
+    prepared: &PreparedTable,
+    rows: &[Row],
+    margins: &mut [i64],
+) -> bool {
     KERNELS
         .get(KERNEL)
-        .is_some_and(|kernel| kernel.margins(bound, rows, margins))
+        .is_some_and(|kernel| kernel.margins(prepared, rows, margins))
 }
 
 /// An index that may be out of range.
@@ -140,19 +145,19 @@ fn hot_enter_and_leave(reader: &mut Reader<u64>) -> u64 {
 /// Both ways of every kernel: what [`Scorer::score`] calls by a pointer.
 #[unsafe(no_mangle)]
 #[inline(never)]
-fn hot_kernels(bound: &Bound, rows: &[Row], to: &mut [i64]) -> i64 {
-    fn one<const KERNEL: usize>(bound: &Bound, rows: &[Row], to: &mut [i64]) -> i64 {
+fn hot_kernels(prepared: &PreparedTable, rows: &[Row], to: &mut [i64]) -> i64 {
+    fn one<const KERNEL: usize>(prepared: &PreparedTable, rows: &[Row], to: &mut [i64]) -> i64 {
         let Some(kernel) = KERNELS.get(KERNEL) else {
             return 0;
         };
-        kernel.margins(bound, rows, to);
-        let margin = rows.first().and_then(|row| kernel.margin(bound, row));
+        kernel.margins(prepared, rows, to);
+        let margin = rows.first().and_then(|row| kernel.margin(prepared, row));
         margin.unwrap_or_default()
     }
-    one::<0>(bound, rows, to)
-        ^ one::<1>(bound, rows, to)
-        ^ one::<2>(bound, rows, to)
-        ^ one::<3>(bound, rows, to)
+    one::<0>(prepared, rows, to)
+        ^ one::<1>(prepared, rows, to)
+        ^ one::<2>(prepared, rows, to)
+        ^ one::<3>(prepared, rows, to)
 }
 
 /// Kernels that are proven; the registry has no more.
@@ -173,25 +178,25 @@ fn main() {
     assert_eq!(seen.get(HTTP_BASE), 2.0);
 
     let table = || Table::from_bytes(DEFAULT_TABLE).expect("the default table");
-    let bound = Bound::new(table(), &Schema::http(), None).expect("a bound table");
+    let prepared = PreparedTable::new(table(), &Schema::http()).expect("a prepared table");
     let rows = black_box(&rows);
-    let expected = bound.margin(&rows[0]);
+    let expected = prepared.margin(&rows[0]);
     let mut to = [0; 2];
     let alone = [
-        margin::<0>(&bound, &rows[0]),
-        margin::<1>(&bound, &rows[0]),
-        margin::<2>(&bound, &rows[0]),
-        margin::<3>(&bound, &rows[0]),
+        margin::<0>(&prepared, &rows[0]),
+        margin::<1>(&prepared, &rows[0]),
+        margin::<2>(&prepared, &rows[0]),
+        margin::<3>(&prepared, &rows[0]),
     ];
     let batched = [
-        margins::<0>(&bound, rows, &mut to),
-        margins::<1>(&bound, rows, &mut to),
-        margins::<2>(&bound, rows, &mut to),
-        margins::<3>(&bound, rows, &mut to),
+        margins::<0>(&prepared, rows, &mut to),
+        margins::<1>(&prepared, rows, &mut to),
+        margins::<2>(&prepared, rows, &mut to),
+        margins::<3>(&prepared, rows, &mut to),
     ];
     assert!(alone.iter().flatten().all(|got| *got == expected));
     assert!(batched.contains(&true) && to == [expected; 2]);
-    black_box(hot_kernels(&bound, rows, &mut to));
+    black_box(hot_kernels(&prepared, rows, &mut to));
 
     let swap = Swap::with_barrier(1, black_box(Barrier::Membarrier));
     swap.publish(|generation| Box::new(generation))
@@ -215,10 +220,10 @@ fn main() {
     let clients = [client; 2];
     let count = hot_score_batch_clients(&mut scorer, rows, &clients, &mut verdicts);
     assert_eq!((count, verdicts[0]), (2, verdict));
-    assert!(!verified(&bound, &client) && matches(&bound, &rows[0]).count_ones() <= 64);
+    assert!(!verified(&prepared, &client) && matches(&prepared, &rows[0]).count_ones() <= 64);
     // A row that no detection decides has the score of its margin.
     let plain = black_box(Row::MISSING);
-    let score = score_of_margin(&bound, bound.margin(&plain));
+    let score = score_of_margin(&prepared, prepared.margin(&plain));
     let Verdict::Scored(scored) = hot_score(&mut scorer, &plain) else {
         panic!("a row without a score");
     };

@@ -1,4 +1,4 @@
-//! A table bound to a host's schema and to the kernel that runs it, proven on its golden rows.
+//! A table prepared for a host's schema and for one kernel, proved on its golden rows.
 
 use super::client::{Client, verified};
 use super::detect::Detectors;
@@ -17,7 +17,7 @@ use crate::table::{Table, View};
 /// A table that is ready to be published: its features are resolved to row positions, and its
 /// kernel has reproduced every golden row.
 #[derive(Debug)]
-pub struct Bound {
+pub struct PreparedTable {
     table: Table,
     kernel: &'static Kernel,
     /// Row position of each feature of the table.
@@ -35,12 +35,32 @@ pub struct Bound {
     planes: Vec<Planes>,
 }
 
-impl Bound {
-    /// Binds a table to a schema, on the best kernel or on the one of a name.
+impl PreparedTable {
+    /// Prepares a table for a schema, on the best kernel of this machine.
     ///
     /// # Errors
-    /// `FeatureUnknown`, `FeatureKindMismatch`, `Kernel`, or `Golden`.
-    pub fn new(table: Table, schema: &Schema, kernel: Option<&str>) -> Result<Bound, OpenError> {
+    /// `FeatureUnknown`, `FeatureKindMismatch` or `Golden`.
+    pub fn new(table: Table, schema: &Schema) -> Result<PreparedTable, OpenError> {
+        PreparedTable::prepare(table, schema, None)
+    }
+
+    /// As [`new`](PreparedTable::new), on the kernel with this name; on the best one if `None`.
+    ///
+    /// # Errors
+    /// As [`new`](PreparedTable::new), and `Kernel` if this machine has no kernel with this name.
+    pub fn with_kernel<'k>(
+        table: Table,
+        schema: &Schema,
+        kernel: impl Into<Option<&'k str>>,
+    ) -> Result<PreparedTable, OpenError> {
+        PreparedTable::prepare(table, schema, kernel.into())
+    }
+
+    fn prepare(
+        table: Table,
+        schema: &Schema,
+        kernel: Option<&str>,
+    ) -> Result<PreparedTable, OpenError> {
         let mut positions = [0; FEATURES_MAX];
         for (index, (feature, to)) in table.features().iter().zip(&mut positions).enumerate() {
             let at = || format!("features[{index}]");
@@ -59,7 +79,7 @@ impl Bound {
             }
             *to = position;
         }
-        let kernel = choose(&table, kernel).ok_or_else(|| no_kernel(&table, kernel))?;
+        let kernel = choose(kernel).ok_or_else(|| no_kernel(kernel))?;
         let mut lane_positions = [0; FEATURES_MAX];
         for (lane, to) in table.view().lanes.iter().zip(&mut lane_positions) {
             *to = positions
@@ -76,7 +96,7 @@ impl Bound {
         let predicates = Predicates::of(table.view()).ok_or_else(no_memory)?;
         let planes = planes(table.view()).ok_or_else(no_memory)?;
         let detectors = Detectors::of(table.view(), &positions);
-        let bound = Bound {
+        let prepared = PreparedTable {
             plain_trees,
             words,
             detectors,
@@ -87,8 +107,8 @@ impl Bound {
             positions,
             lane_positions,
         };
-        bound.check_golden()?;
-        Ok(bound)
+        prepared.check_golden()?;
+        Ok(prepared)
     }
 
     /// Every golden row must come out bit for bit, alone and in a batch.
@@ -211,8 +231,8 @@ impl Bound {
         }
     }
 
-    /// As [`scored`](Bound::scored), without the detections whose bits are set, and without the
-    /// ensemble where there is no margin: then only a detection gives a score.
+    /// As [`scored`](PreparedTable::scored), without the detections whose bits are set, and
+    /// without the ensemble if there is no margin: then only a detection gives a score.
     pub(crate) fn scored_without(
         &self,
         row: &Row,
@@ -288,18 +308,15 @@ fn unknown(table: &Table, schema: &Schema, first: &str) -> (String, String) {
     (expected, got)
 }
 
-fn no_kernel(table: &Table, name: Option<&str>) -> OpenError {
+fn no_kernel(name: Option<&str>) -> OpenError {
     let all: Vec<_> = KERNELS
         .iter()
-        .map(
-            |kernel| match (kernel.available(), kernel.supports(table)) {
-                (true, true) => kernel.name.to_string(),
-                (true, false) => format!("{} (does not support this table)", kernel.name),
-                (false, _) => format!("{} (not on this machine)", kernel.name),
-            },
-        )
+        .map(|kernel| match kernel.available() {
+            true => kernel.name.to_string(),
+            false => format!("{} (not on this machine)", kernel.name),
+        })
         .collect();
-    let got = name.unwrap_or("none that fits");
+    let got = name.unwrap_or("none");
     OpenError::Kernel(Detail::new(
         "kernel",
         format!("one of {}", all.join(", ")),
