@@ -7,10 +7,9 @@
 #[path = "../tests/common/requests.rs"]
 mod requests;
 
+use hedgerow::model::{BuildOptions, Ensemble, Missing, Split, Test, Tree, build};
 use hedgerow::table::bots::{AddressRange, Bot, Category};
-use hedgerow::table::build::{BuildOptions, build};
 use hedgerow::table::detections::{Condition, ConditionTest, Detection, FeatureRef};
-use hedgerow::table::ensemble::{Ensemble, Missing, Split, Test, Tree};
 use hedgerow::{Client, Engine, PreparedTable, Row, Schema, Table, Verdict};
 use requests::{requests, rows};
 use std::hint::black_box;

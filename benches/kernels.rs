@@ -62,8 +62,7 @@
 mod made;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use hedgerow::table::build::{BuildOptions, build};
-use hedgerow::table::ensemble::Ensemble;
+use hedgerow::model::{BuildOptions, Ensemble, build};
 use hedgerow::{KERNELS, PreparedTable, Row, Table};
 use made::{FEATURES, ensemble, leafwise, oblivious, schema_of};
 use std::hint::black_box;

@@ -3,8 +3,7 @@
 //! `cargo run --release --example own_features`
 
 use hedgerow::http::{Header, HeadersKnown, Request, Version, extract};
-use hedgerow::table::build::{BuildOptions, build};
-use hedgerow::table::ensemble::{Ensemble, Missing, Split, Test, Tree};
+use hedgerow::model::{BuildOptions, Ensemble, Missing, Split, Test, Tree, build};
 use hedgerow::{Engine, Feature, FeatureKind, Row, Schema, Table};
 
 type Failure = Box<dyn std::error::Error>;

@@ -21,6 +21,7 @@ pub mod ffi;
 pub mod http;
 pub mod limits;
 pub mod manual;
+pub mod model;
 mod probe;
 pub mod row;
 pub mod schema;

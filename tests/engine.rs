@@ -3,7 +3,7 @@
 mod common;
 
 use common::{oblivious_ensemble, schema_of};
-use hedgerow::table::build::{BuildOptions, build};
+use hedgerow::model::{BuildOptions, build};
 use hedgerow::{Engine, PublishError, Reason, Row, Schema, Table, Verdict};
 
 fn bytes(seed: u64) -> Vec<u8> {

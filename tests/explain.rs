@@ -5,8 +5,7 @@ mod common;
 mod tables;
 
 use common::{Random, random_ensemble, random_row, schema_of};
-use hedgerow::table::build::{BuildOptions, build};
-use hedgerow::table::ensemble::{Ensemble, Node, Tree};
+use hedgerow::model::{BuildOptions, Ensemble, Node, Tree, build};
 use hedgerow::{KERNELS, PreparedTable, Row, Table};
 use tables::{fork, leaf, split};
 

@@ -10,8 +10,7 @@ mod tables;
 
 use common::{Random, oblivious_ensemble, random_row};
 use edit::{Aligned, Edit};
-use hedgerow::table::build::{BuildError, BuildOptions, build};
-use hedgerow::table::ensemble::Ensemble;
+use hedgerow::model::{BuildError, BuildOptions, Ensemble, build};
 use hedgerow::table::format::{HEADER_BYTES, Section};
 use hedgerow::table::validate::validate;
 use hedgerow::{Engine, OpenError, PreparedTable, PublishError, Row, SchemaError, Table};

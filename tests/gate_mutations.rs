@@ -17,7 +17,7 @@ mod tables;
 
 use common::{Random, random_row};
 use edit::{Aligned, Edit};
-use hedgerow::table::ensemble::Ensemble;
+use hedgerow::model::Ensemble;
 use hedgerow::table::validate::validate;
 use hedgerow::{Client, KERNELS, OpenError, PreparedTable, Row, Schema, Source, Table};
 use mutate::{mutate, repair};

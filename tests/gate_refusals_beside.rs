@@ -9,8 +9,8 @@ mod tables;
 
 use bytemuck::Pod;
 use edit::Edit;
+use hedgerow::model::{BuildError, BuildOptions, build};
 use hedgerow::table::bots::{AddressRange, Bot, Category, number};
-use hedgerow::table::build::{BuildError, BuildOptions, build};
 use hedgerow::table::detections::{Condition, ConditionTest, Detection, FeatureRef};
 use hedgerow::table::format::*;
 use hedgerow::{OpenError, Table};

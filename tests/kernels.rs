@@ -9,8 +9,7 @@ mod instructions;
 
 use common::special::*;
 use common::*;
-use hedgerow::table::build::{BuildOptions, build};
-use hedgerow::table::ensemble::{Ensemble, Missing, Node, Split, Test, Tree};
+use hedgerow::model::{BuildOptions, Ensemble, Missing, Node, Split, Test, Tree, build};
 use hedgerow::table::format::Section;
 use hedgerow::{DEFAULT_TABLE, KERNELS, Kernel, PreparedTable, Row, Schema, Table};
 use std::collections::BTreeSet;

@@ -3,8 +3,7 @@
 mod common;
 
 use common::{Random, oblivious_ensemble, random_ensemble, random_row, schema_of};
-use hedgerow::table::build::{BuildOptions, build};
-use hedgerow::table::ensemble::Ensemble;
+use hedgerow::model::{BuildOptions, Ensemble, build};
 use hedgerow::{PreparedTable, Table};
 
 /// Builds a table of an ensemble, and holds its margins on so many rows against the plain walk.

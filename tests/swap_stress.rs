@@ -160,8 +160,7 @@ fn read(swap: &Arc<Swap<Value>>, stop: &AtomicBool, entries_each: u64) -> (u64, 
 
 /// A table whose margin is its number in sixteenths, whatever the row.
 fn numbered_table(number: u64) -> Vec<u8> {
-    use hedgerow::table::build::{BuildOptions, build};
-    use hedgerow::table::ensemble::{Ensemble, Missing, Split, Test, Tree};
+    use hedgerow::model::{BuildOptions, Ensemble, Missing, Split, Test, Tree, build};
     let split = Split {
         feature: 0,
         test: Test::Above(0.5),

@@ -104,10 +104,10 @@ fn imports_point_down() {
 fn unsafe_stays_where_it_may_be() {
     hold(&library(), unsafe_files);
     let bad = "//! X.\nfn f() { unsafe { g() } }\n";
-    assert_eq!(unsafe_files(&planted("src/table/build.rs", bad)).len(), 1);
+    assert_eq!(unsafe_files(&planted("src/model/build.rs", bad)).len(), 1);
     let word =
         "//! No unsafe here.\nconst S: &str = \"unsafe\"; // unsafe\n#![forbid(unsafe_code)]\n";
-    assert!(unsafe_files(&planted("src/table/build.rs", word)).is_empty());
+    assert!(unsafe_files(&planted("src/model/build.rs", word)).is_empty());
     let all = library();
     for listed in UNSAFE_FILES {
         let file = all.iter().find(|file| file.path == *listed);
@@ -165,7 +165,7 @@ fn data_plane_neither_allocates_nor_locks_nor_reads_files() {
             1,
             "{word}"
         );
-        assert!(data_plane(&planted("src/table/build.rs", &text)).is_empty());
+        assert!(data_plane(&planted("src/model/build.rs", &text)).is_empty());
         let test = format!("//! X.\n#[cfg(test)]\nmod tests {{\n    fn f() {{ {word} }}\n}}\n");
         assert!(
             data_plane(&planted("src/row.rs", &test)).is_empty(),

@@ -6,10 +6,9 @@ mod common;
 mod tables;
 
 use common::{Random, any_ensemble, random_row, schema_of};
+use hedgerow::model::{BuildOptions, Ensemble, build};
 use hedgerow::table::bots::{AddressRange, Bot, Category};
-use hedgerow::table::build::{BuildOptions, build};
 use hedgerow::table::detections::{Condition, ConditionTest, Detection, FeatureRef};
-use hedgerow::table::ensemble::Ensemble;
 use hedgerow::worker::{Pool, PoolOptions};
 use hedgerow::{Client, Engine, PreparedTable, Row, Source, Table, Verdict};
 use std::net::IpAddr;

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Random, oblivious_ensemble, random_row, schema_of};
-use hedgerow::table::build::{BuildOptions, build};
+use hedgerow::model::{BuildOptions, build};
 use hedgerow::worker::{Call, Pool, PoolError, PoolOptions};
 use hedgerow::{Engine, Reason, Row, Table, Verdict};
 use std::future::Future;

@@ -5,7 +5,7 @@
 mod common;
 
 pub use common::{Random, named, schema_of};
-use hedgerow::table::ensemble::{Ensemble, Missing, Node, Split, Test, Tree};
+use hedgerow::model::{Ensemble, Missing, Node, Split, Test, Tree};
 
 /// Features of every ensemble here.
 pub const FEATURES: usize = 200;

@@ -12,7 +12,7 @@
 #[path = "../../tests/gate/oracle.rs"]
 mod oracle;
 
-use hedgerow::table::build::rehash;
+use hedgerow::table::format::rehash;
 use hedgerow::table::format::*;
 use hedgerow::table::validate::validate;
 use hedgerow::{Client, KERNELS, OpenError, PreparedTable, Schema, Source, Table};

@@ -8,7 +8,7 @@ use crate::engine::{Engine, PublishError};
 use crate::limits::FEATURES_MAX;
 use crate::schema::{Feature, FeatureKind, Schema};
 use crate::score::Reason;
-use crate::table::mapping::Sealed;
+use crate::table::sealed::Sealed;
 use crate::table::{DEFAULT_TABLE, Table};
 use crate::traffic::Windows;
 use crate::watch::{Fallback, Keys, PublicKey, WatchOptions, Watcher, read_small};

@@ -2,7 +2,7 @@
 
 use super::VALUE_SCANNED_MAX;
 use super::bytes::{Dotted, dotted, dotted_prefix, first, from, key, starts};
-use super::words::{Word, classify};
+use super::words::{Platform, Word, classify};
 
 mod beginnings;
 
@@ -18,19 +18,6 @@ pub(super) enum Family {
     Firefox,
     /// Safari, and every browser on iOS.
     Safari,
-}
-
-/// The platform in the first comment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Platform {
-    #[default]
-    None,
-    Windows,
-    Mac,
-    Linux,
-    Android,
-    Ios,
-    ChromeOs,
 }
 
 /// What a User-Agent says.

@@ -4,12 +4,13 @@
 //! in a GET, is in order and not missing: a missing value would tell which kinds of request a
 //! recording holds, not who sent them.
 
-use super::agent::{Agent, Family, Platform};
+use super::agent::{Agent, Family};
 use super::bytes::starts;
 use super::headers::{Headers, Name};
 use super::request::{Request, Scheme, Version};
 use super::target::Target;
 use super::values::{Accept, Brands, Encoding};
+use super::words::Platform;
 
 /// A request of which every header is known, and its parts.
 pub(super) struct Parts<'a> {

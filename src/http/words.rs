@@ -1,7 +1,19 @@
 //! The words of User-Agents: which belong to browsers, tools, automation and crawlers.
 
-use super::agent::Platform;
 use super::bytes::key;
+
+/// The platform that the first comment of a User-Agent names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Platform {
+    #[default]
+    None,
+    Windows,
+    Mac,
+    Linux,
+    Android,
+    Ios,
+    ChromeOs,
+}
 
 /// What one word of a User-Agent says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

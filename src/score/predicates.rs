@@ -8,7 +8,7 @@
 
 use crate::limits::FEATURES_MAX;
 use crate::table::View;
-use crate::table::ensemble::ZERO_MAX;
+use crate::table::format::ZERO_MAX;
 use crate::table::format::{BLOCK_TREES, GROUP_LANES, LevelRecord, NEVER};
 
 /// Predicates of a row, at most, that this layout serves: they lie on the stack, are cleared for

@@ -1,23 +1,20 @@
-//! Verified bots: who a request comes from, told by its address.
+//! Verified bots: known senders, identified by their addresses.
 
-use super::build::BuildError;
-use super::detections::text;
-use super::format::{BotRangeRecord, BotRecord, halves};
-use crate::limits::*;
-use crate::schema::check_name;
-use bytemuck::Zeroable;
+use super::format::{BotRangeRecord, BotRecord, text};
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
 /// A bot whose operator publishes the addresses that it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bot {
-    /// What people call it: 1 to [`BOT_NAME_BYTES_MAX`] bytes, unique, see [`check_name`].
+    /// Its name for people, unique: 1 to [`BOT_NAME_BYTES_MAX`](crate::limits::BOT_NAME_BYTES_MAX)
+    /// bytes, see [`check_name`](crate::schema::check_name).
     pub name: String,
     /// What it does.
     pub category: Category,
-    /// A token that its User-Agent holds, whatever the case of letters: 1 to
-    /// [`BOT_AGENT_BYTES_MAX`] bytes of printable ASCII. Without one, the address alone tells.
+    /// A token that its User-Agent holds, in any case of letters: 1 to
+    /// [`BOT_AGENT_BYTES_MAX`](crate::limits::BOT_AGENT_BYTES_MAX) bytes of printable ASCII. If
+    /// `None`, the address alone identifies the bot.
     pub agent: Option<String>,
     /// The addresses that it comes from.
     pub ranges: Vec<AddressRange>,
@@ -179,6 +176,29 @@ impl AddressRange {
         Ok(AddressRange { first, last })
     }
 
+    /// The first address.
+    pub(crate) fn first(&self) -> u128 {
+        self.first
+    }
+
+    /// The last address.
+    pub(crate) fn last(&self) -> u128 {
+        self.last
+    }
+
+    /// Whether both ranges hold an address.
+    pub(crate) fn overlaps(&self, other: &AddressRange) -> bool {
+        self.first <= other.last && other.first <= self.last
+    }
+
+    /// One range in place of two; `None` if an address lies between them, or if it would have
+    /// addresses of two families.
+    pub(crate) fn joined(&self, other: &AddressRange) -> Option<AddressRange> {
+        let (first, last) = (self.first.min(other.first), self.last.max(other.last));
+        let gap = self.first.max(other.first) > self.last.min(other.last).saturating_add(1);
+        (!gap && is_one_family(first, last)).then_some(AddressRange { first, last })
+    }
+
     /// Whether an address lies within.
     pub fn contains(&self, address: IpAddr) -> bool {
         (self.first..=self.last).contains(&number(address))
@@ -202,97 +222,8 @@ impl fmt::Display for AddressRange {
     }
 }
 
-/// The records of bots, in their order, and of their ranges, ascending; ranges of one bot that
-/// touch or overlap become one.
-pub(super) fn records(bots: &[Bot]) -> Result<(Vec<BotRecord>, Vec<BotRangeRecord>), BuildError> {
-    let over = |what: &str, max, got| {
-        let what = what.into();
-        if got > max {
-            Err(BuildError::OverCapacity { what, max, got })
-        } else {
-            Ok(())
-        }
-    };
-    over("verified bots", BOTS_MAX, bots.len())?;
-    let mut names = std::collections::HashSet::new();
-    let mut records = Vec::with_capacity(bots.len());
-    let mut ranges: Vec<(AddressRange, usize)> = Vec::new();
-    for (index, bot) in bots.iter().enumerate() {
-        let problem = |problem: String| BuildError::Bot {
-            name: bot.name.clone(),
-            problem,
-        };
-        if !names.insert(bot.name.as_str()) {
-            return Err(problem("expected a name of its own, got it twice".into()));
-        }
-        records.push(record(bot).map_err(problem)?);
-        ranges.extend(bot.ranges.iter().map(|range| (*range, index)));
-    }
-    ranges.sort();
-    let mut merged: Vec<(AddressRange, usize)> = Vec::with_capacity(ranges.len());
-    for (range, bot) in ranges {
-        let Some((before, owner)) = merged.last_mut() else {
-            merged.push((range, bot));
-            continue;
-        };
-        let joined = AddressRange {
-            first: before.first,
-            last: before.last.max(range.last),
-        };
-        if *owner == bot
-            && range.first <= before.last.saturating_add(1)
-            && is_one_family(joined.first, joined.last)
-        {
-            *before = joined;
-        } else if range.first <= before.last {
-            let name = |at: usize| bots.get(at).map_or("", |bot| bot.name.as_str());
-            let got = format!("{range} beside {before} of \"{}\"", name(*owner));
-            return Err(BuildError::Bot {
-                name: name(bot).into(),
-                problem: format!("expected addresses of its own, got {got}"),
-            });
-        } else {
-            merged.push((range, bot));
-        }
-    }
-    over("address ranges", BOT_RANGES_MAX, merged.len())?;
-    let record = |(range, bot): (AddressRange, usize)| BotRangeRecord {
-        low: halves(range.first),
-        high: halves(range.last),
-        bot: bot as u32,
-        zero: 0,
-    };
-    Ok((records, merged.into_iter().map(record).collect()))
-}
-
-fn record(bot: &Bot) -> Result<BotRecord, String> {
-    check_name(bot.name.as_bytes()).map_err(|problem| format!("the name {problem}"))?;
-    let mut record = BotRecord::zeroed();
-    for (to, from) in record.name.iter_mut().zip(bot.name.bytes()) {
-        *to = from;
-    }
-    record.name_bytes = bot.name.len() as u8;
-    record.category = bot.category as u8;
-    let Some(agent) = &bot.agent else {
-        return Ok(record);
-    };
-    let agent = agent.to_ascii_lowercase();
-    if !is_token(agent.as_bytes()) || agent.len() > BOT_AGENT_BYTES_MAX {
-        return Err(format!(
-            "expected an agent token of 1 to {BOT_AGENT_BYTES_MAX} printable ASCII characters, \
-             got \"{}\"",
-            agent.escape_debug()
-        ));
-    }
-    for (to, from) in record.agent.iter_mut().zip(agent.bytes()) {
-        *to = from;
-    }
-    record.agent_bytes = agent.len() as u8;
-    Ok(record)
-}
-
 /// Whether bytes are an agent token as it stands in a table.
-pub(super) fn is_token(bytes: &[u8]) -> bool {
+pub(crate) fn is_token(bytes: &[u8]) -> bool {
     let printable = |byte: &u8| (b' '..=b'~').contains(byte) && !byte.is_ascii_uppercase();
     let trimmed = bytes.first() != Some(&b' ') && bytes.last() != Some(&b' ');
     !bytes.is_empty() && trimmed && bytes.iter().all(printable)

@@ -107,6 +107,10 @@ pub const OWN_BIN: u8 = u8::MAX;
 /// [`NodeRecord::value`] of a split that is marked: missing values go left.
 pub const MISSING_LEFT: i32 = -1;
 
+/// Values of at most this magnitude are zero where zero counts as missing (LightGBM's
+/// `kZeroThreshold`).
+pub const ZERO_MAX: f32 = 1e-35;
+
 /// Bytes of the header.
 pub const HEADER_BYTES: usize = 512;
 
@@ -466,6 +470,20 @@ pub fn content_hash(file: &[u8]) -> [u8; 16] {
     hash.update(file.get(after_hash..SIGNATURE_OFFSET).unwrap_or_default());
     hash.update(file.get(HEADER_BYTES..).unwrap_or_default());
     hash.digest128().to_be_bytes()
+}
+
+/// The text of a field that is padded with zeros.
+pub(crate) fn text(field: &[u8], bytes: u8) -> String {
+    let field = field.get(..usize::from(bytes)).unwrap_or_default();
+    String::from_utf8_lossy(field).into_owned()
+}
+
+/// Writes the content hash of a table's bytes into its header, as after a change.
+pub fn rehash(file: &mut [u8]) {
+    let hash = content_hash(file);
+    if let Some(place) = file.get_mut(HASH_OFFSET..HASH_OFFSET.saturating_add(16)) {
+        place.copy_from_slice(&hash);
+    }
 }
 
 /// The fingerprint of a list of features: XXH3-64 over each name, a zero byte, and the kind.

@@ -1,14 +1,10 @@
 //! The table: feature descriptors, ensemble, score map and golden rows in one sealed artefact.
 
-mod arrange;
 pub mod bots;
-pub mod build;
 mod catalog;
 pub mod detections;
-pub mod ensemble;
 pub mod format;
-mod lanes;
-pub mod mapping;
+pub mod sealed;
 pub mod validate;
 mod view;
 
@@ -18,7 +14,7 @@ use crate::error::{Detail, OpenError};
 use crate::limits::*;
 use crate::schema::{Feature, FeatureKind};
 use format::Section;
-use mapping::Sealed;
+use sealed::Sealed;
 use std::path::Path;
 use validate::{Validated, validate_with};
 pub(crate) use view::View;

@@ -1,7 +1,7 @@
 //! A table's sections as slices, cast once from the validated bytes.
 
 use super::format::*;
-use super::mapping::Sealed;
+use super::sealed::Sealed;
 use super::validate::Validated;
 use crate::limits::SCORE_MAP_LEN;
 use bytemuck::Pod;

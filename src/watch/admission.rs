@@ -11,7 +11,7 @@ use crate::engine::Engine;
 use crate::error::OpenError;
 use crate::score::PreparedTable;
 use crate::table::Table;
-use crate::table::mapping::Sealed;
+use crate::table::sealed::Sealed;
 use std::path::Path;
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_128;

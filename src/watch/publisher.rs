@@ -17,7 +17,7 @@ use super::refusal::{Refusal, RefusalKind};
 use super::status;
 use crate::table::Table;
 use crate::table::format::{HEADER_BYTES, SIGNATURE_OFFSET};
-use crate::table::mapping::Sealed;
+use crate::table::sealed::Sealed;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;

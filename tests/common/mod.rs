@@ -3,7 +3,7 @@
 
 pub mod special;
 
-use hedgerow::table::ensemble::{Ensemble, Missing, Node, Split, Test, Tree};
+use hedgerow::model::{Ensemble, Missing, Node, Split, Test, Tree};
 use hedgerow::{Feature, FeatureKind, Schema};
 
 /// SplitMix64: small, and the same everywhere.

@@ -1,7 +1,7 @@
 //! Ensembles with sets, with missing values both ways, and of all forms at once.
 
 use super::{Random, border, named, split};
-use hedgerow::table::ensemble::{Ensemble, Missing, Node, Split, Test, Tree};
+use hedgerow::model::{Ensemble, Missing, Node, Split, Test, Tree};
 
 /// Up to 12 edges of the small grid, ascending.
 fn edges(random: &mut Random) -> Vec<f32> {

@@ -2,8 +2,9 @@
 
 use super::tables::{fork, leaf, mixed, plain, schema, split};
 use hedgerow::limits::*;
-use hedgerow::table::build::{BuildError, BuildOptions, build};
-use hedgerow::table::ensemble::{Ensemble, Missing, Node, Split, Test, Tree};
+use hedgerow::model::{
+    BuildError, BuildOptions, Ensemble, Missing, Node, Split, Test, Tree, build,
+};
 use hedgerow::{PreparedTable, SchemaError, Table};
 
 fn refused(edit: impl FnOnce(&mut Ensemble, &mut BuildOptions)) -> BuildError {

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test takes what it needs")]
 
 use bytemuck::{Pod, bytes_of, pod_read_unaligned};
-use hedgerow::table::build::rehash;
+use hedgerow::table::format::rehash;
 use hedgerow::table::format::*;
 use std::ops::Range;
 

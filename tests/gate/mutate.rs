@@ -4,7 +4,7 @@
 use crate::common::Random;
 use crate::edit::{Edit, ORDER};
 use hedgerow::OpenError;
-use hedgerow::table::build::rehash;
+use hedgerow::table::format::rehash;
 use hedgerow::table::format::*;
 use hedgerow::table::validate::{Validated, validate};
 

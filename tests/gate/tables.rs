@@ -2,10 +2,10 @@
 #![allow(dead_code, reason = "each test takes what it needs")]
 
 use crate::common::{Random, any_ensemble, oblivious_ensemble, random_row};
+use hedgerow::model::{BuildOptions, Ensemble, Missing, Node, Split, Test, Tree, build};
 use hedgerow::table::bots::{AddressRange, Bot, Category};
-use hedgerow::table::build::{BuildOptions, build, rehash};
 use hedgerow::table::detections::{Condition, ConditionTest, Detection, FeatureRef};
-use hedgerow::table::ensemble::{Ensemble, Missing, Node, Split, Test, Tree};
+use hedgerow::table::format::rehash;
 use hedgerow::table::format::{HEADER_BYTES, Header, MISSING_LEFT, Section};
 use hedgerow::{Feature, FeatureKind, Schema};
 

@@ -18,6 +18,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("switches", 2),
     ("table", 2),
     ("epoch", 2),
+    ("model", 3),
     ("score", 3),
     ("http", 3),
     ("stats", 4),
@@ -42,7 +43,7 @@ pub const UNSAFE_FILES: &[&str] = &[
     "src/score/x86_64/avx2.rs",
     "src/score/x86_64/avx512.rs",
     "src/score/x86_64/emulated.rs",
-    "src/table/mapping.rs",
+    "src/table/sealed.rs",
     "src/table/view.rs",
 ];
 

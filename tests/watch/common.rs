@@ -1,7 +1,6 @@
 //! A directory of a test's own, its publisher, and an engine that watches it.
 
-use hedgerow::table::build::{BuildOptions, build};
-use hedgerow::table::ensemble::{Ensemble, Missing, Node, Split, Test, Tree};
+use hedgerow::model::{BuildOptions, Ensemble, Missing, Node, Split, Test, Tree, build};
 use hedgerow::watch::directory::{FILES_VERSION, Pointer};
 use hedgerow::watch::ledger::Ledger;
 use hedgerow::watch::publisher::Published;
@@ -75,7 +74,7 @@ pub fn other_default(different: u8) -> Table {
     let mut bytes = DEFAULT_TABLE.to_vec();
     let created = std::mem::offset_of!(hedgerow::table::format::Header, created_at);
     bytes[created] ^= different;
-    hedgerow::table::build::rehash(&mut bytes);
+    hedgerow::table::format::rehash(&mut bytes);
     Table::from_bytes(&bytes).unwrap()
 }
 
@@ -96,7 +95,7 @@ pub fn shifted(eighths: i64) -> Table {
         let margin = i64::from_le_bytes(bytes[place..place + 8].try_into().unwrap());
         bytes[place..place + 8].copy_from_slice(&(margin + step).to_le_bytes());
     }
-    hedgerow::table::build::rehash(&mut bytes);
+    hedgerow::table::format::rehash(&mut bytes);
     Table::from_bytes(&bytes).unwrap()
 }
 

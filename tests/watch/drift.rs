@@ -1,8 +1,7 @@
 //! What is well-formed and wrong: a table that shifts the scores, or doubles, is held back.
 
 use super::common::*;
-use hedgerow::table::build::{BuildOptions, build};
-use hedgerow::table::ensemble::{Ensemble, Node, Tree};
+use hedgerow::model::{BuildOptions, Ensemble, Node, Tree, build};
 use hedgerow::watch::drift::{DriftOptions, Rows};
 use hedgerow::watch::ledger::{Event, Ledger};
 use hedgerow::watch::{Source, WatchStatus};

@@ -1,7 +1,7 @@
 //! A directory that is kept in step with a fleet, and tables that are numbered by their maker.
 
 use super::common::*;
-use hedgerow::table::build::{BuildOptions, build};
+use hedgerow::model::{BuildOptions, build};
 use hedgerow::watch::directory::{FILES_VERSION, Pointer, SwitchesFile};
 use hedgerow::watch::ledger::{Event, Record};
 use hedgerow::watch::{Admission, Keys, Origin, PublishOptions, RefusalKind, SecretKey};

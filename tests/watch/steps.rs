@@ -1,7 +1,7 @@
 //! Each step of admission refuses under its own code, and leaves the running table.
 
 use super::common::*;
-use hedgerow::table::build::rehash;
+use hedgerow::table::format::rehash;
 use hedgerow::table::format::{HEADER_BYTES, Header, Section, golden_bytes};
 use hedgerow::watch::admission::Admission;
 use hedgerow::watch::{Directory, Keys, SecretKey};
@@ -58,8 +58,7 @@ fn every_step_refuses_under_its_own_code() {
     place.publish(1);
     place.wait(&watcher, |status| status.generation == 1);
     let other = {
-        use hedgerow::table::build::{BuildOptions, build};
-        use hedgerow::table::ensemble::{Ensemble, Node, Tree};
+        use hedgerow::model::{BuildOptions, Ensemble, Node, Tree, build};
         let ensemble = Ensemble {
             features: vec![hedgerow::Feature {
                 name: "not.of.this.host".into(),

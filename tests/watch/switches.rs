@@ -1,7 +1,7 @@
 //! Kill switches: what each does, in every state, and that nothing but a person flips one.
 
 use super::common::*;
-use hedgerow::table::build::{BuildOptions, build};
+use hedgerow::model::{BuildOptions, build};
 use hedgerow::table::detections::{Condition, ConditionTest, Detection, FeatureRef};
 use hedgerow::watch::RefusalKind;
 use hedgerow::{

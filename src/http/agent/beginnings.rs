@@ -1,7 +1,8 @@
 //! How most User-Agents begin: what those bytes say is known without a look at their words.
 
-use super::{Agent, Has, Platform};
+use super::{Agent, Has};
 use crate::http::bytes::Dotted;
+use crate::http::words::Platform;
 
 const MOZILLA: &[u8] = b"Mozilla/5.0 (";
 const WEBKIT: &[u8] = b"AppleWebKit/537.36 (KHTML, like Gecko) ";

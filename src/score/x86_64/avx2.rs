@@ -9,7 +9,7 @@ use crate::score::portable_batch::{self, Batch};
 use crate::score::predicates::Span;
 use crate::score::prepared::PreparedTable;
 use crate::table::View;
-use crate::table::ensemble::ZERO_MAX;
+use crate::table::format::ZERO_MAX;
 use crate::table::format::{BLOCK_TREES, GROUP_LANES, LaneRecord, LevelRecord};
 use std::arch::x86_64::*;
 

@@ -9,7 +9,7 @@ use crate::score::portable::{self, Bins};
 use crate::score::prepared::PreparedTable;
 use crate::score::words::{Complete, Lists, Marks, Paths, SetSplit, Splits};
 use crate::table::View;
-use crate::table::ensemble::ZERO_MAX;
+use crate::table::format::ZERO_MAX;
 use crate::table::format::{BLOCK_TREES, GROUP_LANES, LaneRecord, LevelRecord, OWN_BIN};
 use std::arch::x86_64::*;
 

@@ -4,7 +4,7 @@
 use super::{KEEP, Published, Publisher, Switched};
 use crate::switches::Switches;
 use crate::table::Table;
-use crate::table::mapping::Sealed;
+use crate::table::sealed::Sealed;
 use crate::table::validate::header_of;
 use crate::watch::directory::{Pointer, SwitchesFile};
 use crate::watch::ledger::{Event, Record};

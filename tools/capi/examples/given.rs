@@ -1,7 +1,6 @@
 //! Writes what the C test is given into a folder: `given FOLDER`.
 
-use hedgerow::table::build::{BuildOptions, build};
-use hedgerow::table::ensemble::{Ensemble, Missing, Split, Test, Tree};
+use hedgerow::model::{BuildOptions, Ensemble, Missing, Split, Test, Tree, build};
 use hedgerow::watch::SecretKey;
 use hedgerow::{DEFAULT_TABLE, Feature, FeatureKind};
 use std::error::Error;

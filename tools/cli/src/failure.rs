@@ -1,6 +1,6 @@
 //! Why a command failed: what, where, what was expected, and what came.
 
-use hedgerow::table::build::BuildError;
+use hedgerow::model::BuildError;
 use hedgerow::watch::Refusal;
 use hedgerow::{OpenError, PublishError, SchemaError};
 use hedgerow_import::ImportError;

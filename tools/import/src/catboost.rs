@@ -26,7 +26,7 @@ use crate::error::{ImportError, Problem};
 use crate::{Imported, json};
 use columns::Columns;
 use hedgerow::limits::{LEAVES_MAX, TREE_DEPTH_MAX, TREE_NODES_MAX};
-use hedgerow::table::ensemble::{Ensemble, Node, Tree};
+use hedgerow::model::{Ensemble, Node, Tree};
 use std::fmt;
 
 /// Imports a model.

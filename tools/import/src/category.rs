@@ -38,7 +38,7 @@ pub(crate) fn edges(categories: impl IntoIterator<Item = u32>, zero_above: f32) 
 #[cfg(test)]
 mod tests {
     use super::{CATEGORIES_END, edges};
-    use hedgerow::table::ensemble::Test;
+    use hedgerow::model::Test;
 
     #[test]
     fn a_value_is_in_the_set_where_its_whole_part_is() {

@@ -55,7 +55,7 @@ pub use error::{ImportError, Problem};
 pub use format::Format;
 
 use hedgerow::limits::{LEAVES_MAX, PROVENANCE_BYTES_MAX};
-use hedgerow::table::ensemble::{Ensemble, Node, Tree};
+use hedgerow::model::{Ensemble, Node, Tree};
 use serde_json::{Value, json};
 
 /// Bytes of a model file, 256 MiB: ten times the largest model that fits a table. Parsing takes a

@@ -1,6 +1,6 @@
 //! The slow and obvious way to score a row with an [`Ensemble`]: the oracle of the parity tests.
 
-use hedgerow::table::ensemble::{Ensemble, Missing, Node, Split, Tree};
+use hedgerow::model::{Ensemble, Missing, Node, Split, Tree};
 
 /// An ensemble that is walked node by node, in `f64`.
 ///

@@ -28,8 +28,8 @@ mod tree;
 use crate::error::{ImportError, Problem};
 use crate::{Imported, Link, Source, features, json, ubj};
 use hedgerow::limits::{FEATURES_MAX, LEAVES_MAX};
+use hedgerow::model::{Ensemble, Node, Split, Test, Tree};
 use hedgerow::schema::{Feature, FeatureKind};
-use hedgerow::table::ensemble::{Ensemble, Node, Split, Test, Tree};
 use serde_json::{Map, Value};
 use std::fmt;
 

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{compare, expected, fixture, reference_models};
-use hedgerow::table::ensemble::Test;
+use hedgerow::model::Test;
 use hedgerow_import::Problem;
 
 /// What `parity/make_catboost.py` makes.

@@ -4,7 +4,7 @@
 mod refusals;
 
 use hedgerow::FeatureKind;
-use hedgerow::table::ensemble::{Ensemble, Tree};
+use hedgerow::model::{Ensemble, Tree};
 use hedgerow_import::{Imported, Problem, import};
 use refusals::{changed, check, parsed, refused, walk};
 use serde_json::{Value, json};

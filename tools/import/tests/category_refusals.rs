@@ -6,7 +6,7 @@ mod refusals;
 #[path = "common/shared_set.rs"]
 mod shared_set;
 
-use hedgerow::table::build::{BuildOptions, build};
+use hedgerow::model::{BuildOptions, build};
 use hedgerow::{FeatureKind, Table};
 use hedgerow_import::{ImportError, Problem, import};
 use refusals::{changed, check, imported, parsed, refused};

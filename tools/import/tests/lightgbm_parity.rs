@@ -3,7 +3,7 @@
 mod common;
 
 use common::{compare, expected, fixture, reference_models};
-use hedgerow::table::ensemble::Test;
+use hedgerow::model::Test;
 use hedgerow_import::{Imported, Problem};
 
 /// What `parity/make_lightgbm.py` makes.

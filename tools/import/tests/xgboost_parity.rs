@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Expected, expected, fixture, npy, oracles, reference_models};
-use hedgerow::table::ensemble::Test;
+use hedgerow::model::Test;
 use hedgerow_import::{ImportError, Imported, Problem, import};
 use std::path::Path;
 

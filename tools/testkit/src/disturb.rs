@@ -1,6 +1,6 @@
 //! What happens while requests come: tables good and bad, switches; and the load itself.
 
-use hedgerow::table::build::rehash;
+use hedgerow::table::format::rehash;
 use hedgerow::table::format::{HASH_OFFSET, Header};
 use hedgerow::watch::directory::FILES_VERSION;
 use hedgerow::watch::{Directory, Origin, Pointer, PublishOptions, Publisher, moment};

@@ -39,7 +39,7 @@ fn other_table(folder: &Folder) -> String {
     let mut bytes = hedgerow::DEFAULT_TABLE.to_vec();
     let created = std::mem::offset_of!(hedgerow::table::format::Header, created_at);
     bytes[created] ^= 1;
-    hedgerow::table::build::rehash(&mut bytes);
+    hedgerow::table::format::rehash(&mut bytes);
     folder.file("other.hedge", bytes)
 }
 
@@ -343,6 +343,6 @@ fn everyone_is_a_bot() -> Vec<u8> {
     for entry in bytes[at..at + 98 * 8].chunks_exact_mut(8) {
         entry.copy_from_slice(&(1i64 << 52).to_le_bytes());
     }
-    hedgerow::table::build::rehash(&mut bytes);
+    hedgerow::table::format::rehash(&mut bytes);
     bytes
 }

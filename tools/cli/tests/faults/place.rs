@@ -1,6 +1,6 @@
 //! A directory of a test's own, two good tables and a bad one, and the real command.
 
-use hedgerow::table::build::rehash;
+use hedgerow::table::format::rehash;
 use hedgerow::table::format::{HEADER_BYTES, Header};
 use hedgerow::watch::directory::{Directory, FILES_VERSION, Origin, Pointer};
 use hedgerow::watch::ledger::Ledger;

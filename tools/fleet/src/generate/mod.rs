@@ -4,7 +4,7 @@ mod clickhouse;
 mod list;
 
 use clickhouse::Server;
-use hedgerow::table::build::{Refresh, refresh};
+use hedgerow::model::{Refresh, refresh};
 use hedgerow::watch::Directory;
 use hedgerow::{PreparedTable, Schema, Table};
 use hedgerow_cli::Report;

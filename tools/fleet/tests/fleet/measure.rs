@@ -6,8 +6,7 @@ use super::node::{Folder, Node, run};
 use super::publish;
 use super::servers::Servers;
 use hedgerow::Schema;
-use hedgerow::table::build::{BuildOptions, build};
-use hedgerow::table::ensemble::{Ensemble, Missing, Split, Test, Tree};
+use hedgerow::model::{BuildOptions, Ensemble, Missing, Split, Test, Tree, build};
 use std::time::{Duration, Instant};
 
 /// A table of about 1 MB; each number gives the same scores and another content.

@@ -67,7 +67,7 @@ pub fn bytes(number: u8) -> Vec<u8> {
     let mut bytes = DEFAULT_TABLE.to_vec();
     let created = std::mem::offset_of!(hedgerow::table::format::Header, created_at);
     bytes[created] = number;
-    hedgerow::table::build::rehash(&mut bytes);
+    hedgerow::table::format::rehash(&mut bytes);
     bytes
 }
 
@@ -76,7 +76,7 @@ pub fn numbered(number: u8, own: u64) -> Vec<u8> {
     let mut bytes = bytes(number);
     let at = std::mem::offset_of!(hedgerow::table::format::Header, generation);
     bytes[at..at + 8].copy_from_slice(&own.to_le_bytes());
-    hedgerow::table::build::rehash(&mut bytes);
+    hedgerow::table::format::rehash(&mut bytes);
     bytes
 }
 

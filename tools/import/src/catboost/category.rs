@@ -2,7 +2,7 @@
 
 use super::{Place, raw, value};
 use crate::error::{ImportError, Problem};
-use hedgerow::table::ensemble::{Missing, Split, Test};
+use hedgerow::model::{Missing, Split, Test};
 use std::collections::HashMap;
 
 /// The categorical features, and the strings of their categories.

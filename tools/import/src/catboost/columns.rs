@@ -6,8 +6,8 @@ use super::{Place, capacity, counters, unsupported, value};
 use crate::error::{ImportError, Problem};
 use crate::features;
 use hedgerow::limits::FEATURES_MAX;
+use hedgerow::model::{Missing, Split, Test};
 use hedgerow::schema::{Feature, FeatureKind, SchemaError, check_features};
-use hedgerow::table::ensemble::{Missing, Split, Test};
 use std::collections::HashMap;
 
 /// The features of the ensemble, in the order of the columns that the model takes.

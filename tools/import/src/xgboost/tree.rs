@@ -4,7 +4,7 @@ use super::category::Categories;
 use super::{capacity, raw, several_outputs, shape, unsupported, value};
 use crate::error::ImportError;
 use hedgerow::limits::{TREE_DEPTH_MAX, TREE_NODES_MAX};
-use hedgerow::table::ensemble::{Missing, Node, Split, Test};
+use hedgerow::model::{Missing, Node, Split, Test};
 
 /// The nodes of a tree, and its leaves' numbers from left to right.
 ///

@@ -1,7 +1,7 @@
 //! What is claimed of any bytes whatever that are given to an importer, for tests and fuzzers.
 
 use hedgerow::Table;
-use hedgerow::table::build::{BuildOptions, build};
+use hedgerow::model::{BuildOptions, build};
 use hedgerow_import::import;
 
 /// What became of some bytes.

@@ -2,8 +2,7 @@
 
 #![allow(dead_code, reason = "each test crate uses a part")]
 
-use hedgerow::table::build::{BuildOptions, build};
-use hedgerow::table::ensemble::Ensemble;
+use hedgerow::model::{BuildOptions, Ensemble, build};
 use hedgerow::{KERNELS, PreparedTable, Row, Schema, Table};
 use hedgerow_import::Imported;
 use hedgerow_import::reference::Reference;

@@ -2,8 +2,7 @@
 
 use super::random::Random;
 use crate::failure::Failure;
-use hedgerow::table::build::{BuildOptions, build};
-use hedgerow::table::ensemble::{Ensemble, Missing, Split, Test, Tree};
+use hedgerow::model::{BuildOptions, Ensemble, Missing, Split, Test, Tree, build};
 use hedgerow::{Feature, FeatureKind, Row, Table};
 
 /// Features of every made table.

@@ -1,7 +1,7 @@
 //! Bad tables, made from a good one: each with one fault, and the refusal that it must meet.
 
 use hedgerow::limits::FEATURES_MAX;
-use hedgerow::table::build::rehash;
+use hedgerow::table::format::rehash;
 use hedgerow::table::format::*;
 use hedgerow::{PreparedTable, Schema, Table};
 

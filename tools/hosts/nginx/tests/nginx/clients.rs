@@ -2,9 +2,8 @@
 
 use crate::server::{Nginx, body, module, status};
 use crate::{BROWSER, CURL};
+use hedgerow::model::{BuildOptions, Ensemble, Node, Tree, build};
 use hedgerow::table::bots::{AddressRange, Bot, Category};
-use hedgerow::table::build::{BuildOptions, build};
-use hedgerow::table::ensemble::{Ensemble, Node, Tree};
 use hedgerow::{Feature, FeatureKind};
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpStream};

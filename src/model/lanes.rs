@@ -1,9 +1,9 @@
 //! Turns an ensemble's splits into lanes: the sorted borders of each feature, a byte wide.
 
-use super::build::BuildError;
 use super::ensemble::{Ensemble, Missing, Split, Tree};
-use super::format::{LaneRecord, OWN_BIN};
+use super::error::{BuildError, at_most};
 use crate::limits::{FEATURES_MAX, LANE_BORDERS_MAX};
+use crate::table::format::{LaneRecord, OWN_BIN};
 use std::collections::{BTreeMap, HashSet};
 
 /// A lane in the making.
@@ -150,13 +150,8 @@ impl Borders {
             return Ok(vec![together]);
         }
         let sets = sorted(self.sets.clone());
-        if sets.len() > max {
-            return Err(BuildError::OverCapacity {
-                what: format!("edges of sets of feature {feature} (all in one lane)"),
-                max,
-                got: sets.len(),
-            });
-        }
+        let what = format!("edges of sets of feature {feature} (all in one lane)");
+        at_most(what, max, sets.len())?;
         let plain = sorted(self.plain.clone());
         let sets = Some(sets).filter(|sets| !sets.is_empty());
         let plain = plain.chunks(max).map(<[f32]>::to_vec);
@@ -196,17 +191,11 @@ impl Lanes {
         if lane_count(&keys) > FEATURES_MAX {
             merge_directions(&by_key, &mut keys);
         }
-        if lane_count(&keys) > FEATURES_MAX {
-            let what = format!(
-                "lanes (one a feature, missing direction and 255 borders; {} features)",
-                ensemble.features.len()
-            );
-            return Err(BuildError::OverCapacity {
-                what,
-                max: FEATURES_MAX,
-                got: lane_count(&keys),
-            });
-        }
+        let what = format!(
+            "lanes (one a feature, missing direction and 255 borders; {} features)",
+            ensemble.features.len()
+        );
+        at_most(what, FEATURES_MAX, lane_count(&keys))?;
         let merged = |key: &Key| !keys.contains_key(&with(*key, Missing::Left));
         let own_bin = |key: &Key| {
             let left = with(*key, Missing::Left);

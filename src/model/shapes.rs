@@ -1,11 +1,13 @@
 //! Writes trees of any shape: their nodes, marks and sets.
 
-use super::{BuildError, Parts, Placed, over};
+use super::arrange::Placed;
+use super::ensemble::{Ensemble, Tree};
+use super::error::{BuildError, at_most};
+use super::fixed_point::FixedPoint;
+use super::lanes::{BinTest, Lanes, Place};
+use super::sections::Sections;
 use crate::limits::{LEAVES_MAX, SETS_MAX, TREE_NODES_MAX};
-use crate::table::build::FixedPoint;
-use crate::table::ensemble::{Ensemble, Tree};
 use crate::table::format::*;
-use crate::table::lanes::{BinTest, Lanes, Place};
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -25,7 +27,7 @@ pub(super) fn in_writable_form<'a>(
         }
         let nodes = tree.leaves().count().saturating_mul(2).saturating_sub(1);
         let what = format!("nodes of oblivious tree {at} (sets, marks: written in any shape)");
-        over(what, TREE_NODES_MAX, nodes)?;
+        at_most(what, TREE_NODES_MAX, nodes)?;
         if let Some(place) = written.to_mut().trees.get_mut(at) {
             *place = tree.to_any();
         }
@@ -61,12 +63,12 @@ impl Sets {
         if number == next {
             self.records.push(set);
         }
-        over("sets", SETS_MAX, self.records.len())?;
+        at_most("sets", SETS_MAX, self.records.len())?;
         Ok((number as i32).saturating_add(1))
     }
 }
 
-impl Parts {
+impl Sections {
     pub(super) fn add_any(
         &mut self,
         trees: &Placed<'_>,
@@ -74,7 +76,7 @@ impl Parts {
         fixed: &FixedPoint,
     ) -> Result<(), BuildError> {
         let nodes: usize = trees.iter().map(|(_, tree)| tree.node_count()).sum();
-        over("nodes of trees of any shape", LEAVES_MAX, nodes)?;
+        at_most("nodes of trees of any shape", LEAVES_MAX, nodes)?;
         let mut in_order = Vec::with_capacity(trees.len());
         for (source, tree) in trees {
             let special = !all_tests(tree, lanes, BinTest::is_plain)?;

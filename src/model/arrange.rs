@@ -1,11 +1,29 @@
-//! The order of oblivious trees and of their levels: lanes that are looked up together stand
-//! together.
+//! The order of trees, and of the levels of oblivious ones: lanes that are looked up together are
+//! neighbours.
 
-use super::build::BuildError;
-use super::ensemble::Tree;
-use super::format::GROUP_LANES;
+use super::ensemble::{Ensemble, Tree};
+use super::error::BuildError;
 use super::lanes::{Lanes, Place};
+use crate::table::format::GROUP_LANES;
 use std::cmp::Reverse;
+
+/// Trees of one form, each with its position in the source.
+pub(super) type Placed<'a> = Vec<(u32, &'a Tree)>;
+
+/// Oblivious trees, and trees of any shape; deepest first.
+pub(super) fn by_form(ensemble: &Ensemble) -> (Placed<'_>, Placed<'_>) {
+    let placed = ensemble
+        .trees
+        .iter()
+        .enumerate()
+        .map(|(at, tree)| (at as u32, tree));
+    let (mut oblivious, mut any): (Placed<'_>, Placed<'_>) =
+        placed.partition(|(_, tree)| matches!(tree, Tree::Oblivious { .. }));
+    // Deepest first, so that a block's trees are equally deep but for one block a depth.
+    oblivious.sort_by_key(|(_, tree)| Reverse(tree.depth()));
+    any.sort_by_key(|(_, tree)| Reverse(tree.depth()));
+    (oblivious, any)
+}
 
 /// An oblivious tree as it goes into the file.
 pub(super) struct Arranged {

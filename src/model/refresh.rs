@@ -1,6 +1,8 @@
 //! Writes a table again with another description of its features, and the same trees.
 
-use super::{BuildError, BuildOptions, Parts};
+use super::error::{BuildError, at_most};
+use super::sections::Sections;
+use crate::limits::PROVENANCE_BYTES_MAX;
 use crate::schema::{Feature, SchemaError, check_features};
 use crate::table::Table;
 use crate::table::format::*;
@@ -38,50 +40,24 @@ pub fn refresh(table: &Table, with: Refresh) -> Result<Vec<u8>, BuildError> {
         let problem = "is not the table's at that position";
         return Err(BuildError::Features(SchemaError::Name { index, problem }));
     }
-    let options = BuildOptions {
-        provenance: with.provenance,
-        ..BuildOptions::default()
-    };
-    super::over(
+    at_most(
         "bytes of provenance",
-        crate::limits::PROVENANCE_BYTES_MAX,
-        options.provenance.len(),
+        PROVENANCE_BYTES_MAX,
+        with.provenance.len(),
     )?;
-    let header = *table.header();
-    let mut parts = Parts {
-        header,
-        sections: Default::default(),
-        counts: header.counts.map(|count| count as usize),
-        margin_min: header.margin_min,
-        margin_max: header.margin_max,
-    };
-    for (at, (spec, place)) in SECTIONS.iter().zip(&mut parts.sections).enumerate() {
-        let count = header.counts.get(at).map_or(0, |count| *count as usize);
-        let record = match at == Section::Golden as usize {
-            true => golden_bytes(own.len()),
-            false => spec.record_bytes,
-        };
-        let start = header.offsets.get(at).map_or(0, |offset| *offset as usize);
-        let end = start.saturating_add(count.saturating_mul(record));
-        place.extend_from_slice(table.bytes().get(start..end).unwrap_or_default());
-    }
+    let mut sections = Sections::copied(table);
     for section in [Section::Features, Section::Provenance] {
-        if let Some(bytes) = parts.sections.get_mut(section as usize) {
-            bytes.clear();
-        }
-        if let Some(count) = parts.counts.get_mut(section as usize) {
-            *count = 0;
-        }
+        sections.clear(section);
     }
-    parts.add_features(&with.features);
-    parts.header = Header {
+    sections.add_features(&with.features);
+    sections.header = Header {
         generation: with.generation,
         created_at: with.created_at,
         signature: Zeroable::zeroed(),
         content_hash: Zeroable::zeroed(),
-        ..parts.header
+        ..sections.header
     };
-    parts.lay_out(&options)
+    sections.lay_out(&with.provenance)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use crate::limits::{OBLIVIOUS_DEPTH_MAX, TREE_DEPTH_MAX, TREE_NODES_MAX};
 use crate::schema::Feature;
+use crate::table::format::ZERO_MAX;
 use std::sync::Arc;
 
 /// A trained ensemble: features, trees, and the constant that is added to the sum of leaves.
@@ -107,10 +108,6 @@ pub enum Missing {
     /// Where the value 0.0 goes.
     AsZero,
 }
-
-/// Values of at most this magnitude are zero where zero counts as missing (LightGBM's
-/// `kZeroThreshold`).
-pub const ZERO_MAX: f32 = 1e-35;
 
 impl Split {
     /// Whether a row with this value goes right.
