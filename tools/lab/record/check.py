@@ -32,7 +32,7 @@ START_SHARE = 0.85
 def main():
     args = [a for a in sys.argv[1:] if not a.startswith("--")]
     small = "--small" in sys.argv
-    default = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "data", "requests.ndjson")
+    default = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "cli", "data", "requests.ndjson")
     path = args[0] if args else default
     faults = []
 

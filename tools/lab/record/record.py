@@ -641,7 +641,7 @@ def line(n, r):
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("--out", type=pathlib.Path, default=ROOT / "data" / "requests.ndjson")
+    ap.add_argument("--out", type=pathlib.Path, default=ROOT / "tools" / "cli" / "data" / "requests.ndjson")
     ap.add_argument("--only", action="append", default=[], metavar="NAME", help="a client (curl) or one of its variants (curl/plain); may be repeated")
     ap.add_argument("--list", action="store_true", help="list the clients and leave")
     ap.add_argument("--lanes", type=int, default=4, help="runs at a time")

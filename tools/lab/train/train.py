@@ -236,7 +236,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", required=True, type=pathlib.Path, help="train.ndjson and test.ndjson")
     parser.add_argument("--hedgerow", required=True, help="the hedgerow binary")
-    parser.add_argument("--recordings", default="data/requests.ndjson", type=pathlib.Path)
+    parser.add_argument("--recordings", default="tools/cli/data/requests.ndjson", type=pathlib.Path)
     parser.add_argument("--library", default="catboost", choices=sorted(PARAMETERS))
     parser.add_argument("--out", default="data/default.hedge", type=pathlib.Path)
     parser.add_argument("--card", default="data/model-card", type=pathlib.Path,

@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 use worker::{Counters, How, Job, Outcome};
 
 /// The bundled recordings.
-pub const REQUESTS: &[u8] = include_bytes!("../../../../../data/requests.ndjson");
+pub const REQUESTS: &[u8] = include_bytes!("../../../data/requests.ndjson");
 
 /// Score recorded real requests on every core while good and bad tables are published
 ///
