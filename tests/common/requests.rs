@@ -23,7 +23,10 @@ struct Recorded {
 
 /// The recorded requests that have a full header list, as views that live as long as the process.
 pub fn requests() -> Vec<Request<'static>> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tools/cli/data/requests.ndjson");
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tools/cli/data/requests.ndjson"
+    );
     let text = std::fs::read_to_string(path).expect("recorded requests");
     let parse = |line: &str| serde_json::from_str::<Recorded>(line).expect("a request");
     let views = text

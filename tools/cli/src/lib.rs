@@ -2,14 +2,19 @@
 
 #![forbid(unsafe_code)]
 
-mod beside;
 pub mod commands;
+mod drawing;
 pub mod failure;
 pub mod files;
+mod harness;
 mod history;
+mod page;
+pub mod publishing;
 mod requests;
 mod rows;
+mod rules;
 pub mod tables;
+pub mod trust;
 
 use failure::Failure;
 use std::io::Write;

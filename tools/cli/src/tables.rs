@@ -1,9 +1,12 @@
-//! Opens the table that a command names, and the schemas that it may be bound to.
+//! Opens the table that a command names, and the schemas that it may be prepared to.
 
 use crate::failure::{self, Failure};
 use crate::files;
-use hedgerow::{Feature, FeatureKind, PreparedTable, Schema, Table};
+use hedgerow::table::detections::FeatureRef;
+use hedgerow::{Feature, FeatureKind, PreparedTable, Schema, Source, Table};
 use serde::Deserialize;
+use serde_json::{Value, json};
+use std::fmt::Write;
 use std::path::Path;
 
 /// Opens a table file, or the bundled one by the word `default`.
@@ -81,4 +84,47 @@ pub fn schema(name: &str) -> Result<Schema, Failure> {
         });
     }
     Schema::new(features).map_err(|error| failure::schema(name, &error))
+}
+
+/// The names of a table's features, in its order.
+pub fn feature_names(prepared: &PreparedTable) -> Vec<String> {
+    let features = prepared.table().features().into_iter();
+    features.map(|feature| feature.name).collect()
+}
+
+/// What decided a score, as it stands in a column: `ensemble`, or `detection:7`.
+pub fn source(source: Source) -> String {
+    match source {
+        Source::Ensemble => source.name().into(),
+        Source::Detection(id) => format!("{}:{id}", source.name()),
+    }
+}
+
+/// The name of a condition's feature.
+pub fn feature_name(feature: &FeatureRef) -> String {
+    match feature {
+        FeatureRef::Name(name) => name.clone(),
+        FeatureRef::Index(index) => index.to_string(),
+    }
+}
+
+/// Use against capacity, a line each.
+pub fn headroom(table: &Table) -> String {
+    let mut text = String::new();
+    for usage in table.usage() {
+        let share = 100.0 * usage.used as f64 / usage.max as f64;
+        let _ = writeln!(
+            text,
+            "  {:<17} {:>9} of {:>9}  {share:>5.1} %",
+            usage.name, usage.used, usage.max
+        );
+    }
+    text
+}
+
+/// Use against capacity, for machines.
+pub fn headroom_json(table: &Table) -> Value {
+    let rows = table.usage().into_iter();
+    rows.map(|u| json!({ "name": u.name, "used": u.used, "max": u.max }))
+        .collect()
 }

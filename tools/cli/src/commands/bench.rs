@@ -1,7 +1,10 @@
 //! `bench`: every kernel on one table, single rows and batches.
 
 use crate::failure::Failure;
+use crate::harness::clock::{batch_row_ns, best, cold_row_ns};
+use crate::harness::machine::processor;
 use crate::rows::{Absent, Rows};
+use crate::tables::feature_names;
 use crate::{Report, tables};
 use hedgerow::limits::BATCH_ROWS_MAX;
 use hedgerow::{Engine, KERNELS, PreparedTable, Row, Schema, Verdict};
@@ -9,7 +12,6 @@ use serde_json::json;
 use std::fmt::Write;
 use std::hint::black_box;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 /// Rows to measure with, at most: they are held in memory, a kilobyte each.
 const ROWS_MAX: usize = 1 << 18;
@@ -55,7 +57,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         return Err(Failure::new("rows", &args.table, "rows to score", "none"));
     }
     let open_ns = open_ns(args);
-    let mut text = format!("{} rows; {}\n", rows.len(), machine());
+    let mut text = format!("{} rows; {}\n", rows.len(), processor());
     let _ = writeln!(text, "open, seal and validate: {:.1} µs", open_ns / 1e3);
     let _ = writeln!(
         text,
@@ -108,7 +110,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
 fn rows(args: &Args, prepared: &PreparedTable) -> Result<Vec<Row>, Failure> {
     Ok(match &args.rows {
         Some(path) => {
-            let names = super::score::feature_names(prepared);
+            let names = feature_names(prepared);
             let rows = Rows::read(path, &names, Absent::Refuse)?;
             if rows.count() > ROWS_MAX {
                 let expected = format!("at most {ROWS_MAX} rows to measure with");
@@ -122,32 +124,6 @@ fn rows(args: &Args, prepared: &PreparedTable) -> Result<Vec<Row>, Failure> {
             .map(|golden| prepared.row(&golden.values))
             .collect(),
     })
-}
-
-/// The processor's name, as far as the system tells it.
-pub fn machine() -> String {
-    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = info
-        .lines()
-        .find_map(|line| line.strip_prefix("model name"));
-    let name = name
-        .and_then(|rest| rest.split_once(':'))
-        .map(|(_, name)| name.trim());
-    name.unwrap_or("unknown processor").to_string()
-}
-
-/// Runs `pass` for a time, at least three times; returns the shortest run.
-pub fn best(seconds: f64, mut pass: impl FnMut()) -> Duration {
-    let end = Instant::now() + Duration::from_secs_f64(seconds);
-    let mut best = Duration::MAX;
-    let mut runs = 0;
-    while runs < 3 || Instant::now() < end {
-        let start = Instant::now();
-        pass();
-        best = best.min(start.elapsed());
-        runs += 1;
-    }
-    best
 }
 
 /// Nanoseconds from a table's name to a validated table.
@@ -204,46 +180,4 @@ fn batch_hash(prepared: &PreparedTable, rows: &[Row]) -> u64 {
         }
     }
     results.digest()
-}
-
-/// Nanoseconds a row in batches, from a filled row to its score.
-pub fn batch_row_ns(prepared: &PreparedTable, rows: &[Row], seconds: f64) -> f64 {
-    let mut rows = rows.to_vec();
-    while rows.len() < BATCH_ROWS_MAX {
-        rows.extend_from_within(..);
-    }
-    rows.truncate(rows.len() / BATCH_ROWS_MAX * BATCH_ROWS_MAX);
-    let mut margins = [0i64; BATCH_ROWS_MAX];
-    let best = best(seconds, || {
-        for batch in rows.chunks_exact(BATCH_ROWS_MAX) {
-            prepared.margins(black_box(batch), &mut margins);
-            for margin in margins {
-                black_box(prepared.score(margin));
-            }
-        }
-    });
-    best.as_nanos() as f64 / rows.len() as f64
-}
-
-/// Bytes that are read before each row: more than first and second caches hold.
-const EVICT_BYTES: usize = 4 << 20;
-
-/// The median time of a row's score where other work has had the caches since the row before. The
-/// row itself is warm, as one that has just been filled.
-pub fn cold_row_ns(prepared: &PreparedTable, rows: &[Row], seconds: f64) -> u64 {
-    let other = vec![1u8; EVICT_BYTES];
-    let end = Instant::now() + Duration::from_secs_f64(seconds);
-    let mut times = Vec::new();
-    while times.is_empty() || Instant::now() < end {
-        for row in rows.iter().take(256) {
-            let lines = black_box(&other).iter().step_by(64);
-            black_box(lines.map(|byte| u64::from(*byte)).sum::<u64>());
-            let row = black_box(row.clone());
-            let start = Instant::now();
-            black_box(prepared.score(prepared.margin(&row)));
-            times.push(start.elapsed().as_nanos() as u64);
-        }
-    }
-    times.sort_unstable();
-    times.get(times.len() / 2).copied().unwrap_or_default()
 }

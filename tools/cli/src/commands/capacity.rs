@@ -1,12 +1,11 @@
 //! `capacity`: from what one thread was measured to do, the cores and the memory that a rate needs.
 
-use super::load::result::{FORM, Machine, Moments, Profile, Run};
-use super::load::text::busy;
-use super::load::{self, machine};
-use super::report;
-use super::report::plot::{grouped, time};
 use crate::Report;
+use crate::drawing::{grouped, time};
 use crate::failure::Failure;
+use crate::harness::machine;
+use crate::harness::profile::profile_of;
+use crate::harness::run::{FORM, Machine, Moments, Profile, Run, read};
 use hedgerow::limits::{BATCH_ROWS_MAX, RETIRED_MAX};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -92,7 +91,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         Some(path) => {
             let Run {
                 profile, machine, ..
-            } = report::read(path)?;
+            } = read(path)?;
             let Some(profile) = profile else {
                 let expected = "a run with a profile";
                 return Err(Failure::new("profile", path.display(), expected, "none"));
@@ -102,7 +101,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         None => {
             let machine = machine::machine();
             (
-                load::profile_of(&args.table, args.input.as_deref(), args.seconds)?,
+                profile_of(&args.table, args.input.as_deref(), args.seconds)?,
                 machine,
             )
         }
@@ -374,7 +373,7 @@ fn text(
         profile.kernel,
         machine.processor
     );
-    if let Some(busy) = busy(machine) {
+    if let Some(busy) = machine.busy() {
         let _ = writeln!(text, "BUSY MACHINE: {busy}\n");
     }
     let one = |moments: &Moments| time(moments.mean);

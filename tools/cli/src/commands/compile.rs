@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::rows::{Absent, Rows};
-use crate::{Report, beside, files, tables};
+use crate::{Report, files, rules, tables};
 use hedgerow::limits::{GOLDEN_ROWS_MAX, SCORE_MAP_LEN};
 use hedgerow::model::{BuildOptions, Built, Ensemble, Node, Tree, build, logistic_score_map};
 use hedgerow::{Feature, PreparedTable, Schema, Table};
@@ -188,11 +188,11 @@ impl Draft {
             negate(&mut ensemble);
         }
         let detections = match &args.detections {
-            Some(path) => beside::detections(path)?,
+            Some(path) => rules::detections(path)?,
             None => Vec::new(),
         };
         if let Some(schema) = &schema {
-            beside::adopt_features(&mut ensemble.features, &detections, schema);
+            rules::adopt_features(&mut ensemble.features, &detections, schema);
         }
         let options = BuildOptions {
             generation: args.generation,
@@ -205,7 +205,7 @@ impl Draft {
             provenance: String::new(),
             detections,
             bots: match &args.verified_bots {
-                Some(path) => beside::bots(path)?,
+                Some(path) => rules::bots(path)?,
                 None => Vec::new(),
             },
         };
@@ -239,18 +239,18 @@ fn report(output: &str, prepared: &PreparedTable, built: &Built, warnings: &[Str
         table.byte_count(),
         table.content_id()
     );
-    text.push_str(&super::inspect::headroom(table));
+    text.push_str(&tables::headroom(table));
     let _ = writeln!(
         text,
         "margins differ from the model's by at most {error:.1e}"
     );
-    text.push_str(&super::publish::warned(warnings));
+    text.push_str(&crate::publishing::warned(warnings));
     let json = json!({
         "ok": true,
         "table": output,
         "bytes": table.byte_count(),
         "content_id": table.content_id(),
-        "headroom": super::inspect::headroom_json(table),
+        "headroom": tables::headroom_json(table),
         "margin_error_max": error,
         "warnings": warnings,
     });

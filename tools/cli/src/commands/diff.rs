@@ -1,8 +1,8 @@
 //! `diff`: what changed between two tables.
 
-use super::score::feature_names;
 use crate::failure::Failure;
 use crate::rows::{Absent, Rows};
+use crate::tables::feature_names;
 use crate::{Report, tables};
 use hedgerow::{Feature, PreparedTable};
 use serde_json::{Value, json};

@@ -1,8 +1,8 @@
 //! `explain`: what a row's margin is made of, and which detections it matches.
 
-use super::score::{feature_names, source};
 use crate::failure::Failure;
 use crate::rows::{Absent, Rows};
+use crate::tables::{feature_name, feature_names, source};
 use crate::{Report, tables};
 use hedgerow::{PreparedTable, Source};
 use serde_json::{Value, json};
@@ -125,7 +125,7 @@ fn detections(explanation: &hedgerow::Explanation, decided: Source) -> (String, 
         let conditions = detection.conditions.iter().zip(&explained.conditions);
         let mut held = Vec::new();
         for (condition, (value, holds)) in conditions {
-            let feature = super::inspect::feature_name(&condition.feature);
+            let feature = feature_name(&condition.feature);
             let sign = if *holds { "holds" } else { "fails" };
             if explained.matches() {
                 let _ = writeln!(

@@ -1,10 +1,11 @@
 //! `inspect`: what is in a table.
 
 use crate::failure::{self, Failure};
+use crate::tables::{feature_name, headroom, headroom_json};
 use crate::{Report, tables};
 use hedgerow::Table;
 use hedgerow::table::bots::Bot;
-use hedgerow::table::detections::{Condition, Detection, FeatureRef};
+use hedgerow::table::detections::{Condition, Detection};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -87,14 +88,6 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         "provenance": provenance,
     });
     Ok(Report::done(text, json))
-}
-
-/// The name of a condition's feature.
-pub fn feature_name(feature: &FeatureRef) -> String {
-    match feature {
-        FeatureRef::Name(name) => name.clone(),
-        FeatureRef::Index(index) => index.to_string(),
-    }
 }
 
 /// A detection on one line.
@@ -210,27 +203,6 @@ fn trees(table: &Table) -> String {
         table.header().oblivious_trees,
         any_trees(table)
     )
-}
-
-/// Use against capacity, a line each.
-pub fn headroom(table: &Table) -> String {
-    let mut text = String::new();
-    for usage in table.usage() {
-        let share = 100.0 * usage.used as f64 / usage.max as f64;
-        let _ = writeln!(
-            text,
-            "  {:<17} {:>9} of {:>9}  {share:>5.1} %",
-            usage.name, usage.used, usage.max
-        );
-    }
-    text
-}
-
-/// Use against capacity, for machines.
-pub fn headroom_json(table: &Table) -> Value {
-    let rows = table.usage().into_iter();
-    rows.map(|u| json!({ "name": u.name, "used": u.used, "max": u.max }))
-        .collect()
 }
 
 #[cfg(test)]

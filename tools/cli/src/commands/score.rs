@@ -2,9 +2,10 @@
 
 use crate::failure::Failure;
 use crate::rows::{Absent, Rows};
+use crate::tables::{feature_names, source};
 use crate::{Report, files, tables};
 use hedgerow::limits::BATCH_ROWS_MAX;
-use hedgerow::{PreparedTable, Row, Source};
+use hedgerow::{PreparedTable, Row};
 use serde_json::json;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -60,12 +61,6 @@ pub fn run(args: &Args, json: bool) -> Result<Report, Failure> {
     Ok(Report::done(text, json))
 }
 
-/// The names of a table's features, in its order.
-pub fn feature_names(prepared: &PreparedTable) -> Vec<String> {
-    let features = prepared.table().features().into_iter();
-    features.map(|feature| feature.name).collect()
-}
-
 fn write(prepared: &PreparedTable, rows: &Rows, json: bool, out: &mut dyn Write) -> io::Result<()> {
     let (head, tail) = match json {
         true => ("{\"rows\":[", "]}\n"),
@@ -104,14 +99,6 @@ fn write(prepared: &PreparedTable, rows: &Rows, json: bool, out: &mut dyn Write)
                 writeln!(out, "{},{score},{source}", digits17(margin))?;
             }
         }
-    }
-}
-
-/// What decided a score, as it stands in a column: `ensemble`, or `detection:7`.
-pub fn source(source: Source) -> String {
-    match source {
-        Source::Ensemble => source.name().into(),
-        Source::Detection(id) => format!("{}:{id}", source.name()),
     }
 }
 

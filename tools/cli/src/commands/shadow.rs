@@ -1,9 +1,9 @@
 //! `shadow` and `promote`: tables that engines try on live rows before they decide anything.
 
-use super::key;
-use super::publish::{Change, admit, report, warned};
 use crate::Report;
 use crate::failure::Failure;
+use crate::publishing::{Change, admit, report, warned};
+use crate::trust::Trust;
 use hedgerow::watch::publisher::{KEEP, Shadowed};
 use hedgerow::watch::{Publisher, Refusal};
 use serde_json::json;
@@ -34,7 +34,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME|FILE", default_value = "http")]
     schema: String,
     #[command(flatten)]
-    trust: key::Trust,
+    trust: Trust,
     #[command(flatten)]
     change: Change,
 }

@@ -1,8 +1,8 @@
 //! `kill` and `restore`: switches that engines follow within a tenth of a second.
 
-use super::publish::{Change, warned};
 use crate::Report;
 use crate::failure::Failure;
+use crate::publishing::{Change, warned};
 use hedgerow::Selector;
 use hedgerow::watch::Publisher;
 use serde_json::json;

@@ -1,6 +1,7 @@
 //! `verify`: every admission check, nothing published.
 
 use crate::failure::Failure;
+use crate::trust::Trust;
 use crate::{Report, tables};
 use hedgerow::PreparedTable;
 use serde_json::json;
@@ -20,7 +21,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     kernel: Option<String>,
     #[command(flatten)]
-    trust: super::key::Trust,
+    trust: Trust,
 }
 
 /// Verifies a table.

@@ -1,7 +1,6 @@
 //! Black-box tests of the command line: the real binary, as a user and as a script meets it.
 
 mod bench;
-mod beside;
 mod common;
 mod compile;
 mod contract;
@@ -13,5 +12,6 @@ mod replay;
 mod report;
 mod requests;
 mod rows;
+mod rules;
 mod schemas;
 mod watch;

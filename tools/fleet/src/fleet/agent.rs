@@ -15,8 +15,8 @@ use hedgerow::watch::directory::{FILES_VERSION, SwitchesFile};
 use hedgerow::watch::{Directory, Keys, Origin, Publisher, Refusal, Told, WatchStatus};
 use hedgerow::watch::{moment, status};
 use hedgerow_cli::Report;
-use hedgerow_cli::commands::key;
 use hedgerow_cli::failure::{Failure, harmless};
+use hedgerow_cli::trust::Trust;
 use rustix::fs::{FlockOperation, flock};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -55,7 +55,7 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = poll)]
     poll: f64,
     #[command(flatten)]
-    trust: key::Trust,
+    trust: Trust,
 }
 
 fn poll(text: &str) -> Result<f64, String> {

@@ -18,9 +18,9 @@ use crate::NAME;
 use hedgerow::watch::directory::{FILES_VERSION, Pointer};
 use hedgerow::watch::{Keys, Origin, PublicKey, SecretKey, moment};
 use hedgerow::{PreparedTable, Table};
-use hedgerow_cli::Report;
-use hedgerow_cli::commands::{key, publish};
 use hedgerow_cli::failure::{Failure, harmless};
+use hedgerow_cli::trust::{self, Trust};
+use hedgerow_cli::{Report, publishing};
 use serde_json::json;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -47,7 +47,7 @@ pub struct Change {
         value_parser = clap::value_parser!(u64).range(..ABOVE_MAX))]
     above: u64,
     #[command(flatten)]
-    trust: key::Trust,
+    trust: Trust,
     #[command(flatten)]
     address: Address,
 }
@@ -97,7 +97,7 @@ impl What {
         let mut trusted = changer.own();
         trusted.extend(trust.keys()?.trusted().iter().cloned());
         let keys = Keys::new(trusted, trust.requires());
-        publish::admit_with(&self.table, &self.schema, keys)
+        publishing::admit_with(&self.table, &self.schema, keys)
     }
 }
 
@@ -169,7 +169,7 @@ impl Changer {
             wait if (0.0..=86_400.0).contains(&wait) => Duration::from_secs_f64(wait),
             wait => return Err(Failure::usage("--wait", "0 to 86400 seconds", wait)),
         };
-        let secret = change.key.as_deref().map(key::secret).transpose()?;
+        let secret = change.key.as_deref().map(trust::secret).transpose()?;
         let given = change.trust.keys()?;
         let mut trusted: Vec<PublicKey> = secret.iter().map(SecretKey::public).collect();
         trusted.extend(given.trusted().iter().cloned());
@@ -180,7 +180,7 @@ impl Changer {
             verifies: secret.is_some() || change.trust.is_given(),
             secret,
             above: change.above,
-            origin: Origin::here(&publish::who(change.by.as_deref())),
+            origin: Origin::here(&publishing::who(change.by.as_deref())),
             wait,
             warnings: RefCell::default(),
         })

@@ -1,23 +1,22 @@
 //! `drill`: an outage, practised. The files of that day arrive under load, beside a stand-in of the
 //! design that they took down.
 
+mod legacy_proxy;
 mod publisher;
 mod report;
-mod standin;
 
 use crate::Report;
-use crate::commands::replay::worker::{BLOCKED_BELOW, Counters, Job, Outcome};
-use crate::commands::replay::{
-    INTERRUPTION, REQUESTS, cores, how, interruption, is_bot, start_workers,
-};
 use crate::failure::Failure;
+use crate::harness::source::{REQUESTS, is_bot};
+use crate::harness::worker::{BLOCKED_BELOW, Counters, Job, Outcome, how, start_workers};
+use crate::harness::{INTERRUPTION, cores, interruption};
 use crate::requests;
 use hedgerow::http::{Request, extract};
 use hedgerow::watch::{Source, WatchStatus};
 use hedgerow::{Engine, PreparedTable, Row, Schema, Table, WatchOptions, Watcher};
+use legacy_proxy::{Design, Loaded, Quiet, StandIn};
 use publisher::{FIRST, Kind, Place, TURNS, Tables};
 use report::{Run, Tick, Treatment};
-use standin::{Design, Loaded, Quiet, StandIn};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -159,7 +158,7 @@ impl Drill<'_> {
         let hows = cores.iter().map(|core| how(&engine, None, *core));
         let hows = hows.collect::<Result<Vec<_>, _>>()?;
         let counters: Vec<Counters> = cores.iter().map(|_| Counters::default()).collect();
-        let first = standin::first(&self.tables.good[0], engine.schema())?;
+        let first = legacy_proxy::first(&self.tables.good[0], engine.schema())?;
         let designs = [Design::New, Design::Old];
         let stand_ins = designs.map(|design| StandIn::new(design, first.clone()));
         let quiet = Quiet::new();
@@ -277,8 +276,8 @@ impl Drill<'_> {
 struct Seen {
     served: u64,
     lost: u64,
-    new: standin::Snapshot,
-    old: standin::Snapshot,
+    new: legacy_proxy::Snapshot,
+    old: legacy_proxy::Snapshot,
 }
 
 fn seen(counters: &[Counters], workers: &Workers<'_>, stand_ins: &[StandIn; 2]) -> Seen {

@@ -1,8 +1,8 @@
 //! The writers of the drill: one that publishes as it should, and the broken exporter.
 
-use crate::commands::replay::faults;
-use crate::commands::replay::publisher::{new_folder, remove};
 use crate::failure::Failure;
+use crate::harness::faults;
+use crate::harness::publisher::{new_folder, remove};
 use hedgerow::Table;
 use hedgerow::limits::FEATURES_MAX;
 use hedgerow::table::format::HASH_OFFSET;

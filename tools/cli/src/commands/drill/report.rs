@@ -1,9 +1,9 @@
 //! What a drill prints at its end, and whether it was passed.
 
+use super::legacy_proxy::{CAPACITY, Snapshot};
 use super::publisher::Kind;
-use super::standin::{CAPACITY, Snapshot};
 use crate::Report;
-use crate::commands::replay::worker::{BLOCKED_BELOW, Counters, Outcome};
+use crate::harness::worker::{BLOCKED_BELOW, Counters, Outcome};
 use hedgerow::watch::WatchStatus;
 use serde_json::{Value, json};
 use std::fmt::Write;

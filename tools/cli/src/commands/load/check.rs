@@ -1,11 +1,11 @@
 //! Whether the arguments of a load make sense, and within what bounds.
 
 use super::Args;
-use super::arrivals::Shape;
-use super::stage::Mode;
-use crate::commands::replay::faults;
 use crate::failure::Failure;
 use crate::files;
+use crate::harness::arrivals::Shape;
+use crate::harness::faults;
+use crate::harness::stage::Mode;
 use hedgerow::limits::{BATCH_ROWS_MAX, SHADOWS_MAX};
 use std::path::Path;
 

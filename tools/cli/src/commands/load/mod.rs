@@ -1,39 +1,28 @@
 //! `load`: requests that come as they really do, whether or not the engine keeps up.
 
-mod arrivals;
 mod check;
-mod evict;
 mod hgrm;
-pub(crate) mod machine;
-mod made;
-mod pool;
-mod profile;
-pub(crate) mod random;
-pub(crate) mod result;
 mod shadows;
-mod source;
-mod stage;
 mod sweep;
-pub(crate) mod text;
-mod view;
-mod work;
+mod text;
 
 use crate::Report;
-use crate::commands::{replay, report};
 use crate::failure::Failure;
-use arrivals::Shape;
-use core_affinity::CoreId;
-use evict::By;
-use hedgerow::Reason;
-use result::{
+use crate::harness::arrivals::Shape;
+use crate::harness::cache_pressure::By;
+use crate::harness::run::{
     Asked, Distribution, FORM, KernelRounds, Profile, Refusals, Run, Scores, Shadow, Totals,
 };
-use source::Source;
-use stage::{Mode, Plan, Stage, Sums};
-use std::path::{Path, PathBuf};
+use crate::harness::source::Source;
+use crate::harness::stage::{Mode, Plan, Stage, Sums};
+use crate::harness::view::View;
+use crate::harness::{cores, drive, interruption, machine, profile};
+use crate::page;
+use core_affinity::CoreId;
+use hedgerow::Reason;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use view::View;
 
 /// Put an engine under requests that come by themselves, and measure each from when it was due
 ///
@@ -158,13 +147,13 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<Report, Failure> {
     check::check(args)?;
     let peers = match &args.report {
-        Some(_) => report::record(args.peers.as_deref())?,
+        Some(_) => page::record(args.peers.as_deref())?,
         None => None,
     };
-    let interrupted = replay::interruption()?;
+    let interrupted = interruption()?;
     let (machine, at) = (machine::machine(), machine::now());
     let source = Source::open(&args.table, args.input.as_deref())?;
-    let plan = args.plan(stage::cores(&args.cores)?);
+    let plan = args.plan(cores(&args.cores)?);
     let kernel = args.kernel.as_deref();
     let mut stage = Stage::new(source, kernel)?;
     stage.publisher.adjust(args.bad, &args.bad_kinds, kernel)?;
@@ -213,7 +202,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         && sums.whole
         && (stopped || scored(&run));
     if let Some(path) = &args.report {
-        report::write(&run, path, peers.as_ref())?;
+        page::write(&run, path, peers.as_ref())?;
     }
     let json = serde_json::to_value(&run)
         .map_err(|error| Failure::new("load", "result", "a result in JSON", error))?;
@@ -222,13 +211,6 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         text += &format!("\nreport                 {}\n", path.display());
     }
     Ok(Report::checked(text, json, run.ok))
-}
-
-/// What one thread can do with a table, measured for about so many seconds.
-pub fn profile_of(table: &str, input: Option<&Path>, seconds: f64) -> Result<Profile, Failure> {
-    let source = Source::open(table, input)?;
-    let headers = source.headers();
-    profile::profile(&source, &source.work(&headers), None, seconds)
 }
 
 impl Args {
@@ -367,7 +349,7 @@ fn totals(stage: &Stage, sums: &Sums) -> Totals {
         queued: sums.queued,
         late: sums.late,
         rate: sums.rate(),
-        generator_max: work::generator_max(),
+        generator_max: drive::generator_max(),
         generations: published.generation,
         refused: published.refused,
         held_back: published.held_back,

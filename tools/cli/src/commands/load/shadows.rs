@@ -1,9 +1,9 @@
 //! Shadow tables beside a load: a real watched directory, whose watcher has them score samples.
 
-use super::result::Shadow;
-use super::stage::Stage;
-use crate::commands::replay::{faults, publisher};
 use crate::failure::Failure;
+use crate::harness::run::Shadow;
+use crate::harness::stage::Stage;
+use crate::harness::{faults, publisher};
 use hedgerow::watch::{Publisher, WatchOptions, Watcher};
 use hedgerow::{Table, watch};
 use std::path::PathBuf;

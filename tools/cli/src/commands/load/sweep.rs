@@ -1,11 +1,11 @@
 //! Throughput against latency up to saturation, along four axes, within a time.
 
-use super::arrivals::Shape;
-use super::evict::By;
-use super::result::{Curve, Point};
-use super::source::Source;
-use super::stage::{Mode, Plan, Stage, Sums};
 use crate::failure::Failure;
+use crate::harness::arrivals::Shape;
+use crate::harness::cache_pressure::By;
+use crate::harness::run::{Curve, Point};
+use crate::harness::source::Source;
+use crate::harness::stage::{Mode, Plan, Stage, Sums};
 use core_affinity::CoreId;
 use hedgerow::limits::BATCH_ROWS_MAX;
 use std::sync::atomic::{AtomicBool, Ordering};

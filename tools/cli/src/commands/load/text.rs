@@ -1,6 +1,7 @@
 //! A run's result for people.
 
-use super::result::{Curve, Distribution, Machine, Run, Totals};
+use crate::harness::run::{Curve, Distribution, Run, Totals};
+use crate::harness::statistics::median;
 use std::fmt::Write;
 
 /// The whole result.
@@ -20,21 +21,9 @@ fn line(text: &mut String, name: &str, value: impl std::fmt::Display) {
     let _ = writeln!(text, "{name:<22} {value}");
 }
 
-/// A warning where others were at work.
-pub fn busy(machine: &Machine) -> Option<String> {
-    let Machine {
-        load_before, cores, ..
-    } = machine;
-    (*load_before > 0.5 * *cores as f64).then(|| {
-        format!(
-            "{load_before:.1} threads were runnable on {cores} cores before: figures are disturbed"
-        )
-    })
-}
-
 fn head(text: &mut String, run: &Run) {
     let (asked, totals) = (&run.asked, &run.totals);
-    if let Some(busy) = busy(&run.machine) {
+    if let Some(busy) = run.machine.busy() {
         line(text, "BUSY MACHINE", busy);
     }
     let who = match asked.mode.as_str() {
@@ -210,11 +199,4 @@ fn sweep(text: &mut String, curve: &Curve) {
             }
         );
     }
-}
-
-/// The middle value; NaN of none.
-pub fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }

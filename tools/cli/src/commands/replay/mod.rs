@@ -1,32 +1,24 @@
 //! `replay`: the main job. Workers on every core score recorded real requests while good and bad
 //! tables are published under them.
 
-pub mod faults;
-pub mod publisher;
 mod report;
-pub mod worker;
 
 use crate::Report;
 use crate::failure::Failure;
-use crate::requests::{self, Recorded};
+use crate::harness::publisher::{Published, Publisher};
+use crate::harness::source::{REQUESTS, is_bot};
+use crate::harness::worker::{Counters, How, Job, Outcome, how, start_workers};
+use crate::harness::{INTERRUPTION, cores, interruption};
+use crate::requests;
 use crate::tables;
 use core_affinity::CoreId;
-use hedgerow::limits::BATCH_ROWS_MAX;
 use hedgerow::worker::{Pool, PoolOptions};
 use hedgerow::{Engine, Schema};
 use indicatif::{ProgressBar, ProgressStyle};
-use publisher::{Published, Publisher};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, Scope, ScopedJoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
-use worker::{Counters, How, Job, Outcome};
-
-/// The bundled recordings.
-pub const REQUESTS: &[u8] = include_bytes!("../../../data/requests.ndjson");
 
 /// Score recorded real requests on every core while good and bad tables are published
 ///
@@ -155,33 +147,6 @@ fn check(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether a request is a bot's, where that is known.
-pub fn is_bot(recorded: &Recorded) -> Option<bool> {
-    recorded.label.as_deref().map(|label| label == "bot")
-}
-
-/// Starts a thread for each way to get verdicts. Where one cannot start, none works on.
-pub fn start_workers<'scope, 'env>(
-    scope: &'scope Scope<'scope, 'env>,
-    job: &'env Job<'_>,
-    hows: Vec<How>,
-    counters: &'env [Counters],
-    stop: &'env AtomicBool,
-) -> Result<Vec<ScopedJoinHandle<'scope, Option<Outcome>>>, Failure> {
-    let start = |(at, (how, counters)): (usize, (How, &'env Counters))| {
-        let work = move || worker::run(job, how, counters, stop);
-        let spawned = thread::Builder::new()
-            .name(format!("replay-{at}"))
-            .spawn_scoped(scope, work);
-        spawned.map_err(|error| {
-            stop.store(true, Ordering::Relaxed);
-            Failure::new("replay", "worker", "a thread a core", error)
-        })
-    };
-    let each = hows.into_iter().zip(counters);
-    each.enumerate().map(start).collect()
-}
-
 fn start_pool(engine: &Engine, cores: &[CoreId]) -> Result<Pool, Failure> {
     let cores = cores.iter().map(|core| core.id).collect();
     let options = PoolOptions {
@@ -190,33 +155,6 @@ fn start_pool(engine: &Engine, cores: &[CoreId]) -> Result<Pool, Failure> {
     };
     let refused = |error| Failure::new("replay", "pool", "a worker a core", error);
     Pool::start(engine, &options).map_err(refused)
-}
-
-/// How one thread gets its verdicts.
-pub fn how(engine: &Engine, pool: Option<&Pool>, core: CoreId) -> Result<How, Failure> {
-    let Some(pool) = pool else {
-        let scorer = engine.scorer().map_err(|full| {
-            let got = format!("{} slots", full.max);
-            Failure::new("replay", "scorers", "a free slot a core", got)
-        })?;
-        return Ok(How::Inline(scorer, core));
-    };
-    let calls = std::iter::repeat_with(|| pool.call()).take(BATCH_ROWS_MAX);
-    Ok(How::Calls(calls.flatten().collect()))
-}
-
-/// How soon an interruption is seen.
-pub const INTERRUPTION: Duration = Duration::from_millis(50);
-
-/// A flag that is raised where the user wants to end the run; the second time the process ends.
-pub fn interruption() -> Result<Arc<AtomicBool>, Failure> {
-    let raised = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        flag::register_conditional_shutdown(signal, 1, Arc::clone(&raised))
-            .and_then(|_| flag::register(signal, Arc::clone(&raised)))
-            .map_err(|error| Failure::new("replay", "signals", "a handler", error))?;
-    }
-    Ok(raised)
 }
 
 /// What the live view needs.
@@ -282,34 +220,4 @@ fn progress(counters: &[Counters], published: &Published, elapsed: Duration) -> 
         "{done} requests, {rate:.0}k/s, generation {}, {} tables refused",
         published.generation, published.refused
     )
-}
-
-/// The cores to work on: those named, or all that this process may use.
-pub fn cores(named: &[usize]) -> Result<Vec<CoreId>, Failure> {
-    let allowed = core_affinity::get_core_ids().unwrap_or_default();
-    if allowed.is_empty() {
-        return Err(Failure::new(
-            "replay",
-            "cores",
-            "cores to bind threads to",
-            "none",
-        ));
-    }
-    if named.is_empty() {
-        return Ok(allowed);
-    }
-    let mut cores: Vec<CoreId> = Vec::with_capacity(named.len());
-    for id in named {
-        let Some(core) = allowed.iter().find(|core| core.id == *id) else {
-            let list: Vec<_> = allowed.iter().map(|core| core.id.to_string()).collect();
-            let expected = format!("some of {}", list.join(","));
-            return Err(Failure::usage("--cores", expected, id));
-        };
-        if cores.contains(core) {
-            let got = format!("{id} twice");
-            return Err(Failure::usage("--cores", "each core once", got));
-        }
-        cores.push(*core);
-    }
-    Ok(cores)
 }

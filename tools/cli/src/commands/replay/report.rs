@@ -1,8 +1,8 @@
 //! What a replay prints at its end.
 
-use super::publisher::Published;
-use super::worker::{Counters, Outcome};
 use crate::Report;
+use crate::harness::publisher::Published;
+use crate::harness::worker::{Counters, Outcome};
 use core_affinity::CoreId;
 use hdrhistogram::Histogram;
 use hedgerow::{EngineStats, Reason};

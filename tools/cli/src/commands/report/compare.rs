@@ -1,11 +1,10 @@
 //! Two runs, or two groups of runs, beside each other.
 
 use super::noise::{CONFIDENCE, Ratio, VALUES_MIN, ratio};
-use super::read;
 use crate::Report;
-use crate::commands::load::result::{Manner, Run};
-use crate::commands::load::text::median;
 use crate::failure::{Failure, harmless};
+use crate::harness::run::{Manner, Run, read};
+use crate::harness::statistics::median;
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::PathBuf;

@@ -2,18 +2,14 @@
 
 mod compare;
 mod noise;
-mod page;
-pub(crate) mod plot;
-mod plots;
-mod sweeps;
 
 use crate::Report;
-use crate::commands::load::result::{FORM, Run};
 use crate::failure::Failure;
 use crate::files;
-use serde_json::{Value, json};
-use std::fs;
-use std::path::{Path, PathBuf};
+use crate::harness::run::read;
+use crate::page::{record, write};
+use serde_json::json;
+use std::path::PathBuf;
 
 /// Compare runs of `load`, or draw one as a page
 ///
@@ -65,67 +61,4 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
             Ok(Report::done(format!("wrote {output}\n"), json))
         }
     }
-}
-
-/// Draws a run into a file, with the figures of peers beside it.
-pub fn write(run: &Run, to: &Path, peers: Option<&Value>) -> Result<(), Failure> {
-    let page = page::page(run, peers);
-    files::write_whole(to, |file| {
-        let failed = |error| Failure::io(to, "a writable file", error);
-        file.write_all(page.as_bytes()).map_err(failed)
-    })
-}
-
-/// A run that `load --json` printed.
-pub fn read(path: &Path) -> Result<Run, Failure> {
-    let at = path.display().to_string();
-    let expected = format!("a run as `hedgerow load --json` prints it, form {FORM}");
-    let value: Value = parse(path, &expected)?;
-    if value["form"] != json!(FORM) {
-        let got = match value.get("form") {
-            Some(form) => format!("form {form}"),
-            None => "something else".into(),
-        };
-        return Err(Failure::new("run", at, expected, got));
-    }
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let at = format!("{at}: {}", error.path());
-        Failure::new("run", at, &expected, error.inner())
-    })
-}
-
-fn parse(path: &Path, expected: &str) -> Result<Value, Failure> {
-    let bytes = files::read(path, files::INPUT_BYTES_MAX)?;
-    serde_json::from_slice(&bytes)
-        .map_err(|error| Failure::new("run", path.display(), expected, error))
-}
-
-/// The record of peers of a name, or the newest of the checkout that this runs in.
-pub fn record(named: Option<&Path>) -> Result<Option<Value>, Failure> {
-    let expected = "a record of tools/lab/peers in JSON";
-    if let Some(path) = named {
-        let record = parse(path, expected)?;
-        return match record["models"].is_array() {
-            true => Ok(Some(record)),
-            false => Err(Failure::new(
-                "peers",
-                path.display(),
-                expected,
-                "something else",
-            )),
-        };
-    }
-    let Ok(entries) = fs::read_dir("benches/record") else {
-        return Ok(None);
-    };
-    let is_peers = |path: &PathBuf| {
-        let name = path.file_name().and_then(|name| name.to_str());
-        name.is_some_and(|name| name.ends_with("-peers.json"))
-    };
-    // Names begin with the date.
-    let newest = { entries.flatten() }
-        .map(|entry| entry.path())
-        .filter(is_peers)
-        .max();
-    newest.map(|path| parse(&path, expected)).transpose()
 }

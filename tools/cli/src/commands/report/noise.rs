@@ -1,7 +1,6 @@
 //! What two series of measurements say about each other, beyond their noise.
 
-use crate::commands::load::random::Random;
-use crate::commands::load::text::median;
+use crate::harness::statistics::{Random, median};
 
 /// Resamplings. The bounds of an interval of 99 % are the 20th from either end.
 const RESAMPLES: usize = 4_000;

@@ -3,7 +3,7 @@
 //! Three seconds; `HEDGEROW_PROXY_SECONDS=60 cargo test --release --test proxy lost -- --nocapture`
 //! for long.
 
-#[path = "../../../../cli/src/commands/replay/faults.rs"]
+#[path = "../../../../cli/src/harness/faults.rs"]
 #[allow(dead_code, reason = "the replay's own")]
 mod faults;
 

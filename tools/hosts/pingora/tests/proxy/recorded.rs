@@ -19,7 +19,8 @@ pub struct Recorded {
 
 /// Recorded requests that can be sent again as they were: plain HTTP/1.1 without a body.
 pub fn requests() -> Vec<Recorded> {
-    let text = std::fs::read_to_string(root().join("tools/cli/data/requests.ndjson")).expect("requests");
+    let text =
+        std::fs::read_to_string(root().join("tools/cli/data/requests.ndjson")).expect("requests");
     let all = text
         .lines()
         .map(|line| serde_json::from_str::<Recorded>(line).expect("one"));

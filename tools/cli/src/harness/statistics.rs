@@ -1,4 +1,4 @@
-//! Numbers from a seed.
+//! Numbers from a seed, and the middle of many.
 
 /// SplitMix64: small, and the same everywhere.
 #[derive(Debug, Clone)]
@@ -28,4 +28,11 @@ impl Random {
     pub fn below(&mut self, end: u64) -> u64 {
         self.next() % end.max(1)
     }
+}
+
+/// The middle value; NaN of none.
+pub fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }

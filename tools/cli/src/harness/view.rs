@@ -1,6 +1,6 @@
 //! The live view: how it goes, on a terminal and nowhere else.
 
-use crate::commands::replay::publisher::Published;
+use super::publisher::Published;
 use hedgerow::stats::{Latency, LatencySnapshot};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::cell::RefCell;

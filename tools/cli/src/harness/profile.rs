@@ -1,11 +1,11 @@
 //! What one thread can do, alone: every kernel in rounds, and a request's cost one by one and at
 //! once.
 
-use super::evict::Evict;
-use super::result::{KernelRounds, Moments, Profile};
+use super::cache_pressure::Evict;
+use super::clock;
+use super::drive::NONE;
+use super::run::{KernelRounds, Moments, Profile};
 use super::source::{Source, Work};
-use super::work::NONE;
-use crate::commands::bench;
 use crate::failure::{self, Failure};
 use hdrhistogram::Histogram;
 use hedgerow::limits::{BATCH_ROWS_MAX, RESERVOIR_EVERY, RESERVOIR_ROWS};
@@ -14,6 +14,7 @@ use hedgerow::{Engine, KERNELS, PreparedTable, Row, Scorer, Table};
 use std::fs;
 use std::future::Future;
 use std::hint::black_box;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
@@ -67,7 +68,7 @@ pub fn kernels(
     let each = seconds / (ROUNDS * tables.len().max(1) * 3) as f64;
     for _ in 0..ROUNDS {
         for ((_, prepared), result) in tables.iter().zip(&mut results) {
-            let best = bench::best(each, || {
+            let best = clock::best(each, || {
                 for row in &rows {
                     black_box(prepared.score(prepared.margin(black_box(row))));
                 }
@@ -75,13 +76,20 @@ pub fn kernels(
             result.row.push(best.as_nanos() as f64 / rows.len() as f64);
             result
                 .batch_row
-                .push(bench::batch_row_ns(prepared, &rows, each));
+                .push(clock::batch_row_ns(prepared, &rows, each));
             result
                 .cold_row
-                .push(bench::cold_row_ns(prepared, &rows, each) as f64);
+                .push(clock::cold_row_ns(prepared, &rows, each) as f64);
         }
     }
     Ok(results)
+}
+
+/// What one thread can do with a table, measured for about so many seconds.
+pub fn profile_of(table: &str, input: Option<&Path>, seconds: f64) -> Result<Profile, Failure> {
+    let source = Source::open(table, input)?;
+    let headers = source.headers();
+    profile(&source, &source.work(&headers), None, seconds)
 }
 
 /// A request's cost to a thread that does nothing else, for about so many seconds in all.

@@ -1,8 +1,8 @@
 //! Feeders: threads that hand what comes due to a pool's workers, and never wait for one verdict
 //! before the next request.
 
+use super::drive::{LATE, Part, Shared, Tally, Times};
 use super::source::Work;
-use super::work::{LATE, Part, Shared, Tally, Times};
 use hedgerow::worker::{Call, Pool};
 use hedgerow::{Row, Verdict};
 use std::cell::Cell;

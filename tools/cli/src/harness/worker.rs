@@ -1,11 +1,14 @@
 //! One scoring thread of the replay, and what it counts.
 
+use crate::failure::Failure;
 use core_affinity::CoreId;
 use hdrhistogram::Histogram;
 use hedgerow::http::{Request, extract};
-use hedgerow::worker::Call;
-use hedgerow::{Reason, Row, Scorer, Verdict};
+use hedgerow::limits::BATCH_ROWS_MAX;
+use hedgerow::worker::{Call, Pool};
+use hedgerow::{Engine, Reason, Row, Scorer, Verdict};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::Instant;
 
 /// What all workers share.
@@ -181,4 +184,39 @@ impl Outcome {
             }
         }
     }
+}
+
+/// Starts a thread for each way to get verdicts. Where one cannot start, none works on.
+pub fn start_workers<'scope, 'env>(
+    scope: &'scope Scope<'scope, 'env>,
+    job: &'env Job<'_>,
+    hows: Vec<How>,
+    counters: &'env [Counters],
+    stop: &'env AtomicBool,
+) -> Result<Vec<ScopedJoinHandle<'scope, Option<Outcome>>>, Failure> {
+    let start = |(at, (how, counters)): (usize, (How, &'env Counters))| {
+        let work = move || run(job, how, counters, stop);
+        let spawned = thread::Builder::new()
+            .name(format!("replay-{at}"))
+            .spawn_scoped(scope, work);
+        spawned.map_err(|error| {
+            stop.store(true, Ordering::Relaxed);
+            Failure::new("replay", "worker", "a thread a core", error)
+        })
+    };
+    let each = hows.into_iter().zip(counters);
+    each.enumerate().map(start).collect()
+}
+
+/// How one thread gets its verdicts.
+pub fn how(engine: &Engine, pool: Option<&Pool>, core: CoreId) -> Result<How, Failure> {
+    let Some(pool) = pool else {
+        let scorer = engine.scorer().map_err(|full| {
+            let got = format!("{} slots", full.max);
+            Failure::new("replay", "scorers", "a free slot a core", got)
+        })?;
+        return Ok(How::Inline(scorer, core));
+    };
+    let calls = std::iter::repeat_with(|| pool.call()).take(BATCH_ROWS_MAX);
+    Ok(How::Calls(calls.flatten().collect()))
 }

@@ -1,15 +1,15 @@
 //! One measured stretch of time: threads under load, a control side that publishes, and their sums.
 
+use super::INTERRUPTION;
 use super::arrivals::{Arrivals, Shape};
-use super::evict::{By, Evict};
-use super::pool;
-use super::result::{Event, Interval};
+use super::cache_pressure::{By, Evict};
+use super::drive::{self, Part, Piece, Shared, Tally};
+use super::feeder;
+use super::publisher::{Outcome, Publisher};
+use super::run::{Event, Interval};
 use super::source::Source;
 use super::view::View;
-use super::work::{self, Part, Piece, Shared, Tally};
-use crate::commands::replay::publisher::{Outcome, Publisher};
-use crate::commands::replay::worker::{Counters, Job, LATENCY_MAX};
-use crate::commands::replay::{self, INTERRUPTION};
+use super::worker::{Counters, Job, LATENCY_MAX};
 use crate::failure::{self, Failure};
 use core_affinity::CoreId;
 use hdrhistogram::Histogram;
@@ -190,7 +190,7 @@ enum How {
 fn hows(engine: &Engine, pool: Option<&Pool>, plan: &Plan) -> Result<Vec<How>, Failure> {
     if let Some(pool) = pool {
         return Ok((0..plan.feeders)
-            .map(|_| How::Feed(pool::calls(pool)))
+            .map(|_| How::Feed(feeder::calls(pool)))
             .collect());
     }
     let how = |core: &CoreId| {
@@ -237,8 +237,8 @@ fn start<'scope, 'env: 'scope>(
         };
         let lines = plan.cores.len();
         let work = move || match how {
-            How::Inline(scorer, _) => work::inline(shared, part, scorer),
-            How::Feed(calls) => pool::feed(shared, part, calls, lines),
+            How::Inline(scorer, _) => drive::inline(shared, part, scorer),
+            How::Feed(calls) => feeder::feed(shared, part, calls, lines),
         };
         let name = format!("load-{place}");
         let spawned = thread::Builder::new().name(name).spawn_scoped(scope, work);
@@ -450,9 +450,4 @@ impl Sums {
     pub fn rate(&self) -> f64 {
         self.answered as f64 / self.seconds
     }
-}
-
-/// All cores, or those named.
-pub fn cores(named: &[usize]) -> Result<Vec<CoreId>, Failure> {
-    replay::cores(named)
 }

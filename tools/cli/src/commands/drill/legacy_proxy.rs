@@ -6,8 +6,8 @@
 //! starts another one a second later, and what is sent to a dead thread, or waits for it, is lost.
 //! The older proxy takes the error for the score 0, which a rule `score < 30` matches.
 
-use crate::commands::replay::worker::{BLOCKED_BELOW, Job};
 use crate::failure::Failure;
+use crate::harness::worker::{BLOCKED_BELOW, Job};
 use hedgerow::http::extract;
 use hedgerow::table::format::{FeatureRecord, HEADER_BYTES, Header};
 use hedgerow::{PreparedTable, Row, Schema, Table};

@@ -1,9 +1,9 @@
 //! The threads of a load: each scores, or has scored, what comes due, and times it from then.
 
 use super::arrivals::Arrivals;
-use super::evict::Evict;
+use super::cache_pressure::Evict;
 use super::source::Work;
-use crate::commands::replay::worker::{Counters, Job, LATENCY_MAX, Outcome};
+use super::worker::{Counters, Job, LATENCY_MAX, Outcome};
 use core_affinity::CoreId;
 use hdrhistogram::Histogram;
 use hedgerow::limits::BATCH_ROWS_MAX;

@@ -159,6 +159,25 @@ pub const LEFT: f64 = 70.0;
 pub const RIGHT: f64 = WIDTH - 14.0;
 pub const TOP: f64 = 12.0;
 
+/// Where the area of the data ends, in plots of usual height.
+pub const BOTTOM: f64 = 218.0;
+/// The height of such a plot.
+pub const HEIGHT: f64 = 258.0;
+
+/// A figure of the page.
+pub struct Figure {
+    /// The name by which tests and links find it.
+    pub id: &'static str,
+    pub title: String,
+    /// What it shows, in a sentence.
+    pub about: String,
+    /// A class of colour, and what it stands for.
+    pub legend: Vec<(String, String)>,
+    pub svg: String,
+    /// The same in figures: a head, and rows.
+    pub table: (Vec<&'static str>, Vec<Vec<String>>),
+}
+
 /// What stands at an axis: its name, and how its values are written.
 pub struct Axis<'a> {
     pub name: &'a str,

@@ -1,8 +1,7 @@
 //! The plots of a sweep: throughput against latency, a figure for each axis.
 
-use super::plot::{Axis, LEFT, Plot, RIGHT, Scale, TOP, count, time};
-use super::plots::{BOTTOM, Figure, HEIGHT};
-use crate::commands::load::result::{Curve, Point, Run};
+use crate::drawing::{Axis, BOTTOM, Figure, HEIGHT, LEFT, Plot, RIGHT, Scale, TOP, count, time};
+use crate::harness::run::{Curve, Point, Run};
 
 /// Colours of the curves of a sweep.
 const CURVES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];

@@ -1,16 +1,21 @@
 //! The report of a run as one page that needs nothing else: no network, no script.
 
-use super::plot::{count, escaped, grouped, time};
-use super::plots::{self, Figure};
-use crate::commands::load::result::Run;
-use crate::commands::load::text::busy;
+mod plots;
+mod sweeps;
+
+use crate::drawing::{Figure, count, escaped, grouped, time};
+use crate::failure::Failure;
+use crate::files;
+use crate::harness::run::{Run, parse};
 use serde_json::Value;
 use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-const STYLE: &str = include_str!("page.css");
+const STYLE: &str = include_str!("../drawing/page.css");
 
 /// The whole page. `record` is a record of `tools/lab/peers`, where there is one.
-pub fn page(run: &Run, record: Option<&Value>) -> String {
+fn page(run: &Run, record: Option<&Value>) -> String {
     let title = format!("hedgerow under load: {}", run.asked.table);
     let mut out = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -58,7 +63,7 @@ fn head(out: &mut String, run: &Run, title: &str) {
         run.machine.cores,
         escaped(&run.command)
     );
-    if let Some(busy) = busy(&run.machine) {
+    if let Some(busy) = run.machine.busy() {
         let _ = writeln!(out, "<p class=\"badge held\">{}</p>", escaped(&busy));
     }
     for surprise in &run.unexpected {
@@ -276,4 +281,43 @@ fn machine(out: &mut String, run: &Run) {
          On a virtual machine with shared cores the last percentiles are mostly the machine's. The \
          manual's chapter on measuring says what such a machine cannot show.</p>\n</section>\n",
     );
+}
+
+/// Draws a run into a file, with the figures of peers beside it.
+pub fn write(run: &Run, to: &Path, peers: Option<&Value>) -> Result<(), Failure> {
+    let page = page(run, peers);
+    files::write_whole(to, |file| {
+        let failed = |error| Failure::io(to, "a writable file", error);
+        file.write_all(page.as_bytes()).map_err(failed)
+    })
+}
+
+/// The record of peers of a name, or the newest of the checkout that this runs in.
+pub fn record(named: Option<&Path>) -> Result<Option<Value>, Failure> {
+    let expected = "a record of tools/lab/peers in JSON";
+    if let Some(path) = named {
+        let record = parse(path, expected)?;
+        return match record["models"].is_array() {
+            true => Ok(Some(record)),
+            false => Err(Failure::new(
+                "peers",
+                path.display(),
+                expected,
+                "something else",
+            )),
+        };
+    }
+    let Ok(entries) = fs::read_dir("benches/record") else {
+        return Ok(None);
+    };
+    let is_peers = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.ends_with("-peers.json"))
+    };
+    // Names begin with the date.
+    let newest = { entries.flatten() }
+        .map(|entry| entry.path())
+        .filter(is_peers)
+        .max();
+    newest.map(|path| parse(&path, expected)).transpose()
 }

@@ -1,8 +1,12 @@
 //! What a run of `load` leaves: the JSON that `report`, `compare` and `capacity` read again.
 
+use crate::failure::Failure;
+use crate::files;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// The version of this form. Readers take no other.
 pub const FORM: u32 = 1;
@@ -65,6 +69,21 @@ pub struct Machine {
     pub load_before: f64,
     /// The version of hedgerow.
     pub hedgerow: String,
+}
+
+impl Machine {
+    /// A warning where others were at work.
+    pub fn busy(&self) -> Option<String> {
+        let Machine {
+            load_before, cores, ..
+        } = self;
+        (*load_before > 0.5 * *cores as f64).then(|| {
+            format!(
+                "{load_before:.1} threads were runnable on {cores} cores before: figures are \
+                 disturbed"
+            )
+        })
+    }
 }
 
 /// What was asked for, in full.
@@ -317,4 +336,29 @@ pub struct Point {
     pub p999: u64,
     /// The answered rate and the median of each round.
     pub rounds: Vec<(f64, u64)>,
+}
+
+/// A run that `load --json` printed.
+pub fn read(path: &Path) -> Result<Run, Failure> {
+    let at = path.display().to_string();
+    let expected = format!("a run as `hedgerow load --json` prints it, form {FORM}");
+    let value: Value = parse(path, &expected)?;
+    if value["form"] != json!(FORM) {
+        let got = match value.get("form") {
+            Some(form) => format!("form {form}"),
+            None => "something else".into(),
+        };
+        return Err(Failure::new("run", at, expected, got));
+    }
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let at = format!("{at}: {}", error.path());
+        Failure::new("run", at, &expected, error.inner())
+    })
+}
+
+/// The JSON of a file.
+pub fn parse(path: &Path, expected: &str) -> Result<Value, Failure> {
+    let bytes = files::read(path, files::INPUT_BYTES_MAX)?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| Failure::new("run", path.display(), expected, error))
 }

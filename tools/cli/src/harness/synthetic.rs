@@ -1,6 +1,6 @@
 //! Tables like those that libraries train, made from a seed: for sizes that nobody has at hand.
 
-use super::random::Random;
+use super::statistics::Random;
 use crate::failure::Failure;
 use hedgerow::model::{BuildOptions, Ensemble, Missing, Split, Test, Tree, build};
 use hedgerow::{Feature, FeatureKind, Row, Table};

@@ -1,7 +1,6 @@
 //! Where and how a run was made.
 
-use super::result::Machine;
-use crate::commands::bench;
+use super::run::Machine;
 use hedgerow::watch::moment;
 use std::fs;
 
@@ -15,7 +14,7 @@ pub fn machine() -> Machine {
     let load = read("/proc/loadavg");
     let first = load.split_whitespace().next();
     Machine {
-        processor: bench::machine(),
+        processor: processor(),
         cores: core_affinity::get_core_ids().map_or(0, |cores| cores.len()),
         is_virtual: flags.split_whitespace().any(|flag| flag == "hypervisor"),
         system: format!(
@@ -45,4 +44,16 @@ pub fn command() -> String {
         .chain(words)
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+/// The processor's name, as far as the system tells it.
+pub fn processor() -> String {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = info
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"));
+    let name = name
+        .and_then(|rest| rest.split_once(':'))
+        .map(|(_, name)| name.trim());
+    name.unwrap_or("unknown processor").to_string()
 }

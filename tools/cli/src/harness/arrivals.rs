@@ -1,6 +1,6 @@
 //! When requests come: times that do not wait for anybody's answer.
 
-use super::random::Random;
+use super::statistics::Random;
 
 /// How arrivals are spread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

@@ -1,7 +1,6 @@
 //! What is scored: recorded requests, or rows, and the table that scores them.
 
-use super::made;
-use crate::commands::replay;
+use super::synthetic;
 use crate::failure::{self, Failure};
 use crate::requests::{self, Recorded};
 use crate::rows::{Absent, NPY_MAGIC, Rows};
@@ -9,6 +8,14 @@ use crate::{files, tables};
 use hedgerow::http::{Header, Request, extract};
 use hedgerow::{Row, Schema, Table};
 use std::path::Path;
+
+/// The bundled recordings.
+pub const REQUESTS: &[u8] = include_bytes!("../../data/requests.ndjson");
+
+/// Whether a request is a bot's, where that is known.
+pub fn is_bot(recorded: &Recorded) -> Option<bool> {
+    recorded.label.as_deref().map(|label| label == "bot")
+}
 
 /// Rows that are held in memory, a kilobyte each.
 const ROWS_MAX: usize = 1 << 18;
@@ -43,9 +50,9 @@ impl Source {
     /// Opens a table and reads its input; else there are the bundled requests for a table of the
     /// built-in features, and for others their golden rows.
     pub fn open(name: &str, input: Option<&Path>) -> Result<Source, Failure> {
-        let made = made::trees(name).transpose()?;
+        let made = synthetic::trees(name).transpose()?;
         let table = match made {
-            Some(trees) => made::table(trees)?,
+            Some(trees) => synthetic::table(trees)?,
             None => tables::open(name)?,
         };
         let own = Schema::new(table.features()).map_err(|error| failure::schema(name, &error))?;
@@ -55,10 +62,12 @@ impl Source {
         let (input, inputs) = match input {
             Some(path) => (path.display().to_string(), read(path, &own)?),
             None if is_http => {
-                let recorded = requests::parse(replay::REQUESTS, "bundled requests")?;
+                let recorded = requests::parse(REQUESTS, "bundled requests")?;
                 ("the bundled requests".into(), Inputs::Requests(recorded))
             }
-            None if made.is_some() => ("made rows".into(), Inputs::Rows(made::rows(MADE_ROWS))),
+            None if made.is_some() => {
+                ("made rows".into(), Inputs::Rows(synthetic::rows(MADE_ROWS)))
+            }
             None => {
                 let golden = table.golden_rows();
                 let rows: Vec<Row> = golden.map(|row| Row::from_slice(&row.values)).collect();
@@ -116,7 +125,7 @@ impl Source {
     /// Whether each is a bot's, where labelled.
     pub fn bots(&self) -> Vec<Option<bool>> {
         match &self.inputs {
-            Inputs::Requests(recorded) => recorded.iter().map(replay::is_bot).collect(),
+            Inputs::Requests(recorded) => recorded.iter().map(is_bot).collect(),
             Inputs::Rows(rows) => vec![None; rows.len()],
         }
     }

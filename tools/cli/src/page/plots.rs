@@ -1,32 +1,15 @@
 //! The plots of the report, each from a run's result.
 
-use super::plot::{Axis, LEFT, Lying, Plot, RIGHT, Scale, TOP, WIDTH, lying, time};
 use super::sweeps::sweep;
-use crate::commands::load::result::{Distribution, Interval, Manner, Run};
-use crate::commands::load::text::median;
+use crate::drawing::{
+    Axis, BOTTOM, Figure, HEIGHT, LEFT, Lying, Plot, RIGHT, Scale, TOP, WIDTH, lying, time,
+};
+use crate::harness::run::{Distribution, Interval, Manner, Run};
+use crate::harness::statistics::median;
 use serde_json::Value;
-
-/// A figure of the page.
-pub struct Figure {
-    /// The name by which tests and links find it.
-    pub id: &'static str,
-    pub title: String,
-    /// What it shows, in a sentence.
-    pub about: String,
-    /// A class of colour, and what it stands for.
-    pub legend: Vec<(String, String)>,
-    pub svg: String,
-    /// The same in figures: a head, and rows.
-    pub table: (Vec<&'static str>, Vec<Vec<String>>),
-}
 
 /// A time of something measured.
 type Of<T> = fn(&T) -> u64;
-
-/// Where the area of the data ends, in plots of usual height.
-pub const BOTTOM: f64 = 218.0;
-/// The height of such a plot.
-pub const HEIGHT: f64 = 258.0;
 
 fn legend(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs
