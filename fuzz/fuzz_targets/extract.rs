@@ -2,6 +2,8 @@
 //!
 //! The input is read as: how much is known, version, scheme, address, handshake; then the method,
 //! the target and the headers, parted by line feeds, name and value by the first colon.
+//!
+//! Seeds: three requests, which `ci/fuzz.sh` writes.
 #![no_main]
 
 use hedgerow::http::{

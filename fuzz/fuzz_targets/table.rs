@@ -6,7 +6,7 @@
 //! more of this: offsets laid out by the counts, and fingerprint and attainable margins as the
 //! gate wants them.
 //!
-//! Seeds: `cargo test --release --test gate_seeds -- --ignored`.
+//! Seeds: small tables, which `ci/fuzz.sh` writes.
 #![no_main]
 
 #[path = "../../tests/gate/oracle.rs"]

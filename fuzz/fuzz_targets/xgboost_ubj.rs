@@ -1,7 +1,7 @@
 //! XGBoost models in UBJSON: whatever the bytes, they are refused by name, or
 //! become well-formed trees and, where there is room, a table that passes every check.
 //!
-//! Seeds: the models under `tools/import/tests/data`; `ci/fuzz_import.sh` gives them.
+//! Seeds: the models under `tools/import/tests/data`; `ci/fuzz.sh` gives them.
 #![no_main]
 
 #[path = "../../tools/import/tests/common/claim.rs"]

@@ -3,27 +3,12 @@
 #
 #   tools/hosts/nginx/build.sh [--installed]
 #
-# Installs Debian's packages nginx, nginx-dev and what the headers need, where they are missing;
-# with --installed it says which ones are, and ends.
+# Installs first what is missing (tools/hosts/nginx/setup.sh); with --installed it fails instead.
 # In nginx.conf, at the top: load_module /the/printed/path;
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 
-missing=()
-for package in nginx nginx-dev libpcre2-dev zlib1g-dev libssl-dev; do
-    dpkg-query --show --showformat='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||
-        missing+=("$package")
-done
-if [ "${#missing[@]}" -gt 0 ]; then
-    if [ "${1:-}" = --installed ]; then
-        echo "${missing[*]}: tools/hosts/nginx/build.sh installs them" >&2
-        exit 1
-    fi
-    # A machine whose lists are old, or were never fetched, knows them only after an update. The
-    # server is not to be started by its package: tests start their own.
-    install() { DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install --yes --quiet "$@" >&2; }
-    install "${missing[@]}" || { apt-get update --quiet >&2 && install "${missing[@]}"; }
-fi
+bash tools/hosts/nginx/setup.sh "$@"
 
 HEDGEROW_LIBRARY="$(bash tools/capi/build.sh)"
 HEDGEROW_INCLUDE="$PWD/include"

@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Tests what is no default member: the fleet (a real database, NATS servers, a bucket) and the proxy
+# (real sockets, real clients). One build, because they share most of their dependencies.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+bash ci/setup.sh build proxy fleet
+
+cargo test --release -p hedgerow-fleet -p hedgerow-proxy

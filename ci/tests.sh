@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Runs README's second command: the tests of all default members.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+bash ci/setup.sh import cli envoy nginx
+
+cargo test --release
