@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 
 mod carrier;
+#[cfg(test)]
+mod compatibility;
 mod fleet;
 mod generate;
 

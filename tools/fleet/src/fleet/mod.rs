@@ -5,7 +5,7 @@ mod health;
 mod progress;
 pub mod prune;
 pub mod publish;
-mod record;
+pub mod record;
 pub mod rights;
 pub mod rollout;
 mod status;

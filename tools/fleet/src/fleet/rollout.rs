@@ -102,7 +102,7 @@ pub const KEY: &str = "rollout";
 /// What stands under that key.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Steering {
+pub struct Steering {
     /// The fleet.
     fleet: String,
     /// What it is told.

@@ -3,6 +3,7 @@
 
 mod bucket;
 mod careless;
+mod compatibility;
 mod conformance;
 mod faults;
 mod forged;
