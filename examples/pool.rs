@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release --example pool`
 
-use hedgerow::worker::{Pool, PoolOptions};
+use hedgerow::pool::{Pool, PoolOptions};
 use hedgerow::{DEFAULT_TABLE, Engine, Row, Schema, Table, Verdict};
 
 async fn score_later(pool: &Pool, row: &Row) -> Option<Verdict> {

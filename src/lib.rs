@@ -22,6 +22,7 @@ pub mod http;
 pub mod limits;
 pub mod manual;
 pub mod model;
+pub mod pool;
 mod probe;
 pub mod row;
 pub mod schema;
@@ -32,9 +33,8 @@ mod sync;
 pub mod table;
 pub mod traffic;
 pub mod watch;
-pub mod worker;
 
-pub use engine::{Engine, EngineStats, PublishError, Scorer};
+pub use engine::{Engine, EngineStats, PublishError, RefusalCount, Scorer};
 pub use error::OpenError;
 pub use row::Row;
 pub use schema::{Feature, FeatureKind, Schema, SchemaError};

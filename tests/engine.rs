@@ -24,7 +24,7 @@ fn without_a_table_there_is_a_verdict_and_no_score() {
     assert!(matches!(verdict, Verdict::NotScored(not) if not.reason == Reason::NoTable));
     let stats = engine.stats();
     assert_eq!(stats.rows.scored, 0);
-    assert_eq!(stats.rows.not_scored[Reason::NoTable as usize], 1);
+    assert_eq!(stats.rows.not_scored(Reason::NoTable), 1);
     assert_eq!((stats.generation, stats.headroom.len()), (0, 0));
 }
 
@@ -45,7 +45,7 @@ fn a_refused_table_leaves_the_running_one_and_is_counted_by_its_code() {
     let kernel = engine.publish_on(good(), "abacus").unwrap_err();
     for (error, code) in [(unknown, 401), (missing, 101), (kernel, 502)] {
         assert!(matches!(error, PublishError::Refused(refused) if refused.code() == code));
-        assert_eq!(engine.stats().refusals[&code].1, 1);
+        assert_eq!(engine.stats().refused(code), 1);
     }
     assert_eq!(scorer.score(&Row::MISSING), before);
     assert_eq!(engine.publish(good()), Ok(2));

@@ -73,7 +73,7 @@ fn imports_point_down() {
     hold(&library(), layer_direction);
     for (path, import) in [
         ("src/limits.rs", "use crate::error::OpenError;"),
-        ("src/epoch/mod.rs", "use crate::table::Table;"),
+        ("src/epoch/swap.rs", "use crate::table::Table;"),
         (
             "src/table/view.rs",
             "    let x = crate::score::PreparedTable::new();",

@@ -7,9 +7,9 @@ mod tables;
 
 use common::{Random, any_ensemble, random_row, schema_of};
 use hedgerow::model::{BuildOptions, Ensemble, build};
+use hedgerow::pool::{Pool, PoolOptions};
 use hedgerow::table::bots::{AddressRange, Bot, Category};
 use hedgerow::table::detections::{Condition, ConditionTest, Detection, FeatureRef};
-use hedgerow::worker::{Pool, PoolOptions};
 use hedgerow::{Client, Engine, PreparedTable, Row, Source, Table, Verdict};
 use std::net::IpAddr;
 

@@ -262,11 +262,7 @@ fn counts(open: &OpenEngine) -> Stats {
     // What an engine refused while it watches is counted by the watch.
     let refused: u64 = match &status {
         Some(status) => status.refusals.values().sum(),
-        None => now.refusals.values().map(|(_, count)| count).sum(),
-    };
-    let not_scored = |reason: Reason| {
-        let count = now.rows.not_scored.get(reason as usize);
-        count.copied().unwrap_or_default()
+        None => now.refusals.iter().map(|refusal| refusal.count).sum(),
     };
     let small = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     let mut content_id = [0; 33];
@@ -279,8 +275,8 @@ fn counts(open: &OpenEngine) -> Stats {
         scored: now.rows.scored,
         by_detection: now.rows.by_detection,
         verified_bots: now.rows.verified_bots,
-        no_table: not_scored(Reason::NoTable),
-        disabled: not_scored(Reason::Disabled),
+        no_table: now.rows.not_scored(Reason::NoTable),
+        disabled: now.rows.not_scored(Reason::Disabled),
         refused,
         quarantined: status.as_ref().map_or(0, |status| status.quarantines),
         reverted: status.as_ref().map_or(0, |status| status.reverts),

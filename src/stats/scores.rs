@@ -1,8 +1,7 @@
 //! How often each score was given: a histogram of 99 counters, and how far two of them differ.
 
-use super::add;
+use super::counter::Counter;
 use crate::score::Score;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Different scores, 1 to 99.
 pub const SCORES: usize = 99;
@@ -12,28 +11,27 @@ const GROUPS: usize = 10;
 
 /// Counts of scores. One thread counts, any thread may read.
 #[derive(Debug)]
-pub(crate) struct ScoreCounters([AtomicU64; SCORES]);
+pub(super) struct ScoreCounters([Counter; SCORES]);
 
 impl Default for ScoreCounters {
     fn default() -> ScoreCounters {
-        ScoreCounters([const { AtomicU64::new(0) }; SCORES])
+        ScoreCounters([const { Counter::new() }; SCORES])
     }
 }
 
 impl ScoreCounters {
     /// Counts a score.
     #[inline]
-    pub(crate) fn count(&self, score: Score) {
+    pub(super) fn count(&self, score: Score) {
         if let Some(counter) = self.0.get(usize::from(score.get()).wrapping_sub(1)) {
-            add(counter, 1);
+            counter.add(1);
         }
     }
 
     /// Adds the counts to a sum.
-    pub(crate) fn add_to(&self, sum: &mut ScoreCounts) {
+    pub(super) fn add_to(&self, sum: &mut ScoreCounts) {
         for (sum, counter) in sum.0.iter_mut().zip(&self.0) {
-            // Relaxed: counters order nothing.
-            *sum = sum.saturating_add(counter.load(Ordering::Relaxed));
+            *sum = sum.saturating_add(counter.get());
         }
     }
 }

@@ -140,10 +140,12 @@ struct Sample {
 impl Sample {
     fn now(engine: &Engine) -> Sample {
         let rows = engine.stats().rows;
-        let reasons = Reason::ALL.iter().zip(rows.not_scored);
-        let trouble = reasons.filter(|(reason, _)| **reason != Reason::Disabled);
+        let trouble = Reason::ALL
+            .iter()
+            .filter(|reason| **reason != Reason::Disabled);
+        let counts = trouble.map(|reason| rows.not_scored(*reason));
         Sample {
-            not_scored: trouble.fold(0, |sum, (_, count)| sum.saturating_add(count)),
+            not_scored: counts.fold(0, u64::saturating_add),
             scores: rows.scores,
             latency: rows.latency,
         }

@@ -24,7 +24,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("stats", 4),
     ("traffic", 4),
     ("engine", 5),
-    ("worker", 6),
+    ("pool", 6),
     ("watch", 7),
     ("ffi", 8),
     ("manual", 8),
@@ -33,7 +33,8 @@ const LAYERS: &[(&str, u8)] = &[
 
 /// The files that may hold `unsafe`.
 pub const UNSAFE_FILES: &[&str] = &[
-    "src/epoch/mod.rs",
+    "src/epoch/reader.rs",
+    "src/epoch/swap.rs",
     "src/ffi/engines.rs",
     "src/ffi/handles.rs",
     "src/ffi/mod.rs",
@@ -49,6 +50,9 @@ pub const UNSAFE_FILES: &[&str] = &[
 
 /// The files, and the folders, of the data plane.
 pub const DATA_PLANE: &[&str] = &[
+    "src/engine/live.rs",
+    "src/engine/scorer.rs",
+    "src/epoch/reader.rs",
     "src/http/",
     "src/row.rs",
     "src/score/batch.rs",
@@ -59,6 +63,11 @@ pub const DATA_PLANE: &[&str] = &[
     "src/score/portable_batch.rs",
     "src/score/verdict.rs",
     "src/score/x86_64/",
+    "src/stats/counter.rs",
+    "src/stats/counters.rs",
+    "src/stats/latency.rs",
+    "src/stats/reservoir.rs",
+    "src/stats/scores.rs",
     "src/traffic/client.rs",
     "src/traffic/facts.rs",
     "src/traffic/features.rs",

@@ -88,7 +88,7 @@ fn each_switch_does_what_it_says_to_one_row_and_to_batches() {
     engine.publish(table(1)).unwrap();
     assert_eq!(margin(&scorer.score(&with)), margin(&high));
     assert_eq!(engine.stats().switches.len(), 2);
-    let disabled = engine.stats().rows.not_scored[Reason::Disabled as usize];
+    let disabled = engine.stats().rows.not_scored(Reason::Disabled);
     assert_eq!(disabled, 2 + 2 * (1 + batch.len() as u64));
 }
 

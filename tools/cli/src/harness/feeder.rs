@@ -3,7 +3,7 @@
 
 use super::drive::{LATE, Part, Shared, Tally, Times};
 use super::source::Work;
-use hedgerow::worker::{Call, Pool};
+use hedgerow::pool::{Call, Pool};
 use hedgerow::{Row, Verdict};
 use std::cell::Cell;
 use std::collections::VecDeque;

@@ -9,7 +9,7 @@ use super::source::{Source, Work};
 use crate::failure::{self, Failure};
 use hdrhistogram::Histogram;
 use hedgerow::limits::{BATCH_ROWS_MAX, RESERVOIR_EVERY, RESERVOIR_ROWS};
-use hedgerow::worker::{Call, Pool, PoolOptions};
+use hedgerow::pool::{Call, Pool, PoolOptions};
 use hedgerow::{Engine, KERNELS, PreparedTable, Row, Scorer, Table};
 use std::fs;
 use std::future::Future;

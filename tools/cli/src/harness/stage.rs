@@ -13,7 +13,7 @@ use super::worker::{Counters, Job, LATENCY_MAX};
 use crate::failure::{self, Failure};
 use core_affinity::CoreId;
 use hdrhistogram::Histogram;
-use hedgerow::worker::{Call, Pool, PoolOptions};
+use hedgerow::pool::{Call, Pool, PoolOptions};
 use hedgerow::{Engine, Reason, Scorer};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -5,7 +5,7 @@ use core_affinity::CoreId;
 use hdrhistogram::Histogram;
 use hedgerow::http::{Request, extract};
 use hedgerow::limits::BATCH_ROWS_MAX;
-use hedgerow::worker::{Call, Pool};
+use hedgerow::pool::{Call, Pool};
 use hedgerow::{Engine, Reason, Row, Scorer, Verdict};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, Scope, ScopedJoinHandle};

@@ -148,7 +148,8 @@ fn verdicts(page: &mut Page, engine: &EngineStats, filter: &FilterSnapshot) {
     }
     let name = "hedgerow_not_scored_total";
     page.head(name, "counter", "Requests without a score, by reason.");
-    for (reason, count) in Reason::ALL.iter().zip(rows.not_scored) {
+    for reason in Reason::ALL {
+        let count = rows.not_scored(*reason);
         page.line(name, &[("reason", &reason.name())], count);
     }
     for (trouble, count) in filter.troubles() {
@@ -201,8 +202,8 @@ fn table(page: &mut Page, shared: &Shared, engine: &EngineStats, watch: Option<&
             }
         }
         None => {
-            for (reason, count) in engine.refusals.values() {
-                page.line(name, &[("reason", reason)], count);
+            for refusal in &engine.refusals {
+                page.line(name, &[("reason", &refusal.name)], refusal.count);
             }
         }
     }

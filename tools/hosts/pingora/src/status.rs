@@ -146,7 +146,8 @@ fn status(shared: &Shared, watch: Option<WatchStatus>) -> Status {
 /// What the engine says: scores, reasons, refusals, detections, headroom.
 fn add_engine(status: &mut Status, filter: &Filter, engine: &EngineStats) {
     let rows = &engine.rows;
-    for (reason, count) in Reason::ALL.iter().zip(rows.not_scored) {
+    for reason in Reason::ALL {
+        let count = rows.not_scored(*reason);
         status.not_scored.insert(reason.name(), count);
     }
     let ensemble = rows.scored.saturating_sub(rows.by_detection);
@@ -163,8 +164,8 @@ fn add_engine(status: &mut Status, filter: &Filter, engine: &EngineStats) {
     status.switches = engine.switches.iter().map(ToString::to_string).collect();
     status.scores = rows.scores.counts().to_vec();
     status.scoring_latency = Latencies::of(&rows.latency);
-    for (name, count) in engine.refusals.values() {
-        status.refusals.insert((*name).into(), *count);
+    for refusal in &engine.refusals {
+        status.refusals.insert(refusal.name.into(), refusal.count);
     }
     let catalog = filter.engine().catalog(engine.generation);
     let named = |id: u32| {

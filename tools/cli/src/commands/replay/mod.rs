@@ -12,7 +12,7 @@ use crate::harness::{INTERRUPTION, cores, interruption};
 use crate::requests;
 use crate::tables;
 use core_affinity::CoreId;
-use hedgerow::worker::{Pool, PoolOptions};
+use hedgerow::pool::{Pool, PoolOptions};
 use hedgerow::{Engine, Schema};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::PathBuf;

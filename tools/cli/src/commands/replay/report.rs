@@ -5,7 +5,7 @@ use crate::harness::publisher::Published;
 use crate::harness::worker::{Counters, Outcome};
 use core_affinity::CoreId;
 use hdrhistogram::Histogram;
-use hedgerow::{EngineStats, Reason};
+use hedgerow::{EngineStats, Reason, RefusalCount};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -147,8 +147,8 @@ impl Run<'_> {
             );
         }
         line("tables refused", self.published.refused.to_string());
-        for (code, (name, count)) in &self.stats.refusals {
-            line("", format!("{count:>6}  {code} {name}"));
+        for it in &self.stats.refusals {
+            line("", format!("{:>6}  {} {}", it.count, it.code, it.name));
         }
         let missed: Vec<_> = totals
             .not_scored
@@ -178,11 +178,9 @@ impl Run<'_> {
                 .map(|(name, ns)| (name.to_string(), ns))
                 .collect::<serde_json::Map<_, _>>()
         });
-        let refusals = self
-            .stats
-            .refusals
-            .iter()
-            .map(|(code, (name, count))| json!({ "code": code, "name": name, "count": count }));
+        let refusals = self.stats.refusals.iter().map(
+            |refusal| json!({ "code": refusal.code, "name": refusal.name, "count": refusal.count }),
+        );
         let not_scored: BTreeMap<_, _> = totals.not_scored.iter().cloned().collect();
         let [humans, bots] = self.scores();
         json!({

@@ -4,7 +4,7 @@ mod common;
 
 use common::{Random, oblivious_ensemble, random_row, schema_of};
 use hedgerow::model::{BuildOptions, build};
-use hedgerow::worker::{Call, Pool, PoolError, PoolOptions};
+use hedgerow::pool::{Call, Pool, PoolError, PoolOptions};
 use hedgerow::{Engine, Reason, Row, Table, Verdict};
 use std::future::Future;
 use std::pin::pin;

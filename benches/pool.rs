@@ -1,12 +1,12 @@
 //! A row through a worker's ring, against the same row scored inline: 1, 8 and 64 in flight.
 //!
-//! `cargo bench --bench worker`. One thread submits and waits, one worker scores; figures are a
+//! `cargo bench --bench pool`. One thread submits and waits, one worker scores; figures are a
 //! row. Inline is one thread alone, single rows and batches of 64.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use hedgerow::http::{Header, HeadersKnown, Request, extract};
 use hedgerow::limits::BATCH_ROWS_MAX;
-use hedgerow::worker::{Call, Pool, PoolOptions};
+use hedgerow::pool::{Call, Pool, PoolOptions};
 use hedgerow::{DEFAULT_TABLE, Engine, Row, Schema, Table, Verdict};
 use std::hint::black_box;
 

@@ -1,18 +1,18 @@
-//! Rows of live requests, for the control plane: taken from the reservoirs that scorers fill.
+//! Rows of live requests for the control plane, read from the reservoirs that scorers fill.
 
-use super::Engine;
+use super::control::Engine;
+use super::live::FeatureMask;
 use crate::limits::RESERVOIR_ROWS;
 use crate::row::Row;
 use crate::score::PreparedTable;
 use crate::stats::ScorerStats;
-use crate::switches::Selector;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl Engine {
-    /// The newest rows in the reservoirs of all scorers, about as many from each: at most so many.
-    /// Scoring threads do not notice; a row that is being replaced is passed over. Features that
-    /// are switched off are missing.
+    /// Returns the newest rows in the reservoirs of all scorers, about as many from each and at
+    /// most `most`. Scoring threads are not delayed; a row that is being replaced is skipped.
+    /// Features that are switched off are missing.
     pub(crate) fn sample(&self, most: usize) -> Vec<Row> {
         let (scorers, off) = self.sampled();
         let each = most.checked_div(scorers.len()).unwrap_or_default().max(1);
@@ -23,13 +23,13 @@ impl Engine {
             rows.extend(reservoir.since(first).filter_map(|at| reservoir.read(at)));
         }
         rows.truncate(most);
-        rows.iter_mut().for_each(|row| without(row, &off));
+        rows.iter_mut().for_each(|row| off.apply(row));
         rows
     }
 
-    /// The rows that were sampled since the cursors were last moved, each with its scorer and its
-    /// number, and moves the cursors. Rows that were replaced meanwhile, and those beyond `most`,
-    /// are passed over. Features that are switched off are missing.
+    /// Returns the rows that were sampled since the cursors were last moved, each with the number
+    /// of its scorer and its own, and moves the cursors. Skips rows that were replaced meanwhile,
+    /// and those beyond `most`. Features that are switched off are missing.
     pub(crate) fn sample_since(
         &self,
         cursors: &mut BTreeMap<u64, u64>,
@@ -45,7 +45,7 @@ impl Engine {
             let room = most.saturating_sub(rows.len());
             let read = |at| {
                 let mut row = scorer.reservoir.read(at)?;
-                without(&mut row, &off);
+                off.apply(&mut row);
                 Some(((scorer.number, at), row))
             };
             rows.extend(new.take(room).filter_map(read));
@@ -53,29 +53,21 @@ impl Engine {
         rows
     }
 
-    /// The table that is live, and its generation.
+    /// Returns the live table and its generation.
     pub(crate) fn live(&self) -> Option<(Arc<PreparedTable>, u64)> {
         let control = self.control();
         control.live.clone().map(|live| (live, control.generation))
     }
 
-    /// All scorers, and the row positions of features that are switched off.
-    fn sampled(&self) -> (Vec<Arc<ScorerStats>>, Vec<u8>) {
+    /// Returns all scorers, and the features that are switched off.
+    fn sampled(&self) -> (Vec<Arc<ScorerStats>>, FeatureMask) {
         let control = self.control();
-        let position = |selector: &Selector| match selector {
-            Selector::Feature(name) => self.schema().index_of(name),
-            _ => None,
-        };
-        let off = control.switches.iter().filter_map(position);
-        (control.scorers.clone(), off.collect())
+        let off = FeatureMask::new(&control.switches, self.schema());
+        (control.scorers.clone(), off)
     }
 }
 
-fn without(row: &mut Row, off: &[u8]) {
-    off.iter().for_each(|position| row.set(*position, f32::NAN));
-}
-
-/// Rows in the reservoirs of scorers.
+/// Returns the number of rows in the reservoirs of scorers.
 pub(super) fn held(scorers: &[Arc<ScorerStats>]) -> u64 {
     let held = |scorer: &Arc<ScorerStats>| scorer.reservoir.kept().min(RESERVOIR_ROWS as u64);
     scorers.iter().map(held).sum()
