@@ -21,7 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// Changes whenever a struct or a function of the header does.
+// Changes whenever a struct or a function of the header changes. What is only added keeps it.
 #define HEDGEROW_ABI_VERSION 2
 
 // The `score` of a verdict that has none: no rule of the form "below N" matches it.
@@ -66,6 +66,8 @@ enum hedgerow_status
     HEDGEROW_STATUS_UNKNOWN = 13,
     // The engine watches a directory: tables come from there.
     HEDGEROW_STATUS_WATCHED = 14,
+    // The scorer's circuit breaker is open: the request was not looked at.
+    HEDGEROW_STATUS_BREAKER_OPEN = 15,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -435,6 +437,24 @@ typedef struct hedgerow_verdict {
     uint8_t client_known;
 } hedgerow_verdict;
 
+// When a scorer stops for a while: see `hedgerow_scorer_breaker`. Set everything to zero, then
+// `size`: what stays zero has its default.
+typedef struct hedgerow_breaker {
+    // The size of this struct.
+    size_t size;
+    // Nanoseconds that one call may take; 0 means 1,000,000. A longer call counts as late, and
+    // still gives its score.
+    uint64_t budget_nanos;
+    // Late calls in a row that open the breaker; 0 means 16.
+    uint32_t late_max;
+    // Panics within the window that open it; 0 means 8.
+    uint32_t panics_max;
+    // How long a panic counts, in milliseconds; 0 means 10,000.
+    uint32_t window_ms;
+    // How long the breaker stays open, in milliseconds; 0 means 1,000. Then one call is tried.
+    uint32_t pause_ms;
+} hedgerow_breaker;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -518,6 +538,13 @@ hedgerow_status hedgerow_scorer_free(struct hedgerow_scorer *scorer);
 hedgerow_status hedgerow_score(struct hedgerow_scorer *scorer,
                                const struct hedgerow_request *request,
                                struct hedgerow_verdict *verdict);
+
+// Gives a scorer a circuit breaker, which it does not have at first: where calls are late or
+// panic again and again, `hedgerow_score` returns `HEDGEROW_STATUS_BREAKER_OPEN` for a while, and
+// does nothing else. NULL for `breaker` means one with the defaults. The breaker is closed at
+// first.
+hedgerow_status hedgerow_scorer_breaker(struct hedgerow_scorer *scorer,
+                                        const struct hedgerow_breaker *breaker);
 
 // Tells the traffic windows with which HTTP status a request was answered. Without windows, or
 // where the client was not known, nothing is done.

@@ -18,6 +18,7 @@ pub mod epoch;
 pub mod error;
 #[cfg(any(feature = "capi", test))]
 pub mod ffi;
+pub mod host;
 pub mod http;
 pub mod limits;
 pub mod manual;

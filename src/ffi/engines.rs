@@ -1,21 +1,18 @@
 //! Calls on engines: open, publish, ask, free.
 
-use super::handles::{self, OpenEngine, Own};
+use super::handles::{self, OpenEngine};
 use super::view::{check, host, list};
 use super::{EngineHandle, Options, OwnFeature, Stats, Status};
 use super::{call_alone, number, path, put, text, told};
-use crate::engine::{Engine, PublishError};
+use crate::host::{self, OpenFailure, OpenOptions, TableSource};
 use crate::limits::FEATURES_MAX;
 use crate::schema::{Feature, FeatureKind, Schema};
 use crate::score::Reason;
-use crate::table::sealed::Sealed;
-use crate::table::{DEFAULT_TABLE, Table};
 use crate::traffic::Windows;
-use crate::watch::{Fallback, Keys, PublicKey, WatchOptions, Watcher, read_small};
+use crate::watch::{Fallback, Watcher};
 use std::ffi::c_char;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::time::Duration;
 
 /// Opens an engine; NULL for `options` means the bundled table. With a directory, two threads watch
 /// it until the engine is freed. A process that forks opens its engine in the child.
@@ -37,7 +34,7 @@ pub unsafe extern "C" fn hedgerow_engine_open(
         handles::count_forks()?;
         text::keep_lines();
         let open = match options.is_null() {
-            true => open(None, WatchOptions::default(), 0, &[]),
+            true => open(OpenOptions::default(), 0, &[]),
             // SAFETY: A1 (the host's pointers).
             false => unsafe { open_with(host(options)?) },
         }?;
@@ -54,18 +51,19 @@ unsafe fn open_with(options: &Options) -> Result<OpenEngine, Status> {
     // SAFETY: A1 (the host's pointers).
     let (table, state, name) =
         unsafe { (path(options.table), path(options.state), path(options.name)) };
-    let mut watch = WatchOptions {
-        state,
-        ..WatchOptions::default()
+    let mut to = OpenOptions {
+        table: table.map(TableSource::of).unwrap_or_default(),
+        ..OpenOptions::default()
     };
+    to.watch.state = state;
     if let Some(name) = name {
         let name = name.into_os_string().into_string();
-        watch.name = name.map_err(|_| Status::Argument)?;
+        to.watch.name = name.map_err(|_| Status::Argument)?;
     }
     if options.poll_ms != 0 {
-        watch.poll = Duration::from_millis(options.poll_ms.into());
+        to.watch.poll = Duration::from_millis(options.poll_ms.into());
     }
-    watch.fallback = match options.no_fallback {
+    to.watch.fallback = match options.no_fallback {
         0 => Fallback::Bundled,
         1 => Fallback::NoTable,
         _ => return Err(Status::Argument),
@@ -73,10 +71,9 @@ unsafe fn open_with(options: &Options) -> Result<OpenEngine, Status> {
     // SAFETY: A1 (the host's pointers), here and below.
     let keys = unsafe { list(options.keys, options.key_count) }?;
     // SAFETY: A1 (the host's pointers).
-    let keys = keys.iter().map(|file| key(unsafe { path(*file) }));
-    let keys: Vec<PublicKey> = keys.collect::<Result<_, _>>()?;
-    let required = !keys.is_empty();
-    watch.admission.keys = Keys::new(keys, required);
+    let keys = keys.iter().map(|file| unsafe { path(*file) });
+    let keys: Option<Vec<PathBuf>> = keys.collect();
+    to.keys = keys.ok_or(Status::Null)?;
     // SAFETY: A1 (the host's pointers).
     let own = unsafe { list(options.features, options.feature_count) }?;
     if own.len() > FEATURES_MAX {
@@ -85,24 +82,7 @@ unsafe fn open_with(options: &Options) -> Result<OpenEngine, Status> {
     // SAFETY: A1 (the host's pointers).
     let own = own.iter().map(|feature| unsafe { named(feature) });
     let own: Vec<_> = own.collect::<Result<_, _>>()?;
-    open(table, watch, options.traffic_clients as usize, &own)
-}
-
-/// A trusted key of a file.
-fn key(file: Option<PathBuf>) -> Result<PublicKey, Status> {
-    let file = file.ok_or(Status::Null)?;
-    let name = file.display().to_string();
-    let no = |got: &str| {
-        let expected = "expected a file of a public key";
-        told(
-            Status::Refused,
-            format_args!("{name}: {expected}, got {got}"),
-        )
-    };
-    let bytes = read_small(&file).map_err(|refused| told(Status::Refused, refused))?;
-    let bytes = bytes.ok_or_else(|| no("none"))?;
-    let text = String::from_utf8(bytes).map_err(|_| no("bytes that are no text"))?;
-    PublicKey::parse(&text, &name).map_err(|refused| told(Status::Refused, refused))
+    open(to, options.traffic_clients as usize, &own)
 }
 
 /// # Safety
@@ -118,74 +98,30 @@ unsafe fn named(feature: &OwnFeature) -> Result<Feature, Status> {
 }
 
 fn open(
-    table: Option<PathBuf>,
-    watch: WatchOptions,
+    mut options: OpenOptions,
     traffic_clients: usize,
     own: &[Feature],
 ) -> Result<OpenEngine, Status> {
-    let mut schema = match traffic_clients {
+    options.schema = match traffic_clients {
         0 => Schema::http(),
-        // Asked for once here, so that what is wrong with the number is told at the start.
+        // Made once here: a bad number fails at the start, and not with the first scorer.
         _ => Windows::new(traffic_clients, 0)
             .map(|_| Schema::http_with_traffic())
             .map_err(|refused| told(Status::Refused, refused))?,
     };
-    let first = schema.features().len();
     for Feature { name, kind } in own {
-        let with = schema.with(name, *kind);
-        schema = with.map_err(|refused| told(Status::Refused, refused))?;
+        let with = options.schema.with(name, *kind);
+        options.schema = with.map_err(|refused| told(Status::Refused, refused))?;
     }
-    let engine = Engine::new(schema);
-    let keys = watch.admission.keys.clone();
-    let refused = |refused: PublishError| told(Status::Refused, refused);
-    let mut watcher = None;
-    match table {
-        // One that ends with a slash may come later.
-        Some(table) if table.is_dir() || ends_with_slash(&table) => {
-            let _held = handles::WithoutSignals::new()?;
-            let started = Watcher::start(&engine, table, watch);
-            watcher = Some(started.map_err(|error| told(Status::System, error))?);
-        }
-        Some(table) if table.as_os_str() != "default" => {
-            publish(&engine, &keys, table).map_err(refused)?;
-        }
-        _ => {
-            let table = Table::from_bytes(DEFAULT_TABLE).map_err(PublishError::Refused);
-            let published = table.and_then(|table| engine.publish(table));
-            published.map_err(refused)?;
-        }
-    }
+    let _held = handles::WithoutSignals::new()?;
+    let opened = host::open(options).map_err(|failure| match failure {
+        OpenFailure::Watch(_) => told(Status::System, failure),
+        _ => told(Status::Refused, failure),
+    })?;
     Ok(OpenEngine {
-        engine,
-        watcher,
-        traffic_clients,
-        started: Instant::now(),
-        own: Own {
-            first,
-            count: own.len(),
-        },
-        keys,
+        opened,
+        traffic_clients: (traffic_clients > 0).then_some(traffic_clients),
     })
-}
-
-/// Publishes a file. Where keys are trusted, one of them must have signed it.
-fn publish(engine: &Engine, keys: &Keys, file: PathBuf) -> Result<u64, PublishError> {
-    if keys.trusted().is_empty() {
-        return engine.publish_file(file);
-    }
-    let table = Sealed::from_file(&file)
-        .and_then(|sealed| Table::from_sealed_with(sealed, |file| keys.check(file)));
-    match table {
-        Ok(table) => engine.publish(table),
-        Err(refused) => {
-            engine.count(&refused);
-            Err(PublishError::Refused(refused))
-        }
-    }
-}
-
-fn ends_with_slash(path: &Path) -> bool {
-    path.as_os_str().as_bytes().ends_with(b"/")
 }
 
 /// Frees an engine, and ends its threads. Its scorers go on with the table that they have, and are
@@ -218,7 +154,7 @@ pub unsafe extern "C" fn hedgerow_engine_publish(
 ) -> Status {
     call_alone(|| {
         let open = handles::engine(number(engine))?;
-        if open.watcher.is_some() {
+        if open.opened.watcher.is_some() {
             return Err(Status::Watched);
         }
         // Told before anything is published: null is aligned.
@@ -227,7 +163,7 @@ pub unsafe extern "C" fn hedgerow_engine_publish(
         }
         // SAFETY: A1 (the host's pointers), here and below.
         let table = unsafe { path(table) }.ok_or(Status::Null)?;
-        let published = publish(&open.engine, &open.keys, table);
+        let published = open.opened.publish_file(table);
         let published = published.map_err(|refused| told(Status::Refused, refused))?;
         match generation.is_null() {
             true => Ok(()),
@@ -257,8 +193,8 @@ pub unsafe extern "C" fn hedgerow_engine_stats(
 }
 
 fn counts(open: &OpenEngine) -> Stats {
-    let now = open.engine.stats();
-    let status = open.watcher.as_ref().map(Watcher::status);
+    let now = open.opened.engine.stats();
+    let status = open.opened.watcher.as_ref().map(Watcher::status);
     // What an engine refused while it watches is counted by the watch.
     let refused: u64 = match &status {
         Some(status) => status.refusals.values().sum(),

@@ -12,52 +12,22 @@
 //! whatever handle is older: it never waits for a lock that a thread of the parent held.
 
 use super::Status;
-use crate::engine::{Engine, Scorer};
-use crate::row::Row;
-use crate::table::Catalog;
-use crate::traffic::Windows;
-use crate::watch::{Keys, Watcher};
+use crate::host::{Opened, RequestScorer};
 use std::cell::{Cell, RefCell};
-use std::mem::ManuallyDrop;
+use std::ffi::c_int;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, compiler_fence};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
-use std::time::Instant;
 
 /// Engines of a process, at most. One is the rule.
 pub(super) const ENGINES_MAX: usize = 64;
 
-/// What stands behind an engine's handle.
+/// The engine behind a handle.
 #[derive(Debug)]
 pub(super) struct OpenEngine {
-    pub engine: Engine,
-    pub watcher: Option<Watcher>,
-    /// Clients of each scorer's windows; 0 where there are none.
-    pub traffic_clients: usize,
-    /// The zero of the clock of the windows.
-    pub started: Instant,
-    pub own: Own,
-    /// The keys whose tables are taken.
-    pub keys: Keys,
-}
-
-/// Where the host's own features stand in a row.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Own {
-    pub first: usize,
-    pub count: usize,
-}
-
-/// What stands behind a scorer's handle.
-#[derive(Debug)]
-pub(super) struct Attached {
-    pub scorer: Scorer,
-    pub engine: Engine,
-    pub row: Row,
-    pub windows: Option<Windows>,
-    pub started: Instant,
-    pub own: Own,
-    /// The names of the generation that was asked for last.
-    pub catalog: Option<(u64, Arc<Catalog>)>,
+    pub opened: Opened,
+    /// Clients of each scorer's traffic windows.
+    pub traffic_clients: Option<usize>,
 }
 
 /// Forks that this process, or one before it, comes from.
@@ -74,54 +44,41 @@ extern "C" fn in_child() {
     THREADS_BEFORE.store(THREADS.load(Ordering::Relaxed), Ordering::Relaxed);
 }
 
-mod system {
-    use std::ffi::{c_int, c_ulong};
-
-    type Hook = Option<extern "C" fn()>;
-
-    /// A set of signals: the 1,024 bits of Linux.
-    #[derive(Debug, Clone, Copy)]
-    #[repr(C)]
-    pub struct Signals(pub [c_ulong; 16]);
-
-    pub const SIG_BLOCK: c_int = 0;
-    pub const SIG_SETMASK: c_int = 2;
-
-    /// SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV and SIGSYS: what a thread itself raises.
-    pub const FAULTS: [c_int; 6] = [4, 5, 7, 8, 11, 31];
-
-    // SAFETY: A4 (POSIX). The declarations are those of `pthread.h` and `signal.h`.
-    unsafe extern "C" {
-        pub fn pthread_atfork(prepare: Hook, parent: Hook, child: Hook) -> c_int;
-        pub fn pthread_sigmask(how: c_int, set: *const Signals, before: *mut Signals) -> c_int;
-        pub fn sigfillset(set: *mut Signals) -> c_int;
-        pub fn sigdelset(set: *mut Signals, signal: c_int) -> c_int;
-    }
-}
+/// Signals that a thread itself raises.
+const FAULTS: [c_int; 6] = [
+    libc::SIGILL,
+    libc::SIGTRAP,
+    libc::SIGBUS,
+    libc::SIGFPE,
+    libc::SIGSEGV,
+    libc::SIGSYS,
+];
 
 /// Keeps signals from this thread for as long as it lives, and for good from the threads that are
 /// started meanwhile: a host that waits for a signal, which no thread of its own lets in, would be
 /// ended by it where one of the library's did. What a fault of a thread raises is let in, so that a
 /// host's handler for it is asked.
-#[derive(Debug)]
 pub(super) struct WithoutSignals {
-    before: system::Signals,
+    before: libc::sigset_t,
 }
 
 impl WithoutSignals {
     pub fn new() -> Result<WithoutSignals, Status> {
-        let mut set = system::Signals([0; 16]);
-        let mut before = set;
-        // SAFETY: A4 (POSIX). The sets are of the system's size, and filled before they are read.
+        let mut set = MaybeUninit::zeroed();
+        let mut before = MaybeUninit::zeroed();
+        // SAFETY: A4 (POSIX). `sigfillset` fills the set before anything reads it.
         let refused = unsafe {
-            system::sigfillset(&mut set);
-            for fault in system::FAULTS {
-                system::sigdelset(&mut set, fault);
+            libc::sigfillset(set.as_mut_ptr());
+            for fault in FAULTS {
+                libc::sigdelset(set.as_mut_ptr(), fault);
             }
-            system::pthread_sigmask(system::SIG_BLOCK, &set, &mut before)
+            libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), before.as_mut_ptr())
         };
         match refused {
-            0 => Ok(WithoutSignals { before }),
+            0 => Ok(WithoutSignals {
+                // SAFETY: A4 (POSIX). All zeroes are a set, too, and the call has filled it.
+                before: unsafe { before.assume_init() },
+            }),
             _ => Err(Status::System),
         }
     }
@@ -131,7 +88,7 @@ impl Drop for WithoutSignals {
     fn drop(&mut self) {
         let nowhere = std::ptr::null_mut();
         // SAFETY: A4 (POSIX). The set is the one that `new` was given by the system.
-        unsafe { system::pthread_sigmask(system::SIG_SETMASK, &self.before, nowhere) };
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.before, nowhere) };
     }
 }
 
@@ -143,7 +100,7 @@ pub(super) fn count_forks() -> Result<(), Status> {
     }
     // SAFETY: A4 (POSIX). The hook takes nothing, touches atomics, and belongs to this library:
     // the C library forgets it where the library is unloaded.
-    let refused = unsafe { system::pthread_atfork(None, None, Some(in_child)) };
+    let refused = unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
     if refused != 0 {
         return Err(Status::System);
     }
@@ -264,7 +221,7 @@ struct Entry {
     handle: u64,
     /// The forks before it was attached.
     forks: u32,
-    attached: Box<Attached>,
+    attached: Box<RequestScorer>,
 }
 
 /// The scorers of a thread. Those from before a fork stay where they are for ever: to drop one
@@ -350,7 +307,7 @@ fn scorers<T>(run: impl FnOnce(&mut Scorers) -> Result<T, Status>) -> Result<T, 
 }
 
 /// Attaches a scorer to this thread; the handle.
-pub(super) fn attach(attached: Box<Attached>) -> Result<u64, Status> {
+pub(super) fn attach(attached: Box<RequestScorer>) -> Result<u64, Status> {
     scorers(|scorers| {
         if THREAD.get() == 0 || NUMBERED.get() != forks() {
             // Relaxed: nothing is ordered by a number.
@@ -392,7 +349,7 @@ fn not_ours(handle: u64) -> Status {
 #[inline]
 pub(super) fn with_scorer<T>(
     handle: u64,
-    run: impl FnOnce(&mut Attached) -> Result<T, Status>,
+    run: impl FnOnce(&mut RequestScorer) -> Result<T, Status>,
 ) -> Result<T, Status> {
     // The first touch of `SCORERS` allocates, for its destructor: `attach` alone may do that, for
     // a signal's handler may come here on any thread.
@@ -407,7 +364,7 @@ pub(super) fn with_scorer<T>(
 }
 
 /// Detaches a scorer from this thread; what stood behind its handle.
-pub(super) fn detach(handle: u64) -> Result<Box<Attached>, Status> {
+pub(super) fn detach(handle: u64) -> Result<Box<RequestScorer>, Status> {
     if THREAD.get() == 0 {
         return Err(not_ours(handle));
     }
@@ -415,28 +372,4 @@ pub(super) fn detach(handle: u64) -> Result<Box<Attached>, Status> {
         let at = scorers.find(handle)?;
         Ok(scorers.entries.swap_remove(at).attached)
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn signals_are_those_of_the_system() {
-        assert!(size_of::<libc::sigset_t>() <= size_of::<system::Signals>());
-        assert!(align_of::<libc::sigset_t>() <= align_of::<system::Signals>());
-        let faults = [
-            libc::SIGILL,
-            libc::SIGTRAP,
-            libc::SIGBUS,
-            libc::SIGFPE,
-            libc::SIGSEGV,
-            libc::SIGSYS,
-        ];
-        assert_eq!(system::FAULTS, faults);
-        assert_eq!(
-            [system::SIG_BLOCK, system::SIG_SETMASK],
-            [libc::SIG_BLOCK, libc::SIG_SETMASK]
-        );
-    }
 }

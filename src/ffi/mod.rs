@@ -9,7 +9,7 @@
 //! - A2: a handle is no address, and nothing is reached through it. Made true by `handles`.
 //! - A3: exported names start with `hedgerow_`, which is this library's alone. Held by the tests
 //!   of the house.
-//! - A4: POSIX functions are declared as POSIX has them.
+//! - A4: POSIX functions do what POSIX says, by the declarations of the crate `libc`.
 
 mod engines;
 mod handles;
@@ -44,7 +44,7 @@ pub struct ScorerHandle {
     _opaque: [u8; 0],
 }
 
-/// Changes whenever a struct or a function of the header does.
+/// Changes whenever a struct or a function of the header changes. What is only added keeps it.
 pub const ABI_VERSION: u32 = 2;
 
 /// Runs the body of a call: a panic becomes a status, and a failure leaves its text.

@@ -1,19 +1,17 @@
 //! Calls on scorers: attach, score, finish, names, free.
 
-use super::handles::{self, Attached};
-use super::view::{self, check, host};
+use super::handles;
+use super::view::{self, Fields, check, host};
 use super::{
-    EngineHandle, Kind, RequestView, ScorerHandle, Status, VerdictView, call, call_alone, number,
-    put, put_text, told,
+    Breaker, EngineHandle, Kind, RequestView, ScorerHandle, Status, VerdictView, call, call_alone,
+    number, put, put_text, told,
 };
-use crate::row::Row;
-use crate::score::Client;
+use crate::host::{BreakerOptions, HostError, HostOptions, Outcome, PassReason, RequestScorer};
+use crate::http::Request;
+use crate::score::Matches;
 use crate::table::Catalog;
-use crate::traffic::{ClientId, ClientKey, Facts, HTTP_BASE, Windows, random_seed};
-use crate::{http, limits};
+use crate::traffic::ClientId;
 use std::ffi::c_char;
-use std::sync::Arc;
-use std::time::Instant;
 
 /// Attaches a scorer of this engine to the thread that calls: no other one can use it. It is freed
 /// by `hedgerow_scorer_free`, or with its thread.
@@ -30,22 +28,16 @@ pub unsafe extern "C" fn hedgerow_scorer_attach(
         // SAFETY: A1 (the host's pointers), here and below: a place for a handle.
         unsafe { put(scorer, std::ptr::null_mut()) }?;
         let open = handles::engine(number(engine))?;
-        let windows = match open.traffic_clients {
-            0 => None,
-            clients => Some(
-                Windows::new(clients, random_seed())
-                    .map_err(|refused| told(Status::System, refused))?,
-            ),
-        };
-        let handle = handles::attach(Box::new(Attached {
-            scorer: open.engine.scorer().map_err(|_| Status::Full)?,
-            engine: open.engine.clone(),
-            row: Row::MISSING,
-            windows,
-            started: open.started,
-            own: open.own,
-            catalog: None,
-        }))?;
+        let made = open.opened.engine.request_scorer(HostOptions {
+            traffic_clients: open.traffic_clients,
+            breaker: None,
+            ..HostOptions::default()
+        });
+        let scorer_made = made.map_err(|refused| match refused {
+            HostError::NoSlot(_) => Status::Full,
+            refused => told(Status::System, refused),
+        })?;
+        let handle = handles::attach(Box::new(scorer_made))?;
         let handle = std::ptr::without_provenance_mut(handle as usize);
         // SAFETY: A1 (the host's pointers).
         unsafe { put(scorer, handle) }
@@ -86,7 +78,7 @@ pub unsafe extern "C" fn hedgerow_score(
     let status = call(|| {
         // SAFETY: A1 (the host's pointers).
         let (request, fields) = unsafe { view::request(host(request)?)? };
-        given = handles::with_scorer(number(scorer), |attached| attached.score(&request, &fields))?;
+        given = handles::with_scorer(number(scorer), |scorer| score(scorer, &request, &fields))?;
         Ok(())
     });
     // SAFETY: A1 (the host's pointers): `check` has looked at it.
@@ -94,71 +86,63 @@ pub unsafe extern "C" fn hedgerow_score(
     status
 }
 
-impl Attached {
-    fn score(
-        &mut self,
-        request: &http::Request<'_>,
-        fields: &view::Fields<'_>,
-    ) -> Result<VerdictView, Status> {
-        if fields.own.len() > self.own.count {
-            return Err(Status::Argument);
-        }
-        let start = Instant::now();
-        http::extract_from(request, fields.iter(), &mut self.row);
-        let agent = fields.agent();
-        let client = request.peer.map(|address| Client::new(address, agent));
-        let observed = self.windows.as_mut().map(|windows| match &client {
-            Some(client) => {
-                let key = ClientKey::address(client.address);
-                let now = start.saturating_duration_since(self.started).as_nanos() as u64;
-                let facts = Facts::from_headers(request, fields.iter());
-                let observed = windows.observe(&key, &facts, now);
-                observed.fill(&mut self.row, HTTP_BASE);
-                Some(observed.id())
-            }
-            None => {
-                let traffic = self.row.values_mut().iter_mut().skip(HTTP_BASE.into());
-                let traffic = traffic.take(crate::traffic::FEATURES.len());
-                traffic.for_each(|value| *value = f32::NAN);
-                None
-            }
-        });
-        if self.own.count > 0 {
-            let places = self.row.values_mut().iter_mut().skip(self.own.first);
-            let values = fields
-                .own
-                .iter()
-                .copied()
-                .chain(std::iter::repeat(f32::NAN));
-            { places.take(self.own.count).zip(values) }.for_each(|(place, value)| *place = value);
-        }
-        let verdict = match &client {
-            Some(client) => self.scorer.score_client(&self.row, client),
-            None => self.scorer.score(&self.row),
-        };
-        let took = start.elapsed().as_nanos() as u64;
-        self.scorer.stats().latency.record(took);
-        let mut view = VerdictView::from(verdict);
-        view.nanos = took;
-        if let Some(id) = observed.flatten() {
-            (view.client, view.client_known) = (id.bits(), 1);
-        }
-        Ok(view)
+fn score(
+    scorer: &mut RequestScorer,
+    request: &Request<'_>,
+    fields: &Fields<'_>,
+) -> Result<VerdictView, Status> {
+    if fields.own.len() > scorer.own_features() {
+        return Err(Status::Argument);
     }
+    let scored = scorer.score_with(request, fields.iter(), |own| {
+        let values = own.iter_mut().zip(fields.own);
+        values.for_each(|(place, value)| *place = *value);
+    });
+    let mut view = match scored.outcome() {
+        Outcome::Verdict(verdict) => VerdictView::from(*verdict),
+        Outcome::Passed(PassReason::BreakerOpen) => return Err(Status::BreakerOpen),
+        Outcome::Passed(_) => return Err(Status::Panic),
+    };
+    view.nanos = scored.took().as_nanos() as u64;
+    if let Some(client) = scored.client() {
+        (view.client, view.client_known) = (client.bits(), 1);
+    }
+    Ok(view)
+}
 
-    /// The names of a generation.
-    fn catalog(&mut self, generation: u64) -> Result<&Arc<Catalog>, Status> {
-        if self
-            .catalog
-            .as_ref()
-            .is_none_or(|(of, _)| *of != generation)
-        {
-            let found = self.engine.catalog(generation);
-            self.catalog = Some((generation, found.ok_or(Status::Unknown)?));
-        }
-        let known = self.catalog.as_ref().map(|(_, catalog)| catalog);
-        known.ok_or(Status::Unknown)
-    }
+/// The names of a verdict's generation.
+fn catalog<'a>(
+    scorer: &'a mut RequestScorer,
+    verdict: &VerdictView,
+) -> Result<&'a Catalog, Status> {
+    let found = scorer.catalog(verdict.generation);
+    found.map(|catalog| &**catalog).ok_or(Status::Unknown)
+}
+
+/// Gives a scorer a circuit breaker, which it does not have at first: where calls are late or
+/// panic again and again, `hedgerow_score` returns `HEDGEROW_STATUS_BREAKER_OPEN` for a while, and
+/// does nothing else. NULL for `breaker` means one with the defaults. The breaker is closed at
+/// first.
+///
+/// # Safety
+/// A1 (the host's pointers).
+// SAFETY: A3 (the name).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hedgerow_scorer_breaker(
+    scorer: *mut ScorerHandle,
+    breaker: *const Breaker,
+) -> Status {
+    call_alone(|| {
+        let options = match breaker.is_null() {
+            true => BreakerOptions::default(),
+            // SAFETY: A1 (the host's pointers).
+            false => BreakerOptions::from(unsafe { host(breaker) }?),
+        };
+        handles::with_scorer(number(scorer), |scorer| {
+            scorer.set_breaker(Some(options));
+            Ok(())
+        })
+    })
 }
 
 /// Tells the traffic windows with which HTTP status a request was answered. Without windows, or
@@ -176,10 +160,10 @@ pub unsafe extern "C" fn hedgerow_finish(
     call(|| {
         // SAFETY: A1 (the host's pointers).
         let verdict = unsafe { host(verdict) }?;
-        handles::with_scorer(number(scorer), |attached| {
-            if let (Some(windows), 1) = (&mut attached.windows, verdict.client_known) {
-                windows.finish(ClientId::from_bits(verdict.client), status);
-            }
+        handles::with_scorer(number(scorer), |scorer| {
+            let known = verdict.client_known == 1;
+            let client = known.then(|| ClientId::from_bits(verdict.client));
+            scorer.finish(client, status);
             Ok(())
         })
     })
@@ -202,8 +186,9 @@ pub unsafe extern "C" fn hedgerow_detections(
     call_alone(|| {
         // SAFETY: A1 (the host's pointers), here and below.
         let verdict = unsafe { host(verdict) }?;
-        handles::with_scorer(number(scorer), |attached| {
-            let matching = verdict.detections.count_ones() as usize;
+        handles::with_scorer(number(scorer), |scorer| {
+            let matches = Matches::from_bits(verdict.detections);
+            let matching = matches.count() as usize;
             if !count.is_null() {
                 // SAFETY: A1 (the host's pointers).
                 unsafe { put(count, matching) }?;
@@ -211,9 +196,8 @@ pub unsafe extern "C" fn hedgerow_detections(
             if matching == 0 || capacity == 0 {
                 return Ok(());
             }
-            let catalog = attached.catalog(verdict.generation)?;
-            let bits = (0..limits::DETECTIONS_MAX).filter(|at| verdict.detections >> at & 1 == 1);
-            for (to, at) in (0..capacity).zip(bits) {
+            let catalog = catalog(scorer, verdict)?;
+            for (to, at) in (0..capacity).zip(matches.positions()) {
                 let detection = catalog.detections().get(at).ok_or(Status::Argument)?;
                 // SAFETY: A1 (the host's pointers): `to` is below the capacity that it names.
                 unsafe { put(ids.wrapping_add(to), detection.id) }?;
@@ -240,11 +224,11 @@ pub unsafe extern "C" fn hedgerow_bot_name(
     call_alone(|| {
         // SAFETY: A1 (the host's pointers), here and below.
         let verdict = unsafe { host(verdict) }?;
-        handles::with_scorer(number(scorer), |attached| {
+        handles::with_scorer(number(scorer), |scorer| {
             if verdict.kind != Kind::VerifiedBot as u8 {
                 return Err(Status::Nothing);
             }
-            let catalog = attached.catalog(verdict.generation)?;
+            let catalog = catalog(scorer, verdict)?;
             let (name, _) = catalog.bot(verdict.bot).ok_or(Status::Argument)?;
             // SAFETY: A1 (the host's pointers).
             unsafe { put_text(name.as_bytes(), text, capacity, len) }

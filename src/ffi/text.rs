@@ -1,6 +1,7 @@
 //! Names, the last error of a thread, and log lines, as a C host reads them.
 
-use super::{Kind, ReasonCode, SourceCode, Status};
+use super::{Kind, SourceCode, Status};
+use crate::score::Reason;
 use crate::table::bots::Category;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -16,7 +17,7 @@ const LINES_MAX: usize = 64;
 
 /// The name of a status.
 pub(super) fn status(status: i32) -> &'static CStr {
-    let all: [(Status, &CStr); 15] = [
+    let all: [(Status, &CStr); 16] = [
         (Status::Ok, c"ok"),
         (Status::Null, c"null"),
         (Status::Argument, c"argument"),
@@ -32,6 +33,7 @@ pub(super) fn status(status: i32) -> &'static CStr {
         (Status::Nothing, c"nothing"),
         (Status::Unknown, c"unknown"),
         (Status::Watched, c"watched"),
+        (Status::BreakerOpen, c"breaker-open"),
     ];
     let found = all.iter().find(|(of, _)| *of as i32 == status);
     found.map_or(c"no status", |(_, name)| name)
@@ -59,37 +61,52 @@ pub(super) fn source(source: u8) -> &'static CStr {
     found.map_or(c"no source", |(_, name)| name)
 }
 
+/// A name of the library's, with a zero byte behind it.
+type CName = [u8; 24];
+
+const fn c_name(name: &str) -> CName {
+    let mut bytes = [0; _];
+    // The last byte stays 0: a name that does not fit is refused when this is compiled.
+    let (places, _) = bytes.split_at_mut(name.len());
+    places.copy_from_slice(name.as_bytes());
+    assert!(name.len() < bytes.len());
+    bytes
+}
+
+/// The names of an enumeration of the library's, as C reads them.
+macro_rules! c_names {
+    ($of:ident) => {{
+        #[allow(clippy::indexing_slicing, reason = "the compiler runs it")]
+        static NAMES: [CName; $of::ALL.len()] = {
+            let mut names = [[0; _]; _];
+            let mut at = 0;
+            while at < names.len() {
+                names[at] = c_name($of::ALL[at].name());
+                at += 1;
+            }
+            names
+        };
+        &NAMES
+    }};
+}
+
+fn name(names: &'static [CName], at: u8) -> Option<&'static CStr> {
+    let name = names.get(usize::from(at))?;
+    CStr::from_bytes_until_nul(name).ok()
+}
+
 /// The name of a reason for no score.
 pub(super) fn reason(reason: u8) -> &'static CStr {
-    let all = [
-        (ReasonCode::None, c"none"),
-        (ReasonCode::NoTable, c"no-table"),
-        (ReasonCode::Overloaded, c"overloaded"),
-        (ReasonCode::Closed, c"closed"),
-        (ReasonCode::Disabled, c"disabled"),
-        (ReasonCode::Error, c"error"),
-    ];
-    let found = all.iter().find(|(of, _)| *of as u8 == reason);
-    found.map_or(c"no reason", |(_, name)| name)
+    match reason {
+        0 => c"none",
+        5 => c"error",
+        reason => name(c_names!(Reason), reason.wrapping_sub(1)).unwrap_or(c"no reason"),
+    }
 }
 
 /// The name of a verified bot's category.
 pub(super) fn category(category: u8) -> &'static CStr {
-    match Category::from_u8(category) {
-        Some(Category::Other) => c"other",
-        Some(Category::SearchEngine) => c"search-engine",
-        Some(Category::Ai) => c"ai",
-        Some(Category::Monitor) => c"monitor",
-        Some(Category::Preview) => c"preview",
-        Some(Category::Social) => c"social",
-        Some(Category::Feed) => c"feed",
-        Some(Category::Advertising) => c"advertising",
-        Some(Category::Archive) => c"archive",
-        Some(Category::Academic) => c"academic",
-        Some(Category::Optimizer) => c"optimizer",
-        Some(Category::Webhook) => c"webhook",
-        None => c"no category",
-    }
+    name(c_names!(Category), category).unwrap_or(c"no category")
 }
 
 /// The text of the last call of this thread that failed, in memory of a fixed size: to fail
@@ -204,8 +221,8 @@ pub(super) fn next_line(copy: impl FnOnce(&str) -> Result<bool, Status>) -> Resu
 
 #[cfg(test)]
 mod tests {
+    use super::super::ReasonCode;
     use super::*;
-    use crate::score::Reason;
 
     #[test]
     fn names_are_those_of_the_library() {
@@ -224,7 +241,7 @@ mod tests {
         for beyond in [kind(3), source(3), reason(6), category(12)] {
             assert!(beyond.to_bytes().starts_with(b"no "));
         }
-        assert_eq!(status(15), c"no status");
+        assert_eq!(status(16), c"no status");
         assert_eq!(status(-1), c"no status");
         assert_eq!(status(14), c"watched");
     }

@@ -1,7 +1,9 @@
 //! What crosses the border: statuses, options, verdicts, counts.
 
+use crate::host::BreakerOptions;
 use crate::score::{Reason, Source, Verdict};
 use std::ffi::c_char;
+use std::time::Duration;
 
 /// How a call ended. Whatever is not `HEDGEROW_STATUS_OK` changed nothing; a verdict that was asked
 /// for says then that there is no score.
@@ -40,6 +42,8 @@ pub enum Status {
     Unknown = 13,
     /// The engine watches a directory: tables come from there.
     Watched = 14,
+    /// The scorer's circuit breaker is open: the request was not looked at.
+    BreakerOpen = 15,
 }
 
 /// The values of `hedgerow_verdict.kind`.
@@ -130,6 +134,52 @@ pub struct Options {
     pub features: *const OwnFeature,
     /// How many there are.
     pub feature_count: usize,
+}
+
+/// When a scorer stops for a while: see `hedgerow_scorer_breaker`. Set everything to zero, then
+/// `size`: what stays zero has its default.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct Breaker {
+    /// The size of this struct.
+    pub size: usize,
+    /// Nanoseconds that one call may take; 0 means 1,000,000. A longer call counts as late, and
+    /// still gives its score.
+    pub budget_nanos: u64,
+    /// Late calls in a row that open the breaker; 0 means 16.
+    pub late_max: u32,
+    /// Panics within the window that open it; 0 means 8.
+    pub panics_max: u32,
+    /// How long a panic counts, in milliseconds; 0 means 10,000.
+    pub window_ms: u32,
+    /// How long the breaker stays open, in milliseconds; 0 means 1,000. Then one call is tried.
+    pub pause_ms: u32,
+}
+
+impl From<&Breaker> for BreakerOptions {
+    fn from(breaker: &Breaker) -> BreakerOptions {
+        let of = |value: u64, unit: fn(u64) -> Duration, default| match value {
+            0 => default,
+            value => unit(value),
+        };
+        let number = |value, default| if value == 0 { default } else { value };
+        let default = BreakerOptions::default();
+        BreakerOptions {
+            budget: of(breaker.budget_nanos, Duration::from_nanos, default.budget),
+            late_max: number(breaker.late_max, default.late_max),
+            panics_max: number(breaker.panics_max, default.panics_max),
+            window: of(
+                breaker.window_ms.into(),
+                Duration::from_millis,
+                default.window,
+            ),
+            pause: of(
+                breaker.pause_ms.into(),
+                Duration::from_millis,
+                default.pause,
+            ),
+        }
+    }
 }
 
 /// A feature of the host's own.

@@ -243,14 +243,6 @@ impl<'a> Fields<'a> {
             Header::new(name.unwrap_or_default(), value.unwrap_or_default())
         })
     }
-
-    /// The value of the first User-Agent; empty where there is none.
-    #[inline]
-    pub fn agent(&self) -> &'a [u8] {
-        let mut all = self.iter();
-        let agent = all.find(|header| header.name.eq_ignore_ascii_case(b"user-agent"));
-        agent.map_or(b"", |header| header.value)
-    }
 }
 
 /// The request that a host describes, and its headers.

@@ -42,9 +42,32 @@ pub fn extract_from<'a>(
     headers: impl IntoIterator<Item = Header<'a>>,
     row: &mut Row,
 ) {
+    extract_named(request, headers, row);
+}
+
+/// The values of the headers that later steps read, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Named<'a> {
+    /// The first User-Agent, at most [`VALUE_SCANNED_MAX`](super::VALUE_SCANNED_MAX) bytes of it.
+    pub agent: Option<&'a [u8]>,
+    /// The first Referer, as far.
+    pub referer: Option<&'a [u8]>,
+}
+
+/// As [`extract_from`]; returns what later steps read, so that the headers are walked once.
+#[inline]
+pub(crate) fn extract_named<'a>(
+    request: &Request<'a>,
+    headers: impl IntoIterator<Item = Header<'a>>,
+    row: &mut Row,
+) -> Named<'a> {
     let mut seen = Headers::EMPTY;
     seen.scan(request.known, headers.into_iter());
     fill_row(request, &seen, row);
+    Named {
+        agent: seen.get(Name::UserAgent),
+        referer: seen.get(Name::Referer),
+    }
 }
 
 fn fill_row(request: &Request<'_>, headers: &Headers<'_>, row: &mut Row) {

@@ -44,6 +44,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use extract::{Named, extract_named};
 pub use extract::{extract, extract_from};
 pub use features::{FEATURES, FeatureDoc, position};
 pub use ja4::Ja4;

@@ -171,7 +171,7 @@ impl Reason {
     ];
 
     /// The reason's name in reports and metrics.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Reason::NoTable => "no-table",
             Reason::Overloaded => "overloaded",

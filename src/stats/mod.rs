@@ -7,6 +7,7 @@ mod reservoir;
 mod scores;
 mod snapshot;
 
+pub use counter::Counter;
 pub(crate) use counters::Counters;
 pub use counters::ScorerStats;
 pub use latency::Latency;

@@ -75,7 +75,7 @@ impl Category {
     }
 
     /// The category's name in files of bots, and in reports.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Category::Other => "other",
             Category::SearchEngine => "search-engine",

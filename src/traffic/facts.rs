@@ -2,7 +2,7 @@
 
 use super::hash::{Domain, Seed, hash};
 use crate::http::{
-    HEADERS_SCANNED_MAX, Header, HeadersKnown, Request, VALUE_SCANNED_MAX, is_asset,
+    HEADERS_SCANNED_MAX, Header, HeadersKnown, Named, Request, VALUE_SCANNED_MAX, is_asset,
 };
 
 /// What the windows look at in one request. What is not known is `None`, and leaves the features
@@ -31,12 +31,6 @@ impl<'a> Facts<'a> {
         request: &Request<'a>,
         headers: impl IntoIterator<Item = Header<'a>>,
     ) -> Facts<'a> {
-        let target = (!request.target.is_empty()).then_some(request.target);
-        let path = target.map(|target| {
-            let end = target.iter().take(VALUE_SCANNED_MAX);
-            let end = end.take_while(|byte| **byte != b'?').count();
-            target.get(..end).unwrap_or_default()
-        });
         let (mut agent, mut referer) = (None, None);
         for header in headers.into_iter().take(HEADERS_SCANNED_MAX) {
             if agent.is_none() && header.name.eq_ignore_ascii_case(b"user-agent") {
@@ -45,10 +39,22 @@ impl<'a> Facts<'a> {
                 referer = Some(header.value);
             }
         }
-        let refers = !matches!(referer.unwrap_or_default(), b"" | b"-");
+        Facts::named(request, &Named { agent, referer })
+    }
+
+    /// The facts of a request whose headers were walked already.
+    #[inline]
+    pub(crate) fn named(request: &Request<'a>, named: &Named<'a>) -> Facts<'a> {
+        let target = (!request.target.is_empty()).then_some(request.target);
+        let path = target.map(|target| {
+            let end = target.iter().take(VALUE_SCANNED_MAX);
+            let end = end.take_while(|byte| **byte != b'?').count();
+            target.get(..end).unwrap_or_default()
+        });
+        let refers = !matches!(named.referer.unwrap_or_default(), b"" | b"-");
         Facts {
             path,
-            agent: Some(agent.unwrap_or_default()),
+            agent: Some(named.agent.unwrap_or_default()),
             asset: path.map(is_asset),
             referer: (request.known != HeadersKnown::UserAgentOnly).then_some(refers),
         }

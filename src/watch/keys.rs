@@ -1,5 +1,6 @@
 //! Keys that sign tables, and the keys that an engine trusts.
 
+use super::directory::read_small;
 use super::refusal::{Refusal, RefusalKind};
 use crate::error::{Detail, OpenError};
 use crate::schema::check_name;
@@ -9,6 +10,7 @@ use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha512};
 use std::fmt;
+use std::path::Path;
 
 /// What a secret key's file starts with.
 const SECRET: &str = "hedgerow-secret-key-1";
@@ -222,6 +224,18 @@ fn put(file: &mut [u8], at: usize, bytes: &[u8]) {
 }
 
 impl PublicKey {
+    /// Reads the key of a file.
+    ///
+    /// # Errors
+    /// `Directory` if the file cannot be read, `Key` if there is none or it holds no key.
+    pub fn read(file: &Path) -> Result<PublicKey, Refusal> {
+        let at = file.display().to_string();
+        let no = |got: &str| refused(&at, "a file of a public key", got);
+        let bytes = read_small(file)?.ok_or_else(|| no("none"))?;
+        let text = String::from_utf8(bytes).map_err(|_| no("bytes that are no text"))?;
+        PublicKey::parse(&text, &at)
+    }
+
     /// The key of a file's text; `at` names the file in refusals.
     ///
     /// # Errors

@@ -33,8 +33,6 @@ mod tables;
 pub mod watchdog;
 
 pub use admission::Admission;
-#[cfg(any(test, feature = "capi"))]
-pub(crate) use directory::read_small;
 pub use directory::{Directory, Origin, Pointer};
 pub use drift::{Drift, DriftOptions};
 pub use keys::{Keys, NoteSignature, PublicKey, SecretKey};

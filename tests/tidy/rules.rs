@@ -26,9 +26,10 @@ const LAYERS: &[(&str, u8)] = &[
     ("engine", 5),
     ("pool", 6),
     ("watch", 7),
-    ("ffi", 8),
-    ("manual", 8),
-    ("lib", 9),
+    ("host", 8),
+    ("ffi", 9),
+    ("manual", 9),
+    ("lib", 10),
 ];
 
 /// The files that may hold `unsafe`.
@@ -53,6 +54,11 @@ pub const DATA_PLANE: &[&str] = &[
     "src/engine/live.rs",
     "src/engine/scorer.rs",
     "src/epoch/reader.rs",
+    "src/host/breaker.rs",
+    "src/host/counters.rs",
+    "src/host/headers.rs",
+    "src/host/request_scorer.rs",
+    "src/host/scored.rs",
     "src/http/",
     "src/row.rs",
     "src/score/batch.rs",

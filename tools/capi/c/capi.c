@@ -453,6 +453,43 @@ static void traffic(void) {
     OK(hedgerow_engine_free(engine));
 }
 
+/* Late calls open a scorer's breaker; after a pause one call is tried. */
+static void breaker(void) {
+    hedgerow_engine *engine = NULL;
+    hedgerow_scorer *scorer = NULL;
+    hedgerow_request request = REQUEST(CURL);
+    hedgerow_verdict verdict = {.size = sizeof verdict};
+    /* No call takes a nanosecond: each is late. */
+    hedgerow_breaker options = {.budget_nanos = 1, .late_max = 2, .pause_ms = 200};
+
+    OK(hedgerow_engine_open(NULL, &engine));
+    OK(hedgerow_scorer_attach(engine, &scorer));
+    CHECK_STATUS(HEDGEROW_STATUS_SIZE, hedgerow_scorer_breaker(scorer, &options));
+    options.size = sizeof options;
+    CHECK_STATUS(HEDGEROW_STATUS_NULL, hedgerow_scorer_breaker(NULL, &options));
+    /* A scorer has none at first. */
+    for (int at = 0; at < 100; at++)
+        OK(hedgerow_score(scorer, &request, &verdict));
+    OK(hedgerow_scorer_breaker(scorer, &options));
+    for (int round = 0; round < 2; round++) {
+        OK(hedgerow_score(scorer, &request, &verdict));
+        if (round == 0)
+            OK(hedgerow_score(scorer, &request, &verdict));
+        CHECK(verdict.kind == HEDGEROW_KIND_SCORED && verdict.nanos > 1);
+        CHECK_STATUS(HEDGEROW_STATUS_BREAKER_OPEN, hedgerow_score(scorer, &request, &verdict));
+        CHECK(verdict.kind == HEDGEROW_KIND_NOT_SCORED && verdict.score == HEDGEROW_NO_SCORE);
+        CHECK(verdict.nanos == 0 && verdict.reason == HEDGEROW_REASON_ERROR);
+        nanosleep(&(struct timespec){0, 210000000}, NULL);
+    }
+    /* Another one is closed at first; NULL means the defaults. */
+    OK(hedgerow_scorer_breaker(scorer, NULL));
+    OK(hedgerow_score(scorer, &request, &verdict));
+    OK(hedgerow_score(scorer, &request, &verdict));
+    CHECK(strcmp(hedgerow_status_name(HEDGEROW_STATUS_BREAKER_OPEN), "breaker-open") == 0);
+    OK(hedgerow_scorer_free(scorer));
+    OK(hedgerow_engine_free(engine));
+}
+
 /* Tables by trusted keys alone: arguments are a key's file, and a table that it signed. */
 static void keys(const char *key, const char *signed_table, const char *unsigned_table) {
     const char *files[] = {key, NULL};
@@ -560,6 +597,7 @@ int main(int count, char **arguments) {
     misuse();
     threads();
     traffic();
+    breaker();
     /* What the parent's threads held is lost in a child, by any count of leaks. */
     if (getenv("WITHOUT_FORK") == NULL)
         forks(arguments[3]);

@@ -31,6 +31,7 @@ static void handler(int signal) {
     CHECK_STATUS(HEDGEROW_STATUS_BUSY, hedgerow_scorer_free(scorer));
     CHECK_STATUS(HEDGEROW_STATUS_BUSY, hedgerow_log_next(text, sizeof text, NULL));
     CHECK_STATUS(HEDGEROW_STATUS_BUSY, hedgerow_limit("readers", &max));
+    CHECK_STATUS(HEDGEROW_STATUS_BUSY, hedgerow_scorer_breaker(scorer, NULL));
     OK(hedgerow_score(scorer, &request, &verdict));
     CHECK_STATUS(HEDGEROW_STATUS_BUSY, hedgerow_detections(scorer, &verdict, NULL, 0, NULL));
     CHECK_STATUS(HEDGEROW_STATUS_BUSY, hedgerow_bot_name(scorer, &verdict, text, 8, NULL));
@@ -85,6 +86,8 @@ int main(void) {
 
     OK(hedgerow_engine_open(&options, &engine));
     OK(hedgerow_scorer_attach(engine, &scorer));
+    OK(hedgerow_scorer_breaker(scorer, &(hedgerow_breaker){.size = sizeof(hedgerow_breaker),
+                                                           .budget_nanos = 1000000000}));
     curl.peer_family = browser.peer_family = 4;
     calls = 0;
     for (int at = 0; at < 20000; at++) {
