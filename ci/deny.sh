@@ -17,7 +17,7 @@ cargo deny --version
 deny() { cargo deny --all-features --config deny.toml "$@"; }
 echo "library"
 deny --exclude-dev check --hide-inclusion-graph --deny duplicate bans
-for manifest in Cargo.toml fuzz/Cargo.toml tools/lab/peers/Cargo.toml; do
+for manifest in Cargo.toml fuzz/Cargo.toml; do
     echo "all of $manifest"
     deny --manifest-path "$manifest" --workspace check --hide-inclusion-graph --allow duplicate \
         --allow license-not-encountered --allow license-exception-not-encountered \

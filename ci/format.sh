@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-for manifest in Cargo.toml fuzz/Cargo.toml tools/lab/peers/Cargo.toml; do
+for manifest in Cargo.toml fuzz/Cargo.toml tools/lab/proofs/no-panic/Cargo.toml; do
     cargo fmt --all --check --manifest-path "$manifest"
 done
 git ls-files -z '*.sh' .ci/run | xargs -0 -n1 bash -n

@@ -7,5 +7,4 @@ bash ci/setup.sh build
 
 # With `capi`: without it the C ABI is compiled for tests alone, where panics are allowed.
 cargo clippy --workspace --all-targets --features hedgerow/capi --quiet -- -D warnings
-cargo clippy --manifest-path tools/lab/peers/Cargo.toml --all-targets --quiet -- -D warnings
 echo "no warnings"

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Tests what is no default member: the fleet (a real database, NATS servers, a bucket) and the proxy
-# (real sockets, real clients). One build, because they share most of their dependencies.
+# (real sockets, real clients), and the comparison with other libraries. One build for all.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bash ci/setup.sh build proxy fleet
 
-cargo test --release -p hedgerow-fleet -p hedgerow-proxy
+cargo test --release -p hedgerow-fleet -p hedgerow-proxy -p peers

@@ -1,17 +1,7 @@
-//! The atomics of the swap: the standard library's, or loom's where the protocol is model-checked.
+//! The atomics of the swap. `tests/swap_loom.rs` puts loom's in their place.
 
-/// Counts references only, so that loom need not see it; loom's own cannot be a method's receiver.
-pub(crate) use std::sync::Arc;
-
-#[cfg(not(loom))]
 pub(crate) use std::sync::{
-    Mutex, MutexGuard,
-    atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering, fence},
-};
-
-#[cfg(loom)]
-pub(crate) use loom::sync::{
-    Mutex, MutexGuard,
+    Arc, Mutex, MutexGuard,
     atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering, fence},
 };
 
@@ -20,10 +10,10 @@ pub(crate) mod membarrier {
     /// Keeps the compiler from moving memory accesses across; the kernel does the rest.
     pub(crate) use std::sync::atomic::compiler_fence;
 
-    /// Announces that this process will use the barrier. False where it cannot: an old kernel, a
-    /// sandbox, another system, or loom, which knows fences only.
+    /// Announces that this process will use the barrier. Returns `false` where it cannot: an
+    /// old kernel, a sandbox, another system.
     pub(crate) fn register() -> bool {
-        #[cfg(all(target_os = "linux", not(loom)))]
+        #[cfg(target_os = "linux")]
         {
             use rustix::thread::{MembarrierCommand, membarrier};
             return membarrier(MembarrierCommand::RegisterPrivateExpedited).is_ok();
@@ -34,7 +24,7 @@ pub(crate) mod membarrier {
 
     /// Makes every thread of this process pass a full barrier before it returns true.
     pub(crate) fn everywhere() -> bool {
-        #[cfg(all(target_os = "linux", not(loom)))]
+        #[cfg(target_os = "linux")]
         {
             use rustix::thread::{MembarrierCommand, membarrier};
             let barrier = || membarrier(MembarrierCommand::PrivateExpedited).is_ok();

@@ -2,33 +2,23 @@
 //!
 //! Builds `tools/lab/proofs/no-panic` (release, fat LTO) and looks at the result in two ways: it
 //! links only without a panic, and its assembly is followed call by call. Either way must fail
-//! where a panic was planted. Takes a minute or two, most of it for the linker's optimiser.
+//! where a panic was planted. Takes half a minute, most of it for the linker's optimiser.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::Mutex;
-
-/// One build at a time: they share a folder.
-static BUILDS: Mutex<()> = Mutex::new(());
+use std::sync::OnceLock;
 
 fn target() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-panic")
 }
 
-/// Where the assembly of a build with this feature lands, whether it links or not.
-fn assembly_file(feature: &str) -> PathBuf {
-    target().join(format!("proof-{feature}.s"))
-}
-
-/// Builds the proof with this feature.
-fn build(feature: &str) -> Output {
+/// Builds one of the proof's programs; cargo lets one build at a time use the folder.
+fn build(program: &str, flags: &[&str]) -> Output {
     let manifest = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/tools/lab/proofs/no-panic/Cargo.toml"
     );
-    std::fs::create_dir_all(target()).expect("a folder");
-    let emit = format!("--emit=asm={}", assembly_file(feature).display());
     let mut cargo = Command::new(env!("CARGO"));
     // The proof has a profile of its own, whatever this test was built with.
     for (name, _) in std::env::vars_os() {
@@ -38,7 +28,8 @@ fn build(feature: &str) -> Output {
     }
     cargo
         .args(["rustc", "--release", "--manifest-path", manifest])
-        .args(["--features", feature, "--", &emit])
+        .args(["--bin", program, "--"])
+        .args(flags)
         .env("CARGO_TARGET_DIR", target())
         // The proof is about plain stable Rust, however this test was built.
         .env_remove("RUSTFLAGS")
@@ -51,27 +42,32 @@ fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Builds with this feature and reads the assembly.
-fn assembly(feature: &str) -> String {
-    let built = build(feature);
-    let text = text(&built);
-    assert!(built.status.success(), "the hot path may panic:\n{text}");
-    std::fs::read_to_string(assembly_file(feature)).expect("assembly")
+/// Returns the assembly of the proof, built once.
+fn assembly() -> &'static str {
+    static ASSEMBLY: OnceLock<String> = OnceLock::new();
+    ASSEMBLY.get_or_init(|| {
+        std::fs::create_dir_all(target()).expect("a folder");
+        let file = target().join("proof.s");
+        let built = build(
+            "proof-no-panic",
+            &[&format!("--emit=asm={}", file.display())],
+        );
+        let text = text(&built);
+        assert!(built.status.success(), "the hot path may panic:\n{text}");
+        std::fs::read_to_string(file).expect("assembly")
+    })
 }
 
 #[test]
 fn the_hot_path_links_without_a_panic_and_calls_none() {
-    let _alone = BUILDS
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner());
-    let code = assembly("");
+    let code = assembly();
     let run = Command::new(target().join("release/proof-no-panic"))
         .output()
         .expect("the proof");
     assert!(run.status.success(), "{}", text(&run));
     println!("linked: {}", String::from_utf8_lossy(&run.stdout).trim());
     if cfg!(target_arch = "x86_64") {
-        let found = follow(&code);
+        let found = follow(code, &ROOTS);
         println!(
             "{} functions, {} calls by pointer",
             found.functions, found.by_pointer
@@ -89,10 +85,7 @@ fn the_hot_path_links_without_a_panic_and_calls_none() {
 
 #[test]
 fn a_planted_panic_does_not_link() {
-    let _alone = BUILDS
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner());
-    let built = build("plant");
+    let built = build("planted", &[]);
     assert!(!built.status.success(), "a function that may panic linked");
     let text = text(&built);
     assert!(
@@ -107,10 +100,7 @@ fn a_planted_panic_is_found_in_the_assembly() {
         println!("*** SKIPPED: the assembly is read on x86-64 only ***");
         return;
     }
-    let _alone = BUILDS
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner());
-    let found = follow(&assembly("plant-symbol"));
+    let found = follow(assembly(), &["planted_score"]);
     let panics = found.outside.iter().any(|name| name.contains("panic"));
     assert!(panics, "went unnoticed: {:?}", found.outside);
 }
@@ -148,15 +138,15 @@ struct Found {
 }
 
 /// Follows every call from the roots.
-fn follow(assembly: &str) -> Found {
+fn follow<'a>(assembly: &'a str, roots: &[&'a str]) -> Found {
     let functions = functions(assembly);
     let mut found = Found {
         functions: 0,
         by_pointer: 0,
         outside: BTreeSet::new(),
     };
-    let mut seen: BTreeSet<&str> = ROOTS.into();
-    let mut open: Vec<&str> = ROOTS.into();
+    let mut seen: BTreeSet<&str> = roots.iter().copied().collect();
+    let mut open: Vec<&str> = roots.to_vec();
     while let Some(name) = open.pop() {
         let panics = ["panic", "unwrap_failed", "expect_failed", "alloc"];
         let Some(calls) = functions

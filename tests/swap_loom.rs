@@ -1,33 +1,18 @@
 //! The swap under loom: every interleaving, within bounds, of publish, enter, leave and reclaim.
 //!
-//! `RUSTFLAGS="--cfg loom" cargo test --release --test swap_loom`
-//!
-//! [`library`] runs the library's own `hedgerow::epoch`. [`mutants`] compiles the same source text
-//! once more, on atomics that this file weakens in one place at a time: a model that does not
-//! notice is no proof.
+//! The source text of `src/epoch` is compiled here once more, on atomics that this file weakens in
+//! one place at a time: a model that does not notice is no proof. Nothing weakened, it is the
+//! library's swap.
 
-#[cfg(not(loom))]
-#[test]
-fn skipped_without_cfg_loom() {
-    // Straight to the terminal: what tests print is shown only where they fail.
-    let text = "\n*** SKIPPED: the model of the swap did not run. Run it with ***\n\
-                ***   RUSTFLAGS=\"--cfg loom\" cargo test --release --test swap_loom   ***\n\n";
-    std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes()).expect("a terminal");
-}
-
-/// The source text of the swap, on the weakened atomics of [`sync`].
-#[cfg(loom)]
 #[path = "../src/epoch/mod.rs"]
-#[allow(dead_code, reason = "the models take what they need")]
+#[allow(dead_code, unused_imports, reason = "the models take what they need")]
 mod epoch;
 
-#[cfg(loom)]
 mod limits {
     pub use hedgerow::limits::{READERS_MAX, RETIRED_MAX};
 }
 
 /// Points for tracers, which a model has no use for.
-#[cfg(loom)]
 mod probe {
     pub fn enter(_: u64) {}
     pub fn leave() {}
@@ -35,15 +20,15 @@ mod probe {
     pub fn reclaim(_: usize) {}
 }
 
-/// The atomics that the second copy of the swap runs on: loom's, less one promise.
-#[cfg(loom)]
+/// The atomics that the swap runs on: loom's, less one promise.
 mod sync {
     pub use loom::sync::{
         Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
     };
+    use std::cell::Cell;
+    /// Counts references only, so that loom need not see it; its own cannot be a method's receiver.
     pub use std::sync::Arc;
-    use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
     /// The promise that is taken away.
     ///
@@ -52,7 +37,6 @@ mod sync {
     /// consistent fence in `enter` hides a relaxed store from the model (loom 0.7.3; without the
     /// fence it shows). E1 needs the release all the same.
     #[derive(Debug, Clone, Copy, PartialEq)]
-    #[repr(u8)]
     pub enum Weakened {
         Nothing,
         FenceOfEnter,
@@ -64,14 +48,17 @@ mod sync {
         SwapOfCurrent,
     }
 
-    static WEAKENED: AtomicU8 = AtomicU8::new(0);
+    thread_local! {
+        /// Of one test: loom runs all threads of a model on the thread of the test.
+        static WEAKENED: Cell<Weakened> = const { Cell::new(Weakened::Nothing) };
+    }
 
     pub fn weaken(what: Weakened) {
-        WEAKENED.store(what as u8, Relaxed);
+        WEAKENED.set(what);
     }
 
     fn is(what: Weakened) -> bool {
-        WEAKENED.load(Relaxed) == what as u8
+        WEAKENED.get() == what
     }
 
     fn unless(what: Weakened, order: Ordering) -> Ordering {
@@ -80,7 +67,7 @@ mod sync {
 
     loom::thread_local! {
         /// Whether this thread reads; the others publish.
-        pub static READS: std::cell::Cell<bool> = std::cell::Cell::new(false);
+        pub static READS: Cell<bool> = Cell::new(false);
     }
 
     pub fn fence(order: Ordering) {
@@ -154,7 +141,6 @@ mod sync {
 
 /// A value that loom watches: a read that does not follow its making, or that its drop does not
 /// follow, is a data race; a read after its drop finds it dropped.
-#[cfg(loom)]
 mod value {
     use loom::cell::UnsafeCell;
 
@@ -222,111 +208,106 @@ mod value {
     static KEEP: Keep = Keep;
 }
 
-/// The models, for either copy of the swap.
-#[cfg(loom)]
-macro_rules! models {
-    ($swap:ty) => {
-        use crate::value::Value;
-        use loom::thread;
-        use std::sync::Arc;
+mod models {
+    use crate::value::Value;
+    use loom::thread;
+    use std::sync::Arc;
 
-        type Swap = $swap;
+    type Swap = crate::epoch::Swap<Value>;
 
-        /// Enters a number of times; every value is whole, and no generation comes after a later
-        /// one.
-        fn read(swap: &Arc<Swap>, times: usize) -> thread::JoinHandle<()> {
-            let mut reader = swap.reader().expect("a slot");
+    /// Enters a number of times; every value is whole, and no generation comes after a later
+    /// one.
+    fn read(swap: &Arc<Swap>, times: usize) -> thread::JoinHandle<()> {
+        let mut reader = swap.reader().expect("a slot");
+        thread::spawn(move || {
+            crate::sync::READS.with(|reads| reads.set(true));
+            let mut last = 0;
+            for _ in 0..times {
+                if let Some(value) = reader.enter() {
+                    let generation = value.read();
+                    assert!(generation >= last, "{generation} after {last}");
+                    last = generation;
+                    // Still there, and the same.
+                    assert_eq!(value.read(), generation);
+                }
+            }
+        })
+    }
+
+    fn publish(swap: &Swap, times: usize) {
+        for _ in 0..times {
+            swap.publish(Value::new).expect("room for retired values");
+        }
+    }
+
+    /// One reader and one publisher, the first value in place.
+    pub fn one_reader() {
+        let swap = Swap::new(1);
+        publish(&swap, 1);
+        let reader = read(&swap, 2);
+        publish(&swap, 2);
+        reader.join().expect("a reader");
+        assert_eq!(swap.reclaim(), 0, "no reader is left");
+    }
+
+    /// One reader that comes while the very first value is published.
+    pub fn first_value() {
+        let swap = Swap::new(1);
+        let reader = read(&swap, 1);
+        publish(&swap, 2);
+        reader.join().expect("a reader");
+    }
+
+    /// Two readers and one publisher.
+    pub fn two_readers() {
+        let swap = Swap::new(2);
+        publish(&swap, 1);
+        let readers = [read(&swap, 1), read(&swap, 1)];
+        publish(&swap, 1);
+        swap.reclaim();
+        for reader in readers {
+            reader.join().expect("a reader");
+        }
+        assert_eq!(swap.reclaim(), 0, "no reader is left");
+    }
+
+    /// One reader and two publishers.
+    pub fn two_publishers() {
+        let swap = Swap::new(1);
+        publish(&swap, 1);
+        let reader = read(&swap, 1);
+        let other = {
+            let swap = swap.clone();
+            thread::spawn(move || publish(&swap, 1))
+        };
+        publish(&swap, 1);
+        other.join().expect("a publisher");
+        reader.join().expect("a reader");
+        assert_eq!(swap.reclaim(), 0, "no reader is left");
+    }
+
+    /// A slot goes from one reader to the next while values are replaced.
+    pub fn slot_handed_on() {
+        let swap = Swap::new(1);
+        publish(&swap, 1);
+        let first = read(&swap, 1);
+        let second = {
+            let swap = swap.clone();
             thread::spawn(move || {
-                crate::sync::READS.with(|reads| reads.set(true));
-                let mut last = 0;
-                for _ in 0..times {
-                    if let Some(value) = reader.enter() {
-                        let generation = value.read();
-                        assert!(generation >= last, "{generation} after {last}");
-                        last = generation;
-                        // Still there, and the same.
-                        assert_eq!(value.read(), generation);
-                    }
+                if let Ok(mut reader) = swap.reader() {
+                    crate::sync::READS.with(|reads| reads.set(true));
+                    reader.enter().expect("a value").read();
                 }
             })
-        }
-
-        fn publish(swap: &Swap, times: usize) {
-            for _ in 0..times {
-                swap.publish(Value::new).expect("room for retired values");
-            }
-        }
-
-        /// One reader and one publisher, the first value in place.
-        pub fn one_reader() {
-            let swap = Swap::new(1);
-            publish(&swap, 1);
-            let reader = read(&swap, 2);
-            publish(&swap, 2);
-            reader.join().expect("a reader");
-            assert_eq!(swap.reclaim(), 0, "no reader is left");
-        }
-
-        /// One reader that comes while the very first value is published.
-        pub fn first_value() {
-            let swap = Swap::new(1);
-            let reader = read(&swap, 1);
-            publish(&swap, 2);
-            reader.join().expect("a reader");
-        }
-
-        /// Two readers and one publisher.
-        pub fn two_readers() {
-            let swap = Swap::new(2);
-            publish(&swap, 1);
-            let readers = [read(&swap, 1), read(&swap, 1)];
-            publish(&swap, 1);
-            swap.reclaim();
-            for reader in readers {
-                reader.join().expect("a reader");
-            }
-            assert_eq!(swap.reclaim(), 0, "no reader is left");
-        }
-
-        /// One reader and two publishers.
-        pub fn two_publishers() {
-            let swap = Swap::new(1);
-            publish(&swap, 1);
-            let reader = read(&swap, 1);
-            let other = {
-                let swap = swap.clone();
-                thread::spawn(move || publish(&swap, 1))
-            };
-            publish(&swap, 1);
-            other.join().expect("a publisher");
-            reader.join().expect("a reader");
-            assert_eq!(swap.reclaim(), 0, "no reader is left");
-        }
-
-        /// A slot goes from one reader to the next while values are replaced.
-        pub fn slot_handed_on() {
-            let swap = Swap::new(1);
-            publish(&swap, 1);
-            let first = read(&swap, 1);
-            let second = {
-                let swap = swap.clone();
-                thread::spawn(move || {
-                    if let Ok(mut reader) = swap.reader() {
-                        crate::sync::READS.with(|reads| reads.set(true));
-                        reader.enter().expect("a value").read();
-                    }
-                })
-            };
-            publish(&swap, 1);
-            first.join().expect("a reader");
-            second.join().expect("a reader");
-            assert_eq!(swap.reclaim(), 0, "no reader is left");
-        }
-    };
+        };
+        publish(&swap, 1);
+        first.join().expect("a reader");
+        second.join().expect("a reader");
+        assert_eq!(swap.reclaim(), 0, "no reader is left");
+    }
 }
 
 /// Explores a model, with at most this many preemptions in one execution.
-#[cfg(loom)]
 fn explore(preemptions: usize, model: fn()) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(preemptions);
@@ -334,12 +315,9 @@ fn explore(preemptions: usize, model: fn()) {
     builder.check(model);
 }
 
-/// The library's own swap: nothing may go wrong.
-#[cfg(loom)]
+/// Nothing weakened: nothing may go wrong.
 mod library {
-    mod models {
-        models!(hedgerow::epoch::Swap<crate::value::Value>);
-    }
+    use crate::models;
 
     #[test]
     fn one_reader_never_sees_a_dropped_value() {
@@ -367,15 +345,11 @@ mod library {
     }
 }
 
-/// The same text on weakened atomics: each weakness must be noticed.
-#[cfg(loom)]
+/// Weakened atomics: each weakness must be noticed.
 mod mutants {
+    use crate::models;
     use crate::sync::{Weakened, weaken};
     use std::panic::catch_unwind;
-
-    mod models {
-        models!(crate::epoch::Swap<crate::value::Value>);
-    }
 
     /// What stopped the models, if anything did.
     fn stopped(what: Weakened) -> Option<String> {
@@ -400,10 +374,9 @@ mod mutants {
         failure
     }
 
-    /// One test, because the weakness is the process's.
     #[test]
     fn every_weakened_order_is_noticed() {
-        assert_eq!(stopped(Weakened::Nothing), None, "the copy itself is sound");
+        assert_eq!(stopped(Weakened::Nothing), None, "the swap itself is sound");
         let mut unnoticed: Vec<Weakened> = Vec::new();
         for what in [
             Weakened::FenceOfEnter,

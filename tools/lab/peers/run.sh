@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures hedgerow beside other libraries on the same models and rows, in one run, on one core.
+# Measures hedgerow next to other libraries on the same models and rows, in one run, on one core.
 # Installs what it needs under target/, makes the models once, and writes table, JSON, CSV and
 # HTML. README.md beside this file says what is measured and how to read it.
 #   tools/lab/peers/run.sh [--quick] [--out DIR] [--record] [--self-test] [--core N] [--only NAMES]
@@ -64,11 +64,11 @@ cargo build --release --quiet -p hedgerow-cli
 for model in "$models"/*/*/model.json "$models"/*/*/model.txt; do
     target/release/hedgerow compile "$model" -o "$(dirname "$model")/model.hedge" >/dev/null
 done
-cargo build --release --quiet --manifest-path tools/lab/peers/Cargo.toml
+cargo build --release --quiet -p peers
 
 # Libraries that start threads as soon as they are loaded start one.
 export OMP_NUM_THREADS=1 PEERS_COMMAND="$command"
-tools/lab/peers/target/release/peers --models "$models" --venv "$venv" --out "$out" "${pass[@]}"
+target/release/peers --models "$models" --venv "$venv" --out "$out" "${pass[@]}"
 if [ "$record" = yes ]; then
     for kind in md json csv html; do
         cp "$out/peers.$kind" "benches/record/$(date -u +%F)-peers.$kind"

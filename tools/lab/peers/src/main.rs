@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 use subjects::{Entry, Model, Places};
 
+/// What measuring returns: any error ends the run.
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// What the caches lose between cold calls: more than a core's own, less than the shared one.

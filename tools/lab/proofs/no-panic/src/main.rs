@@ -85,18 +85,16 @@ fn margins<const KERNEL: usize>(
         .is_some_and(|kernel| kernel.margins(prepared, rows, margins))
 }
 
-/// An index that may be out of range.
-#[cfg(feature = "plant")]
-#[no_panic]
-#[inline(never)]
-fn planted(row: &Row, index: usize) -> f32 {
-    row.values()[index]
-}
-
 #[unsafe(no_mangle)]
 #[inline(never)]
 fn hot_score(scorer: &mut Scorer, row: &Row) -> Verdict {
-    #[cfg(feature = "plant-symbol")]
+    scorer.score(row)
+}
+
+/// The same with a panic planted that links: following the calls from here must find it.
+#[unsafe(no_mangle)]
+#[inline(never)]
+fn planted_score(scorer: &mut Scorer, row: &Row) -> Verdict {
     black_box(row.values()[black_box(7)]);
     scorer.score(row)
 }
@@ -211,6 +209,7 @@ fn main() {
     engine.publish(table()).expect("the default table");
     let mut scorer = engine.scorer().expect("a slot");
     let verdict = hot_score(&mut scorer, &rows[0]);
+    assert_eq!(planted_score(&mut scorer, &rows[0]), verdict);
     let mut verdicts = [verdict; 2];
     assert_eq!(hot_score_batch(&mut scorer, rows, &mut verdicts), 2);
     assert_eq!(verdicts[0], verdict);
@@ -229,7 +228,5 @@ fn main() {
     };
     assert_eq!(scored.source, Source::Ensemble);
     assert_eq!(scored.score.get(), score);
-    #[cfg(feature = "plant")]
-    black_box(planted(&rows[0], black_box(7)));
     println!("{} kernels, score {score}", KERNELS.len());
 }
