@@ -1,9 +1,9 @@
 //! Records that an earlier version wrote are read, and written byte for byte the same.
 
-use crate::fleet::record::{
+use crate::record::{
     Body, COUNTER, Claim, Envelope, FleetSwitches, NodeReport, RingPointer, SWITCHES,
 };
-use crate::fleet::rollout;
+use crate::rollout;
 use hedgerow::watch::{Keys, PublicKey};
 use serde::Deserialize;
 

@@ -2,15 +2,29 @@
 
 #![forbid(unsafe_code)]
 
-mod carrier;
+mod agent;
+mod backend;
 #[cfg(test)]
 mod compatibility;
-mod fleet;
 mod generate;
+mod health;
+mod progress;
+mod prune;
+mod publish;
+mod record;
+mod rights;
+mod rollout;
+mod status;
+mod switch;
+mod waiting;
 
 use clap::{Parser, Subcommand};
+use hedgerow_cli::Report;
 use hedgerow_cli::commands::key;
+use hedgerow_cli::failure::Failure;
+use std::future::Future;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Tables from a database to a fleet of machines.
 ///
@@ -40,26 +54,41 @@ struct Args {
 enum Command {
     Generate(generate::Args),
     Refresh(generate::RefreshArgs),
-    Init(fleet::InitArgs),
-    Agent(fleet::agent::Args),
-    Publish(fleet::publish::Args),
-    Rollout(fleet::rollout::Args),
-    Steer(fleet::rollout::SteerArgs),
-    Rollback(fleet::publish::RollbackArgs),
-    Kill(fleet::switch::SwitchArgs),
-    Restore(fleet::switch::SwitchArgs),
-    Status(fleet::StatusArgs),
-    History(fleet::HistoryArgs),
-    Node(fleet::NodeArgs),
-    Forget(fleet::ForgetArgs),
-    Prune(fleet::prune::Args),
-    Nkey(fleet::rights::Args),
+    Init(status::InitArgs),
+    Agent(agent::Args),
+    Publish(publish::Args),
+    Rollout(rollout::Args),
+    Steer(rollout::SteerArgs),
+    Rollback(publish::RollbackArgs),
+    Kill(switch::SwitchArgs),
+    Restore(switch::SwitchArgs),
+    Status(status::StatusArgs),
+    History(status::HistoryArgs),
+    Node(status::NodeArgs),
+    Forget(status::ForgetArgs),
+    Prune(prune::Args),
+    Nkey(rights::Args),
     Key(key::Args),
     Sign(key::SignArgs),
 }
 
 /// How the program calls itself before a failure.
 const NAME: &str = "hedgerow-fleet";
+
+/// Runs a command that waits for others, on this thread.
+///
+/// # Errors
+/// As the command.
+fn block_on(command: impl Future<Output = Result<Report, Failure>>) -> Result<Report, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new("runtime", "threads", "what tokio needs", error))?;
+    let done = runtime.block_on(command);
+    // A file that is being written on another thread is not waited for longer.
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    done
+}
 
 fn main() -> ExitCode {
     let args = match Args::try_parse() {
@@ -69,20 +98,20 @@ fn main() -> ExitCode {
     let result = match args.command {
         Command::Generate(command) => generate::run(&command),
         Command::Refresh(command) => generate::refreshed(&command),
-        Command::Init(command) => fleet::block_on(fleet::init(&command)),
-        Command::Agent(command) => fleet::block_on(fleet::agent::run(&command)),
-        Command::Publish(command) => fleet::block_on(fleet::publish::run(&command)),
-        Command::Rollout(command) => fleet::block_on(fleet::rollout::run(&command, args.json)),
-        Command::Steer(command) => fleet::block_on(fleet::rollout::steer(&command)),
-        Command::Rollback(command) => fleet::block_on(fleet::publish::rollback(&command)),
-        Command::Kill(command) => fleet::block_on(fleet::switch::switch(&command, true)),
-        Command::Restore(command) => fleet::block_on(fleet::switch::switch(&command, false)),
-        Command::Status(command) => fleet::block_on(fleet::status(&command)),
-        Command::History(command) => fleet::block_on(fleet::history(&command)),
-        Command::Node(command) => fleet::node(&command),
-        Command::Forget(command) => fleet::block_on(fleet::forget(&command)),
-        Command::Prune(command) => fleet::block_on(fleet::prune::run(&command)),
-        Command::Nkey(command) => fleet::rights::run(&command),
+        Command::Init(command) => block_on(status::init(&command)),
+        Command::Agent(command) => block_on(agent::run(&command)),
+        Command::Publish(command) => block_on(publish::run(&command)),
+        Command::Rollout(command) => block_on(rollout::run(&command, args.json)),
+        Command::Steer(command) => block_on(rollout::steer(&command)),
+        Command::Rollback(command) => block_on(publish::rollback(&command)),
+        Command::Kill(command) => block_on(switch::switch(&command, true)),
+        Command::Restore(command) => block_on(switch::switch(&command, false)),
+        Command::Status(command) => block_on(status::status(&command)),
+        Command::History(command) => block_on(status::history(&command)),
+        Command::Node(command) => status::node(&command),
+        Command::Forget(command) => block_on(status::forget(&command)),
+        Command::Prune(command) => block_on(prune::run(&command)),
+        Command::Nkey(command) => rights::run(&command),
         Command::Key(command) => key::run(&command),
         Command::Sign(command) => key::sign(&command),
     };

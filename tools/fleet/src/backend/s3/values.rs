@@ -1,7 +1,7 @@
 //! Values under keys: each has its revision in its first line, and is replaced by compare-and-set.
 
 use super::{Got, S3, SIDE_BY_SIDE, VALUE_BYTES_MAX, lock, said};
-use crate::fleet::store::{ATTEMPT, ATTEMPT_TABLE, Miss, Value, malformed, step};
+use crate::backend::{ATTEMPT, ATTEMPT_TABLE, Miss, Value, malformed, step};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use hedgerow_cli::failure::Failure;

@@ -1,8 +1,8 @@
 //! Waits for nodes: which of them run a generation, which have refused it, and how long it took.
 
-use super::health::{Bounds, Health, Summary};
-use super::record::{Envelope, FleetSwitches, NodeReport, Ring, RingPointer, SWITCHES};
-use super::store::Store;
+use crate::backend::Store;
+use crate::health::{Bounds, Health, Summary};
+use crate::record::{Envelope, FleetSwitches, NodeReport, Ring, RingPointer, SWITCHES};
 use hedgerow_cli::failure::{Failure, harmless};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -393,7 +393,7 @@ pub fn told(text: &mut String, nodes: &Nodes) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::health::tests::{engine, node};
+    use crate::health::tests::{engine, node};
 
     fn seen(at_seconds: u64) -> Seen {
         Seen {

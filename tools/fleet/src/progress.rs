@@ -1,7 +1,7 @@
 //! A rollout's progress: a view that is drawn again on a terminal, or lines as things change.
 
-use super::record::Ring;
-use super::waiting::Nodes;
+use crate::record::Ring;
+use crate::waiting::Nodes;
 use hedgerow_cli::failure::harmless;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};

@@ -6,9 +6,9 @@
 //! check of a table; engines hold it against theirs again. Without a connection everything stays as
 //! it is.
 
-use super::record::{EngineHealth, EngineReport, digest};
-use super::record::{Envelope, FleetSwitches, NodeReport, Ring, RingPointer, SWITCHES};
-use super::store::{AGENT, Address, Store, failed, name};
+use crate::backend::{AGENT, Address, Store, failed, name};
+use crate::record::{EngineHealth, EngineReport, digest};
+use crate::record::{Envelope, FleetSwitches, NodeReport, Ring, RingPointer, SWITCHES};
 use futures_util::StreamExt;
 use hedgerow::Table;
 use hedgerow::watch::directory::{FILES_VERSION, SwitchesFile};

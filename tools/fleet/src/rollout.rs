@@ -9,12 +9,12 @@
 //! ends it. Where somebody else changes the pointer of a ring that had its turn, the rollout is
 //! over, and takes nothing back.
 
-use super::health::Bounds;
-use super::progress::{Phase, Progress};
-use super::publish::{Change, Changer, Pointed, What, crossed, newer, told};
-use super::record::{Body, Envelope, Ring, RingPointer};
-use super::store::malformed;
-use super::waiting::{self, Heard, Nodes, Wanted};
+use crate::backend::malformed;
+use crate::health::Bounds;
+use crate::progress::{Phase, Progress};
+use crate::publish::{Change, Changer, Pointed, What, crossed, newer, told};
+use crate::record::{Body, Envelope, Ring, RingPointer};
+use crate::waiting::{self, Heard, Nodes, Wanted};
 use hedgerow::Table;
 use hedgerow_cli::Report;
 use hedgerow_cli::failure::Failure;

@@ -1,9 +1,9 @@
 //! `kill` and `restore` of a fleet: what is switched off.
 
-use super::publish::{CLAIMS_MAX, Change, Changer, crossed};
-use super::record::{Envelope, FleetSwitches, Ring, RingPointer, SWITCHES};
-use super::store::{ATTEMPT, Value, failed};
-use super::waiting::{self, Wanted};
+use crate::backend::{ATTEMPT, Value, failed};
+use crate::publish::{CLAIMS_MAX, Change, Changer, crossed};
+use crate::record::{Envelope, FleetSwitches, Ring, RingPointer, SWITCHES};
+use crate::waiting::{self, Wanted};
 use hedgerow::watch::directory::{FILES_VERSION, SwitchesFile};
 use hedgerow::watch::moment;
 use hedgerow::{Selector, Switches};

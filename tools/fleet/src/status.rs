@@ -1,9 +1,9 @@
 //! `init`, `status`, `history` and `node`: a fleet's buckets, and what they tell.
 
-use super::health::Summary;
-use super::record::{COUNTER, Envelope, FleetSwitches, NodeReport, Ring, RingPointer, SWITCHES};
-use super::store::{Address, Store, Value, name};
-use super::waiting::{LOST, Seen, seen};
+use crate::backend::{Address, Store, Value, name};
+use crate::health::Summary;
+use crate::record::{COUNTER, Envelope, FleetSwitches, NodeReport, Ring, RingPointer, SWITCHES};
+use crate::waiting::{LOST, Seen, seen};
 use hedgerow_cli::Report;
 use hedgerow_cli::failure::{Failure, harmless};
 use hedgerow_cli::files;

@@ -3,7 +3,7 @@
 //! A pointer and the switches are texts with a signature beside them, so that what a node acts on
 //! is signed whoever carried it.
 
-use super::store::malformed;
+use crate::backend::malformed;
 use hedgerow::watch::directory::{FILES_VERSION, Pointer, SwitchesFile, is_content_id};
 use hedgerow::watch::{Keys, NoteSignature, Origin, SecretKey, Told};
 use hedgerow_cli::failure::Failure;

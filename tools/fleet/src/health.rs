@@ -3,7 +3,7 @@
 //! Engines write what they have seen of late beside their status (`STATE/health`), and the agent of
 //! their machine passes it on. A node that reports none is told apart from one that is well.
 
-use super::record::{EngineHealth, EngineReport, NodeReport};
+use crate::record::{EngineHealth, EngineReport, NodeReport};
 use serde::Serialize;
 
 /// Bounds of a rollout on what each engine reports of the new generation.
@@ -155,8 +155,8 @@ impl std::fmt::Display for Summary {
 
 #[cfg(test)]
 pub mod tests {
-    use super::super::record::Ring;
     use super::*;
+    use crate::record::Ring;
     use hedgerow::watch::Origin;
 
     const BOUNDS: Bounds = Bounds {

@@ -10,8 +10,6 @@
 //! that waits for an answer waits for ever. Keys are in another stream than tables, so that a kill
 //! switch needs no table.
 
-pub use crate::carrier::Store;
-
 use async_nats::jetstream::kv::{self, Operation, UpdateErrorKind};
 use async_nats::jetstream::object_store::{self, InfoErrorKind, ObjectStore};
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
@@ -56,7 +54,7 @@ pub struct Address {
     pub within: u64,
     /// What a bucket needs besides.
     #[command(flatten)]
-    pub s3: crate::carrier::Options,
+    pub s3: super::Options,
 }
 
 /// A name that is a part of a subject.

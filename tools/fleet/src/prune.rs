@@ -4,8 +4,8 @@
 //! rollback of a ring would go back to. A publisher looks after it has pointed whether its table is
 //! still there, and puts it again where it was taken out meanwhile.
 
-use super::publish::{Change, Changer};
-use super::record::{Ring, RingPointer};
+use crate::publish::{Change, Changer};
+use crate::record::{Ring, RingPointer};
 use hedgerow_cli::Report;
 use hedgerow_cli::failure::{Failure, harmless};
 use serde_json::json;

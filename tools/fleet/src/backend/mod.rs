@@ -5,14 +5,17 @@
 //! each node. Telling of changes by itself is a hint that a carrier may have; agents read the
 //! truth.
 
+mod nats;
 mod s3;
-mod settings;
 
-pub use settings::Options;
+pub use nats::{
+    AGENT, ATTEMPT, ATTEMPT_TABLE, Address, Miss, Value, failed, malformed, name, step,
+};
+pub use s3::settings::Options;
 
-use crate::fleet::store::{Address, Nats, Value};
 use async_nats::jetstream::kv::Watch;
 use hedgerow_cli::failure::Failure;
+use nats::Nats;
 use s3::S3;
 use std::time::Duration;
 

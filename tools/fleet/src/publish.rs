@@ -9,12 +9,12 @@
 //! store would else be signed with the next record. Numbers that nobody signed are above what is
 //! claimed, as far as they are near.
 
-use super::record::{
+use crate::NAME;
+use crate::backend::{ATTEMPT, Address, Store, Value, malformed};
+use crate::record::{
     Body, COUNTER, Claim, Envelope, GENERATION_MAX, NodeReport, Ring, RingPointer, digest, object,
 };
-use super::store::{ATTEMPT, Address, Store, Value, malformed};
-use super::waiting::{self, Wanted};
-use crate::NAME;
+use crate::waiting::{self, Wanted};
 use hedgerow::watch::directory::{FILES_VERSION, Pointer};
 use hedgerow::watch::{Keys, Origin, PublicKey, SecretKey, moment};
 use hedgerow::{PreparedTable, Table};

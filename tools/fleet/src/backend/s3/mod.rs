@@ -15,10 +15,10 @@
 //! when. `init` tries whether the store keeps to these conditions: one that passes over them would
 //! let two publishers cross.
 
+pub mod settings;
 mod values;
 
-use super::settings;
-use crate::fleet::store::{ATTEMPT, ATTEMPT_TABLE, Address, Miss, Value, failed, step};
+use super::{ATTEMPT, ATTEMPT_TABLE, Address, Miss, Value, failed, step};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use hedgerow::limits::TABLE_BYTES_MAX;

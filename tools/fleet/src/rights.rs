@@ -1,8 +1,8 @@
 //! `nkey`: a key to sign in with, and the least rights that go with it on the servers.
 
-use super::record::{COUNTER, Ring, SWITCHES};
-use super::rollout;
-use super::store::name;
+use crate::backend::name;
+use crate::record::{COUNTER, Ring, SWITCHES};
+use crate::rollout;
 use hedgerow_cli::Report;
 use hedgerow_cli::failure::Failure;
 use serde_json::json;
