@@ -1,4 +1,20 @@
 //! hedgerow: a lock-free per-core bot-scoring engine for tree ensembles, one request at a time.
+//!
+//! # Features
+//! All are additive. A host that only scores tables which it brings itself needs none of them, and
+//! 14 crates.
+//!
+//! | feature | default | adds |
+//! |---|---|---|
+//! | `build` | yes | [`model`]: tables made from ensembles |
+//! | `bundled-table` | yes | [`DEFAULT_TABLE`], 90 KB |
+//! | `ja4` | yes | [`http::Ja4`]: the JA4 of a ClientHello, for logs and lists |
+//! | `pool` | yes | [`pool`]: worker threads bound to cores |
+//! | `serde` | yes | serialization of what is reported |
+//! | `watch` | yes | [`watch`]: watched directories, signatures; [`host::open`](host::open()) |
+//! | `capi` | no | `ffi`: the C ABI, for a static or shared library |
+//!
+//! The only supported system is Linux.
 
 #![cfg_attr(
     not(test),
@@ -12,17 +28,27 @@
         clippy::arithmetic_side_effects
     )
 )]
+// What a feature that is off would use is not dead: the default features show what is.
+#![cfg_attr(
+    not(all(feature = "build", feature = "pool", feature = "watch")),
+    allow(dead_code)
+)]
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("hedgerow runs on Linux only: it needs memfd_create and its seals, and membarrier");
 
 pub mod engine;
 pub mod epoch;
 pub mod error;
-#[cfg(any(feature = "capi", test))]
+#[cfg(any(feature = "capi", all(test, feature = "watch")))]
 pub mod ffi;
 pub mod host;
 pub mod http;
 pub mod limits;
 pub mod manual;
+#[cfg(feature = "build")]
 pub mod model;
+#[cfg(feature = "pool")]
 pub mod pool;
 mod probe;
 pub mod row;
@@ -33,6 +59,7 @@ pub mod switches;
 mod sync;
 pub mod table;
 pub mod traffic;
+#[cfg(feature = "watch")]
 pub mod watch;
 
 pub use engine::{Engine, EngineStats, PublishError, RefusalCount, Scorer};
@@ -44,5 +71,8 @@ pub use score::{
     Reason, Score, Scored, Source, Verdict, VerifiedBot,
 };
 pub use switches::{Selector, Switches};
-pub use table::{DEFAULT_TABLE, Table};
+#[cfg(feature = "bundled-table")]
+pub use table::DEFAULT_TABLE;
+pub use table::Table;
+#[cfg(feature = "watch")]
 pub use watch::{WatchOptions, Watcher};

@@ -31,6 +31,7 @@
 mod breaker;
 mod counters;
 pub mod headers;
+#[cfg(feature = "watch")]
 mod open;
 mod options;
 mod request_scorer;
@@ -39,6 +40,7 @@ mod threads;
 
 pub use breaker::BreakerOptions;
 pub use counters::{HostCounters, HostSnapshot};
+#[cfg(feature = "watch")]
 pub use open::{OpenFailure, OpenOptions, Opened, TableSource, open};
 pub use options::{HostError, HostOptions};
 pub use request_scorer::RequestScorer;

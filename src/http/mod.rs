@@ -31,6 +31,7 @@ mod consistency;
 mod extract;
 mod features;
 mod headers;
+#[cfg(feature = "ja4")]
 mod ja4;
 mod negotiation;
 mod peer;
@@ -47,6 +48,7 @@ mod tests;
 pub(crate) use extract::{Named, extract_named};
 pub use extract::{extract, extract_from};
 pub use features::{FEATURES, FeatureDoc, position};
+#[cfg(feature = "ja4")]
 pub use ja4::Ja4;
 pub use request::{Header, HeadersKnown, Request, Scheme, Version};
 pub(crate) use target::is_asset;

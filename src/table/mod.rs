@@ -23,6 +23,7 @@ pub(crate) use view::View;
 /// host has published none of its own.
 ///
 /// [`Schema::http`]: crate::Schema::http
+#[cfg(feature = "bundled-table")]
 pub const DEFAULT_TABLE: &[u8] = include_bytes!("../../data/default.hedge");
 
 /// A table whose bytes are sealed and whose contents passed every check.
