@@ -21,7 +21,6 @@ use rustix::fs::{FlockOperation, flock};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::future::pending;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -298,13 +297,11 @@ impl Agent {
     async fn hints(&self, keys: &'static str) {
         loop {
             match self.store.watch(keys).await {
-                Ok(Some(mut hints)) => {
-                    while let Some(Ok(entry)) = hints.next().await {
-                        self.consider(&entry.key, &entry.value);
+                Ok(mut hints) => {
+                    while let Some((key, bytes)) = hints.next().await {
+                        self.consider(&key, &bytes);
                     }
                 }
-                // The carrier tells nothing by itself.
-                Ok(None) => return pending().await,
                 Err(_) => {}
             }
             sleep(AGAIN).await;
@@ -317,7 +314,7 @@ impl Agent {
             let rings = self.ring.followed().iter().map(|ring| ring.key());
             // The switches first: a pointer that cannot be had keeps none away.
             for key in [SWITCHES.to_string()].into_iter().chain(rings) {
-                match self.store.look(&key).await {
+                match self.store.get(&key).await {
                     Ok(Some(bytes)) => self.consider(&key, &bytes),
                     Ok(None) => self.state().contact = Some(Instant::now()),
                     // No value: the others under their keys are none the worse.

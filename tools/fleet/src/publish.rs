@@ -251,7 +251,7 @@ impl Changer {
     /// Where the store does not answer in time.
     pub async fn pointer(&self, ring: Ring) -> Result<Found, Failure> {
         let key = ring.key();
-        let Some(value) = self.store.read(&key).await? else {
+        let Some(value) = self.store.last(&key).await? else {
             return Ok(Found {
                 revision: 0,
                 body: None,
@@ -335,7 +335,7 @@ impl Changer {
     pub async fn wanted(&self, ring: Ring, keep: usize) -> Result<Vec<RingPointer>, Failure> {
         let key = ring.key();
         let mut wanted: Vec<RingPointer> = Vec::new();
-        if let Some(value) = self.store.read(&key).await? {
+        if let Some(value) = self.store.last(&key).await? {
             // Whoever wrote it: nodes may be about to take it.
             let body = Envelope::unverified(&value.bytes, &self.store.fleet, &key);
             wanted.push(body.map_err(|_| {
@@ -364,7 +364,7 @@ impl Changer {
             said.extend(found.said.map(|said| said.pointer.generation));
         }
         for _ in 0..CLAIMS_MAX {
-            let value = self.store.read(COUNTER).await?;
+            let value = self.store.last(COUNTER).await?;
             let revision = value.as_ref().map_or(0, |value| value.revision);
             let near = |last: &u64| *last <= above.saturating_add(GAP_MAX);
             let mut said = said.clone();
@@ -389,7 +389,12 @@ impl Changer {
                 origin: self.origin.clone(),
             };
             let bytes = serde_json::to_vec(&claim).unwrap_or_default();
-            if self.store.write(COUNTER, &bytes, revision).await?.is_some() {
+            if self
+                .store
+                .replace(COUNTER, bytes, revision)
+                .await?
+                .is_some()
+            {
                 return Ok(claim.generation);
             }
         }
@@ -419,7 +424,7 @@ impl Changer {
         };
         let key = body.ring.key();
         let bytes = Envelope::seal(&body, &key, self.secret.as_ref());
-        let written = self.store.write(&key, &bytes, found.revision).await?;
+        let written = self.store.replace(&key, bytes, found.revision).await?;
         if let Some(revision) = written {
             return Ok(Pointed { body, revision });
         }
@@ -487,7 +492,7 @@ impl Changer {
         };
         let done = self.point(&found, body, None, generation).await?;
         // Somebody may have pruned what nobody named yet. The pointer stands, whatever comes of it.
-        let there = match self.store.has(&name).await {
+        let there = match self.store.has_table(&name).await {
             Ok(false) => self.store.put_table(&name, table.bytes()).await,
             had => had.map(|_| ()),
         };
@@ -577,7 +582,7 @@ impl Changer {
     /// does not answer keeps nobody from going back.
     async fn is_there(&self, body: &RingPointer) -> bool {
         let object = body.object();
-        let why = match timeout(ATTEMPT, self.store.has(&object)).await {
+        let why = match timeout(ATTEMPT, self.store.has_table(&object)).await {
             Ok(Ok(there)) => return there,
             Ok(Err(failure)) => failure.to_string(),
             Err(_) => "no answer in time".into(),

@@ -147,7 +147,7 @@ pub async fn steer(args: &SteerArgs) -> Result<Report, Failure> {
             Some((ring, said.pointer.generation))
         }
     };
-    let value = changer.store.read(KEY).await?;
+    let value = changer.store.last(KEY).await?;
     let revision = value.map_or(0, |value| value.revision);
     let steering = Steering {
         fleet: changer.store.fleet.clone(),
@@ -156,7 +156,7 @@ pub async fn steer(args: &SteerArgs) -> Result<Report, Failure> {
         after: revision,
     };
     let bytes = Envelope::seal(&steering, KEY, changer.secret.as_ref());
-    if changer.store.write(KEY, &bytes, revision).await?.is_none() {
+    if changer.store.replace(KEY, bytes, revision).await?.is_none() {
         return Err(Failure::new(
             "fleet-crossed",
             KEY,
@@ -184,7 +184,7 @@ struct Ear {
 
 impl Ear {
     async fn of(changer: &Changer) -> Result<Ear, Failure> {
-        let value = changer.store.read(KEY).await?;
+        let value = changer.store.last(KEY).await?;
         Ok(Ear {
             revision: value.map_or(0, |value| value.revision),
             steer: Steer::Resume,
@@ -194,7 +194,7 @@ impl Ear {
     /// What it is told of a ring. What it must not be told by just anybody, and what was told of
     /// another ring or rollout, is passed over.
     async fn listen(&mut self, changer: &Changer, of: (Ring, u64)) -> Result<Steer, Failure> {
-        let Some(value) = changer.store.read(KEY).await? else {
+        let Some(value) = changer.store.last(KEY).await? else {
             return Ok(self.steer);
         };
         if value.revision <= self.revision {
@@ -550,7 +550,7 @@ impl Watched<'_> {
                 continue;
             }
             let key = ring.key();
-            let value = store.read(&key).await?;
+            let value = store.last(&key).await?;
             let revision = value.as_ref().map_or(0, |value| value.revision);
             let said = value.and_then(|value| {
                 Envelope::unverified::<RingPointer>(&value.bytes, &store.fleet, &key).ok()

@@ -96,7 +96,7 @@ pub async fn forget(args: &ForgetArgs) -> Result<Report, Failure> {
 /// Where one cannot be made.
 pub async fn init(args: &InitArgs) -> Result<Report, Failure> {
     let store = Store::connect(&args.address, "init").await?;
-    store.make(args.replicas as usize).await?;
+    store.create(args.replicas as usize).await?;
     let fleet = &store.fleet;
     let text = format!("fleet {fleet}: its buckets are there\n");
     Ok(Report::done(text, json!({ "ok": true, "fleet": fleet })))
@@ -222,9 +222,9 @@ pub async fn status(args: &StatusArgs) -> Result<Report, Failure> {
         let open = |value: Value| {
             Envelope::unverified::<RingPointer>(&value.bytes, &store.fleet, &key).ok()
         };
-        pointers.push((ring, store.read(&key).await?.and_then(open)));
+        pointers.push((ring, store.last(&key).await?.and_then(open)));
     }
-    let switches = store.read(SWITCHES).await?.and_then(|value| {
+    let switches = store.last(SWITCHES).await?.and_then(|value| {
         Envelope::unverified::<FleetSwitches>(&value.bytes, &store.fleet, SWITCHES).ok()
     });
     let newest = all.iter().map(|seen| seen.at).max().unwrap_or_default();

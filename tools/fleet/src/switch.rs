@@ -77,7 +77,7 @@ impl Changer {
         let past =
             past.unwrap_or_else(|_| Err(failed(SWITCHES, "its history", "no answer in time")));
         for _ in 0..CLAIMS_MAX {
-            let value = self.store.read(SWITCHES).await?;
+            let value = self.store.last(SWITCHES).await?;
             let revision = value.as_ref().map_or(0, |value| value.revision);
             let last = self.newest(value.as_ref(), &past, off)?;
             let mut all = match &last {
@@ -112,7 +112,7 @@ impl Changer {
             let bytes = Envelope::seal(&body, SWITCHES, self.secret.as_ref());
             if self
                 .store
-                .write(SWITCHES, &bytes, revision)
+                .replace(SWITCHES, bytes, revision)
                 .await?
                 .is_some()
             {
@@ -165,7 +165,7 @@ impl Changer {
         }
         for ring in Ring::EACH {
             let key = ring.key();
-            let Some(value) = self.store.read(&key).await? else {
+            let Some(value) = self.store.last(&key).await? else {
                 continue;
             };
             // What anybody wrote as well: this only keeps from slips.

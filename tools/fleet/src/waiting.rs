@@ -237,11 +237,11 @@ impl Highest {
         let mut highest = Highest::default();
         for ring in Ring::EACH {
             let key = ring.key();
-            let value = store.read(&key).await?;
+            let value = store.last(&key).await?;
             let body = value.map(|value| Envelope::unverified(&value.bytes, &store.fleet, &key));
             highest.pointers.extend(body.and_then(Result::ok));
         }
-        if let Some(value) = store.read(SWITCHES).await? {
+        if let Some(value) = store.last(SWITCHES).await? {
             let body = Envelope::unverified(&value.bytes, &store.fleet, SWITCHES);
             highest.change = body.map_or(0, |body: FleetSwitches| body.file.change);
         }

@@ -1,242 +1,311 @@
-//! The fleet's store, whatever carries it: NATS JetStream, or a bucket of S3.
+//! The store of a fleet: one interface, on NATS JetStream or on a bucket of S3.
 //!
-//! What a fleet needs of a carrier is little: values under keys that are replaced by
-//! compare-and-set and keep their history, tables by the name of what is in them, and a report for
-//! each node. Telling of changes by itself is a hint that a carrier may have; agents read the
-//! truth.
+//! A fleet needs values under keys, which are replaced by compare-and-set and keep their history,
+//! tables under the name of their content, and one report per node. A [`Backend`] makes single
+//! attempts; the [`Store`] repeats them until they succeed or their time is up. Changes that a
+//! backend announces are hints: agents also poll.
 
+mod attempt;
 mod nats;
 mod s3;
 
-pub use nats::{
-    AGENT, ATTEMPT, ATTEMPT_TABLE, Address, Miss, Value, failed, malformed, name, step,
-};
-pub use s3::settings::Options;
+pub use attempt::AttemptError;
 
-use async_nats::jetstream::kv::Watch;
+use async_trait::async_trait;
+use attempt::repeat;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use hedgerow::limits::TABLE_BYTES_MAX;
 use hedgerow_cli::failure::Failure;
 use nats::Nats;
 use s3::S3;
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-/// A fleet, as its store shows it.
+/// How to reach a fleet.
+#[derive(clap::Args, Clone)]
+pub struct Address {
+    /// The servers: nats://HOST:PORT, or tls://…, several with commas; or s3://BUCKET/FOLDER
+    #[arg(value_name = "nats://…|s3://…")]
+    servers: String,
+    /// The fleet's name: letters, digits, `-` and `_`
+    #[arg(long, value_name = "NAME", default_value = "hedgerow", value_parser = name)]
+    fleet: String,
+    /// A file with the nkey seed to sign in with, which nobody else can read
+    #[arg(long, value_name = "FILE", env = "HEDGEROW_FLEET_NKEY")]
+    nkey: Option<PathBuf>,
+    /// Encrypt, and trust servers whose certificates are signed by those of this PEM file
+    #[arg(long, value_name = "FILE", env = "HEDGEROW_FLEET_CA")]
+    ca: Option<PathBuf>,
+    /// The servers' JetStream domain, where a leaf server is between
+    #[arg(long, value_name = "NAME", value_parser = name)]
+    domain: Option<String>,
+    /// Try for this long, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 15,
+        value_parser = clap::value_parser!(u64).range(1..=600))]
+    within: u64,
+    /// Options of a bucket.
+    #[command(flatten)]
+    s3: s3::Options,
+}
+
+impl Address {
+    fn within(&self) -> Duration {
+        Duration::from_secs(self.within)
+    }
+}
+
+/// Parses a name that is a part of a key.
+pub fn name(text: &str) -> Result<String, String> {
+    let is_sound = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    match (1..=64).contains(&text.len()) && text.bytes().all(is_sound) {
+        true => Ok(text.into()),
+        false => Err("expected 1 to 64 letters, digits, `-` and `_`".into()),
+    }
+}
+
+/// Returns the failure of a record that cannot be read.
+pub fn malformed(at: &str, expected: &str, got: impl Display) -> Failure {
+    Failure {
+        code: 801,
+        ..Failure::new("fleet-record", at, expected, got)
+    }
+}
+
+/// Returns the failure of an operation that the store did not carry out.
+pub fn failed(at: &str, expected: &str, got: impl Display) -> Failure {
+    Failure {
+        code: 802,
+        ..Failure::new("fleet-store", at, expected, got)
+    }
+}
+
+/// A value under a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Value {
+    /// The number of this change of the key; later changes have higher numbers.
+    pub revision: u64,
+    /// The bytes; empty if the value was deleted.
+    pub bytes: Vec<u8>,
+    /// When the server took it, in nanoseconds since 1970.
+    pub at: i128,
+}
+
+/// Changes of keys: each key, and its new bytes.
+pub type Hints = BoxStream<'static, (String, Vec<u8>)>;
+
+/// What one attempt of an operation returns.
+type Attempt<T> = Result<T, AttemptError>;
+
+/// Single attempts of a store's operations.
+#[async_trait]
+trait Backend: Send + Sync {
+    /// Returns `true` if the store answers at the moment.
+    fn is_connected(&self) -> bool;
+
+    /// Returns how often a node reports while nothing changes.
+    fn heartbeat(&self) -> Duration;
+
+    /// Creates what a fleet needs, as far as it is missing.
+    async fn create(&self, replicas: usize) -> Attempt<()>;
+
+    /// Returns the value under a key, as any server has it: perhaps not the last one.
+    async fn get(&self, key: &str) -> Attempt<Option<Vec<u8>>>;
+
+    /// Returns the last value under a key, or `None` if there never was one.
+    async fn last(&self, key: &str) -> Attempt<Option<Value>>;
+
+    /// Replaces the value of this revision, 0 for none. Returns the new revision, or `None` if
+    /// another writer was first. A value that an earlier attempt wrote is recognised.
+    async fn replace(&self, key: &str, bytes: &Bytes, revision: u64) -> Attempt<Option<u64>>;
+
+    /// Returns the values that a key had, oldest first, as far as they are kept.
+    async fn history(&self, key: &str) -> Attempt<Vec<Value>>;
+
+    /// Returns changes of keys that match a pattern, as the store announces them.
+    async fn watch(&self, keys: &str) -> Attempt<Hints>;
+
+    /// Returns a table's file of at most `most` bytes.
+    async fn table(&self, object: &str, most: usize) -> Attempt<Vec<u8>>;
+
+    /// Returns `true` if there is an object of this name, whatever its bytes.
+    async fn has_table(&self, object: &str) -> Attempt<bool>;
+
+    /// Writes a table's file, unless the same bytes are there.
+    async fn put_table(&self, object: &str, file: &Bytes) -> Attempt<()>;
+
+    /// Returns the name and the size of every table.
+    async fn tables(&self) -> Attempt<Vec<(String, u64)>>;
+
+    /// Removes a table, if it is there.
+    async fn remove_table(&self, object: &str) -> Attempt<()>;
+
+    /// Writes a node's report.
+    async fn report(&self, node: &str, bytes: &Bytes) -> Attempt<()>;
+
+    /// Removes a node's report, if it is there.
+    async fn forget(&self, node: &str) -> Attempt<()>;
+
+    /// Returns the last report of every node, by name.
+    async fn reports(&self) -> Attempt<Vec<(String, Value)>>;
+}
+
+/// Time for one attempt.
+pub const ATTEMPT: Duration = Duration::from_secs(2);
+
+/// Time for one attempt that moves a table or reads many values.
+const LONG_ATTEMPT: Duration = Duration::from_secs(20);
+
+/// The name of an agent's connection, which waits for a server that is not there yet.
+pub const AGENT: &str = "agent";
+
+/// The store of a fleet.
+///
+/// Each operation is tried until it succeeds. It fails with `fleet-store` if the store does not
+/// carry it out within the time of the [`Address`], or refuses it, and with `fleet-record` if what
+/// is stored is not a value.
 #[derive(Clone)]
 pub struct Store {
     /// The fleet's name.
     pub fleet: String,
-    carrier: Carrier,
+    within: Duration,
+    backend: Arc<dyn Backend>,
 }
-
-#[derive(Clone)]
-enum Carrier {
-    Nats(Box<Nats>),
-    S3(Box<S3>),
-}
-
-/// How often a node reports where nothing changed: where each report is paid for, less often.
-const HEARTBEATS: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(5)];
 
 impl Store {
-    /// Connects. Where no server answers yet, steps wait for one.
+    /// Connects to a fleet's store. If no server answers yet, an agent's operations wait for one.
     ///
     /// # Errors
-    /// Where the address, or what one signs in with, is not what it must be.
+    /// `usage` if the address is malformed; else as [`Store`].
     pub async fn connect(address: &Address, who: &str) -> Result<Store, Failure> {
-        let carrier = match address.servers.starts_with("s3://") {
-            true => Carrier::S3(Box::new(S3::connect(address)?)),
-            false => {
-                address.s3.only_of_s3()?;
-                Carrier::Nats(Box::new(Nats::connect(address, who).await?))
-            }
+        let backend: Arc<dyn Backend> = match address.servers.starts_with("s3://") {
+            true => Arc::new(S3::connect(address)?),
+            false => Arc::new(Nats::connect(address, who).await?),
         };
-        let fleet = address.fleet.clone();
-        Ok(Store { fleet, carrier })
+        Ok(Store {
+            fleet: address.fleet.clone(),
+            within: address.within(),
+            backend,
+        })
     }
 
-    /// Whether there is a connection now.
+    /// Returns `true` if the store answers at the moment.
     pub fn is_connected(&self) -> bool {
-        match &self.carrier {
-            Carrier::Nats(nats) => nats.is_connected(),
-            Carrier::S3(s3) => s3.is_answering(),
-        }
+        self.backend.is_connected()
     }
 
-    /// How often a node reports where nothing changed.
+    /// Returns how often a node reports while nothing changes.
     pub fn heartbeat(&self) -> Duration {
-        match &self.carrier {
-            Carrier::Nats(_) => HEARTBEATS[0],
-            Carrier::S3(_) => HEARTBEATS[1],
-        }
+        self.backend.heartbeat()
     }
 
-    /// Makes what the fleet stands in. What is there stays as it is.
-    ///
-    /// # Errors
-    /// Where it cannot be made, or the carrier has no compare-and-set.
-    pub async fn make(&self, replicas: usize) -> Result<(), Failure> {
-        match &self.carrier {
-            Carrier::Nats(nats) => nats.make(replicas).await,
-            Carrier::S3(s3) if replicas == 1 => s3.make().await,
-            Carrier::S3(_) => {
-                let expected = "1: a bucket keeps its own copies";
-                Err(Failure::usage("--replicas", expected, replicas))
-            }
-        }
+    /// Repeats attempts of an operation, each of at most this long.
+    async fn repeat<T, Fut>(
+        &self,
+        what: &str,
+        attempt: Duration,
+        make: impl FnMut() -> Fut,
+    ) -> Result<T, Failure>
+    where
+        Fut: Future<Output = Attempt<T>>,
+    {
+        repeat(what, self.within, attempt, make).await
     }
 
-    /// The value under a key, as any server has it, perhaps not the last; none where there is none.
-    ///
-    /// # Errors
-    /// Where the store does not answer in time, or what stands there is no value.
-    pub async fn look(&self, key: &str) -> Result<Option<Vec<u8>>, Failure> {
-        match &self.carrier {
-            Carrier::Nats(nats) => nats.look(key).await,
-            Carrier::S3(s3) => s3.look(key).await,
-        }
+    /// Creates what a fleet needs, as far as it is missing.
+    pub async fn create(&self, replicas: usize) -> Result<(), Failure> {
+        let what = format!("the store of {}", self.fleet);
+        self.repeat(&what, LONG_ATTEMPT, || self.backend.create(replicas))
+            .await
     }
 
-    /// The last value under a key, to be replaced; none where there never was one.
-    ///
-    /// # Errors
-    /// Where the store does not answer in time.
-    pub async fn read(&self, key: &str) -> Result<Option<Value>, Failure> {
-        match &self.carrier {
-            Carrier::Nats(nats) => nats.read(key).await,
-            Carrier::S3(s3) => s3.read(key).await,
-        }
+    /// Returns the value under a key, as any server has it: perhaps not the last one.
+    pub async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Failure> {
+        self.repeat(key, ATTEMPT, || self.backend.get(key)).await
     }
 
-    /// Writes a value where the last one has this revision, 0 for none; the new revision, or none
-    /// where somebody else has written in between. An attempt whose answer was lost is not taken
-    /// for somebody else's.
-    ///
-    /// # Errors
-    /// Where the store does not answer in time, or the right is missing.
-    pub async fn write(
+    /// Returns the last value under a key, or `None` if there never was one.
+    pub async fn last(&self, key: &str) -> Result<Option<Value>, Failure> {
+        self.repeat(key, ATTEMPT, || self.backend.last(key)).await
+    }
+
+    /// Replaces the value of this revision, 0 for none. Returns the new revision, or `None` if
+    /// another writer was first.
+    pub async fn replace(
         &self,
         key: &str,
-        bytes: &[u8],
+        bytes: Vec<u8>,
         revision: u64,
     ) -> Result<Option<u64>, Failure> {
-        match &self.carrier {
-            Carrier::Nats(nats) => nats.write(key, bytes, revision).await,
-            Carrier::S3(s3) => s3.write(key, bytes, revision).await,
-        }
+        let bytes = Bytes::from(bytes);
+        self.repeat(key, ATTEMPT, || self.backend.replace(key, &bytes, revision))
+            .await
     }
 
-    /// All values that a key had, oldest first, as far as they are kept.
-    ///
-    /// # Errors
-    /// Where the store does not answer in time.
+    /// Returns the values that a key had, oldest first: the last 64.
     pub async fn history(&self, key: &str) -> Result<Vec<Value>, Failure> {
-        match &self.carrier {
-            Carrier::Nats(nats) => nats.history(key).await,
-            Carrier::S3(s3) => s3.history(key).await,
-        }
+        self.repeat(key, LONG_ATTEMPT, || self.backend.history(key))
+            .await
     }
 
-    /// Changes of keys that match, as the store tells of them: hints, which may fail to come; none
-    /// of a carrier that tells nothing.
-    ///
-    /// # Errors
-    /// Where the store does not answer.
-    pub async fn watch(&self, keys: &'static str) -> Result<Option<Watch>, Failure> {
-        match &self.carrier {
-            Carrier::Nats(nats) => nats.watch(keys).await.map(Some),
-            Carrier::S3(_) => Ok(None),
-        }
+    /// Returns changes of keys that match a pattern, as the store announces them: hints, which may
+    /// be lost, and never come from a bucket.
+    pub async fn watch(&self, keys: &str) -> Result<Hints, Failure> {
+        self.repeat(keys, ATTEMPT, || self.backend.watch(keys))
+            .await
     }
 
-    /// A table's file, of at most as many bytes as a table may have.
-    ///
-    /// # Errors
-    /// Where it is not there, or the store does not give it in time.
+    /// Returns a table's file of at most `bytes` bytes.
     pub async fn table(&self, object: &str, bytes: u64) -> Result<Vec<u8>, Failure> {
-        match &self.carrier {
-            Carrier::Nats(nats) => nats.table(object, bytes).await,
-            Carrier::S3(s3) => s3.table(object, bytes).await,
-        }
+        let most = usize::try_from(bytes).map_or(TABLE_BYTES_MAX, |most| most.min(TABLE_BYTES_MAX));
+        self.repeat(object, LONG_ATTEMPT, || self.backend.table(object, most))
+            .await
     }
 
-    /// Whether an object of this name is there. What is in it is another question.
-    ///
-    /// # Errors
-    /// Where the store does not answer in time.
-    pub async fn has(&self, object: &str) -> Result<bool, Failure> {
-        match &self.carrier {
-            Carrier::Nats(nats) => nats.has(object).await,
-            Carrier::S3(s3) => s3.has(object).await,
-        }
+    /// Returns `true` if there is an object of this name, whatever its bytes.
+    pub async fn has_table(&self, object: &str) -> Result<bool, Failure> {
+        self.repeat(object, ATTEMPT, || self.backend.has_table(object))
+            .await
     }
 
-    /// Puts a table's file in its place. One that is there and whole stays.
-    ///
-    /// # Errors
-    /// Where the store does not take it in time, or gives another back.
+    /// Writes a table's file, unless the same bytes are there.
     pub async fn put_table(&self, object: &str, file: &[u8]) -> Result<(), Failure> {
-        match &self.carrier {
-            Carrier::Nats(nats) => nats.put_table(object, file).await,
-            Carrier::S3(s3) => s3.put_table(object, file).await,
-        }
+        let file = Bytes::copy_from_slice(file);
+        self.repeat(object, LONG_ATTEMPT, || {
+            self.backend.put_table(object, &file)
+        })
+        .await
     }
 
-    /// Every table that is there: the objects' names, and their bytes.
-    ///
-    /// # Errors
-    /// Where the store does not answer in time, or the carrier does not tell.
+    /// Returns the name and the size of every table.
     pub async fn tables(&self) -> Result<Vec<(String, u64)>, Failure> {
-        match &self.carrier {
-            Carrier::Nats(nats) => nats.tables().await,
-            Carrier::S3(_) => Err(unpruned()),
-        }
+        self.repeat("tables", LONG_ATTEMPT, || self.backend.tables())
+            .await
     }
 
-    /// Takes a table out. One that is not there is taken out already.
-    ///
-    /// # Errors
-    /// Where the store does not do it in time, or the right is missing.
+    /// Removes a table, if it is there.
     pub async fn remove_table(&self, object: &str) -> Result<(), Failure> {
-        match &self.carrier {
-            Carrier::Nats(nats) => nats.remove_table(object).await,
-            Carrier::S3(_) => Err(unpruned()),
-        }
+        self.repeat(object, LONG_ATTEMPT, || self.backend.remove_table(object))
+            .await
     }
 
-    /// Writes a node's report.
-    ///
-    /// # Errors
-    /// Where the store does not take it at once: the next one is newer.
+    /// Writes a node's report, in one attempt's time: the next report is newer.
     pub async fn report(&self, node: &str, bytes: Vec<u8>) -> Result<(), Failure> {
-        match &self.carrier {
-            Carrier::Nats(nats) => nats.report(node, bytes).await,
-            Carrier::S3(s3) => s3.report(node, bytes).await,
-        }
+        let bytes = Bytes::from(bytes);
+        repeat(node, ATTEMPT, ATTEMPT, || self.backend.report(node, &bytes)).await
     }
 
-    /// Takes a node's report out.
-    ///
-    /// # Errors
-    /// Where the store does not do it in time, or the right is missing.
+    /// Removes a node's report, if it is there.
     pub async fn forget(&self, node: &str) -> Result<(), Failure> {
-        match &self.carrier {
-            Carrier::Nats(nats) => nats.forget(node).await,
-            Carrier::S3(s3) => s3.forget(node).await,
-        }
+        self.repeat(node, ATTEMPT, || self.backend.forget(node))
+            .await
     }
 
-    /// Every node's last report, by name.
-    ///
-    /// # Errors
-    /// Where the store does not answer in time.
+    /// Returns the last report of every node, by name.
     pub async fn reports(&self) -> Result<Vec<(String, Value)>, Failure> {
-        match &self.carrier {
-            Carrier::Nats(nats) => nats.reports().await,
-            Carrier::S3(s3) => s3.reports().await,
-        }
+        self.repeat("reports", LONG_ATTEMPT, || self.backend.reports())
+            .await
     }
-}
-
-/// Old tables are taken out of NATS alone.
-fn unpruned() -> Failure {
-    Failure::usage("prune", "a fleet on NATS", "a bucket of S3")
 }

@@ -1,18 +1,18 @@
-//! How to reach a bucket: its address, its server, and what one signs in with.
+//! How to reach a bucket: its address, its server, and the keys to sign in with.
 //!
 //! Keys come from the environment or from a file that nobody else can read, never from an
-//! argument. What may hold a secret is not shown.
+//! argument. Text that may hold a secret is not shown.
 
+use async_trait::async_trait;
 use hedgerow_cli::failure::Failure;
 use hedgerow_cli::files;
-use object_store::aws::AwsCredential;
+use object_store::aws::{AmazonS3Builder, AwsCredential};
 use object_store::{Certificate, ClientOptions, CredentialProvider};
-use std::future::Future;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
+use url::{Host, Position, Url};
 
 /// How to reach a bucket.
 #[derive(clap::Args, Clone, Default)]
@@ -33,11 +33,11 @@ pub struct Options {
 }
 
 impl Options {
-    /// Refuses what is said of a bucket where there is none.
+    /// Checks that no option of a bucket is given with an address of NATS.
     ///
     /// # Errors
-    /// Where something is.
-    pub fn only_of_s3(&self) -> Result<(), Failure> {
+    /// `usage` if one is.
+    pub fn check_unset(&self) -> Result<(), Failure> {
         let given = [
             ("--endpoint", self.endpoint.is_some()),
             ("--region", self.region.is_some()),
@@ -50,154 +50,156 @@ impl Options {
         }
     }
 
-    /// The region.
+    /// Returns the region.
     pub fn region(&self) -> String {
         let region = self.region.clone();
         let region = region.or_else(|| variable(&["AWS_REGION", "AWS_DEFAULT_REGION"]));
         region.unwrap_or_else(|| "us-east-1".into())
     }
 
-    /// The server, where it is not Amazon's, and whether it is reached without encryption.
+    /// Returns the server's address, and `true` if it is unencrypted; `None` for Amazon's own.
     ///
     /// # Errors
-    /// Where it is no address of a server, or not encrypted and not this machine.
+    /// `usage` if it is not a server's address, or is unencrypted and not this machine's.
     pub fn endpoint(&self) -> Result<Option<(String, bool)>, Failure> {
         let named = variable(&["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]);
-        let Some(url) = self.endpoint.clone().or(named) else {
+        let Some(text) = self.endpoint.clone().or(named) else {
             return Ok(None);
         };
-        let expected = "https://HOST:PORT, or http:// to this machine, without a user";
-        let encrypted = url.strip_prefix("https://");
-        let Some(rest) = encrypted.or_else(|| url.strip_prefix("http://")) else {
-            return Err(Failure::usage(ENDPOINT, expected, "another"));
+        let wrong = |expected: &str, got: String| Err(Failure::usage(ENDPOINT, expected, got));
+        let url = Url::parse(&text).ok().filter(is_server);
+        let Some(url) = url else {
+            let expected = "https://HOST:PORT, or http:// to this machine, without a user";
+            return wrong(expected, "another".into());
         };
-        let rest = rest.strip_suffix('/').unwrap_or(rest);
-        if rest.is_empty() || rest.contains(['@', '?', '#', '/', '\\', ' ']) {
-            return Err(Failure::usage(ENDPOINT, expected, "another"));
-        }
-        if encrypted.is_none() && !self.allow_http && !is_here(rest) {
+        let server = &url[Position::BeforeHost..Position::AfterPort];
+        let is_plain = url.scheme() == "http";
+        if is_plain && !self.allow_http && !is_here(&url) {
             let expected = "https:// (--allow-http sends tables and reports unencrypted)";
-            return Err(Failure::usage(ENDPOINT, expected, format!("http://{rest}")));
+            return wrong(expected, format!("http://{server}"));
         }
-        if encrypted.is_none()
-            && !is_exempt(rest)
+        if is_plain
+            && !is_exempt(&url)
             && let Some(name) = PROXIES.iter().find(|name| variable(&[name]).is_some())
         {
             let expected = "https://, or no HTTP_PROXY: without encryption it reads what is sent";
-            return Err(Failure::usage(
-                ENDPOINT,
-                expected,
-                format!("{name}, and http://{rest}"),
-            ));
+            return wrong(expected, format!("{name}, and http://{server}"));
         }
-        let scheme = if encrypted.is_some() { "https" } else { "http" };
-        Ok(Some((format!("{scheme}://{rest}"), encrypted.is_none())))
+        Ok(Some((url[..Position::AfterPort].into(), is_plain)))
     }
 
-    /// What one signs in with, read again for each request where it is in a file: who changes keys
-    /// replaces the file.
+    /// Adds the keys to sign in with. A file of keys is read again for each request, so that it
+    /// can be replaced.
     ///
     /// # Errors
-    /// Where there is nothing, or not what it must be.
-    pub fn credentials(&self) -> Result<Signer, Failure> {
+    /// `s3-keys` if there are none, or the file is not one of keys that nobody else can read.
+    pub fn sign_in(&self, builder: AmazonS3Builder) -> Result<AmazonS3Builder, Failure> {
         if let Some(path) = &self.credentials {
             read(path)?;
-            return Ok(Signer::File(path.clone()));
+            return Ok(builder.with_credentials(Arc::new(KeyFile(path.clone()))));
         }
         let of = |name: &str| variable(&[name]);
-        match (of("AWS_ACCESS_KEY_ID"), of("AWS_SECRET_ACCESS_KEY")) {
-            (Some(key_id), Some(secret_key)) => Ok(Signer::Fixed(Arc::new(AwsCredential {
-                key_id,
-                secret_key,
-                token: of("AWS_SESSION_TOKEN"),
-            }))),
-            _ => {
-                let expected = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or --credentials FILE";
-                Err(Failure::new("s3-keys", "the environment", expected, "none"))
-            }
-        }
+        let (Some(id), Some(secret)) = (of("AWS_ACCESS_KEY_ID"), of("AWS_SECRET_ACCESS_KEY"))
+        else {
+            let expected = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or --credentials FILE";
+            return Err(Failure::new("s3-keys", "the environment", expected, "none"));
+        };
+        let builder = builder
+            .with_access_key_id(id)
+            .with_secret_access_key(secret);
+        Ok(match of("AWS_SESSION_TOKEN") {
+            Some(token) => builder.with_token(token),
+            None => builder,
+        })
     }
 }
 
-/// What the server's address is called.
+/// What messages call the server's address.
 const ENDPOINT: &str = "the bucket's server (--endpoint)";
 
-/// Variables of the environment that send unencrypted requests by way of another machine.
+/// Variables of the environment that send unencrypted requests through another machine.
 const PROXIES: [&str; 4] = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
-
-/// Whether the environment exempts a server from that.
-fn is_exempt(server: &str) -> bool {
-    let host = server.rsplit_once(':').map_or(server, |(host, _)| host);
-    let exempt = variable(&["NO_PROXY", "no_proxy"]).unwrap_or_default();
-    let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
-    let mut names = exempt.split(',').map(str::trim);
-    names.any(|name| {
-        let bare = name.trim_start_matches('.');
-        let rest = host.strip_suffix(bare);
-        let below = rest.is_some_and(|rest| rest.ends_with('.')) && !is_address;
-        name == "*" || !bare.is_empty() && (bare == host || below)
-    })
-}
 
 fn variable(names: &[&str]) -> Option<String> {
     let set = |name: &&str| std::env::var(name).ok().filter(|value| !value.is_empty());
     names.iter().find_map(set)
 }
 
-/// Whether `HOST:PORT` is this machine.
-fn is_here(server: &str) -> bool {
-    let host = match server.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => server.split(':').next().unwrap_or_default(),
-    };
-    let address = host.parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+/// Returns `true` if an address is a server's, and nothing more.
+fn is_server(url: &Url) -> bool {
+    let is_bare = url.username().is_empty() && url.password().is_none();
+    let ends = &url[Position::AfterPort..];
+    matches!(url.scheme(), "http" | "https") && is_bare && matches!(ends, "" | "/")
 }
 
-/// The bucket and the folder of `s3://BUCKET/FOLDER`.
+/// Returns `true` if a server is this machine.
+fn is_here(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// Returns `true` if the environment exempts a server from proxies.
+fn is_exempt(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let exempt = variable(&["NO_PROXY", "no_proxy"]).unwrap_or_default();
+    let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+    let mut names = exempt.split(',').map(str::trim);
+    names.any(|name| {
+        let bare = name.trim_start_matches('.');
+        let rest = host.strip_suffix(bare);
+        let is_below = rest.is_some_and(|rest| rest.ends_with('.')) && !is_address;
+        name == "*" || !bare.is_empty() && (bare == host || is_below)
+    })
+}
+
+/// Returns the bucket and the folder of `s3://BUCKET/FOLDER`.
 ///
 /// # Errors
-/// Where it is another address.
+/// `usage` if it is another address.
 pub fn bucket(address: &str) -> Result<(&str, &str), Failure> {
     let rest = address.strip_prefix("s3://").unwrap_or_default();
     let (bucket, folder) = rest.split_once('/').unwrap_or((rest, ""));
     let folder = folder.strip_suffix('/').unwrap_or(folder);
-    let low = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let is_low = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let is_bucket = (3..=63).contains(&bucket.len())
+        && bucket.bytes().next().is_some_and(is_low)
         && bucket
             .bytes()
-            .all(|byte| low(byte) || b"-.".contains(&byte))
-        && bucket.bytes().next().is_some_and(low);
-    let sound = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+            .all(|byte| is_low(byte) || b"-.".contains(&byte));
+    let is_sound = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let is_part =
-        |part: &str| !part.is_empty() && !part.starts_with('.') && part.bytes().all(sound);
+        |part: &str| !part.is_empty() && !part.starts_with('.') && part.bytes().all(is_sound);
     let is_folder = folder.is_empty() || folder.split('/').all(is_part);
     match is_bucket && is_folder && folder.len() <= 512 {
         true => Ok((bucket, folder)),
         false => {
             let expected =
                 "s3://BUCKET/FOLDER of letters, digits, `-`, `_` and `.`, without a user";
-            // What stands before an @ may be secret, and is not shown.
+            // Text before an @ may be secret, and is not shown.
             Err(Failure::usage("the fleet's address", expected, "another"))
         }
     }
 }
 
-/// How requests are made: none waits for ever, and where certificates are named, those alone are
-/// trusted.
+/// Returns the settings of requests: each has a time limit, and certificates that are given are
+/// the only ones trusted.
 ///
 /// # Errors
-/// Where the file is none of certificates.
+/// `ca` if the file has no certificates.
 pub fn client(
     ca: Option<&Path>,
     times: [Duration; 2],
-    http: bool,
+    is_plain: bool,
 ) -> Result<ClientOptions, Failure> {
     let mut options = ClientOptions::new()
         .with_connect_timeout(times[0])
         .with_timeout(times[1])
-        .with_allow_http(http)
-        .with_no_system_certificates(http || ca.is_some());
+        .with_allow_http(is_plain)
+        .with_no_system_certificates(is_plain || ca.is_some());
     if let Some(path) = ca {
         let pem = files::read(path, files::TEXT_BYTES_MAX)?;
         let expected = "certificates in PEM";
@@ -213,83 +215,55 @@ pub fn client(
     Ok(options)
 }
 
-/// What requests are signed with.
-pub enum Signer {
-    /// As the environment said.
-    Fixed(Arc<AwsCredential>),
-    /// As the file says at the time.
-    File(PathBuf),
-}
+/// A file of keys.
+#[derive(Debug)]
+struct KeyFile(PathBuf);
 
-impl std::fmt::Debug for Signer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("what is not shown")
-    }
-}
-
-type Given = object_store::Result<Arc<AwsCredential>>;
-
-// By hand, as `async_trait` writes it.
-impl CredentialProvider for Signer {
+#[async_trait]
+impl CredentialProvider for KeyFile {
     type Credential = AwsCredential;
 
-    fn get_credential<'a, 'b>(&'a self) -> Pin<Box<dyn Future<Output = Given> + Send + 'b>>
-    where
-        'a: 'b,
-        Self: 'b,
-    {
-        Box::pin(async move {
-            match self {
-                Signer::Fixed(fixed) => Ok(Arc::clone(fixed)),
-                Signer::File(path) => {
-                    read(path)
-                        .map(Arc::new)
-                        .map_err(|failure| object_store::Error::Generic {
-                            store: "S3",
-                            source: failure.message.into(),
-                        })
-                }
-            }
+    async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
+        let keys = read(&self.0).map(Arc::new);
+        keys.map_err(|failure| object_store::Error::Generic {
+            store: "S3",
+            source: failure.message.into(),
         })
     }
 }
 
-/// The keys of a file that nobody else can read, in the form that Amazon's tools write; of several
+/// Reads the keys of a file that nobody else can read, in the form of Amazon's tools; of several
 /// profiles, `default`.
 fn read(path: &Path) -> Result<AwsCredential, Failure> {
-    let failed =
-        |expected: &str, got: String| Failure::new("s3-keys", path.display(), expected, got);
     let text = files::read_text(path, "s3-keys", "a bucket's keys")?;
     files::check_private(path, "s3-keys")?;
-    let (mut key_id, mut secret_key, mut token) = (None, None, None);
-    let mut mine = true;
+    let (mut id, mut secret, mut token) = (None, None, None);
+    let mut is_default = true;
     for line in text.lines().map(str::trim) {
         if line.starts_with('[') {
-            mine = line == "[default]";
+            is_default = line == "[default]";
         }
-        let Some((name, value)) = line.split_once('=').filter(|_| mine) else {
+        let Some((name, value)) = line.split_once('=').filter(|_| is_default) else {
             continue;
         };
         let value = Some(value.trim().to_string()).filter(|value| !value.is_empty());
         match name.trim() {
-            "aws_access_key_id" => key_id = value,
-            "aws_secret_access_key" => secret_key = value,
+            "aws_access_key_id" => id = value,
+            "aws_secret_access_key" => secret = value,
             "aws_session_token" => token = value,
             _ => {}
         }
     }
-    match (key_id, secret_key) {
+    match (id, secret) {
         (Some(key_id), Some(secret_key)) => Ok(AwsCredential {
             key_id,
             secret_key,
             token,
         }),
         _ => {
-            let got = "another text, which is not shown".into();
-            Err(failed(
-                "aws_access_key_id = … and aws_secret_access_key = …",
-                got,
-            ))
+            let expected = "aws_access_key_id = … and aws_secret_access_key = …";
+            let got = "another text, which is not shown";
+            Err(Failure::new("s3-keys", path.display(), expected, got))
         }
     }
 }
