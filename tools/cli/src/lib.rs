@@ -92,8 +92,24 @@ fn failed(program: &str, failure: &Failure, json: bool) -> ExitCode {
     ExitCode::from(failure.status())
 }
 
+/// Parses the command line, runs its command, and prints the report. `json` returns `true` if the
+/// arguments ask for JSON.
+pub fn main<Args: clap::Parser>(
+    program: &str,
+    json: impl FnOnce(&Args) -> bool,
+    run: impl FnOnce(Args) -> Result<Report, Failure>,
+) -> ExitCode {
+    match Args::try_parse() {
+        Ok(args) => {
+            let json = json(&args);
+            finish(program, run(args), json)
+        }
+        Err(error) => unparsed(program, &error),
+    }
+}
+
 /// Help and version, which are no failures, and arguments that make no sense.
-pub fn unparsed(program: &str, error: &clap::Error) -> ExitCode {
+fn unparsed(program: &str, error: &clap::Error) -> ExitCode {
     let json = std::env::args_os().any(|argument| argument == "--json");
     if json && error.exit_code() != 0 {
         let text = error.to_string();

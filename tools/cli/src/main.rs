@@ -3,10 +3,12 @@
 #![forbid(unsafe_code)]
 
 use clap::{Parser, Subcommand};
+use hedgerow_cli::Report;
 use hedgerow_cli::commands::{
     bench, capacity, compile, diff, drill, explain, extract, features, fleet, inspect, key, limits,
     load, publish, replay, report, score, shadow, status, switch, verify,
 };
+use hedgerow_cli::failure::Failure;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -77,12 +79,12 @@ fn main() -> ExitCode {
         let json = given.iter().any(|argument| argument == "--json");
         return hedgerow_cli::finish("hedgerow", Err(fleet::run(&arguments)), json);
     }
-    let args = match Args::try_parse() {
-        Ok(args) => args,
-        Err(error) => return hedgerow_cli::unparsed("hedgerow", &error),
-    };
+    hedgerow_cli::main("hedgerow", |args: &Args| args.json, run)
+}
+
+fn run(args: Args) -> Result<Report, Failure> {
     let json = args.json;
-    let result = match args.command {
+    match args.command {
         Command::Replay(command) => replay::run(&command, json),
         Command::Load(command) => load::run(&command),
         Command::Report(command) => report::run(&command),
@@ -109,6 +111,5 @@ fn main() -> ExitCode {
         Command::Restore(command) => switch::restore(&command),
         Command::Key(command) => key::run(&command),
         Command::Sign(command) => key::sign(&command),
-    };
-    hedgerow_cli::finish("hedgerow", result, json)
+    }
 }

@@ -1,15 +1,14 @@
 //! Records that an earlier version wrote are read, and written byte for byte the same.
 
-use crate::record::{
-    Body, COUNTER, Claim, Envelope, FleetSwitches, NodeReport, RingPointer, SWITCHES,
-};
-use crate::rollout;
+use crate::record::{COUNTER, Claim, Envelope, FleetSwitches, Record, RingPointer, SWITCHES};
+use crate::report::NodeReport;
+use crate::rollout::{STEERING, Steering};
 use hedgerow::watch::{Keys, PublicKey};
 use serde::Deserialize;
 
 /// A value of a bucket: a line of `tests/fixtures/*.ndjson`.
 #[derive(Deserialize)]
-struct Record {
+struct Fixture {
     bucket: String,
     key: String,
     value: String,
@@ -18,16 +17,16 @@ struct Record {
 const FLEET: &str = "hedgerow";
 const FIXTURE_KEY: &str = include_str!("../tests/fixtures/fixture.pub");
 
-fn records(text: &str) -> Vec<Record> {
+fn records(text: &str) -> Vec<Fixture> {
     let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
     lines.collect()
 }
 
-fn signed() -> Vec<Record> {
+fn signed() -> Vec<Fixture> {
     records(include_str!("../tests/fixtures/nats-signed.ndjson"))
 }
 
-fn unsigned() -> Vec<Record> {
+fn unsigned() -> Vec<Fixture> {
     records(include_str!("../tests/fixtures/nats-unsigned.ndjson"))
 }
 
@@ -37,7 +36,7 @@ fn trusted() -> Keys {
 }
 
 /// Opens a record with these keys, and checks that it is written as it was.
-fn reopened<T: Body>(record: &Record, keys: &Keys) -> Result<T, &'static str> {
+fn reopened<T: Record>(record: &Fixture, keys: &Keys) -> Result<T, &'static str> {
     let bytes = record.value.as_bytes();
     let body = Envelope::open::<T>(bytes, FLEET, &record.key, keys).map_err(|it| it.name)?;
     let mut envelope: Envelope = serde_json::from_slice(bytes).unwrap();
@@ -53,14 +52,14 @@ fn reopened<T: Body>(record: &Record, keys: &Keys) -> Result<T, &'static str> {
 }
 
 /// The same for a record that has no signature of its own.
-fn reread<T: serde::de::DeserializeOwned + serde::Serialize>(record: &Record) -> T {
+fn reread<T: serde::de::DeserializeOwned + serde::Serialize>(record: &Fixture) -> T {
     let value: T = serde_json::from_str(&record.value).unwrap();
     assert_eq!(serde_json::to_string(&value).unwrap(), record.value);
     value
 }
 
 /// The kind of a record, once it was read; why not, where it cannot be.
-fn read(record: &Record, keys: &Keys) -> Result<&'static str, &'static str> {
+fn read(record: &Fixture, keys: &Keys) -> Result<&'static str, &'static str> {
     if record.bucket != FLEET {
         let report: NodeReport = reread(record);
         assert_eq!(report.node, record.key);
@@ -72,12 +71,12 @@ fn read(record: &Record, keys: &Keys) -> Result<&'static str, &'static str> {
             Ok("claim")
         }
         SWITCHES => reopened::<FleetSwitches>(record, keys).map(|_| "switches"),
-        rollout::KEY => reopened::<rollout::Steering>(record, keys).map(|_| "steering"),
+        STEERING => reopened::<Steering>(record, keys).map(|_| "steering"),
         _ => reopened::<RingPointer>(record, keys).map(|_| "pointer"),
     }
 }
 
-fn count(all: &[Record], keys: &Keys, wanted: Result<&str, &str>) -> usize {
+fn count(all: &[Fixture], keys: &Keys, wanted: Result<&str, &str>) -> usize {
     all.iter()
         .filter(|record| read(record, keys) == wanted)
         .count()
@@ -128,7 +127,7 @@ fn an_earlier_versions_signature_is_verified() {
 
 #[test]
 fn an_earlier_versions_reports_say_what_they_said() {
-    let report = |all: Vec<Record>, node: &str| -> NodeReport {
+    let report = |all: Vec<Fixture>, node: &str| -> NodeReport {
         reread(all.iter().find(|record| record.key == node).unwrap())
     };
     let canary = report(signed(), "edge-1");

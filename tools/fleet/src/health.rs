@@ -1,9 +1,9 @@
-//! What a rollout asks of the health that nodes report: requests without a score, p99, drift.
+//! Bounds of a rollout on the health that nodes report: requests without a score, p99, drift.
 //!
-//! Engines write what they have seen of late beside their status (`STATE/health`), and the agent of
-//! their machine passes it on. A node that reports none is told apart from one that is well.
+//! Engines write their last seconds next to their status (`STATE/health`), and the machine's agent
+//! reports them. A node without such a report is unknown, and not well.
 
-use crate::record::{EngineHealth, EngineReport, NodeReport};
+use crate::report::{EngineHealth, EngineReport, NodeReport};
 use serde::Serialize;
 
 /// Bounds of a rollout on what each engine reports of the new generation.
@@ -34,19 +34,19 @@ fn number(text: &str) -> Result<f64, String> {
     }
 }
 
-/// How a node is under a generation.
+/// The health of a node that runs a generation.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Health {
-    /// All its engines report enough, within the bounds.
+    /// Every engine reports enough requests, within the bounds.
     Well,
-    /// One of them reports nothing, or too little; or there is none.
+    /// An engine reports nothing, or too few requests; or there is no engine.
     Unknown(String),
-    /// One of them is over a bound.
+    /// An engine is over a bound.
     Bad(String),
 }
 
 impl Bounds {
-    /// How a node is under a generation.
+    /// Judges a node that runs a generation.
     pub fn judge(&self, report: &NodeReport, generation: u64) -> Health {
         let mut unknown = None;
         let mut alive = report.alive().peekable();
@@ -58,8 +58,8 @@ impl Bounds {
             if let Some(over) = self.drifted(engine, generation) {
                 return Health::Bad(format!("{name}: {over}"));
             }
-            let told = engine.health.as_ref();
-            match told.filter(|health| health.generation == generation) {
+            let health = engine.health.as_ref();
+            match health.filter(|health| health.generation == generation) {
                 None => unknown = Some(format!("{name}: not reported")),
                 Some(health) if health.rows < self.rows_min => {
                     let (rows, least) = (health.rows, self.rows_min);
@@ -97,28 +97,28 @@ impl Bounds {
     }
 }
 
-/// What the engines of many nodes report together.
+/// The health of many nodes' engines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Summary {
-    /// Nodes.
+    /// The number of nodes.
     pub nodes: usize,
-    /// Those of which every engine reports its health.
+    /// The number of nodes whose engines all report their health.
     pub reporting: usize,
-    /// Requests.
+    /// The number of requests.
     pub rows: u64,
     /// The largest share of requests without a score of any engine.
     pub not_scored: f64,
-    /// The longest p99 of any engine, in nanoseconds; none where none is recorded.
+    /// The longest p99 of any engine, in nanoseconds, if one records latencies.
     pub p99_nanos: Option<u64>,
     /// The largest drift of any engine.
     pub drift: Option<f64>,
 }
 
 impl Summary {
-    /// Adds a node, as it reports of a generation; of any, where it is none.
+    /// Adds a node that runs a generation, or any generation.
     pub fn add(&mut self, report: &NodeReport, generation: Option<u64>) {
         self.nodes += 1;
-        let (mut engines, mut told) = (0, 0);
+        let (mut engines, mut reporting) = (0, 0);
         for engine in report.alive() {
             engines += 1;
             let drift = engine.drift.unwrap_or(f64::MIN);
@@ -128,12 +128,12 @@ impl Summary {
             let Some(health) = engine.health.as_ref().filter(of) else {
                 continue;
             };
-            told += 1;
+            reporting += 1;
             self.rows = self.rows.saturating_add(health.rows);
             self.not_scored = self.not_scored.max(health.not_scored);
             self.p99_nanos = self.p99_nanos.max(health.p99_nanos());
         }
-        self.reporting += usize::from(engines > 0 && told == engines);
+        self.reporting += usize::from(engines > 0 && reporting == engines);
     }
 }
 
@@ -221,7 +221,7 @@ pub mod tests {
     }
 
     #[test]
-    fn what_is_over_a_bound_is_bad_and_what_is_not_told_is_unknown() {
+    fn an_engine_over_a_bound_is_bad_and_one_that_does_not_report_is_unknown() {
         let unknown = |health: Health| matches!(health, Health::Unknown(_));
         let bad = |health: Health, why: &str| matches!(health, Health::Bad(it) if it.contains(why));
         assert_eq!(seen(|_| ()), Health::Well);
@@ -240,7 +240,7 @@ pub mod tests {
         assert!(bad(seen(|it| it.not_scored = 0.0501), "without a score"));
         assert!(bad(seen(|it| it.p99 = 100_001), "p99"));
         assert!(bad(judged(|engine| engine.drift = Some(0.21)), "drift"));
-        // Where nobody asked for it, neither p99 nor drift counts.
+        // Without their options, neither p99 nor drift counts.
         let lenient = Bounds {
             p99_max: None,
             drift_max: None,
@@ -255,7 +255,7 @@ pub mod tests {
     }
 
     #[test]
-    fn a_summary_tells_the_worst_and_who_reports() {
+    fn a_summary_has_the_worst_numbers_and_counts_reports() {
         let mut summary = Summary::default();
         assert_eq!(summary.to_string(), "not reported");
         summary.add(&node(vec![engine(Some(health())), engine(None)]), Some(7));
@@ -266,8 +266,8 @@ pub mod tests {
             ..health()
         };
         summary.add(&node(vec![engine(Some(worse))]), Some(7));
-        let told = "1 of 2 report: p99 200.0 µs, 20.0 % of 2000 without a score";
-        assert_eq!(summary.to_string(), told);
+        let text = "1 of 2 report: p99 200.0 µs, 20.0 % of 2000 without a score";
+        assert_eq!(summary.to_string(), text);
         summary.add(&node(vec![engine(Some(health()))]), Some(8));
         assert_eq!((summary.nodes, summary.reporting), (3, 1));
         assert_eq!(summary.drift, Some(0.1));

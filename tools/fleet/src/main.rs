@@ -8,10 +8,12 @@ mod backend;
 mod compatibility;
 mod generate;
 mod health;
-mod progress;
+mod liveness;
+mod operator;
 mod prune;
 mod publish;
 mod record;
+mod report;
 mod rights;
 mod rollout;
 mod status;
@@ -22,7 +24,6 @@ use clap::{Parser, Subcommand};
 use hedgerow_cli::Report;
 use hedgerow_cli::commands::key;
 use hedgerow_cli::failure::Failure;
-use std::future::Future;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -72,48 +73,44 @@ enum Command {
     Sign(key::SignArgs),
 }
 
-/// How the program calls itself before a failure.
+/// The program's name in messages.
 const NAME: &str = "hedgerow-fleet";
 
-/// Runs a command that waits for others, on this thread.
-///
-/// # Errors
-/// As the command.
-fn block_on(command: impl Future<Output = Result<Report, Failure>>) -> Result<Report, Failure> {
+/// How long the program waits at its end for a file that another thread writes.
+const ENDS_WITHIN: Duration = Duration::from_secs(5);
+
+fn main() -> ExitCode {
+    hedgerow_cli::main(NAME, |args: &Args| args.json, run)
+}
+
+/// Runs a command on this thread.
+fn run(args: Args) -> Result<Report, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new("runtime", "threads", "what tokio needs", error))?;
-    let done = runtime.block_on(command);
-    // A file that is being written on another thread is not waited for longer.
-    runtime.shutdown_timeout(Duration::from_secs(5));
+    let done = runtime.block_on(async {
+        match args.command {
+            Command::Generate(command) => generate::run(&command),
+            Command::Refresh(command) => generate::refreshed(&command),
+            Command::Init(command) => status::init(&command).await,
+            Command::Agent(command) => agent::run(&command).await,
+            Command::Publish(command) => publish::run(&command).await,
+            Command::Rollout(command) => rollout::run(&command, args.json).await,
+            Command::Steer(command) => rollout::steer(&command).await,
+            Command::Rollback(command) => publish::rollback(&command).await,
+            Command::Kill(command) => switch::switch(&command, true).await,
+            Command::Restore(command) => switch::switch(&command, false).await,
+            Command::Status(command) => status::status(&command).await,
+            Command::History(command) => status::history(&command).await,
+            Command::Node(command) => status::node(&command),
+            Command::Forget(command) => status::forget(&command).await,
+            Command::Prune(command) => prune::run(&command).await,
+            Command::Nkey(command) => rights::run(&command),
+            Command::Key(command) => key::run(&command),
+            Command::Sign(command) => key::sign(&command),
+        }
+    });
+    runtime.shutdown_timeout(ENDS_WITHIN);
     done
-}
-
-fn main() -> ExitCode {
-    let args = match Args::try_parse() {
-        Ok(args) => args,
-        Err(error) => return hedgerow_cli::unparsed(NAME, &error),
-    };
-    let result = match args.command {
-        Command::Generate(command) => generate::run(&command),
-        Command::Refresh(command) => generate::refreshed(&command),
-        Command::Init(command) => block_on(status::init(&command)),
-        Command::Agent(command) => block_on(agent::run(&command)),
-        Command::Publish(command) => block_on(publish::run(&command)),
-        Command::Rollout(command) => block_on(rollout::run(&command, args.json)),
-        Command::Steer(command) => block_on(rollout::steer(&command)),
-        Command::Rollback(command) => block_on(publish::rollback(&command)),
-        Command::Kill(command) => block_on(switch::switch(&command, true)),
-        Command::Restore(command) => block_on(switch::switch(&command, false)),
-        Command::Status(command) => block_on(status::status(&command)),
-        Command::History(command) => block_on(status::history(&command)),
-        Command::Node(command) => status::node(&command),
-        Command::Forget(command) => block_on(status::forget(&command)),
-        Command::Prune(command) => block_on(prune::run(&command)),
-        Command::Nkey(command) => rights::run(&command),
-        Command::Key(command) => key::run(&command),
-        Command::Sign(command) => key::sign(&command),
-    };
-    hedgerow_cli::finish(NAME, result, args.json)
 }

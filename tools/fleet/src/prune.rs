@@ -1,10 +1,12 @@
-//! `prune`: takes tables out of a fleet's store that nobody can want any more.
+//! `prune`: removes tables that no node can need any more from a fleet's store.
 //!
-//! What a ring points to stays, and so does what the last generations of each ring had, and what a
-//! rollback of a ring would go back to. A publisher looks after it has pointed whether its table is
-//! still there, and puts it again where it was taken out meanwhile.
+//! Kept are the tables of each ring's pointer and last generations, and the table that a rollback
+//! of the ring would go back to. A publisher checks after it has replaced the pointer that its
+//! table is still there, and writes it again if it is not.
 
-use crate::publish::{Change, Changer};
+use crate::backend::malformed;
+use crate::operator::{Change, Operator};
+use crate::publish::before;
 use crate::record::{Ring, RingPointer};
 use hedgerow_cli::Report;
 use hedgerow_cli::failure::{Failure, harmless};
@@ -31,72 +33,84 @@ pub struct Args {
     dry_run: bool,
 }
 
-/// Takes a table out, and puts it back where a ring has come to name it meanwhile; whether it is
-/// gone.
-async fn remove(changer: &Changer, object: &str, size: u64) -> Result<bool, Failure> {
-    let store = &changer.store;
-    // One that cannot be read is of no use to anybody.
+/// Returns the objects that a ring and a rollback of it may need.
+async fn needed(operator: &Operator, ring: Ring, keep: usize) -> Result<Vec<String>, Failure> {
+    let key = ring.key();
+    let mut records: Vec<RingPointer> = Vec::new();
+    if let Some(value) = operator.store.last(&key).await? {
+        // Whoever wrote it: nodes may be about to take it.
+        let current = operator.unverified(&key, &value);
+        let unreadable = |_| malformed(&key, "a pointer that can be read", "another");
+        records.push(current.map_err(unreadable)?);
+    }
+    // Separately, so that unsigned records do not displace signed ones.
+    for of_anybody in [false, true] {
+        let past = operator.past(ring, of_anybody).await?;
+        records.extend(past.values().rev().take(keep).cloned());
+        records.extend(before(&past).cloned());
+    }
+    Ok(records.iter().map(RingPointer::object).collect())
+}
+
+/// Removes a table, and writes it again if a ring has come to name it meanwhile. Returns `true` if
+/// it is gone.
+async fn remove(operator: &Operator, object: &str, size: u64) -> Result<bool, Failure> {
+    let store = &operator.store;
+    // An unreadable object is of no use to any node.
     let file = store.table(object, size).await.ok();
     store.remove_table(object).await?;
-    let named = is_named(changer, object).await;
+    let named = is_named(operator, object).await;
     if !matches!(named, Ok(false))
         && let Some(file) = file
     {
-        store.put_table(object, &file).await?;
+        store.put_table(object, &file.into()).await?;
     }
     named.map(|named| !named)
 }
 
-/// Whether a ring's pointer names a table, or cannot be read.
-async fn is_named(changer: &Changer, object: &str) -> Result<bool, Failure> {
+/// Returns `true` if a ring's pointer names a table, or cannot be read.
+async fn is_named(operator: &Operator, object: &str) -> Result<bool, Failure> {
     for ring in Ring::EACH {
-        let found = changer.pointer(ring).await?;
-        let named = match &found.said {
-            Some(said) => said.object() == object,
+        let found = operator.pointer(ring).await?;
+        let is_named = match &found.current {
+            Some(current) => current.object() == object,
             None => found.revision > 0,
         };
-        if named {
+        if is_named {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-/// Takes them out.
+/// Removes tables.
 ///
 /// # Errors
-/// Where the store does not answer in time, or a ring's pointer cannot be read: then nothing is
-/// taken out.
+/// `fleet-store` if the store does not answer, `fleet-record` if a ring's pointer cannot be read:
+/// no table is removed then.
 pub async fn run(args: &Args) -> Result<Report, Failure> {
-    let changer = Changer::connect(&args.change).await?;
-    let store = &changer.store;
-    // The objects first: one that comes later is not looked at.
-    let objects = store.tables().await?;
-    let mut wanted = BTreeSet::new();
+    let operator = Operator::connect(&args.change).await?;
+    // The objects first: those that come later are not candidates.
+    let objects = operator.store.tables().await?;
+    let mut kept = BTreeSet::new();
     for ring in Ring::EACH {
-        let named = changer.wanted(ring, args.keep as usize).await?;
-        wanted.extend(named.iter().map(RingPointer::object));
+        kept.extend(needed(&operator, ring, args.keep as usize).await?);
     }
     let (mut text, mut removed, mut bytes) = (String::new(), Vec::new(), 0u64);
     let (stay, go): (Vec<_>, Vec<_>) = objects
         .iter()
-        .partition(|(object, _)| wanted.contains(object));
+        .partition(|(object, _)| kept.contains(object));
+    let verb = if args.dry_run { "would go" } else { "gone" };
     for (object, size) in go {
-        if !args.dry_run && !remove(&changer, object, *size).await? {
+        if !args.dry_run && !remove(&operator, object, *size).await? {
             continue;
         }
-        let verb = if args.dry_run { "would go" } else { "gone" };
         let _ = writeln!(text, "{verb}: {}, {size} bytes", harmless(object));
         bytes = bytes.saturating_add(*size);
         removed.push(object);
     }
-    let _ = writeln!(
-        text,
-        "{} tables of {bytes} bytes{}; {} stay",
-        removed.len(),
-        if args.dry_run { " would go" } else { " gone" },
-        stay.len()
-    );
+    let (count, rest) = (removed.len(), stay.len());
+    let _ = writeln!(text, "{count} tables of {bytes} bytes {verb}; {rest} stay");
     let json = json!({
         "ok": true,
         "dry_run": args.dry_run,

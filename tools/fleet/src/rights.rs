@@ -1,8 +1,8 @@
-//! `nkey`: a key to sign in with, and the least rights that go with it on the servers.
+//! `nkey`: a key to sign in with, and the least rights that the servers need to allow it.
 
 use crate::backend::name;
 use crate::record::{COUNTER, Ring, SWITCHES};
-use crate::rollout;
+use crate::rollout::STEERING;
 use hedgerow_cli::Report;
 use hedgerow_cli::failure::Failure;
 use serde_json::json;
@@ -50,15 +50,14 @@ enum Role {
 /// Makes a key.
 ///
 /// # Errors
-/// Where the file is there, or cannot be written.
+/// `io` if the file is there, or cannot be written.
 pub fn run(args: &Args) -> Result<Report, Failure> {
     let pair = nkeys::KeyPair::new_user();
     let seed = pair
         .seed()
         .map_err(|error| Failure::new("nkey", "a new key", "a seed", error))?;
     let failed = |error| Failure::io(&args.file, "a new file in a writable folder", error);
-    let mut options = File::options();
-    let mut file = options
+    let mut file = File::options()
         .write(true)
         .create_new(true)
         .mode(0o600)
@@ -68,10 +67,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         .and_then(|()| file.sync_all())
         .map_err(failed)?;
     let (key, publish) = (pair.public_key(), args.publish());
-    let list: Vec<String> = publish
-        .iter()
-        .map(|subject| format!("\"{subject}\""))
-        .collect();
+    let list: Vec<String> = publish.iter().map(|it| format!("\"{it}\"")).collect();
     let text = format!(
         "{{ nkey: {key}, permissions: {{\n    publish: [{}]\n    subscribe: [\"_INBOX.>\"] }} }}\n",
         list.join(", ")
@@ -87,41 +83,47 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     Ok(Report::done(text, json))
 }
 
+/// Subjects of requests that read a stream; the stream's name takes the place of `*`.
+const READS: [&str; 8] = [
+    "STREAM.INFO.*",
+    "STREAM.MSG.GET.*",
+    "DIRECT.GET.*",
+    "DIRECT.GET.*.>",
+    "CONSUMER.CREATE.*",
+    "CONSUMER.CREATE.*.>",
+    "CONSUMER.INFO.*.>",
+    "CONSUMER.DELETE.*.>",
+];
+
 impl Args {
-    /// The subjects that the key may publish to: requests for what it reads, and what it writes.
+    /// Returns the subjects that the key may publish to: requests for what it reads, and the keys
+    /// that it writes.
     fn publish(&self) -> Vec<String> {
         let fleet = &self.fleet;
-        let mut all = Vec::new();
-        for stream in [
+        let streams = [
             format!("KV_{fleet}"),
             format!("KV_{fleet}_nodes"),
             format!("OBJ_{fleet}"),
-        ] {
-            all.push(format!("$JS.API.STREAM.INFO.{stream}"));
-            all.push(format!("$JS.API.STREAM.MSG.GET.{stream}"));
-            all.push(format!("$JS.API.DIRECT.GET.{stream}"));
-            all.push(format!("$JS.API.DIRECT.GET.{stream}.>"));
-            all.push(format!("$JS.API.CONSUMER.CREATE.{stream}"));
-            all.push(format!("$JS.API.CONSUMER.CREATE.{stream}.>"));
-            all.push(format!("$JS.API.CONSUMER.INFO.{stream}.>"));
-            all.push(format!("$JS.API.CONSUMER.DELETE.{stream}.>"));
-        }
+        ];
+        let reads = |stream: &String| READS.map(|subject| subject.replace('*', stream));
+        let reads = streams.iter().flat_map(reads);
+        let mut all: Vec<String> = reads.map(|subject| format!("$JS.API.{subject}")).collect();
         all.push("$JS.FC.>".into());
         match (self.role, &self.node) {
             (Role::Node, Some(node)) => all.push(format!("$KV.{fleet}_nodes.{node}")),
             (Role::Publisher, _) => {
-                let rings = self.rings.iter();
-                all.extend(rings.map(|ring| format!("$KV.{fleet}.{}", ring.key())));
-                all.push(format!("$KV.{fleet}.{COUNTER}"));
-                // Whoever steers has a say over every ring.
+                let mut keys: Vec<String> = self.rings.iter().map(|ring| ring.key()).collect();
+                keys.push(COUNTER.into());
+                // Steering concerns every ring.
                 if self.rings.contains(&Ring::All) {
-                    all.push(format!("$KV.{fleet}.{}", rollout::KEY));
+                    keys.push(STEERING.into());
                 }
+                if self.switches {
+                    keys.push(SWITCHES.into());
+                }
+                all.extend(keys.iter().map(|key| format!("$KV.{fleet}.{key}")));
                 all.push(format!("$O.{fleet}.>"));
                 all.push(format!("$JS.API.STREAM.PURGE.OBJ_{fleet}"));
-                if self.switches {
-                    all.push(format!("$KV.{fleet}.{SWITCHES}"));
-                }
             }
             _ => {}
         }

@@ -1,9 +1,11 @@
-//! `init`, `status`, `history` and `node`: a fleet's buckets, and what they tell.
+//! `init`, `status`, `history`, `forget` and `node`: a fleet's store, and what is in it.
 
-use crate::backend::{Address, Store, Value, name};
+use crate::backend::{Address, Store, name};
 use crate::health::Summary;
-use crate::record::{COUNTER, Envelope, FleetSwitches, NodeReport, Ring, RingPointer, SWITCHES};
-use crate::waiting::{LOST, Seen, seen};
+use crate::liveness::{LOST, NodeSnapshot, snapshots};
+use crate::record::{COUNTER, FleetSwitches, Ring, RingPointer, SWITCHES};
+use crate::report::NodeReport;
+use crate::waiting::current;
 use hedgerow_cli::Report;
 use hedgerow_cli::failure::{Failure, harmless};
 use hedgerow_cli::files;
@@ -74,10 +76,10 @@ pub struct ForgetArgs {
     address: Address,
 }
 
-/// Forgets a node.
+/// Removes a node's report.
 ///
 /// # Errors
-/// Where there is no report of that name, or the store does not take it out in time.
+/// `no-node` if there is none; `fleet-store` if it cannot be removed.
 pub async fn forget(args: &ForgetArgs) -> Result<Report, Failure> {
     let store = Store::connect(&args.address, "forget").await?;
     let node = &args.node;
@@ -90,10 +92,10 @@ pub async fn forget(args: &ForgetArgs) -> Result<Report, Failure> {
     Ok(Report::done(text, json!({ "ok": true, "node": node })))
 }
 
-/// Makes the buckets.
+/// Creates a fleet's store.
 ///
 /// # Errors
-/// Where one cannot be made.
+/// `fleet-store` if it cannot be created.
 pub async fn init(args: &InitArgs) -> Result<Report, Failure> {
     let store = Store::connect(&args.address, "init").await?;
     store.create(args.replicas as usize).await?;
@@ -102,43 +104,32 @@ pub async fn init(args: &InitArgs) -> Result<Report, Failure> {
     Ok(Report::done(text, json!({ "ok": true, "fleet": fleet })))
 }
 
-/// Shows what happened.
+/// Shows the history of a fleet's keys.
 ///
 /// # Errors
-/// Where the store does not answer in time.
+/// `fleet-store` if it cannot be read.
 pub async fn history(args: &HistoryArgs) -> Result<Report, Failure> {
     let store = Store::connect(&args.address, "history").await?;
-    let all = past(&store).await?;
+    let all = changes(&store).await?;
     let mut text = String::new();
-    for line in &all {
-        let body = &line["body"];
-        let key = line["key"].as_str().unwrap_or_default();
-        let (at, what) = match key {
+    for change in &all {
+        let (body, key) = (&change["body"], text_of(&change["key"]));
+        let (made, what) = match key {
             SWITCHES => (&body["file"], format!("off: {}", body["file"]["off"])),
-            key if key.starts_with("pointer.") => {
+            COUNTER => (body, format!("claims {}", body["generation"])),
+            _ => {
                 let pointer = &body["pointer"];
-                let from = match pointer["from_generation"].as_u64() {
-                    Some(from) => format!(", which was {from}"),
-                    None => String::new(),
-                };
+                let from = pointer["from_generation"].as_u64();
+                let from = from.map_or(String::new(), |from| format!(", which was {from}"));
                 let table = pointer["content_id"].as_str().unwrap_or_default();
                 let what = format!("generation {}{from}, table {table}", pointer["generation"]);
                 (pointer, what)
             }
-            _ => (body, format!("claims {}", body["generation"])),
         };
-        let who = format!(
-            "{}@{}",
-            text_of(&at["origin"]["who"]),
-            text_of(&at["origin"]["host"])
-        );
-        let when = text_of(&at["at"]);
-        let _ = writeln!(
-            text,
-            "{when}  {key:<14}  {}  {}",
-            harmless(&what),
-            harmless(&who)
-        );
+        let origin = &made["origin"];
+        let who = format!("{}@{}", text_of(&origin["who"]), text_of(&origin["host"]));
+        let (at, what, who) = (text_of(&made["at"]), harmless(&what), harmless(&who));
+        let _ = writeln!(text, "{at}  {key:<14}  {what}  {who}");
     }
     Ok(Report::done(text, json!({ "ok": true, "history": all })))
 }
@@ -147,31 +138,59 @@ fn text_of(value: &Json) -> &str {
     value.as_str().unwrap_or("?")
 }
 
+/// Returns what the keys of a fleet were, oldest first.
+async fn changes(store: &Store) -> Result<Vec<Json>, Failure> {
+    let mut all: Vec<(u64, Json)> = Vec::new();
+    let rings = Ring::EACH.map(Ring::key);
+    let keys = rings.iter().map(String::as_str).chain([SWITCHES, COUNTER]);
+    for key in keys {
+        for value in store.history(key).await? {
+            let record: Json = serde_json::from_slice(&value.bytes).unwrap_or_default();
+            let signed_by = record["signed"]["key"].as_str().map(ToString::to_string);
+            let body = record["body"].as_str();
+            let body = body.and_then(|body| serde_json::from_str::<Json>(body).ok());
+            let mut body = body.unwrap_or(record);
+            if let Some(body) = body.as_object_mut() {
+                body.remove("features");
+                body.remove("detections");
+            }
+            let change = json!({
+                "revision": value.revision,
+                "key": key,
+                "signed_by": signed_by,
+                "body": body,
+            });
+            all.push((value.revision, change));
+        }
+    }
+    all.sort_by_key(|(revision, _)| *revision);
+    Ok(all.into_iter().map(|(_, change)| change).collect())
+}
+
 /// A node as `status` shows it.
 struct Row {
     report: NodeReport,
+    /// The generation that it is to run.
     wanted: u64,
     /// The table of that generation.
     content_id: String,
     /// The last change of the switches.
     change: u64,
-    /// Seconds before the newest report of any node; where none is heard of, before now.
+    /// Seconds since its report, measured as in [`crate::liveness`].
     age: u64,
 }
 
 impl Row {
     fn state(&self) -> String {
-        let running = self.report.running();
+        let (report, wanted, running) = (&self.report, self.wanted, self.report.running());
         if self.age >= LOST.as_secs() {
             return format!("not heard of for {} s", self.age);
         }
-        if let Some(why) = self.report.ahead(self.wanted, self.change) {
-            return why;
-        }
-        match self.report.trouble(self.wanted) {
+        let why = report.ahead(wanted, self.change);
+        match why.or_else(|| report.trouble(wanted)) {
             Some(why) => why,
-            None if running < self.wanted => format!("behind by {}", self.wanted - running),
-            None if self.report.is_other(&self.content_id) => {
+            None if running < wanted => format!("behind by {}", wanted - running),
+            None if report.is_other(&self.content_id) => {
                 format!("another table under generation {running}")
             }
             None => "ok".into(),
@@ -179,16 +198,15 @@ impl Row {
     }
 }
 
-/// How often reports are read while it is not known whether any node is heard of.
+/// How often reports are read while it is unknown whether any node still reports.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Every node's last report, and how long ago the newest was where none is heard of any more. A
-/// clock that is wrong tells nothing: where the newest is of another time, another one is waited
-/// for.
-async fn heard(store: &Store) -> Result<(Vec<Seen>, u64), Failure> {
-    let newest = |all: &[Seen]| all.iter().map(|seen| seen.at).max();
+/// Returns the last report of every node, and for how many seconds no node has reported: 0 if one
+/// does. The local clock may be wrong: if it makes the newest report look old, waits for the next.
+async fn heard(store: &Store) -> Result<(Vec<NodeSnapshot>, u64), Failure> {
+    let newest = |all: &[NodeSnapshot]| all.iter().map(|node| node.at).max();
     let started = Instant::now();
-    let mut all = seen(store).await?;
+    let mut all = snapshots(store).await?;
     let Some(first) = newest(&all) else {
         return Ok((all, 0));
     };
@@ -199,7 +217,7 @@ async fn heard(store: &Store) -> Result<(Vec<Seen>, u64), Failure> {
     }
     while started.elapsed() < store.heartbeat() * 2 + LOOK {
         sleep(LOOK).await;
-        all = seen(store).await?;
+        all = snapshots(store).await?;
         if newest(&all) != Some(first) {
             return Ok((all, 0));
         }
@@ -211,68 +229,44 @@ async fn heard(store: &Store) -> Result<(Vec<Seen>, u64), Failure> {
 /// Shows every node.
 ///
 /// # Errors
-/// Where the store does not answer in time.
+/// `fleet-store` if the store cannot be read.
 pub async fn status(args: &StatusArgs) -> Result<Report, Failure> {
     let store = Store::connect(&args.address, "status").await?;
-    // The reports first: what nodes have by now stands in the store by then.
+    // The reports first: what nodes have by now is in the store by then.
     let (all, silent) = heard(&store).await?;
-    let mut pointers = Vec::new();
+    let mut pointers: Vec<RingPointer> = Vec::new();
     for ring in Ring::EACH {
-        let key = ring.key();
-        let open = |value: Value| {
-            Envelope::unverified::<RingPointer>(&value.bytes, &store.fleet, &key).ok()
-        };
-        pointers.push((ring, store.last(&key).await?.and_then(open)));
+        pointers.extend(current(&store, &ring.key()).await?);
     }
-    let switches = store.last(SWITCHES).await?.and_then(|value| {
-        Envelope::unverified::<FleetSwitches>(&value.bytes, &store.fleet, SWITCHES).ok()
-    });
-    let newest = all.iter().map(|seen| seen.at).max().unwrap_or_default();
-    let wanted = |ring: Ring| {
-        let followed = pointers
-            .iter()
-            .filter(|(of, _)| ring.followed().contains(of));
-        let pointers = followed.filter_map(|(_, body)| Some(&body.as_ref()?.pointer));
-        let highest = pointers.max_by_key(|pointer| pointer.generation);
-        highest.map_or((0, String::new()), |highest| {
-            (highest.generation, highest.content_id.clone())
-        })
+    let switches: Option<FleetSwitches> = current(&store, SWITCHES).await?;
+    let change = switches.as_ref().map_or(0, |record| record.file.change);
+    let newest = all.iter().map(|node| node.at).max().unwrap_or_default();
+    let row = |node: NodeSnapshot| {
+        let followed = node.report.ring.followed();
+        let followed = pointers.iter().filter(|it| followed.contains(&it.ring));
+        let wanted = followed.map(|record| &record.pointer);
+        let wanted = wanted.max_by_key(|pointer| pointer.generation);
+        Row {
+            wanted: wanted.map_or(0, |pointer| pointer.generation),
+            content_id: wanted.map_or(String::new(), |pointer| pointer.content_id.clone()),
+            change,
+            age: silent.saturating_add(((newest - node.at) / 1_000_000_000) as u64),
+            report: node.report,
+        }
     };
-    let change = switches.as_ref().map_or(0, |body| body.file.change);
-    let rows: Vec<Row> = all
-        .into_iter()
-        .map(|seen| {
-            let (wanted, content_id) = wanted(seen.report.ring);
-            Row {
-                wanted,
-                content_id,
-                change,
-                age: silent.saturating_add(((newest - seen.at) / 1_000_000_000) as u64),
-                report: seen.report,
-            }
-        })
-        .collect();
-    let off = switches.map(|body| body.file.off).unwrap_or_default();
+    let rows: Vec<Row> = all.into_iter().map(row).collect();
+    let off = switches.map(|record| record.file.off).unwrap_or_default();
     Ok(shown(&store.fleet, &pointers, &off, &rows))
 }
 
-fn shown(
-    fleet: &str,
-    pointers: &[(Ring, Option<RingPointer>)],
-    off: &[String],
-    rows: &[Row],
-) -> Report {
+fn shown(fleet: &str, pointers: &[RingPointer], off: &[String], rows: &[Row]) -> Report {
     let mut text = format!("fleet {fleet}: {} nodes\n", rows.len());
     let mut rings = Vec::new();
-    for (ring, body) in pointers {
-        let Some(body) = body else { continue };
-        let (generation, table) = (body.pointer.generation, &body.pointer.content_id);
-        let _ = writeln!(
-            text,
-            "{:<7} generation {generation}, table {table}",
-            ring.name()
-        );
-        rings.push(json!({ "ring": ring.name(), "generation": generation, "content_id": table }));
+    for record in pointers {
+        let (ring, pointer) = (record.ring.name(), &record.pointer);
+        let (generation, table) = (pointer.generation, &pointer.content_id);
+        let _ = writeln!(text, "{ring:<7} generation {generation}, table {table}");
+        rings.push(json!({ "ring": ring, "generation": generation, "content_id": table }));
     }
     if !off.is_empty() {
         let _ = writeln!(text, "switched off: {}", harmless(&off.join(", ")));
@@ -282,24 +276,19 @@ fn shown(
         text,
         "{name:<24} RING    WANTED  RUNS    HEARD  {health:<44} STATE"
     );
-    let mut nodes = Vec::new();
+    let (mut nodes, mut ok) = (Vec::new(), true);
     for row in rows {
-        let Row {
-            report,
-            wanted,
-            age,
-            ..
-        } = row;
+        let (report, wanted, age) = (&row.report, row.wanted, row.age);
         let (node, ring, running) = (&report.node, report.ring.name(), report.running());
-        let state = row.state();
         let mut health = Summary::default();
         health.add(report, None);
-        let told = health.to_string();
+        let (summary, state) = (health.to_string(), row.state());
         let _ = writeln!(
             text,
-            "{node:<24} {ring:<7} {wanted:>6} {running:>5} {age:>5} s  {told:<44} {}",
+            "{node:<24} {ring:<7} {wanted:>6} {running:>5} {age:>5} s  {summary:<44} {}",
             harmless(&state)
         );
+        ok &= state == "ok";
         nodes.push(json!({
             "node": node,
             "ring": ring,
@@ -312,7 +301,6 @@ fn shown(
             "report": report,
         }));
     }
-    let ok = rows.iter().all(|row| row.state() == "ok");
     let json = json!({
         "ok": ok,
         "fleet": fleet,
@@ -323,15 +311,16 @@ fn shown(
     Report::checked(text, json, ok)
 }
 
-/// Shows what a machine's agent knows.
+/// Shows the file of this machine's agent.
 ///
 /// # Errors
-/// Where there is no agent's file.
+/// `agent` if there is none.
 pub fn node(args: &NodeArgs) -> Result<Report, Failure> {
     let path = args.directory.join("agent");
-    let text = files::read_text(&path, "agent", "what an agent writes")?;
+    let expected = "what an agent writes";
+    let text = files::read_text(&path, "agent", expected)?;
     let json: Json = serde_json::from_str(&text)
-        .map_err(|error| Failure::new("agent", path.display(), "what an agent writes", error))?;
+        .map_err(|error| Failure::new("agent", path.display(), expected, error))?;
     let meta = std::fs::metadata(&path).map_err(|error| Failure::io(&path, "a file", error))?;
     let written = meta.modified().ok().and_then(|at| at.elapsed().ok());
     let written = written.map_or(0, |since| since.as_secs());
@@ -354,36 +343,4 @@ pub fn node(args: &NodeArgs) -> Result<Report, Failure> {
         "agent": json,
     });
     Ok(Report::done(text, json))
-}
-
-/// What the keys of a fleet have had, oldest first.
-///
-/// # Errors
-/// Where the store does not answer in time.
-async fn past(store: &Store) -> Result<Vec<Json>, Failure> {
-    let mut all: Vec<(u64, Json)> = Vec::new();
-    let keys = Ring::EACH.map(Ring::key);
-    let keys = keys.iter().map(String::as_str).chain([SWITCHES, COUNTER]);
-    for key in keys {
-        for value in store.history(key).await? {
-            let text: Json = serde_json::from_slice(&value.bytes).unwrap_or_default();
-            let signed = text["signed"]["key"].as_str().map(ToString::to_string);
-            let body = text["body"].as_str();
-            let body = body.and_then(|body| serde_json::from_str::<Json>(body).ok());
-            let mut body = body.unwrap_or(text);
-            if let Some(body) = body.as_object_mut() {
-                body.remove("features");
-                body.remove("detections");
-            }
-            let line = json!({
-                "revision": value.revision,
-                "key": key,
-                "signed_by": signed,
-                "body": body,
-            });
-            all.push((value.revision, line));
-        }
-    }
-    all.sort_by_key(|(revision, _)| *revision);
-    Ok(all.into_iter().map(|(_, line)| line).collect())
 }

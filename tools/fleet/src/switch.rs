@@ -1,9 +1,9 @@
-//! `kill` and `restore` of a fleet: what is switched off.
+//! `kill` and `restore` of a fleet: its kill switches.
 
 use crate::backend::{ATTEMPT, Value, failed};
-use crate::publish::{CLAIMS_MAX, Change, Changer, crossed};
+use crate::operator::{CLAIMS_MAX, Change, Operator, crossed};
 use crate::record::{Envelope, FleetSwitches, Ring, RingPointer, SWITCHES};
-use crate::waiting::{self, Wanted};
+use crate::waiting::{self, Target};
 use hedgerow::watch::directory::{FILES_VERSION, SwitchesFile};
 use hedgerow::watch::moment;
 use hedgerow::{Selector, Switches};
@@ -31,45 +31,46 @@ pub struct SwitchArgs {
 /// Switches a selector off, or on.
 ///
 /// # Errors
-/// As [`Changer::switch`].
+/// As [`Operator::switch`].
 pub async fn switch(args: &SwitchArgs, off: bool) -> Result<Report, Failure> {
     let selector: Selector = args.selector.parse().map_err(|_| {
         let expected = "engine, ensemble, feature:NAME or detection:ID";
         Failure::usage("SELECTOR", expected, format!("{:?}", args.selector))
     })?;
-    let changer = Changer::connect(&args.change).await?;
+    let operator = Operator::connect(&args.change).await?;
     let started = Instant::now();
-    let file = changer.switch(&selector, off).await?;
-    let wanted = Wanted::Switches(file.change);
-    let nodes = waiting::until(&changer.store, &wanted, changer.wait, started).await?;
+    let file = operator.switch(&selector, off).await?;
+    let target = Target::Switches(file.change);
+    let nodes = waiting::until(&operator, &target, started).await?;
     let (verb, change) = (if off { "switched off" } else { "restored" }, file.change);
-    let mut text = format!("{verb}: {selector}, change {change}; off now: ");
-    text.push_str(match file.off.is_empty() {
-        true => "nothing",
-        false => "",
-    });
-    let _ = writeln!(text, "{}", file.off.join(", "));
-    let ok = waiting::told(&mut text, &nodes);
+    let now = match file.off.is_empty() {
+        true => "nothing".into(),
+        false => file.off.join(", "),
+    };
+    let mut text = String::new();
+    let _ = writeln!(text, "{verb}: {selector}, change {change}; off now: {now}");
+    let ok = nodes.describe(&mut text);
     let json = json!({
         "ok": ok,
         "change": change,
         "off": file.off,
         "nodes": nodes,
-        "warnings": changer.warnings(),
+        "warnings": operator.warnings(),
     });
     Ok(Report::checked(text, json, ok))
 }
 
-impl Changer {
+impl Operator {
     /// Switches a selector off, or on again.
     ///
     /// # Errors
-    /// `selector` where there is nothing of that name; else where the store does not take it.
+    /// `selector` if nothing has that name, or it is not off; `fleet-store` and `fleet-crossed` if
+    /// the switches cannot be written.
     pub async fn switch(&self, selector: &Selector, off: bool) -> Result<SwitchesFile, Failure> {
         if off {
-            self.known(selector).await?;
+            self.check_selector(selector).await?;
         }
-        // Side by side: who switches off is in a hurry.
+        // At the same time: a kill switch is urgent.
         let (reported, past) = tokio::join!(
             self.reported(|node| node.switches),
             timeout(ATTEMPT, self.store.history(SWITCHES))
@@ -79,7 +80,7 @@ impl Changer {
         for _ in 0..CLAIMS_MAX {
             let value = self.store.last(SWITCHES).await?;
             let revision = value.as_ref().map_or(0, |value| value.revision);
-            let last = self.newest(value.as_ref(), &past, off)?;
+            let last = self.last_switches(value.as_ref(), &past, off)?;
             let mut all = match &last {
                 Some(file) => file
                     .switches(SWITCHES.as_ref())
@@ -88,55 +89,46 @@ impl Changer {
             };
             match off {
                 true => _ = all.kill(selector.clone()),
-                false if !all.restore(selector) => {
-                    let expected = "something that is off";
-                    return Err(no_selector(expected, selector));
-                }
-                false => {}
+                false if all.restore(selector) => {}
+                false => return Err(no_selector("something that is off", selector)),
             }
-            // Above the last one's also where that cannot be read, and above what nodes have.
+            // Above the last change even if that cannot be read, and above what nodes have.
             let known = last.map_or(0, |last| last.change).max(self.above);
-            let said = reported.iter().copied().chain([revision]);
-            let change = self.highest(known, said).saturating_add(1);
+            let others = reported.iter().copied().chain([revision]);
             let file = SwitchesFile {
                 version: FILES_VERSION,
-                change,
+                change: self.highest(known, others).saturating_add(1),
                 off: all.iter().map(Selector::to_string).collect(),
                 at: moment::now(),
                 origin: self.origin.clone(),
             };
-            let body = FleetSwitches {
+            let record = FleetSwitches {
                 fleet: self.store.fleet.clone(),
                 file,
             };
-            let bytes = Envelope::seal(&body, SWITCHES, self.secret.as_ref());
-            if self
-                .store
-                .replace(SWITCHES, bytes, revision)
-                .await?
-                .is_some()
-            {
-                return Ok(body.file);
+            let bytes = Envelope::seal(&record, SWITCHES, self.secret.as_ref());
+            let written = self.store.replace(SWITCHES, &bytes, revision).await?;
+            if written.is_some() {
+                return Ok(record.file);
             }
         }
         let got = format!("others, {CLAIMS_MAX} times in a row");
         Err(crossed(SWITCHES, "to change the switches", got))
     }
 
-    /// The last switches by somebody who is trusted here. What stands there may be by somebody
-    /// else, or may be put there again by somebody who has no key: neither keeps anybody from
-    /// switching off.
-    fn newest(
+    /// Returns the last trusted switches. An intruder may have written the current record, or an
+    /// old one again: neither prevents a kill switch.
+    fn last_switches(
         &self,
         value: Option<&Value>,
         past: &Result<Vec<Value>, Failure>,
         off: bool,
     ) -> Result<Option<SwitchesFile>, Failure> {
-        let open = |value: &Value| self.body::<FleetSwitches>(SWITCHES, value);
-        let there = value.map(open);
-        let there_is = there.as_ref().and_then(|there| there.as_ref().ok());
+        let open = |value: &Value| self.trusted::<FleetSwitches>(SWITCHES, value);
+        let current = value.map(open);
+        let trusted = current.as_ref().and_then(|it| it.as_ref().ok());
         match past {
-            Err(failure) if off || there_is.is_some() => {
+            Err(failure) if off || trusted.is_some() => {
                 self.warn(format!("what was off before may not be known: {failure}"));
             }
             Err(failure) => return Err(failure.clone()),
@@ -145,47 +137,45 @@ impl Changer {
         let past = past.as_deref().unwrap_or_default();
         let known = past.iter().filter_map(|value| open(value).ok());
         let newest = known
-            .chain(there_is.cloned())
-            .max_by_key(|body| body.file.change);
-        match &there {
+            .chain(trusted.cloned())
+            .max_by_key(|record| record.file.change);
+        match &current {
             Some(Err(failure)) => self.passed_over(failure),
-            Some(Ok(there)) if newest.as_ref() != Some(there) => {
+            Some(Ok(current)) if newest.as_ref() != Some(current) => {
                 self.warn("passed over switches that are older than the last ones".into());
             }
             _ => {}
         }
-        Ok(newest.map(|body| body.file))
+        Ok(newest.map(|record| record.file))
     }
 
-    /// What is switched off must be there: a slip of the finger would leave the trouble on.
-    async fn known(&self, selector: &Selector) -> Result<(), Failure> {
-        let (mut features, mut detections) = (Vec::new(), Vec::new());
+    /// Checks that a table of some ring has what is to be switched off: a misspelt name would
+    /// change nothing.
+    async fn check_selector(&self, selector: &Selector) -> Result<(), Failure> {
         if matches!(selector, Selector::Engine | Selector::Ensemble) {
             return Ok(());
         }
+        let mut tables: Vec<RingPointer> = Vec::new();
         for ring in Ring::EACH {
-            let key = ring.key();
-            let Some(value) = self.store.last(&key).await? else {
-                continue;
-            };
-            // What anybody wrote as well: this only keeps from slips.
-            let said = Envelope::unverified::<RingPointer>(&value.bytes, &self.store.fleet, &key);
-            let last = self.last::<RingPointer>(&key, &value).await?;
-            for body in said.into_iter().chain(last) {
-                features.extend(body.features);
-                detections.extend(body.detections);
-            }
+            // Unsigned ones as well: this check prevents slips only.
+            let found = self.pointer(ring).await?;
+            tables.extend([found.trusted, found.current].into_iter().flatten());
         }
-        match selector {
-            Selector::Feature(name) if !features.contains(name) => {
-                let expected = "a feature of a table that a ring runs";
-                Err(no_selector(expected, selector))
-            }
-            Selector::Detection(id) if !detections.contains(id) => {
-                let expected = "a detection of a table that a ring runs";
-                Err(no_selector(expected, selector))
-            }
-            _ => Ok(()),
+        let mut tables = tables.iter();
+        let (is_known, expected) = match selector {
+            Selector::Feature(name) => (
+                tables.any(|table| table.features.contains(name)),
+                "a feature of a table that a ring runs",
+            ),
+            Selector::Detection(id) => (
+                tables.any(|table| table.detections.contains(id)),
+                "a detection of a table that a ring runs",
+            ),
+            _ => (true, ""),
+        };
+        match is_known {
+            true => Ok(()),
+            false => Err(no_selector(expected, selector)),
         }
     }
 }

@@ -96,60 +96,73 @@ pub struct Value {
 /// Changes of keys: each key, and its new bytes.
 pub type Hints = BoxStream<'static, (String, Vec<u8>)>;
 
+/// Returns how many bytes of a table to read at most, if it is to have this many.
+fn table_bytes(bytes: u64) -> usize {
+    usize::try_from(bytes).map_or(TABLE_BYTES_MAX, |bytes| bytes.min(TABLE_BYTES_MAX))
+}
+
 /// What one attempt of an operation returns.
 type Attempt<T> = Result<T, AttemptError>;
 
-/// Single attempts of a store's operations.
-#[async_trait]
-trait Backend: Send + Sync {
-    /// Returns `true` if the store answers at the moment.
-    fn is_connected(&self) -> bool;
+/// Declares the operations of a store: a [`Backend`] makes single attempts, which the [`Store`]
+/// repeats. Each has the place that failures name, and the time of an attempt.
+macro_rules! operations {
+    ($(
+        $(#[doc = $doc:literal])+
+        $name:ident($($arg:ident: $type:ty),*) -> $out:ty, $at:expr, $time:expr;
+    )+) => {
+        /// A store that makes single attempts.
+        #[async_trait]
+        trait Backend: Send + Sync {
+            /// Returns `true` if the store answers at the moment.
+            fn is_connected(&self) -> bool;
 
-    /// Returns how often a node reports while nothing changes.
-    fn heartbeat(&self) -> Duration;
+            /// Returns how often a node reports while nothing changes.
+            fn heartbeat(&self) -> Duration;
 
+            $($(#[doc = $doc])+ async fn $name(&self, $($arg: $type),*) -> Attempt<$out>;)+
+        }
+
+        impl Store {
+            $($(#[doc = $doc])+
+            pub async fn $name(&self, $($arg: $type),*) -> Result<$out, Failure> {
+                repeat($at, self.within, $time, || self.backend.$name($($arg),*)).await
+            })+
+        }
+    };
+}
+
+operations! {
     /// Creates what a fleet needs, as far as it is missing.
-    async fn create(&self, replicas: usize) -> Attempt<()>;
-
+    create(replicas: usize) -> (), "the fleet's store", LONG_ATTEMPT;
     /// Returns the value under a key, as any server has it: perhaps not the last one.
-    async fn get(&self, key: &str) -> Attempt<Option<Vec<u8>>>;
-
+    get(key: &str) -> Option<Vec<u8>>, key, ATTEMPT;
     /// Returns the last value under a key, or `None` if there never was one.
-    async fn last(&self, key: &str) -> Attempt<Option<Value>>;
-
+    last(key: &str) -> Option<Value>, key, ATTEMPT;
     /// Replaces the value of this revision, 0 for none. Returns the new revision, or `None` if
     /// another writer was first. A value that an earlier attempt wrote is recognised.
-    async fn replace(&self, key: &str, bytes: &Bytes, revision: u64) -> Attempt<Option<u64>>;
-
-    /// Returns the values that a key had, oldest first, as far as they are kept.
-    async fn history(&self, key: &str) -> Attempt<Vec<Value>>;
-
-    /// Returns changes of keys that match a pattern, as the store announces them.
-    async fn watch(&self, keys: &str) -> Attempt<Hints>;
-
-    /// Returns a table's file of at most `most` bytes.
-    async fn table(&self, object: &str, most: usize) -> Attempt<Vec<u8>>;
-
+    replace(key: &str, bytes: &Bytes, revision: u64) -> Option<u64>, key, ATTEMPT;
+    /// Returns the values that a key had, oldest first: the last 64.
+    history(key: &str) -> Vec<Value>, key, LONG_ATTEMPT;
+    /// Returns changes of keys that match a pattern, as the store announces them. They may be
+    /// lost, and a bucket announces none.
+    watch(keys: &str) -> Hints, keys, ATTEMPT;
+    /// Returns a table's file of at most this many bytes.
+    table(object: &str, bytes: u64) -> Vec<u8>, object, LONG_ATTEMPT;
     /// Returns `true` if there is an object of this name, whatever its bytes.
-    async fn has_table(&self, object: &str) -> Attempt<bool>;
-
+    has_table(object: &str) -> bool, object, ATTEMPT;
     /// Writes a table's file, unless the same bytes are there.
-    async fn put_table(&self, object: &str, file: &Bytes) -> Attempt<()>;
-
+    put_table(object: &str, file: &Bytes) -> (), object, LONG_ATTEMPT;
     /// Returns the name and the size of every table.
-    async fn tables(&self) -> Attempt<Vec<(String, u64)>>;
-
+    tables() -> Vec<(String, u64)>, "tables", LONG_ATTEMPT;
     /// Removes a table, if it is there.
-    async fn remove_table(&self, object: &str) -> Attempt<()>;
-
+    remove_table(object: &str) -> (), object, LONG_ATTEMPT;
     /// Writes a node's report.
-    async fn report(&self, node: &str, bytes: &Bytes) -> Attempt<()>;
-
+    report(node: &str, bytes: &Bytes) -> (), node, ATTEMPT;
     /// Removes a node's report, if it is there.
-    async fn forget(&self, node: &str) -> Attempt<()>;
-
+    forget(node: &str) -> (), node, ATTEMPT;
     /// Returns the last report of every node, by name.
-    async fn reports(&self) -> Attempt<Vec<(String, Value)>>;
+    reports() -> Vec<(String, Value)>, "reports", LONG_ATTEMPT;
 }
 
 /// Time for one attempt.
@@ -199,113 +212,5 @@ impl Store {
     /// Returns how often a node reports while nothing changes.
     pub fn heartbeat(&self) -> Duration {
         self.backend.heartbeat()
-    }
-
-    /// Repeats attempts of an operation, each of at most this long.
-    async fn repeat<T, Fut>(
-        &self,
-        what: &str,
-        attempt: Duration,
-        make: impl FnMut() -> Fut,
-    ) -> Result<T, Failure>
-    where
-        Fut: Future<Output = Attempt<T>>,
-    {
-        repeat(what, self.within, attempt, make).await
-    }
-
-    /// Creates what a fleet needs, as far as it is missing.
-    pub async fn create(&self, replicas: usize) -> Result<(), Failure> {
-        let what = format!("the store of {}", self.fleet);
-        self.repeat(&what, LONG_ATTEMPT, || self.backend.create(replicas))
-            .await
-    }
-
-    /// Returns the value under a key, as any server has it: perhaps not the last one.
-    pub async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Failure> {
-        self.repeat(key, ATTEMPT, || self.backend.get(key)).await
-    }
-
-    /// Returns the last value under a key, or `None` if there never was one.
-    pub async fn last(&self, key: &str) -> Result<Option<Value>, Failure> {
-        self.repeat(key, ATTEMPT, || self.backend.last(key)).await
-    }
-
-    /// Replaces the value of this revision, 0 for none. Returns the new revision, or `None` if
-    /// another writer was first.
-    pub async fn replace(
-        &self,
-        key: &str,
-        bytes: Vec<u8>,
-        revision: u64,
-    ) -> Result<Option<u64>, Failure> {
-        let bytes = Bytes::from(bytes);
-        self.repeat(key, ATTEMPT, || self.backend.replace(key, &bytes, revision))
-            .await
-    }
-
-    /// Returns the values that a key had, oldest first: the last 64.
-    pub async fn history(&self, key: &str) -> Result<Vec<Value>, Failure> {
-        self.repeat(key, LONG_ATTEMPT, || self.backend.history(key))
-            .await
-    }
-
-    /// Returns changes of keys that match a pattern, as the store announces them: hints, which may
-    /// be lost, and never come from a bucket.
-    pub async fn watch(&self, keys: &str) -> Result<Hints, Failure> {
-        self.repeat(keys, ATTEMPT, || self.backend.watch(keys))
-            .await
-    }
-
-    /// Returns a table's file of at most `bytes` bytes.
-    pub async fn table(&self, object: &str, bytes: u64) -> Result<Vec<u8>, Failure> {
-        let most = usize::try_from(bytes).map_or(TABLE_BYTES_MAX, |most| most.min(TABLE_BYTES_MAX));
-        self.repeat(object, LONG_ATTEMPT, || self.backend.table(object, most))
-            .await
-    }
-
-    /// Returns `true` if there is an object of this name, whatever its bytes.
-    pub async fn has_table(&self, object: &str) -> Result<bool, Failure> {
-        self.repeat(object, ATTEMPT, || self.backend.has_table(object))
-            .await
-    }
-
-    /// Writes a table's file, unless the same bytes are there.
-    pub async fn put_table(&self, object: &str, file: &[u8]) -> Result<(), Failure> {
-        let file = Bytes::copy_from_slice(file);
-        self.repeat(object, LONG_ATTEMPT, || {
-            self.backend.put_table(object, &file)
-        })
-        .await
-    }
-
-    /// Returns the name and the size of every table.
-    pub async fn tables(&self) -> Result<Vec<(String, u64)>, Failure> {
-        self.repeat("tables", LONG_ATTEMPT, || self.backend.tables())
-            .await
-    }
-
-    /// Removes a table, if it is there.
-    pub async fn remove_table(&self, object: &str) -> Result<(), Failure> {
-        self.repeat(object, LONG_ATTEMPT, || self.backend.remove_table(object))
-            .await
-    }
-
-    /// Writes a node's report, in one attempt's time: the next report is newer.
-    pub async fn report(&self, node: &str, bytes: Vec<u8>) -> Result<(), Failure> {
-        let bytes = Bytes::from(bytes);
-        repeat(node, ATTEMPT, ATTEMPT, || self.backend.report(node, &bytes)).await
-    }
-
-    /// Removes a node's report, if it is there.
-    pub async fn forget(&self, node: &str) -> Result<(), Failure> {
-        self.repeat(node, ATTEMPT, || self.backend.forget(node))
-            .await
-    }
-
-    /// Returns the last report of every node, by name.
-    pub async fn reports(&self) -> Result<Vec<(String, Value)>, Failure> {
-        self.repeat("reports", LONG_ATTEMPT, || self.backend.reports())
-            .await
     }
 }

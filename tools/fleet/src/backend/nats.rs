@@ -9,7 +9,9 @@
 //! Keys are in another stream than tables, so that a kill switch needs no table.
 
 use super::attempt::{PAUSES, repeat};
-use super::{AGENT, ATTEMPT, Address, Attempt, AttemptError, Backend, Hints, Value, failed};
+use super::{
+    AGENT, ATTEMPT, Address, Attempt, AttemptError, Backend, Hints, Value, failed, table_bytes,
+};
 use async_nats::connection::State;
 use async_nats::jetstream::kv::{self, Operation, UpdateErrorKind};
 use async_nats::jetstream::object_store::{self, InfoErrorKind, ObjectStore};
@@ -217,7 +219,8 @@ impl Backend for Nats {
         Ok(hints.map(|entry| (entry.key, entry.value.into())).boxed())
     }
 
-    async fn table(&self, object: &str, most: usize) -> Attempt<Vec<u8>> {
+    async fn table(&self, object: &str, bytes: u64) -> Attempt<Vec<u8>> {
+        let most = table_bytes(bytes);
         let found = self.objects().await?.get(object).await?;
         let size = found.info().size;
         if size > most {
@@ -240,7 +243,7 @@ impl Backend for Nats {
 
     async fn put_table(&self, object: &str, file: &Bytes) -> Attempt<()> {
         if self.has_table(object).await? {
-            let there = self.table(object, file.len()).await;
+            let there = self.table(object, file.len() as u64).await;
             if there.is_ok_and(|there| there == *file) {
                 return Ok(());
             }

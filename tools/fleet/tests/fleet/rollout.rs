@@ -21,13 +21,17 @@ fn constant() -> Vec<u8> {
     build(&ensemble, &BuildOptions::default()).unwrap().bytes
 }
 
-/// A command on a terminal: its exit status, and all that came there.
+/// Columns of the terminal.
+const WIDTH: usize = 100;
+
+/// Runs a command on a terminal. Returns its exit status, and all output.
 fn in_a_terminal(args: &[&str]) -> (Option<i32>, String) {
     let command = node::command(args);
     let quoted = std::iter::once(command.get_program())
         .chain(command.get_args().filter(|arg| *arg != "--json"))
         .map(|word| format!("'{}'", word.to_str().unwrap()));
     let line = quoted.collect::<Vec<_>>().join(" ");
+    let line = format!("stty cols {WIDTH} rows 24; {line}");
     let output = Command::new("script")
         .args(["--quiet", "--return", "--command", &line, "/dev/null"])
         .env("TERM", "xterm")
@@ -38,40 +42,43 @@ fn in_a_terminal(args: &[&str]) -> (Option<i32>, String) {
     (output.status.code(), text)
 }
 
-/// What stands on a terminal in the end.
+/// The lines that are on the terminal in the end.
 fn screen(text: &str) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    let mut at = 0;
+    let mut lines = vec![[' '; WIDTH]];
+    let (mut row, mut column) = (0, 0);
     let mut rest = text.chars();
     while let Some(next) = rest.next() {
         match next {
-            '\r' => {}
-            '\n' => {
-                at += 1;
-                lines.resize(lines.len().max(at + 1), String::new());
-            }
+            '\r' => column = 0,
+            '\n' => row += 1,
             '\x1b' => {
                 assert_eq!(rest.next(), Some('['));
                 let until = |c: &char| !c.is_ascii_alphabetic();
                 let number: String = rest.clone().take_while(until).collect();
                 match rest.nth(number.len()).unwrap() {
-                    'A' => at -= number.parse::<usize>().unwrap(),
-                    'K' => lines[at].clear(),
-                    'J' => {
-                        lines.truncate(at);
-                        lines.push(String::new());
-                    }
+                    'A' => row -= number.parse::<usize>().unwrap(),
+                    'B' => row += number.parse::<usize>().unwrap(),
+                    'K' => lines[row] = [' '; WIDTH],
                     'h' | 'l' => {}
                     other => panic!("{number}{other}"),
                 }
             }
-            next => lines[at].push(next),
+            next => {
+                if column == WIDTH {
+                    (row, column) = (row + 1, 0);
+                }
+                lines.resize(lines.len().max(row + 1), [' '; WIDTH]);
+                lines[row][column] = next;
+                column += 1;
+            }
         }
+        lines.resize(lines.len().max(row + 1), [' '; WIDTH]);
     }
-    lines
+    let lines = lines.iter().map(|line| line.iter().collect::<String>());
+    lines.map(|line| line.trim_end().to_string()).collect()
 }
 
-/// On a terminal, the rings stand in their places while it goes on, and make room for the report.
+/// On a terminal, each ring has its line, and the lines make room for the report.
 fn on_a_terminal(args: &[String]) {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let (status, shown) = in_a_terminal(&words);
@@ -84,7 +91,8 @@ fn on_a_terminal(args: &[String]) {
         assert!(shown.contains(part), "{part}: {shown}");
     }
     let left = screen(&shown);
-    assert!(!left.join("\n").contains("[#"), "{left:?}");
+    let text = left.join("\n");
+    assert!(!text.contains("[#") && !text.contains("waits"), "{left:?}");
     assert!(
         left.iter().any(|line| line.starts_with("canary")),
         "{left:?}"

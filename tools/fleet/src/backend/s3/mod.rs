@@ -19,7 +19,9 @@ mod settings;
 
 pub use settings::Options;
 
-use super::{ATTEMPT, Address, Attempt, AttemptError, Backend, Hints, Value, failed, malformed};
+use super::{
+    ATTEMPT, Address, Attempt, AttemptError, Backend, Hints, Value, failed, malformed, table_bytes,
+};
 use async_trait::async_trait;
 use bucket::{Bucket, Object, at, update};
 use bytes::Bytes;
@@ -314,7 +316,8 @@ impl Backend for S3 {
         Ok(stream::pending().boxed())
     }
 
-    async fn table(&self, object: &str, most: usize) -> Attempt<Vec<u8>> {
+    async fn table(&self, object: &str, bytes: u64) -> Attempt<Vec<u8>> {
+        let most = table_bytes(bytes);
         let path = self.path("tables", object).await?;
         let got = match self.bucket.read(&path, most, None).await? {
             Some(Object {

@@ -1,0 +1,192 @@
+//! What an agent knows: the store's records, the directory, and the last refusal.
+
+use super::Agent;
+use crate::record::{Envelope, FleetSwitches, RingPointer, SWITCHES};
+use hedgerow::watch::directory::SwitchesFile;
+use hedgerow::watch::{Directory, Told};
+use hedgerow_cli::failure::{Failure, harmless};
+use std::collections::BTreeSet;
+use std::time::Instant;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Distinct lines that are logged, at most.
+const LOGGED_MAX: usize = 4_096;
+
+/// Characters of a text in a refusal, at most.
+const TEXT_MAX: usize = 300;
+
+/// What an agent knows.
+#[derive(Default)]
+pub struct State {
+    /// The trusted pointer with the highest generation.
+    pub wanted: Option<RingPointer>,
+    /// The last trusted switches.
+    pub switches: Option<SwitchesFile>,
+    /// The generation of the directory.
+    pub generation: u64,
+    /// Its table.
+    pub content_id: String,
+    /// The last change of the switches in the directory.
+    pub change: u64,
+    /// The last refusal, and its generation.
+    pub refused: Option<(u64, Told)>,
+    /// Whether a trusted key signed that generation.
+    is_refusal_signed: bool,
+    /// Hashes of the lines that were logged.
+    logged: BTreeSet<u64>,
+    /// When the store last answered.
+    pub contact: Option<Instant>,
+}
+
+impl State {
+    /// Reads the directory.
+    pub fn read(&mut self, directory: &Directory) {
+        let pointer = directory.read_pointer().ok().flatten();
+        let switches = directory.read_switches().ok().flatten();
+        let has = pointer.map(|pointer| (pointer.generation, pointer.content_id));
+        self.change = switches.map_or(0, |switches| switches.change);
+        (self.generation, self.content_id) = has.unwrap_or_default();
+    }
+
+    /// Returns the pointer that the directory does not have yet.
+    pub fn due_pointer(&self) -> Option<RingPointer> {
+        let wanted = self.wanted.as_ref();
+        let due = wanted.filter(|wanted| wanted.pointer.generation > self.generation);
+        due.cloned()
+    }
+
+    /// Returns the switches that the directory does not have yet.
+    pub fn due_switches(&self) -> Option<SwitchesFile> {
+        let switches = self.switches.as_ref();
+        let due = switches.filter(|switches| switches.change > self.change);
+        due.cloned()
+    }
+
+    /// Logs a line, once.
+    pub fn log(&mut self, line: &str) {
+        if self.logged.len() < LOGGED_MAX && self.logged.insert(xxh3_64(line.as_bytes())) {
+            eprintln!("agent: {}", cut(line));
+        }
+    }
+
+    /// Notes a refusal. Returns `true` if it is the last one now: an unsigned generation gives way
+    /// to a signed one, and of two alike the later counts.
+    fn refuse(&mut self, generation: u64, is_signed: bool, why: Told) -> bool {
+        let gives_way = is_signed && !self.is_refusal_signed;
+        let hides = self.is_refusal_signed && !is_signed;
+        let before = self.refused.as_ref().map_or(0, |(before, _)| *before);
+        let stays = (before > generation && !gives_way) || (hides && before > self.generation);
+        let refused = Some((generation, why));
+        if stays || self.refused == refused {
+            return false;
+        }
+        (self.refused, self.is_refusal_signed) = (refused, is_signed);
+        true
+    }
+}
+
+impl Agent {
+    /// Takes note of a record. One that is malformed or not signed as it must be is reported, and
+    /// changes nothing.
+    pub fn consider(&self, key: &str, bytes: &[u8]) {
+        self.state().contact = Some(Instant::now());
+        let followed = self.ring.followed();
+        if key == SWITCHES {
+            self.consider_switches(bytes);
+        } else if followed.iter().any(|ring| ring.key() == key) {
+            self.consider_pointer(key, bytes);
+        }
+    }
+
+    fn consider_switches(&self, bytes: &[u8]) {
+        let fleet = &self.store.fleet;
+        match Envelope::open::<FleetSwitches>(bytes, fleet, SWITCHES, &self.keys) {
+            Err(failure) => self.refuse(0, false, &failure),
+            Ok(record) => {
+                let mut state = self.state();
+                let known = state.switches.as_ref().map_or(0, |known| known.change);
+                if record.file.change > known.max(state.change) {
+                    state.switches = Some(record.file);
+                    self.new_switches.notify_one();
+                }
+            }
+        }
+    }
+
+    fn consider_pointer(&self, key: &str, bytes: &[u8]) {
+        let fleet = &self.store.fleet;
+        match Envelope::open::<RingPointer>(bytes, fleet, key, &self.keys) {
+            Err(failure) => {
+                // Unsigned: the number is reported, and used for nothing else.
+                let record = Envelope::unverified::<RingPointer>(bytes, fleet, key);
+                let generation = record.map_or(0, |record| record.pointer.generation);
+                if generation == 0 || generation > self.state().generation {
+                    self.refuse(generation, false, &failure);
+                }
+            }
+            Ok(record) => {
+                let mut state = self.state();
+                let known = state.wanted.as_ref();
+                let known = known.map_or(0, |known| known.pointer.generation);
+                if record.pointer.generation > known.max(state.generation) {
+                    state.wanted = Some(record);
+                    self.new_pointer.notify_one();
+                }
+            }
+        }
+    }
+
+    /// Logs and reports a refusal of a generation, 0 for none.
+    pub fn refuse(&self, generation: u64, is_signed: bool, failure: &Failure) {
+        let why = reported(failure);
+        let Told {
+            name,
+            at,
+            expected,
+            got,
+            ..
+        } = &why;
+        let line = format!("{name}: {at}: expected {expected}, got {got}");
+        let line = format!("refused generation {generation}: {}", harmless(&line));
+        let mut state = self.state();
+        state.log(&line);
+        if state.refuse(generation, is_signed, why) {
+            self.changed.notify_one();
+        }
+    }
+}
+
+/// Returns a failure as reports have it. Texts may come from an intruder, and are cut.
+fn reported(failure: &Failure) -> Told {
+    Told {
+        code: failure.code,
+        name: failure.name.to_string(),
+        message: cut(&failure.message),
+        at: cut(&failure.at),
+        expected: cut(&failure.expected),
+        got: cut(&failure.got),
+    }
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(TEXT_MAX) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_texts_of_a_refusal_are_short() {
+        let long = "ü".repeat(900_000);
+        let short = reported(&Failure::new("fleet-record", &long, &long, &long));
+        for text in [&short.message, &short.at, &short.expected, &short.got] {
+            assert_eq!(text.chars().count(), TEXT_MAX + 1);
+        }
+        let short = reported(&Failure::new("fleet-record", "at", "this", "that"));
+        assert_eq!(short.message, "at: expected this, got that");
+    }
+}
