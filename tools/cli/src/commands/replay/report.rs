@@ -5,7 +5,7 @@ use crate::harness::publisher::Published;
 use crate::harness::worker::{Counters, Outcome};
 use core_affinity::CoreId;
 use hdrhistogram::Histogram;
-use hedgerow::{EngineStats, Reason, RefusalCount};
+use hedgerow::{EngineStats, Reason};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
