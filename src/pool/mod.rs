@@ -1,10 +1,11 @@
-//! A pool of scoring threads, one a core, each behind a bounded lock-free ring.
+//! A pool of scoring threads, one per core, each with a bounded lock-free ring.
 //!
-//! A host that has a thread a core scores inline with a [`Scorer`], which costs
-//! less. The pool is for hosts whose threads move, and for throughput: a worker takes up to 64
-//! rows out of its ring at once and scores them as a batch, so that it gets faster under load.
+//! A host with one thread per core scores inline with a [`Scorer`], which costs less. The pool is for
+//! hosts whose threads move, and for throughput: a worker takes up to 64 rows from its ring at once
+//! and scores them as a batch, so that it gets faster under load.
 
 mod call;
+mod reply;
 
 pub use call::{Call, Pending};
 
@@ -14,9 +15,10 @@ use crate::limits::{BATCH_ROWS_MAX, RING_MAX};
 use crate::row::Row;
 use crate::score::{NotScored, Reason, Verdict};
 use crate::stats::ScorerStats;
-use call::{Job, Reply, Sender};
-use core_affinity::CoreId;
+use call::{Job, Sender};
 use crossbeam_queue::ArrayQueue;
+use reply::Reply;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
@@ -24,16 +26,16 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
-/// How a pool is set up.
+/// The options of a pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolOptions {
-    /// Cores to work on, by number, one worker each; empty means all that this process may use.
+    /// Cores to work on, by number, one worker each. Empty means all that this process may use.
     pub cores: Vec<usize>,
     /// Requests that a worker's ring holds, 1 to [`RING_MAX`]. A request that finds it full is
     /// `Overloaded`.
     pub ring: usize,
-    /// Turns that an idle worker spins before it parks. A parked worker costs the next submit a
-    /// system call; one that always spins (`u32::MAX`) costs a core.
+    /// Turns that an idle worker spins before it parks. Waking a parked worker costs the next submit
+    /// a system call; a worker that always spins (`u32::MAX`) occupies its core.
     pub spins: u32,
 }
 
@@ -47,11 +49,11 @@ impl Default for PoolOptions {
     }
 }
 
-/// Why a pool did not start. Nothing of it is left running.
+/// Error of [`Pool::start`]. No thread of the pool is left running.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PoolError {
-    /// A core that this process may not use, or that is not there.
+    /// A core that this process may not use, or that does not exist.
     Core {
         /// The core asked for.
         core: usize,
@@ -65,7 +67,7 @@ pub enum PoolError {
     },
     /// A ring must hold 1 to [`RING_MAX`] requests.
     Ring {
-        /// What was asked for.
+        /// The number asked for.
         got: usize,
     },
     /// No thread could be made.
@@ -80,24 +82,38 @@ impl fmt::Display for PoolError {
             PoolError::Core { core, allowed } => {
                 write!(
                     f,
-                    "expected cores of {allowed:?}, which this process may use, got {core}"
+                    "core {core} cannot be used: this process may use the cores {allowed:?}"
                 )
             }
             PoolError::Affinity { core } => {
-                write!(f, "the system refused to bind a thread to core {core}")
+                write!(f, "cannot bind a thread to core {core}: the system refused")
             }
             PoolError::Ring { got } => {
                 write!(f, "expected a ring of 1 to {RING_MAX} requests, got {got}")
             }
-            PoolError::Spawn(error) => write!(f, "expected a thread a core, got: {error}"),
+            PoolError::Spawn(error) => write!(f, "cannot spawn a worker thread: {error}"),
             PoolError::NoSlot(full) => full.fmt(f),
         }
     }
 }
 
-impl std::error::Error for PoolError {}
+impl std::error::Error for PoolError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            PoolError::Spawn(error) => Some(error),
+            PoolError::NoSlot(full) => Some(full),
+            PoolError::Core { .. } | PoolError::Affinity { .. } | PoolError::Ring { .. } => None,
+        }
+    }
+}
 
-/// Scoring threads, one a core. When it is dropped, it answers what it has accepted, and ends.
+impl From<NoSlot> for PoolError {
+    fn from(full: NoSlot) -> PoolError {
+        PoolError::NoSlot(full)
+    }
+}
+
+/// Scoring threads, one per core. A dropped pool answers the requests that it accepted, and ends.
 ///
 /// Threads do not survive a fork: a process that forks starts its pool afterwards, as it does with
 /// its [`Engine`]. In a child of a pool's process no call is ever answered, and dropping the pool
@@ -110,8 +126,9 @@ pub struct Pool {
     next: AtomicUsize,
 }
 
-/// The state of one worker. What it scored is in [`Engine::stats`].
+/// The state of one worker. The rows that it scored are in [`Engine::stats`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct WorkerStats {
     /// The core that it is bound to.
     pub core: usize,
@@ -128,7 +145,7 @@ struct Worker {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What a worker's thread and those that submit to it share.
+/// The parts that a worker's thread and the submitting threads share.
 #[derive(Debug)]
 struct Shared {
     ring: ArrayQueue<Job>,
@@ -136,7 +153,7 @@ struct Shared {
     parked: AtomicBool,
     /// No longer accepts.
     closed: AtomicBool,
-    /// No longer looks into its ring.
+    /// No longer reads its ring.
     ended: AtomicBool,
     /// Requests that found the ring full.
     overloaded: AtomicU64,
@@ -146,11 +163,10 @@ struct Shared {
 }
 
 impl Pool {
-    /// Starts one worker a core, each bound to its core.
+    /// Starts one worker per core, each bound to its core.
     ///
     /// # Errors
-    /// Where a core may not be used, the ring is empty, a thread cannot be made or bound, or no
-    /// reader slot is free.
+    /// See [`PoolError`].
     pub fn start(engine: &Engine, options: &PoolOptions) -> Result<Pool, PoolError> {
         let got = options.ring;
         if !(1..=RING_MAX).contains(&got) {
@@ -167,13 +183,13 @@ impl Pool {
         Ok(pool)
     }
 
-    /// The cores that are worked on, by number.
+    /// Returns the cores of the workers, by number.
     pub fn cores(&self) -> Vec<usize> {
         self.workers.iter().map(|worker| worker.core).collect()
     }
 
-    /// A place for one request at a time, on the next worker in turn. `None` where the pool has
-    /// no workers, which [`start`](Pool::start) does not allow.
+    /// Makes a place for one request at a time, on the next worker in turn. Returns `None` if the
+    /// pool has no workers, which [`start`](Pool::start) does not allow.
     pub fn call(&self) -> Option<Call> {
         // Relaxed: which worker comes next orders nothing.
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
@@ -183,7 +199,7 @@ impl Pool {
             .map(|worker| Call::new(worker.shared.clone()))
     }
 
-    /// The state of each worker now.
+    /// Returns the state of each worker now.
     pub fn stats(&self) -> Vec<WorkerStats> {
         let stats = |worker: &Worker| WorkerStats {
             core: worker.core,
@@ -194,7 +210,8 @@ impl Pool {
         self.workers.iter().map(stats).collect()
     }
 
-    /// Stops accepting, answers what was accepted, and ends the threads. The same as to drop it.
+    /// Stops accepting, answers the requests that were accepted, and ends the threads. Dropping the
+    /// pool does the same.
     pub fn close(self) {
         drop(self);
     }
@@ -218,34 +235,35 @@ impl Drop for Pool {
     }
 }
 
-/// The cores named, or all that this process may use.
-fn chosen_cores(named: &[usize]) -> Result<Vec<CoreId>, PoolError> {
-    let allowed = core_affinity::get_core_ids().unwrap_or_default();
-    if named.is_empty() && !allowed.is_empty() {
-        return Ok(allowed);
-    }
-    let find = |core: &usize| {
-        allowed
-            .iter()
-            .find(|id| id.id == *core)
-            .copied()
-            .ok_or_else(|| PoolError::Core {
-                core: *core,
-                allowed: allowed.iter().map(|id| id.id).collect(),
-            })
+/// Returns the cores named, or all that this process may use.
+fn chosen_cores(named: &[usize]) -> Result<Vec<usize>, PoolError> {
+    let set = sched_getaffinity(None).unwrap_or_default();
+    let allowed: Vec<usize> = (0..CpuSet::MAX_CPU)
+        .filter(|core| set.is_set(*core))
+        .collect();
+    let missing = match named {
+        [] if allowed.is_empty() => Some(0),
+        [] => return Ok(allowed),
+        named => named.iter().copied().find(|core| !allowed.contains(core)),
     };
-    match named {
-        [] => Err(PoolError::Core {
-            core: 0,
-            allowed: Vec::new(),
-        }),
-        named => named.iter().map(find).collect(),
+    match missing {
+        Some(core) => Err(PoolError::Core { core, allowed }),
+        None => Ok(named.to_vec()),
     }
 }
 
+/// Binds this thread to a core. Returns `false` if the system refuses.
+fn bind(core: usize) -> bool {
+    let mut set = CpuSet::new();
+    if core < CpuSet::MAX_CPU {
+        set.set(core);
+    }
+    sched_setaffinity(None, &set).is_ok()
+}
+
 impl Worker {
-    fn start(engine: &Engine, core: CoreId, options: &PoolOptions) -> Result<Worker, PoolError> {
-        let scorer = engine.scorer().map_err(PoolError::NoSlot)?;
+    fn start(engine: &Engine, core: usize, options: &PoolOptions) -> Result<Worker, PoolError> {
+        let scorer = engine.scorer()?;
         let shared = Arc::new(Shared {
             ring: ArrayQueue::new(options.ring),
             parked: AtomicBool::new(false),
@@ -260,30 +278,30 @@ impl Worker {
         let work = move || {
             let _ends = Ends(&of_thread);
             let _ = of_thread.thread.set(thread::current());
-            let ok = core_affinity::set_for_current(core);
+            let ok = bind(core);
             let _ = bound.send(ok);
             if ok {
                 run(&of_thread, scorer, spins);
             }
         };
-        let name = format!("hedgerow-{}", core.id);
+        let name = format!("hedgerow-{}", core);
         let thread = thread::Builder::new()
             .name(name)
             .spawn(work)
             .map_err(PoolError::Spawn)?;
         let worker = Worker {
-            core: core.id,
+            core,
             shared,
             thread: Some(thread),
         };
         match is_bound.recv() {
             Ok(true) => Ok(worker),
-            _ => Err(PoolError::Affinity { core: core.id }),
+            _ => Err(PoolError::Affinity { core }),
         }
     }
 }
 
-/// Runs when a worker's thread ends, in whatever way: a request that was accepted always gets a
+/// Runs when a worker's thread ends, also by a panic: a request that was accepted always gets a
 /// verdict.
 struct Ends<'a>(&'a Shared);
 
@@ -324,7 +342,7 @@ impl Shared {
         }
     }
 
-    /// Answers whatever is in the ring of a worker that has ended.
+    /// Answers the requests in the ring of a worker that has ended.
     fn answer_closed(&self) {
         while let Some(job) = self.ring.pop() {
             let reason = Reason::Closed;
@@ -368,7 +386,7 @@ fn run(shared: &Shared, mut scorer: Scorer, spins: u32) {
             idle = 0;
             batch.score(&mut scorer);
         } else if shared.closed() {
-            // What comes into the ring from now on is answered by Ends, or by who submits it.
+            // Requests that enter the ring from now on are answered by Ends, or by the submitter.
             return;
         } else if idle < spins {
             idle = idle.saturating_add(1);
@@ -402,7 +420,7 @@ impl Batch {
         }
     }
 
-    /// Takes up to 64 requests; whether there was one.
+    /// Takes up to 64 requests. Returns `true` if there was one.
     fn fill(&mut self, ring: &ArrayQueue<Job>) -> bool {
         while self.rows.len() < BATCH_ROWS_MAX
             && let Some(Job {
@@ -423,7 +441,7 @@ impl Batch {
         let sender = |at: usize| self.senders.get(at).and_then(Sender::client);
         scorer.score_batch_known(&self.rows, sender, &mut self.verdicts);
         for ((reply, submitted), verdict) in self.replies.drain(..).zip(&self.verdicts) {
-            // Before the reply: whoever has the verdict may look at the counters.
+            // Before the reply: the host may read the counters once it has the verdict.
             let nanos = u64::try_from(submitted.elapsed().as_nanos()).unwrap_or(u64::MAX);
             scorer.stats().latency.record(nanos);
             reply.put(verdict);

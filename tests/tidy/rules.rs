@@ -60,6 +60,8 @@ pub const DATA_PLANE: &[&str] = &[
     "src/host/request_scorer.rs",
     "src/host/scored.rs",
     "src/http/",
+    "src/pool/call.rs",
+    "src/pool/reply.rs",
     "src/row.rs",
     "src/score/batch.rs",
     "src/score/client.rs",
