@@ -1,8 +1,8 @@
 //! A pool of scoring threads, one per core, each with a bounded lock-free ring.
 //!
-//! A host with one thread per core scores inline with a [`Scorer`], which costs less. The pool is for
-//! hosts whose threads move, and for throughput: a worker takes up to 64 rows from its ring at once
-//! and scores them as a batch, so that it gets faster under load.
+//! A host with one thread per core scores inline with a [`Scorer`], which costs less. The pool is
+//! for hosts whose threads move, and for throughput: a worker takes up to 64 rows from its ring at
+//! once and scores them as a batch, so that it gets faster under load.
 
 mod call;
 mod reply;
@@ -34,8 +34,8 @@ pub struct PoolOptions {
     /// Requests that a worker's ring holds, 1 to [`RING_MAX`]. A request that finds it full is
     /// `Overloaded`.
     pub ring: usize,
-    /// Turns that an idle worker spins before it parks. Waking a parked worker costs the next submit
-    /// a system call; a worker that always spins (`u32::MAX`) occupies its core.
+    /// Turns that an idle worker spins before it parks. Waking a parked worker costs the next
+    /// submit a system call; a worker that always spins (`u32::MAX`) occupies its core.
     pub spins: u32,
 }
 
