@@ -1,8 +1,10 @@
 //! What a row's margin is made of: off the hot path, for people and for proofs.
 
-use super::portable::{Bins, any_node, binarise, goes_right, oblivious_index};
+use super::kernel::portable::bins::{bin, binarise_with};
+use super::kernel::portable::trees::goes_right;
+use super::layout::{Bins, Missing};
 use super::prepared::PreparedTable;
-use crate::limits::{FEATURES_MAX, OBLIVIOUS_DEPTH_MAX};
+use crate::limits::{FEATURES_MAX, OBLIVIOUS_DEPTH_MAX, TREE_DEPTH_MAX};
 use crate::row::Row;
 use crate::table::View;
 use crate::table::detections::{Condition, Detection, FeatureRef};
@@ -50,7 +52,7 @@ impl PreparedTable {
     /// What a row's margin is made of, see [`Explanation`].
     pub fn explain(&self, row: &Row) -> Explanation {
         let view = self.view();
-        let bins = binarise(self, row);
+        let bins = self.bins(row);
         let mut moves = Moves {
             view,
             base: view.bias,
@@ -62,9 +64,7 @@ impl PreparedTable {
             }
         }
         for tree in view.trees {
-            let end = tree.start.saturating_add(tree.nodes) as usize;
-            let nodes = view.nodes.get(tree.start as usize..end).unwrap_or_default();
-            moves.add_any(nodes, &bins);
+            moves.add_any(view.nodes_of(tree), &bins);
         }
         let used = view.features.len();
         Explanation {
@@ -73,6 +73,12 @@ impl PreparedTable {
             contributions: moves.by_feature.into_iter().take(used).collect(),
             detections: self.explain_detections(row),
         }
+    }
+
+    /// The bins of a row, whichever kernel the table is prepared for.
+    fn bins(&self, row: &Row) -> Bins {
+        let missing = Missing::of(self.view());
+        binarise_with(self.view(), self.lane_positions(), &missing, row)
     }
 
     fn explain_detections(&self, row: &Row) -> Vec<ExplainedDetection> {
@@ -107,7 +113,7 @@ impl PreparedTable {
     /// an oblivious tree, the leaf's place from left to right in a tree of any shape.
     pub fn leaf_indexes(&self, row: &Row) -> Vec<u32> {
         let view = self.view();
-        let bins = binarise(self, row);
+        let bins = self.bins(row);
         let mut found = vec![0; self.table().tree_count()];
         let mut put = |source: u32, leaf: u32| {
             if let Some(place) = found.get_mut(source as usize) {
@@ -119,8 +125,7 @@ impl PreparedTable {
             put(*source, in_source(index, view.orders.get(slot)));
         }
         for tree in view.trees {
-            let end = tree.start.saturating_add(tree.nodes) as usize;
-            let nodes = view.nodes.get(tree.start as usize..end).unwrap_or_default();
+            let nodes = view.nodes_of(tree);
             put(
                 tree.source,
                 place_from_left(nodes, any_node(view, nodes, &bins)),
@@ -149,17 +154,14 @@ impl Moves<'_> {
     /// The tree in one slot of one block.
     fn add_oblivious(&mut self, slot: usize, bins: &Bins) {
         let view = self.view;
-        let block = view.blocks.get(slot / BLOCK_TREES).copied();
-        let levels = block.map_or(0..0, |block| {
-            block.start as usize..block.start.saturating_add(block.levels) as usize
-        });
+        let block = view.blocks.get(slot / BLOCK_TREES);
+        let levels = block.map_or([].as_slice(), |block| view.levels_of(block));
         let split = |level: &LevelRecord| {
             let at = slot % BLOCK_TREES;
             let threshold = level.thresholds.get(at).copied().unwrap_or(NEVER);
             let lane = level.lanes.get(at).copied().unwrap_or_default();
             (threshold != NEVER).then_some(lane)
         };
-        let levels = view.levels.get(levels).unwrap_or_default();
         let lanes: Vec<u8> = levels.iter().map_while(split).collect();
         let start = view.leaf_starts.get(slot).copied().unwrap_or_default() as usize;
         let index = oblivious_index(view, slot, bins) as usize;
@@ -218,6 +220,41 @@ impl Moves<'_> {
             from = to;
         }
     }
+}
+
+/// The leaf index of the oblivious tree in one slot of one block.
+fn oblivious_index(view: &View<'_>, slot: usize, bins: &Bins) -> u32 {
+    let Some(block) = view.blocks.get(slot / BLOCK_TREES) else {
+        return 0;
+    };
+    let levels = view.levels_of(block);
+    let mut index = 0u32;
+    for (bit, level) in (0u32..).zip(levels) {
+        let lane = level
+            .lanes
+            .get(slot % BLOCK_TREES)
+            .copied()
+            .unwrap_or_default();
+        let threshold = level
+            .thresholds
+            .get(slot % BLOCK_TREES)
+            .copied()
+            .unwrap_or(NEVER);
+        index |= u32::from(bin(bins, lane) > threshold).wrapping_shl(bit);
+    }
+    index
+}
+
+/// The position of the leaf that a row reaches in one tree of any shape.
+fn any_node(view: &View<'_>, nodes: &[NodeRecord], bins: &Bins) -> u16 {
+    let mut at = 0u16;
+    for _ in 0..TREE_DEPTH_MAX {
+        if let Some(node) = nodes.get(usize::from(at)) {
+            let right = goes_right::<true>(view, node, bins);
+            at = node.child.wrapping_add(u16::from(right));
+        }
+    }
+    at
 }
 
 /// The mean, rounded to the nearest; halves upwards.

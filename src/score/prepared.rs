@@ -3,36 +3,23 @@
 use super::client::{Client, verified};
 use super::detect::Detectors;
 use super::kernel::{KERNELS, Kernel, choose};
-use super::planes::{Planes, planes};
-use super::predicates::Predicates;
+use super::layout::{Prepared, Shapes};
 use super::verdict::{Matches, Score, Scored, Source, VerifiedBot};
-use super::words::Words;
 use crate::error::{Detail, OpenError};
 use crate::limits::FEATURES_MAX;
 use crate::row::Row;
 use crate::schema::Schema;
-use crate::table::format::NodeRecord;
 use crate::table::{Table, View};
 
 /// A table that is ready to be published: its features are resolved to row positions, and its
 /// kernel has reproduced every golden row.
 #[derive(Debug)]
 pub struct PreparedTable {
-    table: Table,
+    prepared: Prepared,
     kernel: &'static Kernel,
     /// Row position of each feature of the table.
     positions: [u8; FEATURES_MAX],
-    /// Row position of each lane's value.
-    lane_positions: [u8; FEATURES_MAX],
-    /// How many trees of any shape stand before the special ones.
-    plain_trees: usize,
-    /// Trees of any shape, as kernels with wide registers want them.
-    words: Words,
     detectors: Detectors,
-    /// Oblivious trees, as kernels with narrow registers want them.
-    predicates: Predicates,
-    /// Their leaves, as batches on such kernels want them.
-    planes: Vec<Planes>,
 }
 
 impl PreparedTable {
@@ -87,25 +74,17 @@ impl PreparedTable {
                 .copied()
                 .unwrap_or_default();
         }
-        let plain_trees = plain_trees(table.view());
-        let no_memory = || {
+        let trees = Shapes::of(table.view());
+        let layouts = (kernel.prepare)(table.view(), trees).ok_or_else(|| {
             let expected = "memory for the layout of its trees";
             OpenError::Seal(Detail::new("trees", expected, "none left"))
-        };
-        let words = Words::of(table.view(), plain_trees).ok_or_else(no_memory)?;
-        let predicates = Predicates::of(table.view()).ok_or_else(no_memory)?;
-        let planes = planes(table.view()).ok_or_else(no_memory)?;
+        })?;
         let detectors = Detectors::of(table.view(), &positions);
         let prepared = PreparedTable {
-            plain_trees,
-            words,
-            detectors,
-            predicates,
-            planes,
-            table,
+            prepared: Prepared::new(table, lane_positions, layouts),
             kernel,
             positions,
-            lane_positions,
+            detectors,
         };
         prepared.check_golden()?;
         Ok(prepared)
@@ -113,7 +92,7 @@ impl PreparedTable {
 
     /// Every golden row must come out bit for bit, alone and in a batch.
     fn check_golden(&self) -> Result<(), OpenError> {
-        let golden: Vec<_> = self.table.golden_rows().collect();
+        let golden: Vec<_> = self.table().golden_rows().collect();
         let rows: Vec<Row> = golden
             .iter()
             .map(|golden| self.row(&golden.values))
@@ -138,7 +117,7 @@ impl PreparedTable {
     /// A row of the host's schema from values in the table's feature order.
     pub fn row(&self, values: &[f32]) -> Row {
         let mut row = Row::MISSING;
-        let used = self.table.view().features.len();
+        let used = self.prepared.view().features.len();
         for (value, position) in values.iter().take(used).zip(self.positions) {
             row.set(position, *value);
         }
@@ -147,7 +126,7 @@ impl PreparedTable {
 
     /// The table.
     pub fn table(&self) -> &Table {
-        &self.table
+        self.prepared.table()
     }
 
     /// The kernel that runs it.
@@ -157,7 +136,7 @@ impl PreparedTable {
 
     #[inline]
     pub(super) fn view(&self) -> &View<'_> {
-        self.table.view()
+        self.prepared.view()
     }
 
     /// Row position of a feature of the table.
@@ -167,45 +146,40 @@ impl PreparedTable {
     }
 
     /// Row position of each lane's value.
-    #[inline]
     pub(super) fn lane_positions(&self) -> &[u8; FEATURES_MAX] {
-        &self.lane_positions
-    }
-
-    /// How many trees of any shape stand before the special ones.
-    #[inline]
-    pub(super) fn plain_trees(&self) -> usize {
-        self.plain_trees
-    }
-
-    /// Trees of any shape, laid out for predicate words.
-    #[inline]
-    pub(super) fn words(&self) -> &Words {
-        &self.words
-    }
-
-    /// Oblivious trees, laid out for predicates.
-    #[inline]
-    pub(super) fn predicates(&self) -> &Predicates {
-        &self.predicates
-    }
-
-    /// The leaves of oblivious trees, byte by byte.
-    #[inline]
-    pub(super) fn planes(&self) -> &[Planes] {
-        &self.planes
+        self.prepared.lane_positions()
     }
 
     /// A row's margin, fixed point.
     #[inline]
     pub fn margin(&self, row: &Row) -> i64 {
-        (self.kernel.margin)(self, row)
+        (self.kernel.margin)(&self.prepared, row)
     }
 
     /// The margins of rows, fixed point; as many as the shorter of the two.
     #[inline]
     pub fn margins(&self, rows: &[Row], margins: &mut [i64]) {
-        (self.kernel.margins)(self, rows, margins);
+        (self.kernel.margins)(&self.prepared, rows, margins);
+    }
+
+    /// A row's margin on this kernel; `None` if the table is prepared for another one. For the
+    /// proofs, which must know at compile time which kernel they call.
+    #[doc(hidden)]
+    #[inline]
+    pub fn margin_on(&self, kernel: &'static Kernel, row: &Row) -> Option<i64> {
+        std::ptr::eq(kernel, self.kernel).then(|| (kernel.margin)(&self.prepared, row))
+    }
+
+    /// As [`margin_on`](PreparedTable::margin_on), of rows; `false` if the table is prepared for
+    /// another kernel.
+    #[doc(hidden)]
+    #[inline]
+    pub fn margins_on(&self, kernel: &'static Kernel, rows: &[Row], margins: &mut [i64]) -> bool {
+        let own = std::ptr::eq(kernel, self.kernel);
+        if own {
+            (kernel.margins)(&self.prepared, rows, margins);
+        }
+        own
     }
 
     /// The detections that a row matches, shadows included.
@@ -225,7 +199,7 @@ impl PreparedTable {
         Scored {
             score,
             source,
-            margin: self.table.margin_f64(margin),
+            margin: self.table().margin_f64(margin),
             generation,
             detections,
         }
@@ -248,7 +222,7 @@ impl PreparedTable {
         Some(Scored {
             score,
             source,
-            margin: margin.map_or(f64::NAN, |margin| self.table.margin_f64(margin)),
+            margin: margin.map_or(f64::NAN, |margin| self.table().margin_f64(margin)),
             generation,
             detections,
         })
@@ -275,15 +249,6 @@ impl PreparedTable {
                 .partition_point(|entry| *entry <= margin),
         )
     }
-}
-
-/// Special trees stand behind the others (T7).
-fn plain_trees(view: &View<'_>) -> usize {
-    view.trees.partition_point(|tree| {
-        let end = tree.start.saturating_add(tree.nodes) as usize;
-        let nodes = view.nodes.get(tree.start as usize..end);
-        !nodes.unwrap_or_default().iter().any(NodeRecord::is_special)
-    })
 }
 
 /// Names that a refusal lists at most.

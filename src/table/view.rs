@@ -5,6 +5,7 @@ use super::sealed::Sealed;
 use super::validate::Validated;
 use crate::limits::SCORE_MAP_LEN;
 use bytemuck::Pod;
+use std::ops::Range;
 
 /// The sections that kernels read.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +31,37 @@ pub(crate) struct View<'a> {
     pub(crate) bots: &'a [BotRecord],
     pub(crate) bot_ranges: &'a [BotRangeRecord],
     pub(crate) bias: i64,
+}
+
+impl<'a> View<'a> {
+    /// Where the levels of a block of oblivious trees are. T5 holds the range within the section.
+    #[inline]
+    pub(crate) fn level_range(block: &BlockRecord) -> Range<usize> {
+        block.start as usize..block.start.wrapping_add(block.levels) as usize
+    }
+
+    /// The levels of a block of oblivious trees.
+    #[inline]
+    pub(crate) fn levels_of(&self, block: &BlockRecord) -> &'a [LevelRecord] {
+        let levels = self.levels.get(View::level_range(block));
+        levels.unwrap_or_default()
+    }
+
+    /// The ranks of a group of lanes. T4 holds the range within the section.
+    #[inline]
+    pub(crate) fn ranks_of(&self, group: &GroupRecord) -> &'a [[f32; GROUP_LANES]] {
+        let end = group.start.wrapping_add(group.ranks) as usize;
+        let ranks = self.borders.get(group.start as usize..end);
+        ranks.unwrap_or_default()
+    }
+
+    /// The nodes of a tree of any shape. T7 holds the range within the section.
+    #[inline]
+    pub(crate) fn nodes_of(&self, tree: &TreeRecord) -> &'a [NodeRecord] {
+        let end = tree.start.wrapping_add(tree.nodes) as usize;
+        let nodes = self.nodes.get(tree.start as usize..end);
+        nodes.unwrap_or_default()
+    }
 }
 
 impl View<'static> {

@@ -3,7 +3,7 @@
 # lines that it comes from.
 #
 #   tools/lab/perf/annotate.sh [WORDS…]          of `hedgerow WORDS…`, by default `replay --seconds 5`
-#   SYMBOL=margin_avx2 tools/lab/perf/annotate.sh bench default --kernel avx2
+#   SYMBOL=avx2::margin_of tools/lab/perf/annotate.sh bench default --kernel avx2
 #
 # Prints the functions by their share; then, of the first one or of SYMBOL (a part of its name), the
 # hottest lines and instructions. The whole of it lands in target/perf/annotate.txt. See

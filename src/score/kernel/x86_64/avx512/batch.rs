@@ -1,50 +1,51 @@
-//! AVX-512 with VBMI: batches of up to 64 rows, a row a byte of a register.
+//! Batches with AVX-512: up to 64 rows, one row per byte of a register.
 
-use super::avx512::{Group, load, store, store128};
-use super::avx512_steps;
+use super::bins::Group;
+use super::{load, store, store128};
 use crate::limits::{BATCH_ROWS_MAX, FEATURES_MAX};
 use crate::row::Row;
-use crate::score::portable;
-use crate::score::prepared::PreparedTable;
+use crate::score::kernel::portable::trees::walk;
+use crate::score::layout::{Columns, OFFSET, Partition, Prepared, Shapes, Step};
 use crate::table::View;
-use crate::table::format::{BLOCK_TREES, GROUP_LANES, LevelRecord};
+use crate::table::format::{BLOCK_TREES, GROUP_LANES, LevelRecord, MISSING_LEFT, OWN_BIN};
 use std::arch::x86_64::*;
 
-/// Rows from which on a batch is faster than single rows.
-pub(super) const ROWS_MIN: usize = 20;
+/// The fewest rows that are scored faster together.
+const ROWS_MIN: usize = 20;
 
 /// Trees whose leaves are summed in 16 bits before they are carried over: `256 × 255` fits.
-const CARRY_BLOCKS: usize = 256 / BLOCK_TREES;
+const CARRY_TREES: usize = 256;
 
-/// Bins of 64 rows, by lane.
-pub(super) type Columns = [[u8; BATCH_ROWS_MAX]; FEATURES_MAX];
+/// The same in blocks of oblivious trees.
+const CARRY_BLOCKS: usize = CARRY_TREES / BLOCK_TREES;
 
-/// Whether every leaf index fits a byte, and not every tree is walked row by row.
-pub(super) fn fits(prepared: &PreparedTable) -> bool {
-    let words = prepared.words();
-    let stepped = [&words.plain.stepped, &words.special.stepped];
-    match prepared.view().blocks.first() {
+/// Returns `true` if these rows are scored faster together: every leaf index fits a byte, and not
+/// every tree is walked row by row.
+pub fn pays(prepared: &Prepared, rows: &[Row]) -> bool {
+    let Shapes { plain, special } = &prepared.layouts().partition;
+    let fits = match prepared.view().blocks.first() {
         Some(deepest) => deepest.levels <= 8,
-        None => stepped.iter().any(|list| !list.trees.is_empty()),
-    }
+        None => !(plain.trees.is_empty() && special.trees.is_empty()),
+    };
+    rows.len() >= ROWS_MIN && fits
 }
 
 /// The margins of up to 64 rows, fixed point.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,bmi1,bmi2")]
-pub(super) fn margins(prepared: &PreparedTable, rows: &[Row], margins: &mut [i64]) {
+pub fn margins(prepared: &Prepared, rows: &[Row], margins: &mut [i64]) {
     let view = prepared.view();
     let mut columns = [[0; BATCH_ROWS_MAX]; FEATURES_MAX];
     binarise(view, prepared.lane_positions(), rows, &mut columns);
     let offset = OFFSET.wrapping_mul(view.leaf_starts.len() as i64);
     let mut sums = [view.bias.wrapping_sub(offset); BATCH_ROWS_MAX];
-    oblivious(view, &columns, &mut sums);
-    avx512_steps::add_stepped(prepared, &columns, &mut sums);
-    let words = prepared.words();
-    if !(words.plain.rest.is_empty() && words.special.rest.is_empty()) {
+    add_oblivious(view, &columns, &mut sums);
+    add_trees(prepared, &columns, &mut sums);
+    let Shapes { plain, special } = &prepared.layouts().partition;
+    if !(plain.rest.is_empty() && special.rest.is_empty()) {
         for (at, sum) in sums.iter_mut().enumerate().take(rows.len()) {
             let bins = columns.map(|column| column.get(at).copied().unwrap_or_default());
-            let plain = portable::walk::<false>(view, &words.plain.rest, &bins);
-            let special = portable::walk::<true>(view, &words.special.rest, &bins);
+            let plain = walk::<false>(view, &plain.rest, &bins);
+            let special = walk::<true>(view, &special.rest, &bins);
             *sum = sum.wrapping_add(plain).wrapping_add(special);
         }
     }
@@ -99,21 +100,16 @@ fn transpose(tile: &[[[u8; GROUP_LANES]; 4]; 16], columns: &mut [[u8; 64]; GROUP
 /// Adds the oblivious trees' leaves of each row.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,bmi1,bmi2")]
-fn oblivious(view: &View<'_>, columns: &Columns, sums: &mut [i64; BATCH_ROWS_MAX]) {
+fn add_oblivious(view: &View<'_>, columns: &Columns, sums: &mut [i64; BATCH_ROWS_MAX]) {
     let starts = view.leaf_starts.as_chunks::<BLOCK_TREES>().0;
     let mut blocks = view
         .blocks
         .chunks(CARRY_BLOCKS)
         .zip(starts.chunks(CARRY_BLOCKS));
     for (blocks, starts) in &mut blocks {
-        let mut planes = Planes::new();
+        let mut planes = ByteSums::new();
         for (block, starts) in blocks.iter().zip(starts) {
-            let end = block.start.wrapping_add(block.levels) as usize;
-            // T5 holds the range within the section.
-            let levels = view
-                .levels
-                .get(block.start as usize..end)
-                .unwrap_or_default();
+            let levels = view.levels_of(block);
             for (tree, start) in starts.iter().enumerate() {
                 let index = leaf_indexes(levels, tree, columns);
                 let leaves = view.leaves.get(*start as usize..).unwrap_or_default();
@@ -124,11 +120,8 @@ fn oblivious(view: &View<'_>, columns: &Columns, sums: &mut [i64; BATCH_ROWS_MAX
     }
 }
 
-/// What byte planes add to a leaf, so that they have no sign.
-pub(super) const OFFSET: i64 = 1 << 31;
-
-/// Which bit of an index a level decides: leaves stand in the order that `leaf_planes` leaves
-/// them in.
+/// Which bit of an index a level decides: leaves are in the order in which `leaf_planes` leaves
+/// them.
 const WEIGHTS: [i8; 8] = [1, 2, 16, 32, 4, 8, 64, -128];
 
 /// The leaf indices of 64 rows in one tree.
@@ -183,7 +176,7 @@ fn first_planes(leaves: &[i32]) -> [__m512i; 4] {
 /// places with bits 4 and 5.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,bmi1,bmi2")]
-pub(super) fn leaf_planes(leaves: &[i32; 64]) -> [__m512i; 4] {
+fn leaf_planes(leaves: &[i32; 64]) -> [__m512i; 4] {
     // Within each four leaves: their lowest bytes, then the next.
     let by_byte = _mm512_set4_epi32(0x0f0b_0703, 0x0e0a_0602, 0x0d09_0501, 0x0c08_0400);
     let mut quarters = [_mm512_setzero_si512(); 4];
@@ -203,18 +196,18 @@ pub(super) fn leaf_planes(leaves: &[i32; 64]) -> [__m512i; 4] {
 }
 
 /// Sums of the four bytes of up to 256 leaves of 64 rows.
-pub(super) struct Planes {
+struct ByteSums {
     /// Of both bytes of each 16-bit pair, modulo 2^16.
     pairs: [__m512i; 4],
     /// Of each pair's upper byte: the odd rows.
     odd: [__m512i; 4],
 }
 
-impl Planes {
+impl ByteSums {
     #[inline]
     #[target_feature(enable = "avx512f")]
-    pub(super) fn new() -> Planes {
-        Planes {
+    fn new() -> ByteSums {
+        ByteSums {
             pairs: [_mm512_setzero_si512(); 4],
             odd: [_mm512_setzero_si512(); 4],
         }
@@ -222,7 +215,7 @@ impl Planes {
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
-    pub(super) fn add(&mut self, leaves: [__m512i; 4]) {
+    fn add(&mut self, leaves: [__m512i; 4]) {
         let sums = self.pairs.iter_mut().zip(&mut self.odd);
         for ((pairs, odd), leaf) in sums.zip(leaves) {
             *pairs = _mm512_add_epi16(*pairs, leaf);
@@ -233,7 +226,7 @@ impl Planes {
     /// Adds the sums to those of the rows.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
-    pub(super) fn carry(&self, sums: &mut [i64; BATCH_ROWS_MAX]) {
+    fn carry(&self, sums: &mut [i64; BATCH_ROWS_MAX]) {
         let planes = [0, 8, 16, 24]
             .into_iter()
             .zip(self.pairs.iter().zip(&self.odd));
@@ -251,4 +244,110 @@ impl Planes {
             }
         }
     }
+}
+
+/// The index by which a leaf is found in the registers that [`leaf_planes`] makes: bits 2 and 3
+/// change places with bits 4 and 5.
+fn code(leaf: usize) -> u8 {
+    let leaf = leaf as u8;
+    leaf & 3 | (leaf & 12) << 2 | (leaf & 48) >> 2
+}
+
+/// Adds the leaves of the trees that have a [`Partition`] to the sums of 64 rows.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,bmi1,bmi2")]
+fn add_trees(prepared: &Prepared, columns: &Columns, sums: &mut [i64; BATCH_ROWS_MAX]) {
+    let (view, partition) = (prepared.view(), &prepared.layouts().partition);
+    add::<false>(view, &partition.plain, columns, sums);
+    add::<true>(view, &partition.special, columns, sums);
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,bmi1,bmi2")]
+fn add<const SPECIAL: bool>(
+    view: &View<'_>,
+    list: &Partition,
+    columns: &Columns,
+    sums: &mut [i64; BATCH_ROWS_MAX],
+) {
+    let codes: [u8; 64] = std::array::from_fn(code);
+    let (codes, one) = (load(&codes), _mm512_set1_epi8(1));
+    // The rows that reach each split, and from 64 on each leaf: one bit per row.
+    let mut reach = [0u64; 128];
+    for trees in list.trees.chunks(CARRY_TREES) {
+        let mut planes = ByteSums::new();
+        for tree in trees {
+            let steps = list.steps.get(tree.start as usize..tree.end as usize);
+            let steps = steps.unwrap_or_default();
+            // Every row reaches the root, whether it is a split or a leaf.
+            set(&mut reach, 0, u64::MAX);
+            set(&mut reach, 64, u64::MAX);
+            for (at, step) in (0u8..64).zip(steps) {
+                let here = reach.get(usize::from(at & 63)).copied();
+                let here = here.unwrap_or_default();
+                let right = right::<SPECIAL>(view, columns, step, here);
+                set(&mut reach, step.left, here ^ right);
+                set(&mut reach, step.right, right);
+            }
+            // The first leaf's number is 0. Numbers are counted in a register and coded afterwards,
+            // also because Bochs 2.7, on which this is tested, broadcasts a byte from memory under
+            // a mask as if there were none (tests/gate/instructions.rs).
+            let (mut leaf, mut number) = (_mm512_setzero_si512(), one);
+            for here in reach.iter().skip(65).take(steps.len()) {
+                leaf = _mm512_mask_mov_epi8(leaf, *here, number);
+                number = _mm512_add_epi8(number, one);
+            }
+            let index = _mm512_permutexvar_epi8(leaf, codes);
+            let leaves = leaf_planes(&tree.values);
+            planes.add(leaves.map(|plane| _mm512_permutexvar_epi8(index, plane)));
+        }
+        planes.carry(sums);
+        let offset = OFFSET.wrapping_mul(trees.len() as i64);
+        for sum in sums.iter_mut() {
+            *sum = sum.wrapping_sub(offset);
+        }
+    }
+}
+
+/// Writes rows to their place.
+#[inline]
+fn set(reach: &mut [u64; 128], place: u8, rows: u64) {
+    if let Some(to) = reach.get_mut(usize::from(place & 127)) {
+        *to = rows;
+    }
+}
+
+/// Those of the rows at a split that go right.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,bmi1,bmi2")]
+fn right<const SPECIAL: bool>(view: &View<'_>, columns: &Columns, step: &Step, here: u64) -> u64 {
+    let Some(bins) = columns.get(usize::from(step.lane)) else {
+        return 0;
+    };
+    let bins = load(bins);
+    if SPECIAL && step.value > 0 {
+        // T7 holds the set within the section.
+        let set = view.sets.get((step.value as usize).wrapping_sub(1));
+        return here & is_in(set.copied().unwrap_or_default(), bins);
+    }
+    let threshold = _mm512_set1_epi8(step.threshold as i8);
+    let right = _mm512_mask_cmpgt_epu8_mask(here, bins, threshold);
+    if SPECIAL && step.value == MISSING_LEFT {
+        let own_bin = _mm512_set1_epi8(OWN_BIN as i8);
+        return _mm512_mask_cmpneq_epi8_mask(right, bins, own_bin);
+    }
+    right
+}
+
+/// Which of 64 bins are in a set.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,bmi1,bmi2")]
+fn is_in(set: [u64; 4], bins: __m512i) -> u64 {
+    let [a, b, c, d] = set.map(|word| word as i64);
+    let set = _mm512_setr_epi64(a, b, c, d, 0, 0, 0, 0);
+    let bits = _mm512_set1_epi64(i64::from_le_bytes([1, 2, 4, 8, 16, 32, 64, 128]));
+    // A byte of the set by the bin's upper five bits, a bit of it by the lower three.
+    let upper = _mm512_and_si512(_mm512_srli_epi16::<3>(bins), _mm512_set1_epi8(31));
+    let byte = _mm512_permutexvar_epi8(upper, set);
+    let lower = _mm512_and_si512(bins, _mm512_set1_epi8(7));
+    _mm512_test_epi8_mask(byte, _mm512_shuffle_epi8(bits, lower))
 }

@@ -1,8 +1,8 @@
-//! AVX2: predicate words of trees of any shape, four trees at a time (see `score/fours.rs`).
+//! Deep trees of any shape with AVX2, one row: predicate words of four trees at a time.
 
-use super::avx2::{Steps, chain, load, load_four, store_four};
-use crate::score::fours::{PART, Part, Register};
-use crate::score::words::Paths;
+use super::lookup::{Groups, chain};
+use super::{load, load_four, store_four};
+use crate::score::layout::{Paths, QUADS_TREES, Quads, Register};
 use std::arch::x86_64::*;
 
 /// Four bytes of each of four trees.
@@ -11,14 +11,14 @@ type Four = [u32; 4];
 /// The sum of the leaves of the trees.
 #[inline]
 #[target_feature(enable = "avx2,bmi1,bmi2")]
-pub(super) fn sum(steps: &Steps<'_>, parts: &[Part]) -> i64 {
+pub fn sum(groups: &Groups<'_>, quads: &[Quads]) -> i64 {
     let mut sum = 0i64;
-    for part in parts {
-        let mut fours = [[0; 4]; PART / 4];
-        find(steps, part, &mut fours);
+    for quads in quads {
+        let mut fours = [[0; 4]; QUADS_TREES / 4];
+        find(groups, quads, &mut fours);
         // Through memory: bytes are written, and words are read.
         let fours = std::hint::black_box(&fours);
-        for (four, paths) in fours.iter().zip(part.paths.as_chunks::<4>().0) {
+        for (four, paths) in fours.iter().zip(quads.paths.as_chunks::<4>().0) {
             let words = transposed(four);
             for (word, paths) in std::hint::black_box(&words).iter().zip(paths) {
                 sum = sum.wrapping_add(i64::from(leaf(paths, *word)));
@@ -28,49 +28,49 @@ pub(super) fn sum(steps: &Steps<'_>, parts: &[Part]) -> i64 {
     sum
 }
 
-/// Decides all splits of a part.
+/// Decides all splits of some quads.
 #[inline]
 #[target_feature(enable = "avx2,bmi1,bmi2")]
-fn find(steps: &Steps<'_>, part: &Part, fours: &mut [Four; PART / 4]) {
+fn find(groups: &Groups<'_>, quads: &Quads, fours: &mut [Four; QUADS_TREES / 4]) {
     let mut start = 0;
-    for (groups, end) in part.ends.iter().enumerate() {
-        let registers = part.registers.get(start..*end).unwrap_or_default();
+    for (count, end) in quads.ends.iter().enumerate() {
+        let registers = quads.registers.get(start..*end).unwrap_or_default();
         start = *end;
-        match groups {
-            0 | 1 => decide::<1, 0>(steps, registers, fours),
-            2 => decide::<2, 0>(steps, registers, fours),
-            3 => decide::<3, 0>(steps, registers, fours),
-            4 => decide::<4, 0>(steps, registers, fours),
-            5 => decide::<5, 0>(steps, registers, fours),
-            6 => decide::<6, 0>(steps, registers, fours),
-            7 => decide::<7, 0>(steps, registers, fours),
-            8 => decide::<8, 0>(steps, registers, fours),
-            9 => decide::<8, 1>(steps, registers, fours),
-            10 => decide::<8, 2>(steps, registers, fours),
-            11 => decide::<8, 3>(steps, registers, fours),
-            12 => decide::<8, 4>(steps, registers, fours),
-            13 => decide::<8, 5>(steps, registers, fours),
-            14 => decide::<8, 6>(steps, registers, fours),
-            15 => decide::<8, 7>(steps, registers, fours),
-            _ => decide::<8, 8>(steps, registers, fours),
+        match count {
+            0 | 1 => decide::<1, 0>(groups, registers, fours),
+            2 => decide::<2, 0>(groups, registers, fours),
+            3 => decide::<3, 0>(groups, registers, fours),
+            4 => decide::<4, 0>(groups, registers, fours),
+            5 => decide::<5, 0>(groups, registers, fours),
+            6 => decide::<6, 0>(groups, registers, fours),
+            7 => decide::<7, 0>(groups, registers, fours),
+            8 => decide::<8, 0>(groups, registers, fours),
+            9 => decide::<8, 1>(groups, registers, fours),
+            10 => decide::<8, 2>(groups, registers, fours),
+            11 => decide::<8, 3>(groups, registers, fours),
+            12 => decide::<8, 4>(groups, registers, fours),
+            13 => decide::<8, 5>(groups, registers, fours),
+            14 => decide::<8, 6>(groups, registers, fours),
+            15 => decide::<8, 7>(groups, registers, fours),
+            _ => decide::<8, 8>(groups, registers, fours),
         }
     }
 }
 
-/// Decides the splits of registers whose lanes are in so many groups, and so many more behind the
+/// Decides the splits of registers whose lanes are in `COUNT` groups, and in `MORE` beyond the
 /// eighth.
 #[target_feature(enable = "avx2,bmi1,bmi2")]
-fn decide<const GROUPS: usize, const MORE: usize>(
-    steps: &Steps<'_>,
+fn decide<const COUNT: usize, const MORE: usize>(
+    groups: &Groups<'_>,
     registers: &[Register],
-    fours: &mut [Four; PART / 4],
+    fours: &mut [Four; QUADS_TREES / 4],
 ) {
     for register in registers {
         let lanes = [load(&register.lanes)];
         let first = usize::from(register.span.first);
-        let [mut found] = chain::<GROUPS, 1>(steps, lanes, first);
+        let [mut found] = chain::<COUNT, 1>(groups, lanes, first);
         if MORE > 0 {
-            let [more] = chain::<MORE, 1>(steps, lanes, first.wrapping_add(GROUPS));
+            let [more] = chain::<MORE, 1>(groups, lanes, first.wrapping_add(COUNT));
             found = _mm256_xor_si256(found, more);
         }
         let thresholds = load(&register.thresholds);

@@ -1,12 +1,14 @@
-//! AVX2: batches of oblivious trees, a row a byte of a register.
+//! Batches with AVX2: up to 64 rows, one row per byte of a register.
 //!
-//! As on AVX-512, a tree's leaves are looked up in registers, each of their bytes by itself, and
-//! summed in 16 bits. Here a register holds 32 rows, and a lookup 16 leaves: see [`Planes`].
+//! As on AVX-512, each byte of a tree's leaves is looked up in registers apart from the others, and
+//! summed in 16 bits. Here a register holds 32 rows, and a lookup 16 leaves: see [`BytePlanes`].
 
-use super::avx2::{load, load_twice, store};
-use crate::limits::{BATCH_ROWS_MAX, FEATURES_MAX};
-use crate::score::planes::{OFFSET, Planes, deep_blocks};
-use crate::score::prepared::PreparedTable;
+use super::bins::binarise;
+use super::{load, load_twice, store};
+use crate::limits::BATCH_ROWS_MAX;
+use crate::row::Row;
+use crate::score::kernel::portable::batch::{self as portable, Batch};
+use crate::score::layout::{BytePlanes, Columns, OFFSET, Prepared, deep_blocks};
 use crate::table::format::{BLOCK_TREES, LevelRecord};
 use std::arch::x86_64::*;
 
@@ -16,14 +18,29 @@ const ROWS: usize = 32;
 /// Blocks whose leaves are summed in 16 bits before they are carried over: `256 × 255` fits.
 const CARRY_BLOCKS: usize = 256 / BLOCK_TREES;
 
-/// Bins of 64 rows, by lane.
-type Columns = [[u8; BATCH_ROWS_MAX]; FEATURES_MAX];
+/// The margins of up to 64 rows, fixed point.
+#[target_feature(enable = "avx2,bmi1,bmi2")]
+pub fn margins(prepared: &Prepared, rows: &[Row], margins: &mut [i64]) {
+    let view = prepared.view();
+    let mut batch = Batch::new();
+    for (at, row) in rows.iter().enumerate() {
+        let bins = binarise(view, prepared.lane_positions(), row);
+        batch.put(prepared, at, &bins);
+    }
+    let Batch { columns, sums } = &mut batch;
+    portable::add_oblivious(view, deep_blocks(view), columns, sums);
+    add_oblivious(prepared, columns, sums, rows.len());
+    batch.add_trees(prepared);
+    for (to, sum) in margins.iter_mut().zip(batch.sums) {
+        *to = sum;
+    }
+}
 
-/// Adds the leaves of those oblivious trees that have planes to the first so many rows.
+/// Adds the leaves of the oblivious trees that have byte planes to the first `rows` rows.
 #[inline]
 #[target_feature(enable = "avx2,bmi1,bmi2")]
-pub(super) fn add_oblivious(
-    prepared: &PreparedTable,
+fn add_oblivious(
+    prepared: &Prepared,
     columns: &Columns,
     sums: &mut [i64; BATCH_ROWS_MAX],
     rows: usize,
@@ -36,18 +53,15 @@ pub(super) fn add_oblivious(
 }
 
 #[target_feature(enable = "avx2,bmi1,bmi2")]
-fn add_half(prepared: &PreparedTable, columns: &Columns, sums: &mut [i64; ROWS], half: usize) {
+fn add_half(prepared: &Prepared, columns: &Columns, sums: &mut [i64; ROWS], half: usize) {
     let view = prepared.view();
     let blocks = view.blocks.get(deep_blocks(view)..).unwrap_or_default();
-    let planes = prepared.planes();
+    let planes = &prepared.layouts().byte_planes;
     let parts = blocks.chunks(CARRY_BLOCKS);
     for (blocks, planes) in parts.zip(planes.chunks(CARRY_BLOCKS.wrapping_mul(BLOCK_TREES))) {
         let mut carried = Sums::new();
         for (block, planes) in blocks.iter().zip(planes.as_chunks::<BLOCK_TREES>().0) {
-            let end = block.start.wrapping_add(block.levels) as usize;
-            // T5 holds the range within the section.
-            let levels = view.levels.get(block.start as usize..end);
-            let levels = levels.unwrap_or_default();
+            let levels = view.levels_of(block);
             match levels.len() {
                 0 => add_block::<0>(&mut carried, levels, columns, planes, half),
                 1 => add_block::<1>(&mut carried, levels, columns, planes, half),
@@ -66,14 +80,14 @@ fn add_half(prepared: &PreparedTable, columns: &Columns, sums: &mut [i64; ROWS],
     }
 }
 
-/// Adds the leaves of the 64 trees of a block of so many levels.
+/// Adds the leaves of the 64 trees of a block of `LEVELS` levels.
 #[inline]
 #[target_feature(enable = "avx2,bmi1,bmi2")]
 fn add_block<const LEVELS: usize>(
     sums: &mut Sums,
     levels: &[LevelRecord],
     columns: &Columns,
-    planes: &[Planes; BLOCK_TREES],
+    planes: &[BytePlanes; BLOCK_TREES],
     half: usize,
 ) {
     let Some(levels) = levels.first_chunk::<LEVELS>() else {
@@ -117,12 +131,12 @@ impl Sums {
         }
     }
 
-    /// Adds a tree's leaves by their indexes, which are below 64. A byte shuffle gives 0 where the
-    /// index is negative, and else looks at its lowest four bits: so the lookups in all quarters
-    /// up to an index's own, joined by xor, are its byte.
+    /// Adds a tree's leaves by their indexes, which are below 64. A byte shuffle gives 0 if the
+    /// index is negative, and else uses its lowest four bits: so the lookups in all quarters up to
+    /// an index's own, joined by xor, are its byte.
     #[inline]
     #[target_feature(enable = "avx2,bmi1,bmi2")]
-    fn add(&mut self, planes: &Planes, index: __m256i) {
+    fn add(&mut self, planes: &BytePlanes, index: __m256i) {
         let sixteen = _mm256_set1_epi8(16);
         let second = _mm256_sub_epi8(index, sixteen);
         let third = _mm256_sub_epi8(second, sixteen);

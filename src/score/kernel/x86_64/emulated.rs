@@ -16,7 +16,7 @@ macro_rules! gather {
         // SAFETY: K2, by the caller, as for the intrinsic.
         #[inline]
         #[target_feature(enable = "avx512f")]
-        pub(super) unsafe fn $name<const SCALE: i32>(at: __m512i, from: *const $from) -> $found {
+        pub unsafe fn $name<const SCALE: i32>(at: __m512i, from: *const $from) -> $found {
             let found: $found;
             // SAFETY: K2, as the caller of the intrinsic has it; all registers are named.
             unsafe {

@@ -1,52 +1,67 @@
-//! Trees of any shape, laid out for batches: a tree is a list of steps, each of which parts the
-//! rows that come to a split.
+//! Trees of any shape for batches: a tree is a list of steps, each of which partitions the rows
+//! that reach a split.
 
-use super::words::push;
-use crate::table::format::{NEVER, NodeRecord};
+use super::{push, put};
+use crate::table::View;
+use crate::table::format::{NEVER, NodeRecord, TreeRecord};
 
-/// Splits of a tree that is laid out so, at most: its leaves are numbered by six bits.
-pub(super) const STEPS: usize = 63;
+/// The most splits of a tree that is laid out so: its leaves are numbered by six bits.
+pub const STEPS_MAX: usize = 63;
 
 /// Trees as lists of steps.
 #[derive(Debug, Default)]
-pub(super) struct Stepped {
+pub struct Partition {
     /// The trees.
-    pub(super) trees: Vec<SteppedTree>,
+    pub trees: Vec<SteppedTree>,
     /// Their steps, one tree after the other.
-    pub(super) steps: Vec<Step>,
+    pub steps: Vec<Step>,
+    /// The trees with more splits, deepest first.
+    pub rest: Vec<TreeRecord>,
 }
 
 /// One tree.
 #[derive(Debug, Clone)]
 #[repr(C, align(64))]
-pub(super) struct SteppedTree {
+pub struct SteppedTree {
     /// Each leaf's value.
-    pub(super) values: [i32; 64],
+    pub values: [i32; 64],
     /// Where its steps start.
-    pub(super) start: u32,
+    pub start: u32,
     /// Where they end.
-    pub(super) end: u32,
+    pub end: u32,
 }
 
-/// One split. The rows that come to split `i` are in place `i`, to leaf `l` in place `64 + l`; the
-/// root is place 0, and a split stands behind the one that leads to it.
+/// One split. The rows that reach split `i` are in place `i`, those that reach leaf `l` in place
+/// `64 + l`. The root is place 0, and a split follows the one that leads to it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Step {
+pub struct Step {
     /// The split's lane.
-    pub(super) lane: u8,
+    pub lane: u8,
     /// Its threshold.
-    pub(super) threshold: u8,
+    pub threshold: u8,
     /// The place of the rows that go left.
-    pub(super) left: u8,
+    pub left: u8,
     /// The place of the rows that go right.
-    pub(super) right: u8,
+    pub right: u8,
     /// [`NodeRecord::value`].
-    pub(super) value: i32,
+    pub value: i32,
 }
 
-impl Stepped {
-    /// Adds a tree of at most [`STEPS`] splits; none where there is no memory.
-    pub(super) fn add(&mut self, nodes: &[NodeRecord]) -> Option<()> {
+impl Partition {
+    /// The layout of trees; `None` if there is no memory.
+    pub fn of(view: &View<'_>, trees: &[TreeRecord]) -> Option<Partition> {
+        let mut partition = Partition::default();
+        for tree in trees {
+            if tree.nodes as usize / 2 <= STEPS_MAX {
+                partition.add(view.nodes_of(tree))?;
+            } else {
+                push(&mut partition.rest, *tree)?;
+            }
+        }
+        Some(partition)
+    }
+
+    fn add(&mut self, nodes: &[NodeRecord]) -> Option<()> {
         let mut tree = SteppedTree {
             values: [0; 64],
             start: self.steps.len() as u32,
@@ -67,9 +82,7 @@ impl Stepped {
         let place = |at: usize| places.get(at).copied().unwrap_or_default();
         for (at, node) in nodes.iter().enumerate() {
             if node.threshold == NEVER {
-                if let Some(value) = tree.values.get_mut(usize::from(place(at) & 63)) {
-                    *value = node.value;
-                }
+                put(&mut tree.values, usize::from(place(at) & 63), node.value);
                 continue;
             }
             let child = usize::from(node.child);
