@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Counts the instructions of the hot path, and checks that a kernel that is slow on purpose is seen.
+# Counts the instructions of the hot path, and checks that a planted slowdown is noticed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bash ci/setup.sh valgrind

@@ -2,7 +2,8 @@
 //!
 //! `counted KERNEL TABLE HOW`: TABLE is oblivious, leafwise, complete or borders, all made, or
 //! default, the bundled one; HOW is `alone` or `batches` of 64, from rows to margins, or, of the
-//! bundled table, `verdicts`, each by a scorer. `counted - http extract` fills rows from the
+//! bundled table, `verdicts`, each by a scorer; or `planted`: `alone` with some instructions more,
+//! which `instructions.sh --test` must notice. `counted - http extract` fills rows from the
 //! recorded requests; `counted - swap enter` enters and leaves a swap. All that is counted
 //! happens in functions whose names begin with `counted`; `instructions.sh` reads the counts.
 //! Prints how many rows, and a sum of what came out.
@@ -26,7 +27,7 @@ const ROWS: usize = 4 * BATCH_ROWS_MAX;
 /// Times that a reader enters.
 const ENTRIES: u64 = 1_000;
 
-const USAGE: &str = "counted KERNEL oblivious|leafwise|complete|borders alone|batches\n\
+const USAGE: &str = "counted KERNEL oblivious|leafwise|complete|borders alone|batches|planted\n\
                      counted KERNEL default verdicts\n\
                      counted - http extract\n\
                      counted - swap enter";
@@ -39,6 +40,14 @@ fn counted_margins(prepared: &PreparedTable, rows: &[Row], at_once: usize, margi
             ([row], [margin]) => *margin = prepared.margin(row),
             (rows, margins) => prepared.margins(rows, margins),
         }
+    }
+}
+
+/// Reads a hundred values of each row: some 4 % of what scoring takes.
+#[inline(never)]
+fn counted_slowdown(rows: &[Row]) {
+    for value in rows.iter().flat_map(|row| row.values().iter().take(100)) {
+        black_box(*value);
     }
 }
 
@@ -93,7 +102,7 @@ fn made_of(table: &str) -> Ensemble {
 
 fn margins(kernel: &str, ensemble: &Ensemble, how: &str) -> (usize, i64) {
     let at_once = match how {
-        "alone" => 1,
+        "alone" | "planted" => 1,
         "batches" => BATCH_ROWS_MAX,
         _ => panic!("usage: {USAGE}"),
     };
@@ -105,6 +114,9 @@ fn margins(kernel: &str, ensemble: &Ensemble, how: &str) -> (usize, i64) {
     let rows: Vec<Row> = values.iter().map(|values| prepared.row(values)).collect();
     let mut margins = vec![0; ROWS];
     counted_margins(&prepared, black_box(&rows), at_once, &mut margins);
+    if how == "planted" {
+        counted_slowdown(&rows);
+    }
     let sum = |sum: i64, margin: &i64| sum.wrapping_add(*margin);
     (ROWS, margins.iter().fold(0, sum))
 }

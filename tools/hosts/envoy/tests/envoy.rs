@@ -22,7 +22,8 @@ fn parts() -> Option<(PathBuf, PathBuf)> {
             return None;
         }
     };
-    let module = script("tools/hosts/envoy/build.sh", &[]).expect("the module builds");
+    let module = script("tools/hosts/envoy/build.sh", &["--package", "hedgerow-cli"])
+        .expect("the module builds");
     Some((envoy, PathBuf::from(module)))
 }
 
