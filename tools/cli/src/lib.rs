@@ -14,9 +14,11 @@ mod requests;
 mod rows;
 mod rules;
 pub mod tables;
+mod text;
 pub mod trust;
 
 use failure::Failure;
+use std::any::TypeId;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
@@ -99,13 +101,24 @@ pub fn main<Args: clap::Parser>(
     json: impl FnOnce(&Args) -> bool,
     run: impl FnOnce(Args) -> Result<Report, Failure>,
 ) -> ExitCode {
-    match Args::try_parse() {
+    let matches = with_negative_numbers(Args::command()).try_get_matches();
+    match matches.and_then(|matches| Args::from_arg_matches(&matches)) {
         Ok(args) => {
             let json = json(&args);
             finish(program, run(args), json)
         }
         Err(error) => unparsed(program, &error),
     }
+}
+
+/// Lets every number be negative, so that its own check names what is expected of it.
+fn with_negative_numbers(command: clap::Command) -> clap::Command {
+    let number = |arg: clap::Arg| {
+        let is_number = arg.get_value_parser().type_id() == TypeId::of::<f64>();
+        arg.allow_negative_numbers(is_number)
+    };
+    let command = command.mut_args(number);
+    command.mut_subcommands(with_negative_numbers)
 }
 
 /// Help and version, which are no failures, and arguments that make no sense.

@@ -85,7 +85,7 @@ fn main() -> ExitCode {
 fn run(args: Args) -> Result<Report, Failure> {
     let json = args.json;
     match args.command {
-        Command::Replay(command) => replay::run(&command, json),
+        Command::Replay(command) => replay::run(&command),
         Command::Load(command) => load::run(&command),
         Command::Report(command) => report::run(&command),
         Command::Capacity(command) => capacity::run(&command),

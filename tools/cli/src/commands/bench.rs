@@ -3,6 +3,8 @@
 use crate::failure::Failure;
 use crate::harness::clock::{batch_row_ns, best, cold_row_ns};
 use crate::harness::machine::processor;
+use crate::harness::stage::scorer;
+use crate::harness::{above_0, number};
 use crate::rows::{Absent, Rows};
 use crate::tables::feature_names;
 use crate::{Report, tables};
@@ -33,12 +35,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     kernel: Option<String>,
     /// How long to measure each figure, in seconds
-    #[arg(
-        long,
-        value_name = "SECONDS",
-        default_value_t = 1.0,
-        allow_negative_numbers = true
-    )]
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
     seconds: f64,
     /// Measure single rows with cold caches too: 4 MiB are read before each
     #[arg(long)]
@@ -47,10 +44,12 @@ pub struct Args {
 
 /// Measures kernels.
 pub fn run(args: &Args) -> Result<Report, Failure> {
-    if !(args.seconds > 0.0 && args.seconds <= 600.0) {
-        let expected = "above 0, at most 600";
-        return Err(Failure::usage("--seconds", expected, args.seconds));
-    }
+    number(
+        "--seconds",
+        args.seconds,
+        above_0(600.0),
+        "above 0, at most 600",
+    )?;
     let first = tables::open_prepared(&args.table, args.kernel.as_deref())?;
     let rows = rows(args, &first)?;
     if rows.is_empty() {
@@ -143,9 +142,7 @@ fn row_ns(args: &Args, kernel: &str, rows: &[Row]) -> Result<(f64, u64), Failure
     engine
         .publish_on(table, kernel)
         .map_err(|error| crate::failure::unpublished(&args.table, error))?;
-    let mut scorer = engine
-        .scorer()
-        .map_err(|full| Failure::new("bench", "scorer", "a free slot", format!("{full:?}")))?;
+    let mut scorer = scorer(&engine)?;
     let mut results = xxhash_rust::xxh3::Xxh3::new();
     for row in rows {
         let Verdict::Scored(scored) = scorer.score(row) else {

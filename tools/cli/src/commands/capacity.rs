@@ -3,9 +3,10 @@
 use crate::Report;
 use crate::drawing::{grouped, time};
 use crate::failure::Failure;
-use crate::harness::machine;
-use crate::harness::profile::profile_of;
+use crate::harness::profile::profile;
 use crate::harness::run::{FORM, Machine, Moments, Profile, Run, read};
+use crate::harness::source::Source;
+use crate::harness::{above_0, machine, number};
 use hedgerow::limits::{BATCH_ROWS_MAX, RETIRED_MAX};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -21,7 +22,7 @@ use std::path::PathBuf;
 #[command(verbatim_doc_comment)]
 pub struct Args {
     /// Requests a second, over all machines
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N")]
     rate: f64,
     /// The table, `default`, or `made:N`
     #[arg(
@@ -35,20 +36,10 @@ pub struct Args {
     #[arg(long, value_name = "FILE", conflicts_with = "profile")]
     input: Option<PathBuf>,
     /// What 99 of 100 requests may take at most, waiting included, in microseconds
-    #[arg(
-        long,
-        value_name = "US",
-        default_value_t = 100.0,
-        allow_negative_numbers = true
-    )]
+    #[arg(long, value_name = "US", default_value_t = 100.0)]
     p99: f64,
     /// How much of a core's time scoring may take at most, 0 to 1
-    #[arg(
-        long,
-        value_name = "SHARE",
-        default_value_t = 0.7,
-        allow_negative_numbers = true
-    )]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.7)]
     busy: f64,
     /// Cores of a machine, for memory, which each machine needs once
     #[arg(long, value_name = "N", default_value_t = 64)]
@@ -57,12 +48,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE.json")]
     profile: Option<PathBuf>,
     /// How long to measure, in seconds
-    #[arg(
-        long,
-        value_name = "SECONDS",
-        default_value_t = 3.0,
-        allow_negative_numbers = true
-    )]
+    #[arg(long, value_name = "SECONDS", default_value_t = 3.0)]
     seconds: f64,
 }
 
@@ -100,10 +86,8 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         }
         None => {
             let machine = machine::machine();
-            (
-                profile_of(&args.table, args.input.as_deref(), args.seconds)?,
-                machine,
-            )
+            let source = Source::open(&args.table, args.input.as_deref())?;
+            (profile(&source, None, args.seconds)?, machine)
         }
     };
     let one = |name, moments: Moments| {
@@ -153,34 +137,17 @@ const BATCHED: &str = "batched, up to 64 at once";
 const RING: &str = "the same through a ring";
 
 fn check(args: &Args) -> Result<(), Failure> {
-    let number = |at, value: f64, ok: bool, expected: &str| match ok {
-        true => Ok(()),
-        false => Err(Failure::usage(at, expected, value)),
-    };
-    let rate = args.rate > 0.0 && args.rate <= 1e15;
-    number("--rate", args.rate, rate, "above 0, at most 1e15")?;
+    number("--rate", args.rate, above_0(1e15), "above 0, at most 1e15")?;
+    number("--p99", args.p99, above_0(1e9), "above 0, at most 1e9")?;
+    number("--busy", args.busy, 0.01..=0.99, "0.01 to 0.99")?;
     number(
-        "--p99",
-        args.p99,
-        args.p99 > 0.0 && args.p99 <= 1e9,
-        "above 0, at most 1e9",
+        "--seconds",
+        args.seconds,
+        above_0(600.0),
+        "above 0, at most 600",
     )?;
-    number(
-        "--busy",
-        args.busy,
-        (0.01..=0.99).contains(&args.busy),
-        "0.01 to 0.99",
-    )?;
-    let seconds = args.seconds > 0.0 && args.seconds <= 600.0;
-    number("--seconds", args.seconds, seconds, "above 0, at most 600")?;
-    match (1..=4_096).contains(&args.machine_cores) {
-        true => Ok(()),
-        false => Err(Failure::usage(
-            "--machine-cores",
-            "1 to 4096",
-            args.machine_cores,
-        )),
-    }
+    let cores = args.machine_cores as f64;
+    number("--machine-cores", cores, 1.0..=4_096.0, "1 to 4096")
 }
 
 /// The largest rate for a core that keeps both the budget and the share of its time, and what comes

@@ -1,5 +1,6 @@
 //! Other work's memory traffic: what a proxy does between two requests to the caches.
 
+use core_affinity::CoreId;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -10,34 +11,30 @@ use std::time::Duration;
 pub enum By {
     /// The scoring thread, between two requests.
     Between,
-    /// A thread beside it on the same core, which walks, sleeps a millisecond, and walks again.
+    /// Another thread on the same core, which walks, sleeps a millisecond, and walks again.
     Thread,
 }
 
 /// A buffer that is read line by line.
-pub struct Evict {
-    bytes: Vec<u8>,
-}
+pub struct Evict(Vec<u8>);
 
 impl Evict {
-    /// A buffer of so many MiB; none of 0.
+    /// A buffer of so many MiB; `None` of 0.
     pub fn new(mib: f64) -> Option<Evict> {
         let bytes = (mib * 1024.0 * 1024.0) as usize;
         // Not zero, or the system would give one and the same page for all of it.
-        (bytes > 0).then(|| Evict {
-            bytes: vec![1; bytes],
-        })
+        (bytes > 0).then(|| Evict(vec![1; bytes]))
     }
 
     /// Reads a byte of each cache line.
     #[inline(never)]
-    pub fn walk(&mut self) {
-        let lines = black_box(&self.bytes).iter().step_by(64);
+    pub fn walk(&self) {
+        let lines = black_box(&self.0).iter().step_by(64);
         black_box(lines.map(|byte| u64::from(*byte)).sum::<u64>());
     }
 
-    /// Walks until it is told to stop.
-    pub fn beside(mut self, core: core_affinity::CoreId, stop: &AtomicBool) {
+    /// Walks on a core until the flag is raised.
+    pub fn beside(self, core: CoreId, stop: &AtomicBool) {
         core_affinity::set_for_current(core);
         while !stop.load(Ordering::Relaxed) {
             self.walk();

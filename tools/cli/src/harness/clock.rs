@@ -1,15 +1,18 @@
 //! Times of work that is repeated: the best of many runs, and the median with cold caches.
 
+use super::cache_pressure::Evict;
 use hedgerow::limits::BATCH_ROWS_MAX;
 use hedgerow::{PreparedTable, Row};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+/// MiB of other work: more than first and second caches hold.
+pub const COLD_MIB: f64 = 4.0;
+
 /// Runs `pass` for a time, at least three times; returns the shortest run.
 pub fn best(seconds: f64, mut pass: impl FnMut()) -> Duration {
     let end = Instant::now() + Duration::from_secs_f64(seconds);
-    let mut best = Duration::MAX;
-    let mut runs = 0;
+    let (mut best, mut runs) = (Duration::MAX, 0);
     while runs < 3 || Instant::now() < end {
         let start = Instant::now();
         pass();
@@ -19,7 +22,7 @@ pub fn best(seconds: f64, mut pass: impl FnMut()) -> Duration {
     best
 }
 
-/// Nanoseconds a row in batches, from a filled row to its score.
+/// Nanoseconds per row in batches, from a filled row to its score.
 pub fn batch_row_ns(prepared: &PreparedTable, rows: &[Row], seconds: f64) -> f64 {
     let mut rows = rows.to_vec();
     while rows.len() < BATCH_ROWS_MAX {
@@ -38,19 +41,15 @@ pub fn batch_row_ns(prepared: &PreparedTable, rows: &[Row], seconds: f64) -> f64
     best.as_nanos() as f64 / rows.len() as f64
 }
 
-/// Bytes that are read before each row: more than first and second caches hold.
-const EVICT_BYTES: usize = 4 << 20;
-
-/// The median time of a row's score where other work has had the caches since the row before. The
-/// row itself is warm, as one that has just been filled.
+/// The median time of a row's score after other work has had the caches. The row itself is warm,
+/// as one that has just been filled.
 pub fn cold_row_ns(prepared: &PreparedTable, rows: &[Row], seconds: f64) -> u64 {
-    let other = vec![1u8; EVICT_BYTES];
+    let other = Evict::new(COLD_MIB);
     let end = Instant::now() + Duration::from_secs_f64(seconds);
     let mut times = Vec::new();
     while times.is_empty() || Instant::now() < end {
         for row in rows.iter().take(256) {
-            let lines = black_box(&other).iter().step_by(64);
-            black_box(lines.map(|byte| u64::from(*byte)).sum::<u64>());
+            other.iter().for_each(Evict::walk);
             let row = black_box(row.clone());
             let start = Instant::now();
             black_box(prepared.score(prepared.margin(&row)));

@@ -12,79 +12,82 @@ pub struct Fault {
     pub name: &'static str,
     /// The name of the refusal that it must meet.
     pub refused_as: &'static str,
-    break_it: fn(&Table) -> Option<Vec<u8>>,
+    break_it: Break,
 }
 
 impl Fault {
-    /// The broken table; none where the table has not what this fault breaks.
+    /// The broken table; `None` if the table does not have what this fault breaks.
     pub fn apply(&self, table: &Table) -> Option<Vec<u8>> {
         (self.break_it)(table)
     }
 }
 
-/// Every fault.
-pub fn all() -> Vec<Fault> {
-    let fault = |name, refused_as, break_it| Fault {
+type Break = fn(&Table) -> Option<Vec<u8>>;
+
+const fn fault(name: &'static str, refused_as: &'static str, break_it: Break) -> Fault {
+    Fault {
         name,
         refused_as,
         break_it,
-    };
-    vec![
-        fault("doubled-under-the-cap", "feature-duplicate", |table| {
-            repeated(table, 2)
-        }),
-        fault("doubled-over-the-cap", "over-capacity", |table| {
-            let features = table.features().len();
-            repeated_unchecked(table, FEATURES_MAX / features + 1)
-        }),
-        fault("no-features", "no-features", |table| {
-            repeated_unchecked(table, 0)
-        }),
-        fault("unknown-feature", "feature-unknown", |table| {
-            Some(renamed(table))
-        }),
-        fault("other-fingerprint", "fingerprint", |table| {
-            Some(edited(table, |header| header.fingerprint ^= 1))
-        }),
-        fault("truncated", "truncated", |table| {
-            Some(table.bytes()[..table.byte_count() / 2].to_vec())
-        }),
-        fault("one-byte-too-long", "trailing-bytes", |table| {
-            Some([table.bytes(), &[0]].concat())
-        }),
-        fault("flipped", "content-hash", |table| {
-            let mut bytes = table.bytes().to_vec();
-            let middle = bytes.len() / 2;
-            bytes[middle] ^= 0x10;
-            Some(bytes)
-        }),
-        fault("empty", "empty", |_| Some(Vec::new())),
-        fault("all-zero", "magic", |table| {
-            Some(vec![0; table.byte_count()])
-        }),
-        fault("not-a-table", "magic", |_| {
-            Some(b"<html>502 Bad Gateway</html>".to_vec())
-        }),
-        fault("next-format", "format-version", |table| {
-            Some(edited(table, |header| header.format_version += 1))
-        }),
-        fault("overlapping-sections", "section-offset", |table| {
-            Some(edited(table, |header| {
-                header.offsets[3] = header.offsets[2]
-            }))
-        }),
-        fault("nan-border", "border-not-finite", |table| {
-            patched(table, Section::Borders, 0, &f32::NAN.to_le_bytes())
-        }),
-        fault("feature-out-of-range", "feature-index", |table| {
-            patched(table, Section::Lanes, 0, &[u8::MAX])
-        }),
-        fault("leaf-out-of-range", "leaf-index", |table| {
-            patched(table, Section::LeafStarts, 0, &u32::MAX.to_le_bytes())
-        }),
-        fault("wrong-leaf", "golden", wrong_leaves),
-    ]
+    }
 }
+
+/// Every fault.
+pub const ALL: &[Fault] = &[
+    fault("doubled-under-the-cap", "feature-duplicate", |table| {
+        repeated(table, 2)
+    }),
+    fault("doubled-over-the-cap", "over-capacity", |table| {
+        let features = table.features().len();
+        repeated_unchecked(table, FEATURES_MAX / features + 1)
+    }),
+    fault("no-features", "no-features", |table| {
+        repeated_unchecked(table, 0)
+    }),
+    fault("unknown-feature", "feature-unknown", |table| {
+        Some(renamed(table))
+    }),
+    fault("other-fingerprint", "fingerprint", |table| {
+        Some(edited(table, |header| header.fingerprint ^= 1))
+    }),
+    fault("truncated", "truncated", |table| {
+        Some(table.bytes()[..table.byte_count() / 2].to_vec())
+    }),
+    fault("one-byte-too-long", "trailing-bytes", |table| {
+        Some([table.bytes(), &[0]].concat())
+    }),
+    fault("flipped", "content-hash", |table| {
+        let mut bytes = table.bytes().to_vec();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0x10;
+        Some(bytes)
+    }),
+    fault("empty", "empty", |_| Some(Vec::new())),
+    fault("all-zero", "magic", |table| {
+        Some(vec![0; table.byte_count()])
+    }),
+    fault("not-a-table", "magic", |_| {
+        Some(b"<html>502 Bad Gateway</html>".to_vec())
+    }),
+    fault("next-format", "format-version", |table| {
+        Some(edited(table, |header| header.format_version += 1))
+    }),
+    fault("overlapping-sections", "section-offset", |table| {
+        Some(edited(table, |header| {
+            header.offsets[3] = header.offsets[2]
+        }))
+    }),
+    fault("nan-border", "border-not-finite", |table| {
+        patched(table, Section::Borders, 0, &f32::NAN.to_le_bytes())
+    }),
+    fault("feature-out-of-range", "feature-index", |table| {
+        patched(table, Section::Lanes, 0, &[u8::MAX])
+    }),
+    fault("leaf-out-of-range", "leaf-index", |table| {
+        patched(table, Section::LeafStarts, 0, &u32::MAX.to_le_bytes())
+    }),
+    fault("wrong-leaf", "golden", wrong_leaves),
+];
 
 /// The same table with all margins higher by 1/8: good, and told apart by every margin.
 pub fn shifted(table: &Table) -> Vec<u8> {

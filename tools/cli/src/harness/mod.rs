@@ -1,12 +1,12 @@
-//! What runs under the commands that put an engine to work: requests, tables good and bad, threads
-//! that score, and what they count.
+//! What the commands that put an engine to work share: inputs, tables good and bad, threads that
+//! score, what they count, and how long that takes.
 
 pub mod arrivals;
 pub mod cache_pressure;
 pub mod clock;
 pub mod drive;
 pub mod faults;
-pub mod feeder;
+mod feeder;
 pub mod machine;
 pub mod profile;
 pub mod publisher;
@@ -14,42 +14,81 @@ pub mod run;
 pub mod source;
 pub mod stage;
 pub mod statistics;
-pub mod synthetic;
+mod synthetic;
+pub mod tally;
 pub mod view;
-pub mod worker;
 
 use crate::failure::Failure;
 use core_affinity::CoreId;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Numbers above 0.
+pub fn above_0(max: f64) -> RangeInclusive<f64> {
+    f64::MIN_POSITIVE..=max
+}
+
+/// Refuses a number outside its range.
+pub fn number(
+    at: &str,
+    value: f64,
+    range: RangeInclusive<f64>,
+    expected: &str,
+) -> Result<(), Failure> {
+    match range.contains(&value) {
+        true => Ok(()),
+        false => Err(Failure::usage(at, expected, value)),
+    }
+}
 
 /// How soon an interruption is seen.
-pub const INTERRUPTION: Duration = Duration::from_millis(50);
+const INTERRUPTION: Duration = Duration::from_millis(50);
 
-/// A flag that is raised where the user wants to end the run; the second time the process ends.
-pub fn interruption() -> Result<Arc<AtomicBool>, Failure> {
-    let raised = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        flag::register_conditional_shutdown(signal, 1, Arc::clone(&raised))
-            .and_then(|_| flag::register(signal, Arc::clone(&raised)))
-            .map_err(|error| Failure::new("replay", "signals", "a handler", error))?;
+/// A flag that is raised if the user wants to end the run.
+pub struct Interruption(Arc<AtomicBool>);
+
+impl Interruption {
+    /// Listens to the user: the first interruption raises the flag, the second ends the process.
+    pub fn listen() -> Result<Interruption, Failure> {
+        let raised = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            flag::register_conditional_shutdown(signal, 1, Arc::clone(&raised))
+                .and_then(|_| flag::register(signal, Arc::clone(&raised)))
+                .map_err(|error| Failure::new("harness", "signals", "a handler", error))?;
+        }
+        Ok(Interruption(raised))
     }
-    Ok(raised)
+
+    /// Whether it was raised.
+    pub fn is_raised(&self) -> bool {
+        // Relaxed: a flag, on which nothing else depends.
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Sleeps, and wakes soon after an interruption.
+    pub fn sleep(&self, time: Duration) {
+        let until = Instant::now() + time;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.is_raised() {
+                return;
+            }
+            thread::sleep(left.min(INTERRUPTION));
+        }
+    }
 }
 
 /// The cores to work on: those named, or all that this process may use.
 pub fn cores(named: &[usize]) -> Result<Vec<CoreId>, Failure> {
     let allowed = core_affinity::get_core_ids().unwrap_or_default();
     if allowed.is_empty() {
-        return Err(Failure::new(
-            "replay",
-            "cores",
-            "cores to bind threads to",
-            "none",
-        ));
+        let expected = "cores to bind threads to";
+        return Err(Failure::new("harness", "cores", expected, "none"));
     }
     if named.is_empty() {
         return Ok(allowed);
@@ -62,8 +101,11 @@ pub fn cores(named: &[usize]) -> Result<Vec<CoreId>, Failure> {
             return Err(Failure::usage("--cores", expected, id));
         };
         if cores.contains(core) {
-            let got = format!("{id} twice");
-            return Err(Failure::usage("--cores", "each core once", got));
+            return Err(Failure::usage(
+                "--cores",
+                "each core once",
+                format!("{id} twice"),
+            ));
         }
         cores.push(*core);
     }

@@ -2,19 +2,20 @@
 //! once.
 
 use super::cache_pressure::Evict;
-use super::clock;
+use super::clock::{self, COLD_MIB};
 use super::drive::NONE;
 use super::run::{KernelRounds, Moments, Profile};
-use super::source::{Source, Work};
+use super::source::Source;
+use super::stage::scorer;
+use super::tally::histogram;
 use crate::failure::{self, Failure};
 use hdrhistogram::Histogram;
 use hedgerow::limits::{BATCH_ROWS_MAX, RESERVOIR_EVERY, RESERVOIR_ROWS};
 use hedgerow::pool::{Call, Pool, PoolOptions};
-use hedgerow::{Engine, KERNELS, PreparedTable, Row, Scorer, Table};
+use hedgerow::{Engine, KERNELS, OpenError, PreparedTable, Row, Scorer, Table};
 use std::fs;
 use std::future::Future;
 use std::hint::black_box;
-use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
@@ -29,138 +30,118 @@ const ROUNDS: usize = 8;
 /// the system taking the core away.
 const ROWS: usize = 256;
 
-/// Buffer of other work, in MiB: more than first and second caches hold.
-const COLD_MIB: f64 = 4.0;
+/// A source, whose inputs are taken one after the other, over and over.
+struct Inputs<'a> {
+    source: &'a Source,
+    at: usize,
+}
 
-/// The table again, from its bytes.
-fn again(source: &Source) -> Result<Table, Failure> {
-    Table::from_bytes(source.table.bytes())
-        .map_err(|refused| Failure::refused(&source.name, &refused))
+impl Inputs<'_> {
+    #[inline]
+    fn fill(&mut self, row: &mut Row) {
+        self.source.work.fill(self.at, row);
+        self.at = self.source.work.after(self.at);
+    }
+}
+
+impl Source {
+    /// The table again, from its bytes, on a kernel.
+    fn prepared(&self, kernel: Option<&str>) -> Result<PreparedTable, Failure> {
+        let table = Table::from_bytes(self.table.bytes());
+        let prepared =
+            table.and_then(|table| PreparedTable::with_kernel(table, &self.schema, kernel));
+        prepared.map_err(|refused: OpenError| Failure::refused(&self.name, &refused))
+    }
 }
 
 /// Every kernel that runs here, or the one named, for about so many seconds in all.
 pub fn kernels(
     source: &Source,
-    work: &Work<'_>,
     only: Option<&str>,
     seconds: f64,
 ) -> Result<Vec<KernelRounds>, Failure> {
-    let mut rows = vec![Row::MISSING; work.count().min(ROWS)];
-    rows.iter_mut()
-        .enumerate()
-        .for_each(|(at, row)| work.fill(at, row));
-    let mut tables = Vec::new();
+    let mut rows = vec![Row::MISSING; source.work.count().min(ROWS)];
+    let mut inputs = Inputs { source, at: 0 };
+    rows.iter_mut().for_each(|row| inputs.fill(row));
+    let mut results = Vec::new();
     for kernel in KERNELS {
-        let wanted = only.is_none_or(|name| name == kernel.name);
-        if wanted && kernel.available() {
-            let prepared = PreparedTable::with_kernel(again(source)?, &source.schema, kernel.name);
-            let refused = |refused| Failure::refused(&source.name, &refused);
-            tables.push((kernel.name, prepared.map_err(refused)?));
+        if only.is_none_or(|name| name == kernel.name) && kernel.available() {
+            let rounds = KernelRounds {
+                name: kernel.name.into(),
+                ..KernelRounds::default()
+            };
+            results.push((source.prepared(Some(kernel.name))?, rounds));
         }
     }
-    let named = |(name, _): &(&str, _)| KernelRounds {
-        name: name.to_string(),
-        row: Vec::new(),
-        batch_row: Vec::new(),
-        cold_row: Vec::new(),
-    };
-    let mut results: Vec<KernelRounds> = tables.iter().map(named).collect();
-    let each = seconds / (ROUNDS * tables.len().max(1) * 3) as f64;
+    let each = seconds / (ROUNDS * results.len().max(1) * 3) as f64;
     for _ in 0..ROUNDS {
-        for ((_, prepared), result) in tables.iter().zip(&mut results) {
+        for (table, rounds) in &mut results {
             let best = clock::best(each, || {
                 for row in &rows {
-                    black_box(prepared.score(prepared.margin(black_box(row))));
+                    black_box(table.score(table.margin(black_box(row))));
                 }
             });
-            result.row.push(best.as_nanos() as f64 / rows.len() as f64);
-            result
+            rounds.row.push(best.as_nanos() as f64 / rows.len() as f64);
+            rounds
                 .batch_row
-                .push(clock::batch_row_ns(prepared, &rows, each));
-            result
+                .push(clock::batch_row_ns(table, &rows, each));
+            rounds
                 .cold_row
-                .push(clock::cold_row_ns(prepared, &rows, each) as f64);
+                .push(clock::cold_row_ns(table, &rows, each) as f64);
         }
     }
-    Ok(results)
-}
-
-/// What one thread can do with a table, measured for about so many seconds.
-pub fn profile_of(table: &str, input: Option<&Path>, seconds: f64) -> Result<Profile, Failure> {
-    let source = Source::open(table, input)?;
-    let headers = source.headers();
-    profile(&source, &source.work(&headers), None, seconds)
+    Ok(results.into_iter().map(|(_, rounds)| rounds).collect())
 }
 
 /// A request's cost to a thread that does nothing else, for about so many seconds in all.
-pub fn profile(
-    source: &Source,
-    work: &Work<'_>,
-    kernel: Option<&str>,
-    seconds: f64,
-) -> Result<Profile, Failure> {
-    let refused = |error| failure::unpublished(&source.name, error);
+pub fn profile(source: &Source, kernel: Option<&str>, seconds: f64) -> Result<Profile, Failure> {
     let before = resident();
     let engine = Engine::new(source.schema.clone());
-    let name = match kernel {
-        Some(kernel) => engine
-            .publish_on(again(source)?, kernel)
-            .map(|_| kernel.to_string()),
-        None => engine.publish(again(source)?).map(|_| String::new()),
-    };
-    let mut name = name.map_err(refused)?;
-    if name.is_empty() {
-        let prepared = PreparedTable::new(again(source)?, &source.schema);
-        let refused = |refused| Failure::refused(&source.name, &refused);
-        name = prepared.map_err(refused)?.kernel().name.to_string();
-    }
+    let prepared = source.prepared(kernel)?;
+    let name = prepared.kernel().name;
+    drop(prepared);
+    let table = Table::from_bytes(source.table.bytes());
+    let table = table.map_err(|refused| Failure::refused(&source.name, &refused))?;
+    { engine.publish_on(table, name) }
+        .map_err(|error| failure::unpublished(&source.name, error))?;
     let mut scorer = scorer(&engine)?;
-    one(work, &mut scorer, None, 0.02)?;
+    let inputs = &mut Inputs { source, at: 0 };
+    one(inputs, &mut scorer, None, 0.02)?;
     let engine_bytes = resident().saturating_sub(before);
-    let scorer_bytes = scorer_bytes(&engine, work)?;
+    let scorer_bytes = scorer_bytes(&engine, inputs)?;
     Ok(Profile {
         table: source.name.clone(),
         table_bytes: source.table.byte_count(),
-        kernel: name,
-        one: one(work, &mut scorer, None, seconds * 0.4)?,
-        one_cold: one(work, &mut scorer, Evict::new(COLD_MIB), seconds * 0.2)?,
-        batches: batches(work, &mut scorer, seconds * 0.25),
-        ring: ring(work, &engine, seconds * 0.15).unwrap_or_default(),
+        kernel: name.to_string(),
+        one: one(inputs, &mut scorer, None, seconds * 0.4)?,
+        one_cold: one(inputs, &mut scorer, Evict::new(COLD_MIB), seconds * 0.2)?,
+        batches: batches(inputs, &mut scorer, seconds * 0.25),
+        ring: ring(inputs, &engine, seconds * 0.15).unwrap_or_default(),
         engine_bytes,
         scorer_bytes,
     })
 }
 
-fn scorer(engine: &Engine) -> Result<Scorer, Failure> {
-    let full = |full| Failure::new("load", "scorer", "a free slot", format!("{full:?}"));
-    engine.scorer().map_err(full)
-}
-
 /// The service times of single requests: of several rounds, the one with the smallest mean, which
 /// was disturbed least.
 fn one(
-    work: &Work<'_>,
+    inputs: &mut Inputs<'_>,
     scorer: &mut Scorer,
-    mut other: Option<Evict>,
+    other: Option<Evict>,
     seconds: f64,
 ) -> Result<Moments, Failure> {
     const TAKES: usize = 7;
     let mut best: Option<Moments> = None;
-    let mut at = 0;
     for _ in 0..TAKES {
-        let mut times: Histogram<u64> = Histogram::new_with_bounds(1, 10_000_000_000, 3)
-            .map_err(|error| Failure::new("load", "histogram", "a histogram", error))?;
-        let mut row = Row::MISSING;
+        let (mut times, mut row) = (histogram()?, Row::MISSING);
         let end = Instant::now() + Duration::from_secs_f64(seconds / TAKES as f64);
         loop {
-            if let Some(other) = &mut other {
-                other.walk();
-            }
+            other.iter().for_each(Evict::walk);
             let start = Instant::now();
-            work.fill(at, &mut row);
+            inputs.source.work.fill(inputs.at, &mut row);
             black_box(scorer.score(black_box(&row)));
             let done = Instant::now();
-            at = work.after(at);
+            inputs.at = inputs.source.work.after(inputs.at);
             times.saturating_record(done.duration_since(start).as_nanos() as u64);
             if done >= end && times.len() >= 100 {
                 break;
@@ -186,10 +167,11 @@ fn moments(times: &Histogram<u64>) -> Moments {
         squares += of * time * time;
         count += of;
     }
+    let p99 = times.value_at_quantile(0.99) as f64;
     Moments {
         mean: sum / count,
         square: squares / count,
-        p99: times.value_at_quantile(0.99) as f64,
+        p99,
     }
 }
 
@@ -197,20 +179,16 @@ fn moments(times: &Histogram<u64>) -> Moments {
 const SIZES: [usize; 7] = [1, 2, 4, 8, 16, 32, BATCH_ROWS_MAX];
 
 /// The median cost of so many at once.
-fn batches(work: &Work<'_>, scorer: &mut Scorer, seconds: f64) -> Vec<(usize, f64)> {
+fn batches(inputs: &mut Inputs<'_>, scorer: &mut Scorer, seconds: f64) -> Vec<(usize, f64)> {
     let mut rows = vec![Row::MISSING; BATCH_ROWS_MAX];
     let mut verdicts = vec![NONE; BATCH_ROWS_MAX];
     let mut measured = Vec::new();
-    let mut at = 0;
     for size in SIZES {
         let end = Instant::now() + Duration::from_secs_f64(seconds / SIZES.len() as f64);
         let mut times = Vec::new();
         while times.len() < 5 || Instant::now() < end {
             let start = Instant::now();
-            for row in rows.iter_mut().take(size) {
-                work.fill(at, row);
-                at = work.after(at);
-            }
+            rows.iter_mut().take(size).for_each(|row| inputs.fill(row));
             scorer.score_batch(black_box(&rows[..size]), &mut verdicts[..size]);
             times.push(start.elapsed().as_nanos() as f64);
         }
@@ -221,8 +199,8 @@ fn batches(work: &Work<'_>, scorer: &mut Scorer, seconds: f64) -> Vec<(usize, f6
 }
 
 /// Processor time of both sides for so many at once through a worker's ring and back: the times by
-/// the clock overlap. Nothing where the system does not count it, or binds no threads.
-fn ring(work: &Work<'_>, engine: &Engine, seconds: f64) -> Option<Vec<(usize, f64)>> {
+/// the clock overlap. `None` if the system does not count it, or binds no threads.
+fn ring(inputs: &mut Inputs<'_>, engine: &Engine, seconds: f64) -> Option<Vec<(usize, f64)>> {
     let core = core_affinity::get_core_ids()?.pop()?;
     let options = PoolOptions {
         cores: vec![core.id],
@@ -234,25 +212,22 @@ fn ring(work: &Work<'_>, engine: &Engine, seconds: f64) -> Option<Vec<(usize, f6
     let calls = std::iter::repeat_with(|| pool.call()).take(BATCH_ROWS_MAX);
     let mut calls: Vec<Call> = calls.flatten().collect();
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let mut measured = Vec::new();
-    let (mut row, mut at) = (Row::MISSING, 0);
+    let mut context = Context::from_waker(&waker);
+    let (mut measured, mut row) = (Vec::new(), Row::MISSING);
     for size in SIZES {
         let end = Instant::now() + Duration::from_secs_f64(seconds / SIZES.len() as f64);
         let (before, mut rounds) = (processor_time()?, 0.0);
         while rounds < 5.0 || Instant::now() < end {
             let mut last = None;
             for call in calls.iter_mut().take(size) {
-                work.fill(at, &mut row);
-                at = work.after(at);
+                inputs.fill(&mut row);
                 last = Some(call.submit(&row));
             }
             // A worker answers in the order of the requests.
-            let mut context = Context::from_waker(&waker);
-            while last
-                .as_mut()
-                .is_some_and(|last| Pin::new(last).poll(&mut context).is_pending())
-            {
-                thread::park();
+            if let Some(last) = &mut last {
+                while Pin::new(&mut *last).poll(&mut context).is_pending() {
+                    thread::park();
+                }
             }
             rounds += 1.0;
         }
@@ -263,7 +238,7 @@ fn ring(work: &Work<'_>, engine: &Engine, seconds: f64) -> Option<Vec<(usize, f6
     Some(measured)
 }
 
-/// Wakes whoever waits for a verdict.
+/// Wakes the thread that waits for a verdict.
 struct Unpark(Thread);
 
 impl Wake for Unpark {
@@ -277,24 +252,23 @@ fn processor_time() -> Option<u64> {
     // The system adds up a thread's time when it leaves its core.
     thread::yield_now();
     let of = |task: std::io::Result<fs::DirEntry>| {
-        let told = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
-        told.split(' ').next()?.parse::<u64>().ok()
+        let text = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+        text.split(' ').next()?.parse::<u64>().ok()
     };
     fs::read_dir("/proc/self/task").ok()?.map(of).sum()
 }
 
 /// Bytes by which the process grows with each scorer that works.
-fn scorer_bytes(engine: &Engine, work: &Work<'_>) -> Result<u64, Failure> {
+fn scorer_bytes(engine: &Engine, inputs: &mut Inputs<'_>) -> Result<u64, Failure> {
     const SCORERS: u64 = 2;
     /// Enough that its reservoir is full.
     const ROWS: usize = RESERVOIR_ROWS * RESERVOIR_EVERY as usize;
     let before = resident();
-    let mut scorers = Vec::new();
-    let mut row = Row::MISSING;
+    let (mut scorers, mut row) = (Vec::new(), Row::MISSING);
     for _ in 0..SCORERS {
         let mut scorer = scorer(engine)?;
-        for at in 0..ROWS {
-            work.fill(at % work.count().max(1), &mut row);
+        for _ in 0..ROWS {
+            inputs.fill(&mut row);
             black_box(scorer.score(&row));
         }
         scorers.push(scorer);
@@ -307,8 +281,6 @@ fn resident() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    let kilobytes: u64 = kilobytes
-        .and_then(|text| text.parse().ok())
-        .unwrap_or_default();
-    kilobytes.saturating_mul(1024)
+    let kilobytes: Option<u64> = kilobytes.and_then(|text| text.parse().ok());
+    kilobytes.unwrap_or_default().saturating_mul(1024)
 }

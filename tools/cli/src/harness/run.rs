@@ -6,6 +6,7 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 
 /// The version of this form. Readers take no other.
@@ -72,17 +73,13 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// A warning where others were at work.
+    /// A warning if others were at work.
     pub fn busy(&self) -> Option<String> {
-        let Machine {
-            load_before, cores, ..
-        } = self;
-        (*load_before > 0.5 * *cores as f64).then(|| {
-            format!(
-                "{load_before:.1} threads were runnable on {cores} cores before: figures are \
-                 disturbed"
-            )
-        })
+        let (load, cores) = (self.load_before, self.cores);
+        let warning = format!(
+            "{load:.1} threads were runnable on {cores} cores before: figures are disturbed"
+        );
+        (load > 0.5 * cores as f64).then_some(warning)
     }
 }
 
@@ -248,6 +245,12 @@ pub struct Refusals {
     pub count: u64,
 }
 
+impl fmt::Display for Refusals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:>6}  {} {}", self.count, self.code, self.name)
+    }
+}
+
 /// How often each score was given, by position from 0 to 99.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Scores {
@@ -296,8 +299,8 @@ pub struct Moments {
     pub p99: f64,
 }
 
-/// A kernel's nanoseconds a row, round by round.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// A kernel's nanoseconds per row, round by round.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct KernelRounds {
     pub name: String,
     pub row: Vec<f64>,

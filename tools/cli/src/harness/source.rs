@@ -10,18 +10,13 @@ use hedgerow::{Row, Schema, Table};
 use std::path::Path;
 
 /// The bundled recordings.
-pub const REQUESTS: &[u8] = include_bytes!("../../data/requests.ndjson");
-
-/// Whether a request is a bot's, where that is known.
-pub fn is_bot(recorded: &Recorded) -> Option<bool> {
-    recorded.label.as_deref().map(|label| label == "bot")
-}
+const REQUESTS: &[u8] = include_bytes!("../../data/requests.ndjson");
 
 /// Rows that are held in memory, a kilobyte each.
 const ROWS_MAX: usize = 1 << 18;
 
-/// Rows of a made table.
-const MADE_ROWS: usize = 1_024;
+/// Rows of a synthetic table.
+const SYNTHETIC_ROWS: usize = 1_024;
 
 /// A table, the schema that a host would have for it, and what is scored.
 pub struct Source {
@@ -31,107 +26,100 @@ pub struct Source {
     pub schema: Schema,
     /// Where the input comes from, for people.
     pub input: String,
-    pub inputs: Inputs,
+    pub work: Work,
+    /// Whether each input is a bot's; `None` without a label.
+    pub bots: Vec<Option<bool>>,
 }
 
-/// Requests or rows, owned.
-pub enum Inputs {
-    Requests(Vec<Recorded>),
+/// The inputs as threads see them. Requests are views on memory that stays as long as the process.
+pub enum Work {
+    Requests(Vec<Request<'static>>),
     Rows(Vec<Row>),
 }
 
-/// The same as threads see it.
-pub enum Work<'a> {
-    Requests(Vec<Request<'a>>),
-    Rows(&'a [Row]),
+/// Inputs and their labels.
+type Inputs = (Work, Vec<Option<bool>>);
+
+fn of_requests(recorded: Vec<Recorded>) -> Inputs {
+    let recorded: &'static [Recorded] = recorded.leak();
+    let headers: Vec<Vec<Header<'static>>> = recorded.iter().map(Recorded::headers).collect();
+    let pairs = recorded.iter().zip(&*headers.leak());
+    let views = pairs
+        .map(|(request, headers)| request.view(headers))
+        .collect();
+    let is_bot = |request: &Recorded| request.label.as_deref().map(|label| label == "bot");
+    (Work::Requests(views), recorded.iter().map(is_bot).collect())
+}
+
+fn of_rows(rows: Vec<Row>) -> Inputs {
+    let bots = vec![None; rows.len()];
+    (Work::Rows(rows), bots)
+}
+
+fn bundled() -> Result<Inputs, Failure> {
+    Ok(of_requests(requests::parse(REQUESTS, "bundled requests")?))
 }
 
 impl Source {
+    /// Opens a table of the built-in features, and reads requests: of a file, else the bundled ones.
+    pub fn recorded(name: &str, input: Option<&Path>) -> Result<Source, Failure> {
+        let (work, bots) = match input {
+            Some(path) => of_requests(requests::read(path)?),
+            None => bundled()?,
+        };
+        Ok(Source {
+            name: name.to_string(),
+            table: tables::open(name)?,
+            schema: Schema::http(),
+            input: "recorded requests".into(),
+            work,
+            bots,
+        })
+    }
+
     /// Opens a table and reads its input; else there are the bundled requests for a table of the
     /// built-in features, and for others their golden rows.
     pub fn open(name: &str, input: Option<&Path>) -> Result<Source, Failure> {
-        let made = synthetic::trees(name).transpose()?;
-        let table = match made {
+        let trees = synthetic::trees(name).transpose()?;
+        let table = match trees {
             Some(trees) => synthetic::table(trees)?,
             None => tables::open(name)?,
         };
-        let own = Schema::new(table.features()).map_err(|error| failure::schema(name, &error))?;
-        let http = Schema::http();
         let features = table.features();
+        let http = Schema::http();
         let is_http = { features.iter() }.all(|of| http.index_of(&of.name).is_some());
-        let (input, inputs) = match input {
+        let own = Schema::new(features).map_err(|error| failure::schema(name, &error))?;
+        let (input, (work, bots)) = match input {
             Some(path) => (path.display().to_string(), read(path, &own)?),
-            None if is_http => {
-                let recorded = requests::parse(REQUESTS, "bundled requests")?;
-                ("the bundled requests".into(), Inputs::Requests(recorded))
-            }
-            None if made.is_some() => {
-                ("made rows".into(), Inputs::Rows(synthetic::rows(MADE_ROWS)))
+            None if is_http => ("the bundled requests".into(), bundled()?),
+            None if trees.is_some() => {
+                ("made rows".into(), of_rows(synthetic::rows(SYNTHETIC_ROWS)))
             }
             None => {
-                let golden = table.golden_rows();
-                let rows: Vec<Row> = golden.map(|row| Row::from_slice(&row.values)).collect();
-                ("the table's golden rows".into(), Inputs::Rows(rows))
+                let golden = table.golden_rows().map(|row| Row::from_slice(&row.values));
+                ("the table's golden rows".into(), of_rows(golden.collect()))
             }
         };
-        let source = Source {
-            name: name.to_string(),
-            schema: match inputs {
-                Inputs::Requests(_) => http,
-                Inputs::Rows(_) => own,
-            },
-            table,
-            input,
-            inputs,
-        };
-        if source.count() == 0 {
+        if work.count() == 0 {
             let expected = "rows or requests to score";
-            return Err(Failure::new("rows", source.input, expected, "none"));
+            return Err(Failure::new("rows", input, expected, "none"));
         }
-        Ok(source)
-    }
-
-    /// How many requests or rows there are.
-    pub fn count(&self) -> usize {
-        match &self.inputs {
-            Inputs::Requests(recorded) => recorded.len(),
-            Inputs::Rows(rows) => rows.len(),
-        }
-    }
-
-    /// The headers of every request, as views, which the work borrows.
-    pub fn headers(&self) -> Vec<Vec<Header<'_>>> {
-        match &self.inputs {
-            Inputs::Requests(recorded) => recorded.iter().map(Recorded::headers).collect(),
-            Inputs::Rows(_) => Vec::new(),
-        }
-    }
-
-    /// What threads work on.
-    pub fn work<'a>(&'a self, headers: &'a [Vec<Header<'a>>]) -> Work<'a> {
-        match &self.inputs {
-            Inputs::Requests(recorded) => {
-                let pairs = recorded.iter().zip(headers);
-                Work::Requests(
-                    pairs
-                        .map(|(request, headers)| request.view(headers))
-                        .collect(),
-                )
-            }
-            Inputs::Rows(rows) => Work::Rows(rows),
-        }
-    }
-
-    /// Whether each is a bot's, where labelled.
-    pub fn bots(&self) -> Vec<Option<bool>> {
-        match &self.inputs {
-            Inputs::Requests(recorded) => recorded.iter().map(is_bot).collect(),
-            Inputs::Rows(rows) => vec![None; rows.len()],
-        }
+        let schema = match work {
+            Work::Requests(_) => http,
+            Work::Rows(_) => own,
+        };
+        Ok(Source {
+            name: name.to_string(),
+            table,
+            schema,
+            input,
+            work,
+            bots,
+        })
     }
 }
 
-impl Work<'_> {
+impl Work {
     /// How many there are.
     pub fn count(&self) -> usize {
         match self {
@@ -140,7 +128,7 @@ impl Work<'_> {
         }
     }
 
-    /// The place behind one, round the end.
+    /// The place after one, round the end.
     #[inline]
     pub fn after(&self, at: usize) -> usize {
         if at + 1 < self.count() { at + 1 } else { 0 }
@@ -170,7 +158,7 @@ fn read(path: &Path, own: &Schema) -> Result<Inputs, Failure> {
     let bytes = files::read(path, files::INPUT_BYTES_MAX)?;
     let start = files::without_mark(&bytes).trim_ascii_start();
     if !bytes.starts_with(NPY_MAGIC) && start.first().is_some_and(|byte| b"{[".contains(byte)) {
-        return Ok(Inputs::Requests(requests::parse(&bytes, &at)?));
+        return Ok(of_requests(requests::parse(&bytes, &at)?));
     }
     let names: Vec<String> = { own.features().iter() }
         .map(|feature| feature.name.clone())
@@ -180,5 +168,5 @@ fn read(path: &Path, own: &Schema) -> Result<Inputs, Failure> {
         let expected = format!("at most {ROWS_MAX} rows");
         return Err(Failure::new("rows", at, expected, rows.count()));
     }
-    Ok(Inputs::Rows(rows.iter().map(Row::from_slice).collect()))
+    Ok(of_rows(rows.iter().map(Row::from_slice).collect()))
 }

@@ -1,23 +1,21 @@
 //! One measured stretch of time: threads under load, a control side that publishes, and their sums.
 
-use super::INTERRUPTION;
 use super::arrivals::{Arrivals, Shape};
 use super::cache_pressure::{By, Evict};
-use super::drive::{self, Part, Piece, Shared, Tally};
-use super::feeder;
+use super::drive::{self, Counters, Part, Shared, Span};
 use super::publisher::{Outcome, Publisher};
 use super::run::{Event, Interval};
-use super::source::Source;
+use super::source::{Source, Work};
+use super::tally::{Counts, Expected, Tally, histogram};
 use super::view::View;
-use super::worker::{Counters, Job, LATENCY_MAX};
+use super::{Interruption, faults, feeder};
 use crate::failure::{self, Failure};
 use core_affinity::CoreId;
 use hdrhistogram::Histogram;
 use hedgerow::pool::{Call, Pool, PoolOptions};
-use hedgerow::{Engine, Reason, Scorer};
-use std::collections::BTreeMap;
+use hedgerow::{Engine, Scorer};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, Scope};
+use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 /// A table that is live, what is scored with it, and what must come out.
@@ -25,8 +23,7 @@ pub struct Stage {
     pub source: Source,
     pub engine: Engine,
     pub publisher: Publisher,
-    expected: [Vec<f64>; 2],
-    bots: Vec<Option<bool>>,
+    expected: Expected,
 }
 
 /// Who scores.
@@ -45,6 +42,8 @@ pub struct Plan {
     pub cores: Vec<CoreId>,
     /// Threads that feed the pool.
     pub feeders: usize,
+    /// Requests that a feeder has under way on each worker, at most.
+    pub calls: usize,
     pub shape: Shape,
     pub rate: f64,
     pub burst: u32,
@@ -52,124 +51,135 @@ pub struct Plan {
     pub seconds: f64,
     pub warm_up: f64,
     pub pieces: usize,
-    pub swap_rate: f64,
+    /// Time before the first table, and between two; none if it is `None`.
+    pub swaps: Option<[Duration; 2]>,
     pub evict_mib: f64,
     pub evict_by: By,
 }
 
+impl Plan {
+    /// Each core scores inline, one request after the other without a pause, for so many seconds.
+    pub fn saturating(cores: Vec<CoreId>, seconds: f64) -> Plan {
+        Plan {
+            mode: Mode::Inline,
+            cores,
+            feeders: 1,
+            calls: 128,
+            shape: Shape::Saturate,
+            rate: 1.0,
+            burst: 1,
+            batch: 1,
+            seconds,
+            warm_up: 0.0,
+            pieces: 1,
+            swaps: None,
+            evict_mib: 0.0,
+            evict_by: By::Between,
+        }
+    }
+}
+
 /// The sums of a stretch.
 pub struct Sums {
+    pub counts: Counts,
     pub latency: Histogram<u64>,
     pub service: Histogram<u64>,
     pub intervals: Vec<Interval>,
     pub events: Vec<Event>,
-    pub refusals: BTreeMap<u16, (&'static str, u64)>,
-    pub not_scored: [u64; Reason::ALL.len()],
-    /// To humans, to bots, to the unlabelled.
-    pub scores: [[u64; 100]; 3],
-    /// Measured seconds, until the last verdict where that came later.
+    /// Measured seconds, until the last verdict if that came later.
     pub seconds: f64,
-    pub offered: u64,
-    pub answered: u64,
-    pub unserved: u64,
-    pub queued: u64,
-    pub late: u64,
+    /// Requests that were taken up and got no verdict.
     pub lost: u64,
-    pub wrong: u64,
     pub unbound: usize,
-    /// Whether every thread came to its end.
-    pub whole: bool,
+    /// Threads that did not come to their end.
+    pub dead: usize,
 }
 
-/// Nanoseconds of seconds.
-fn nanos(seconds: f64) -> u64 {
-    (seconds * 1e9) as u64
-}
-
-impl Stage {
-    /// Writes good and bad tables, publishes the first, and computes what every verdict must be.
-    pub fn new(source: Source, kernel: Option<&str>) -> Result<Stage, Failure> {
-        let engine = Engine::new(source.schema.clone());
-        let mut publisher = Publisher::write(&source.table)?;
-        publisher.adjust(0.5, &[], kernel)?;
-        publisher
-            .publish_good(&engine)
-            .map_err(|error| failure::unpublished(&source.name, error))?;
-        let bots = source.bots();
-        let headers = source.headers();
-        let work = source.work(&headers);
-        let fill = |at: usize, row: &mut hedgerow::Row| work.fill(at, row);
-        let expected = publisher.expected_of(&source.schema, source.count(), fill)?;
-        drop(work);
-        drop(headers);
-        Ok(Stage {
-            source,
-            engine,
-            publisher,
-            expected,
-            bots,
-        })
+impl Sums {
+    /// Verdicts per second.
+    pub fn rate(&self) -> f64 {
+        self.counts.answered as f64 / self.seconds
     }
+}
 
-    /// Runs for the plan's time, or until it is interrupted.
-    pub fn run(
-        &mut self,
-        plan: &Plan,
-        interrupted: &AtomicBool,
-        view: Option<&View>,
-    ) -> Result<Sums, Failure> {
-        let headers = self.source.headers();
-        let work = self.source.work(&headers);
-        let job = Job {
-            requests: &[],
-            bots: &self.bots,
-            innocent: &[],
-            expected: self.expected.clone(),
-            // Good tables take turns, and nothing else has a generation.
-            table_of: |generation| Some((generation % 2) as usize),
+/// What the control side sees of the threads.
+pub struct Threads<'a> {
+    pub span: &'a Span,
+    counters: &'a [Counters],
+    handles: &'a [ScopedJoinHandle<'a, Option<Tally>>],
+}
+
+impl Threads<'_> {
+    /// Requests that got a verdict, and those that a thread took with it when it ended too soon.
+    pub fn finished_and_lost(&self) -> (u64, u64) {
+        // Relaxed: counters for show, or of threads that are joined.
+        let of = |counters: &Counters| {
+            let finished = counters.finished.load(Ordering::Relaxed);
+            (
+                counters.started.load(Ordering::Relaxed) - finished,
+                finished,
+            )
         };
-        let pool = match plan.mode {
-            Mode::Inline => None,
-            Mode::Pool => Some(start_pool(&self.engine, plan)?),
-        };
-        let hows = hows(&self.engine, pool.as_ref(), plan)?;
-        let counters: Vec<Counters> = hows.iter().map(|_| Counters::default()).collect();
-        let stop = AtomicBool::new(false);
-        let warm = nanos(plan.warm_up);
-        let shared = Shared {
-            work: &work,
-            job: &job,
+        let (mut all, mut lost) = (0, 0);
+        for (counters, handle) in self.counters.iter().zip(self.handles) {
+            let (under_way, finished) = of(counters);
+            all += finished;
+            lost += if handle.is_finished() { under_way } else { 0 };
+        }
+        (all, lost)
+    }
+}
+
+/// Has threads score while `control` runs, and returns their sums and its result. It also says
+/// whether it ran to the plan's end, where threads stop on their own.
+pub fn run<T>(
+    engine: &Engine,
+    work: &Work,
+    expected: &Expected,
+    plan: &Plan,
+    view: Option<&View>,
+    control: impl FnOnce(&Threads<'_>) -> (bool, T),
+) -> Result<(Sums, T), Failure> {
+    let nanos = |seconds: f64| (seconds * 1e9) as u64;
+    let pool = match plan.mode {
+        Mode::Inline => None,
+        Mode::Pool => Some(start_pool(engine, plan)?),
+    };
+    let hows = hows(engine, pool.as_ref(), plan)?;
+    let counters: Vec<Counters> = hows.iter().map(|_| Counters::default()).collect();
+    let stop = AtomicBool::new(false);
+    let warm = nanos(plan.warm_up);
+    let end = warm + nanos(plan.seconds);
+    let shared = Shared {
+        work,
+        expected,
+        span: Span {
             start: Instant::now(),
             warm,
-            end: warm + nanos(plan.seconds),
-            pieces: plan.pieces,
-            stop: &stop,
-            batch: plan.batch,
+            end,
+        },
+        pieces: plan.pieces,
+        stop: &stop,
+        batch: plan.batch,
+    };
+    let (tallies, whole, result) = thread::scope(|scope| {
+        let handles = start(scope, &shared, plan, hows, &counters, view)?;
+        let threads = Threads {
+            span: &shared.span,
+            counters: &counters,
+            handles: &handles,
         };
-        let mut control = Control {
-            engine: &self.engine,
-            publisher: &mut self.publisher,
-            events: Vec::new(),
-            refusals: BTreeMap::new(),
-        };
-        let (tallies, whole) = thread::scope(|scope| {
-            let threads = start(scope, &shared, plan, hows, &counters, view)?;
-            let whole = control.run(&shared, plan, interrupted, view);
-            let ended = threads
-                .into_iter()
-                .map(|thread| thread.join().ok().flatten());
-            let ended: Vec<Option<Tally>> = ended.collect();
-            // Relaxed: the threads that score are joined; the others only look at it.
-            stop.store(true, Ordering::Relaxed);
-            Ok::<_, Failure>((ended, whole))
-        })?;
-        let Control {
-            events, refusals, ..
-        } = control;
-        let mut sums = sum(&shared, whole, tallies, &counters)?;
-        (sums.events, sums.refusals) = (events, refusals);
-        Ok(sums)
-    }
+        let (whole, result) = control(&threads);
+        // Relaxed, here and below: the threads that score are joined; the others only read it.
+        stop.store(!whole, Ordering::Relaxed);
+        let ended = handles
+            .into_iter()
+            .map(|handle| handle.join().ok().flatten());
+        let ended: Vec<Option<Tally>> = ended.collect();
+        stop.store(true, Ordering::Relaxed);
+        Ok::<_, Failure>((ended, whole, result))
+    })?;
+    Ok((sum(&shared, whole, tallies, &counters)?, result))
 }
 
 fn start_pool(engine: &Engine, plan: &Plan) -> Result<Pool, Failure> {
@@ -177,7 +187,7 @@ fn start_pool(engine: &Engine, plan: &Plan) -> Result<Pool, Failure> {
         cores: plan.cores.iter().map(|core| core.id).collect(),
         ..PoolOptions::default()
     };
-    let refused = |error| Failure::new("load", "pool", "a worker a core", error);
+    let refused = |error| Failure::new("harness", "pool", "a worker per core", error);
     Pool::start(engine, &options).map_err(refused)
 }
 
@@ -189,23 +199,22 @@ enum How {
 
 fn hows(engine: &Engine, pool: Option<&Pool>, plan: &Plan) -> Result<Vec<How>, Failure> {
     if let Some(pool) = pool {
+        let calls = || std::iter::repeat_with(|| pool.call()).take(plan.cores.len() * plan.calls);
         return Ok((0..plan.feeders)
-            .map(|_| How::Feed(feeder::calls(pool)))
+            .map(|_| How::Feed(calls().flatten().collect()))
             .collect());
     }
-    let how = |core: &CoreId| {
-        let scorer = engine.scorer().map_err(|full| {
-            let got = format!("{} slots", full.max);
-            Failure::new("load", "scorers", "a free slot a core", got)
-        });
-        scorer.map(|scorer| How::Inline(scorer, *core))
-    };
+    let how = |core: &CoreId| Ok(How::Inline(scorer(engine)?, *core));
     plan.cores.iter().map(how).collect()
 }
 
-type Thread<'scope> = thread::ScopedJoinHandle<'scope, Option<Tally>>;
+/// A scorer of the engine's.
+pub fn scorer(engine: &Engine) -> Result<Scorer, Failure> {
+    let full = |full| Failure::new("harness", "scorer", "a free slot", format!("{full:?}"));
+    engine.scorer().map_err(full)
+}
 
-/// Starts all threads. Where one cannot start, none works on.
+/// Starts all threads. If one cannot start, none works on.
 fn start<'scope, 'env: 'scope>(
     scope: &'scope Scope<'scope, 'env>,
     shared: &'env Shared<'_>,
@@ -213,13 +222,13 @@ fn start<'scope, 'env: 'scope>(
     hows: Vec<How>,
     counters: &'env [Counters],
     view: Option<&'env View>,
-) -> Result<Vec<Thread<'scope>>, Failure> {
+) -> Result<Vec<ScopedJoinHandle<'scope, Option<Tally>>>, Failure> {
     let failed = |error| {
         shared.stop.store(true, Ordering::Relaxed);
-        Failure::new("load", "thread", "a thread a core", error)
+        Failure::new("harness", "thread", "a thread per core", error)
     };
     let of = hows.len();
-    let mut threads = Vec::with_capacity(of);
+    let mut handles = Vec::with_capacity(of);
     for (place, (how, counters)) in hows.into_iter().zip(counters).enumerate() {
         let part = Part {
             core: match &how {
@@ -240,92 +249,19 @@ fn start<'scope, 'env: 'scope>(
             How::Inline(scorer, _) => drive::inline(shared, part, scorer),
             How::Feed(calls) => feeder::feed(shared, part, calls, lines),
         };
-        let name = format!("load-{place}");
-        let spawned = thread::Builder::new().name(name).spawn_scoped(scope, work);
-        threads.push(spawned.map_err(failed)?);
+        let named = thread::Builder::new().name(format!("load-{place}"));
+        handles.push(named.spawn_scoped(scope, work).map_err(failed)?);
     }
-    if plan.evict_by == By::Thread {
-        for core in &plan.cores {
-            let Some(evict) = Evict::new(plan.evict_mib) else {
-                continue;
-            };
-            let (core, name) = (*core, format!("evict-{}", core.id));
-            let walk = move || evict.beside(core, shared.stop);
-            let spawned = thread::Builder::new().name(name).spawn_scoped(scope, walk);
-            spawned.map_err(failed)?;
-        }
-    }
-    Ok(threads)
-}
-
-/// The control side: publishes at its rate, and shows how it goes.
-struct Control<'a> {
-    engine: &'a Engine,
-    publisher: &'a mut Publisher,
-    events: Vec<Event>,
-    refusals: BTreeMap<u16, (&'static str, u64)>,
-}
-
-/// Events that are kept, at most: a page with more marks would be black.
-const EVENTS_MAX: usize = 10_000;
-
-impl Control<'_> {
-    /// Whether it ran until the end, and was not interrupted.
-    fn run(
-        &mut self,
-        shared: &Shared<'_>,
-        plan: &Plan,
-        interrupted: &AtomicBool,
-        view: Option<&View>,
-    ) -> bool {
-        let gap = match plan.swap_rate > 0.0 {
-            true => Duration::from_secs_f64(1.0 / plan.swap_rate),
-            false => Duration::MAX,
+    let by_thread = plan.cores.iter().filter(|_| plan.evict_by == By::Thread);
+    for core in by_thread.copied() {
+        let Some(evict) = Evict::new(plan.evict_mib) else {
+            continue;
         };
-        let all = Duration::from_nanos(shared.end);
-        let mut due = gap;
-        loop {
-            let now = shared.start.elapsed();
-            if now >= all || interrupted.load(Ordering::Relaxed) {
-                // Relaxed: a flag. At the end the threads stop by themselves.
-                shared.stop.store(now < all, Ordering::Relaxed);
-                return now >= all;
-            }
-            if now >= due {
-                self.publish(shared);
-                // Where publishing takes longer than the gap, nothing is caught up.
-                due = now.max(due).saturating_add(gap);
-            }
-            if let Some(view) = view {
-                view.show(now, &self.publisher.published);
-            }
-            let next = due.min(all).saturating_sub(shared.start.elapsed());
-            thread::sleep(next.min(INTERRUPTION));
-        }
+        let walk = move || evict.beside(core, shared.stop);
+        let named = thread::Builder::new().name(format!("evict-{}", core.id));
+        named.spawn_scoped(scope, walk).map_err(failed)?;
     }
-
-    fn publish(&mut self, shared: &Shared<'_>) {
-        let begun = shared.now();
-        let outcome = self.publisher.next(self.engine);
-        let took = shared.now().saturating_sub(begun);
-        let (what, why) = match outcome {
-            Outcome::Published => ("published", None),
-            Outcome::HeldBack => ("held-back", None),
-            Outcome::Surprise => ("unexpected", None),
-            Outcome::Refused(code, name) => {
-                self.refusals.entry(code).or_insert((name, 0)).1 += 1;
-                ("refused", Some(name.to_string()))
-            }
-        };
-        if self.events.len() < EVENTS_MAX {
-            self.events.push(Event {
-                at: (begun as f64 - shared.warm as f64) / 1e9,
-                what: what.into(),
-                why,
-                ms: took as f64 / 1e6,
-            });
-        }
-    }
+    Ok(handles)
 }
 
 /// Adds up what the threads hand over.
@@ -335,71 +271,48 @@ fn sum(
     tallies: Vec<Option<Tally>>,
     counters: &[Counters],
 ) -> Result<Sums, Failure> {
-    let count = |of: fn(&Counters) -> u64| counters.iter().map(of).sum::<u64>();
-    let started = count(|counters| counters.started.load(Ordering::Relaxed));
-    let finished = count(|counters| counters.finished.load(Ordering::Relaxed));
-    let whole = tallies.iter().all(Option::is_some);
+    let Span { warm, end, .. } = shared.span;
+    let under_way =
+        |of: &Counters| of.started.load(Ordering::Relaxed) - of.finished.load(Ordering::Relaxed);
+    let dead = tallies.iter().filter(|tally| tally.is_none()).count();
     let tallies: Vec<Tally> = tallies.into_iter().flatten().collect();
-    let measured = (shared.end - shared.warm) as f64 / 1e9;
+    let measured = (end - warm) as f64 / 1e9;
     let ended = tallies
         .iter()
         .map(|tally| tally.ended)
         .max()
         .unwrap_or_default();
-    let over = ended.saturating_sub(shared.warm) as f64 / 1e9;
+    let over = ended.saturating_sub(warm) as f64 / 1e9;
     // A run that was interrupted ends with its last verdict.
-    let seconds = match ran_whole {
-        true => measured.max(over),
-        false => over,
-    };
+    let seconds = if ran_whole { measured.max(over) } else { over };
     let mut sums = Sums {
+        counts: Counts::ZERO,
         latency: histogram()?,
         service: histogram()?,
         intervals: Vec::new(),
         events: Vec::new(),
-        refusals: BTreeMap::new(),
-        not_scored: [0; Reason::ALL.len()],
-        scores: [[0; 100]; 3],
         seconds: seconds.max(1e-9),
-        offered: 0,
-        answered: 0,
-        unserved: 0,
-        queued: 0,
-        late: 0,
-        lost: started - finished,
-        wrong: 0,
-        unbound: 0,
-        whole,
+        lost: counters.iter().map(under_way).sum(),
+        unbound: tallies.iter().filter(|tally| !tally.bound).count(),
+        dead,
     };
-    for tally in &tallies {
-        sums.add(tally);
-    }
+    tallies
+        .iter()
+        .for_each(|tally| sums.counts.add(&tally.counts));
     let pieces = shared.pieces.max(1);
     for at in 0..pieces {
-        let parts: Vec<&Piece> = tallies
-            .iter()
-            .filter_map(|tally| tally.pieces.get(at))
-            .collect();
         let (mut latency, mut service) = (histogram()?, histogram()?);
-        for part in parts {
-            pour(&part.latency, &mut latency);
-            pour(&part.service, &mut service);
+        for piece in tallies.iter().filter_map(|tally| tally.pieces.get(at)) {
+            pour(&piece.latency, &mut latency);
+            pour(&piece.service, &mut service);
         }
-        sums.intervals.push(interval(
-            measured * at as f64 / pieces as f64,
-            &latency,
-            &service,
-        ));
+        let from = measured * at as f64 / pieces as f64;
+        sums.intervals.push(interval(from, &latency, &service));
         // Histograms of one shape always add up.
         let _ = sums.latency.add(&latency);
         let _ = sums.service.add(&service);
     }
     Ok(sums)
-}
-
-fn histogram() -> Result<Histogram<u64>, Failure> {
-    Histogram::new_with_bounds(1, LATENCY_MAX, 3)
-        .map_err(|error| Failure::new("load", "histogram", "a histogram", error))
 }
 
 fn pour(from: &Histogram<u32>, into: &mut Histogram<u64>) {
@@ -422,32 +335,81 @@ fn interval(at: f64, latency: &Histogram<u64>, service: &Histogram<u64>) -> Inte
     }
 }
 
-impl Sums {
-    fn add(&mut self, tally: &Tally) {
-        self.offered += tally.offered;
-        self.answered += tally.answered;
-        self.unserved += tally.unserved;
-        self.queued += tally.queued;
-        self.late += tally.late;
-        self.wrong += tally.outcome.wrong;
-        self.unbound += usize::from(!tally.outcome.bound);
-        for (all, count) in self.not_scored.iter_mut().zip(tally.outcome.not_scored) {
-            *all += count;
-        }
-        let [humans, bots] = &tally.outcome.scores;
-        for (all, counts) in self
-            .scores
-            .iter_mut()
-            .zip([humans, bots, &tally.unlabelled])
-        {
-            for (all, count) in all.iter_mut().zip(counts) {
-                *all += count;
-            }
-        }
+/// Events that are kept, at most: a page with more marks would be black.
+const EVENTS_MAX: usize = 10_000;
+
+impl Stage {
+    /// Writes good and bad tables, publishes the first, and computes what every verdict must be.
+    pub fn new(source: Source, kernel: Option<&str>) -> Result<Stage, Failure> {
+        let engine = Engine::new(source.schema.clone());
+        let mut publisher = Publisher::write(&source.table)?;
+        publisher.adjust(0.5, &[], kernel)?;
+        publisher
+            .publish_good(&engine)
+            .map_err(|error| failure::unpublished(&source.name, error))?;
+        let good = [&faults::shifted(&source.table), source.table.bytes()];
+        // Good tables take turns, and nothing else has a generation.
+        let expected = Expected::of(&source, good, |generation| Some((generation % 2) as usize))?;
+        Ok(Stage {
+            source,
+            engine,
+            publisher,
+            expected,
+        })
     }
 
-    /// Verdicts a second.
-    pub fn rate(&self) -> f64 {
-        self.answered as f64 / self.seconds
+    /// Runs for the plan's time, or until it is interrupted, and publishes meanwhile.
+    pub fn run(
+        &mut self,
+        plan: &Plan,
+        interruption: &Interruption,
+        view: Option<&View>,
+    ) -> Result<Sums, Failure> {
+        let (engine, publisher) = (&self.engine, &mut self.publisher);
+        let mut events = Vec::new();
+        let control = |threads: &Threads<'_>| {
+            let span = threads.span;
+            let all = Duration::from_nanos(span.end);
+            let [mut due, gap] = plan.swaps.unwrap_or([Duration::MAX; 2]);
+            loop {
+                let now = span.start.elapsed();
+                if now >= all || interruption.is_raised() {
+                    return (now >= all, ());
+                }
+                if now >= due {
+                    let event = publish(engine, publisher, span);
+                    if events.len() < EVENTS_MAX {
+                        events.push(event);
+                    }
+                    // If publishing takes longer than the gap, nothing is caught up.
+                    due = now.max(due).saturating_add(gap);
+                }
+                if let Some(view) = view {
+                    view.show(now, &publisher.published);
+                }
+                let next = due.min(all).saturating_sub(span.start.elapsed());
+                thread::sleep(next.min(super::INTERRUPTION));
+            }
+        };
+        let (work, expected) = (&self.source.work, &self.expected);
+        let (mut sums, ()) = run(engine, work, expected, plan, view, control)?;
+        sums.events = events;
+        Ok(sums)
+    }
+}
+
+fn publish(engine: &Engine, publisher: &mut Publisher, span: &Span) -> Event {
+    let begun = span.now();
+    let (what, why) = match publisher.next(engine) {
+        Outcome::Published => ("published", None),
+        Outcome::HeldBack => ("held-back", None),
+        Outcome::Surprise => ("unexpected", None),
+        Outcome::Refused(name) => ("refused", Some(name.to_string())),
+    };
+    Event {
+        at: (begun as f64 - span.warm as f64) / 1e9,
+        what: what.into(),
+        why,
+        ms: span.now().saturating_sub(begun) as f64 / 1e6,
     }
 }

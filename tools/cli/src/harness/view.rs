@@ -1,4 +1,4 @@
-//! The live view: how it goes, on a terminal and nowhere else.
+//! The live view of a run, on a terminal and nowhere else.
 
 use super::publisher::Published;
 use hedgerow::stats::{Latency, LatencySnapshot};
@@ -18,19 +18,21 @@ pub struct View {
 }
 
 impl View {
-    /// Of so many threads and so long a run; none where nobody looks.
-    pub fn new(threads: usize, time: Duration) -> Option<View> {
-        if !std::io::stderr().is_terminal() {
+    /// Of so many threads and so many seconds; `None` if nobody sees it, or only for a moment.
+    pub fn new(threads: usize, seconds: f64) -> Option<View> {
+        if !std::io::stderr().is_terminal() || seconds <= 1.0 {
             return None;
         }
-        let bar = ProgressBar::new(time.as_millis() as u64);
+        let bar = ProgressBar::new((seconds * 1e3) as u64);
         if let Ok(style) = ProgressStyle::with_template("{bar:12} {elapsed} {wide_msg}") {
             bar.set_style(style);
         }
+        let latencies = (0..threads).map(|_| Latency::default()).collect();
+        let last = RefCell::default();
         Some(View {
             bar,
-            latencies: (0..threads).map(|_| Latency::default()).collect(),
-            last: RefCell::default(),
+            latencies,
+            last,
         })
     }
 
@@ -39,7 +41,7 @@ impl View {
         self.latencies.get(thread)
     }
 
-    /// Shows what was recorded since it last did.
+    /// Shows what was recorded since the last time.
     pub fn show(&self, now: Duration, published: &Published) {
         let (then, before) = &mut *self.last.borrow_mut();
         let passed = now.saturating_sub(*then);

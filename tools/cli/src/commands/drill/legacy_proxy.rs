@@ -7,10 +7,11 @@
 //! The older proxy takes the error for the score 0, which a rule `score < 30` matches.
 
 use crate::failure::Failure;
-use crate::harness::worker::{BLOCKED_BELOW, Job};
-use hedgerow::http::extract;
+use crate::harness::source::Work;
+use crate::harness::tally::{BLOCKED_BELOW, Expected};
 use hedgerow::table::format::{FeatureRecord, HEADER_BYTES, Header};
 use hedgerow::{PreparedTable, Row, Schema, Table};
+use serde::Serialize;
 use std::panic::{self, PanicHookInfo};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -43,13 +44,13 @@ pub enum Design {
 /// A feature file as the loader keeps it, and the model that runs on it.
 pub struct Loaded {
     /// Where the host finds the value of each feature of the file, in its order.
-    positions: Vec<Option<u8>>,
-    model: Arc<PreparedTable>,
+    pub positions: Vec<Option<u8>>,
+    pub model: Arc<PreparedTable>,
 }
 
 impl Loaded {
-    /// Takes the file as it is. The model is the file's own where it has a usable one, else the
-    /// one that ran before.
+    /// Takes the file as it is. The model is the file's own if it has a usable one, else the one
+    /// that ran before.
     pub fn unchecked(
         bytes: &[u8],
         schema: &Schema,
@@ -59,30 +60,25 @@ impl Loaded {
         let model = own.map(Arc::new).ok().or(before.cloned())?;
         let header: Header = bytemuck::pod_read_unaligned(bytes.get(..HEADER_BYTES)?);
         let records = bytes.get(header.offsets[0] as usize..)?;
-        let size = size_of::<FeatureRecord>();
-        let names = records
-            .chunks_exact(size)
+        let records = records.chunks_exact(size_of::<FeatureRecord>());
+        let position = |record: &[u8]| {
+            let record: FeatureRecord = bytemuck::pod_read_unaligned(record);
+            let name = record.name.get(..usize::from(record.name_bytes))?;
+            schema.index_of(std::str::from_utf8(name).ok()?)
+        };
+        let positions = records
             .take(header.counts[0] as usize)
-            .map(|record| {
-                let record: FeatureRecord = bytemuck::pod_read_unaligned(record);
-                let name = record.name.get(..usize::from(record.name_bytes))?;
-                schema.index_of(std::str::from_utf8(name).ok()?)
-            });
-        Some(Loaded {
-            positions: names.collect(),
-            model,
-        })
+            .map(position)
+            .collect();
+        Some(Loaded { positions, model })
     }
+}
 
-    /// Features of the file.
-    pub fn features(&self) -> usize {
-        self.positions.len()
-    }
-
-    /// The model.
-    pub fn model(&self) -> &Arc<PreparedTable> {
-        &self.model
-    }
+/// The first file that both designs run on.
+pub fn first(bytes: &[u8], schema: &Schema) -> Result<Arc<Loaded>, Failure> {
+    let loaded = Loaded::unchecked(bytes, schema, None);
+    let refused = || Failure::new("drill", "table", "one that the stand-in can run", "another");
+    loaded.map(Arc::new).ok_or_else(refused)
 }
 
 /// The buffer is full.
@@ -92,7 +88,7 @@ struct TooManyFeatures {
     capacity: usize,
 }
 
-/// Appends a value, where there is room.
+/// Appends a value, if there is room.
 fn append(buffer: &mut Vec<f32>, value: f32) -> Result<(), TooManyFeatures> {
     if buffer.len() == CAPACITY {
         return Err(TooManyFeatures { capacity: CAPACITY });
@@ -104,8 +100,10 @@ fn append(buffer: &mut Vec<f32>, value: f32) -> Result<(), TooManyFeatures> {
 fn score(loaded: &Loaded, row: &Row, buffer: &mut Vec<f32>) -> Result<u8, TooManyFeatures> {
     buffer.clear();
     for position in &loaded.positions {
-        let value = position.map_or(f32::NAN, |position| row.get(position));
-        append(buffer, value)?;
+        append(
+            buffer,
+            position.map_or(f32::NAN, |position| row.get(position)),
+        )?;
     }
     let row = loaded.model.row(buffer);
     let margin = loaded.model.margin(&row);
@@ -113,81 +111,39 @@ fn score(loaded: &Loaded, row: &Row, buffer: &mut Vec<f32>) -> Result<u8, TooMan
 }
 
 /// What became of requests, and of threads.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
-    /// Requests that were sent.
-    pub sent: AtomicU64,
-    /// Those that got an answer.
-    pub answered: AtomicU64,
+    /// Requests that got an answer.
+    pub requests_served: u64,
     /// Those that a dead thread took with it, or that were sent to one.
-    pub lost: AtomicU64,
-    /// Those with the score 0 in place of an error.
-    pub zeros: AtomicU64,
+    pub requests_lost: u64,
+    pub threads_died: u64,
+    pub threads_restarted: u64,
+    /// Requests with the score 0 in place of an error.
+    pub scored_zero: u64,
     /// Humans whom the rule blocked, and would not block under either good table.
-    pub blocked: AtomicU64,
-    /// Threads that died.
-    pub panics: AtomicU64,
-    /// Threads that were started again.
-    pub restarts: AtomicU64,
-}
-
-/// The numbers at a moment.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Snapshot {
-    /// As in [`Counts`].
-    pub answered: u64,
-    /// As in [`Counts`].
-    pub lost: u64,
-    /// As in [`Counts`].
-    pub zeros: u64,
-    /// As in [`Counts`].
-    pub blocked: u64,
-    /// As in [`Counts`].
-    pub panics: u64,
-    /// As in [`Counts`].
-    pub restarts: u64,
+    pub humans_blocked: u64,
 }
 
 impl Counts {
-    /// The numbers now.
-    pub fn now(&self) -> Snapshot {
-        // Relaxed, here and below: counters for show, or read after the threads were joined.
-        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        Snapshot {
-            answered: of(&self.answered),
-            lost: of(&self.lost),
-            zeros: of(&self.zeros),
-            blocked: of(&self.blocked),
-            panics: of(&self.panics),
-            restarts: of(&self.restarts),
+    /// What was added since.
+    pub fn since(&self, before: &Counts) -> Counts {
+        Counts {
+            requests_served: self.requests_served - before.requests_served,
+            requests_lost: self.requests_lost - before.requests_lost,
+            threads_died: self.threads_died - before.threads_died,
+            threads_restarted: self.threads_restarted - before.threads_restarted,
+            scored_zero: self.scored_zero - before.scored_zero,
+            humans_blocked: self.humans_blocked - before.humans_blocked,
         }
     }
-}
-
-impl Snapshot {
-    /// What came since.
-    pub fn since(&self, before: &Snapshot) -> Snapshot {
-        Snapshot {
-            answered: self.answered - before.answered,
-            lost: self.lost - before.lost,
-            zeros: self.zeros - before.zeros,
-            blocked: self.blocked - before.blocked,
-            panics: self.panics - before.panics,
-            restarts: self.restarts - before.restarts,
-        }
-    }
-}
-
-fn add(count: &AtomicU64, more: u64) {
-    count.fetch_add(more, Ordering::Relaxed);
 }
 
 /// One of the two designs at work.
 pub struct StandIn {
     design: Design,
     loaded: Mutex<Arc<Loaded>>,
-    /// What happened so far.
-    pub counts: Counts,
+    counts: Mutex<Counts>,
 }
 
 /// A worker, or the place of a dead one.
@@ -198,67 +154,80 @@ struct Worker<'scope> {
     answered: Arc<AtomicU64>,
 }
 
+/// Nothing panics while a value is held.
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
 impl StandIn {
     /// With a first file.
     pub fn new(design: Design, loaded: Arc<Loaded>) -> StandIn {
         StandIn {
             design,
             loaded: Mutex::new(loaded),
-            counts: Counts::default(),
+            counts: Mutex::default(),
         }
     }
 
-    /// A new file has come.
+    /// Takes a new file.
     pub fn load(&self, loaded: Arc<Loaded>) {
-        *self.current() = loaded;
+        *held(&self.loaded) = loaded;
     }
 
-    fn current(&self) -> MutexGuard<'_, Arc<Loaded>> {
-        // Nothing panics while it is held.
-        self.loaded
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    /// What happened so far.
+    pub fn counts(&self) -> Counts {
+        *held(&self.counts)
     }
 
-    /// Sends requests to as many workers, and starts those again that died, until it is told to
-    /// stop.
+    /// Sends requests to so many workers, and starts those again that died, until the flag is
+    /// raised.
     pub fn run<'scope, 'env>(
         &'env self,
         scope: &'scope Scope<'scope, 'env>,
-        job: &'env Job<'env>,
+        work: &'env Work,
+        expected: &'env Expected,
         workers: usize,
         stop: &AtomicBool,
     ) {
-        let mut workers: Vec<Worker<'scope>> =
-            (0..workers).map(|_| self.start(scope, job)).collect();
-        let mut next = (0..job.requests.len()).cycle();
+        let start = || self.start(scope, work, expected);
+        let mut workers: Vec<Worker<'scope>> = (0..workers).map(|_| start()).collect();
+        let mut next = (0..work.count()).cycle();
         while !stop.load(Ordering::Relaxed) {
             for worker in &mut workers {
                 for index in next.by_ref().take(BURST) {
                     self.send(worker, index);
                 }
-                self.supervise(worker, scope, job);
+                match &worker.alive {
+                    Some((_, handle)) if handle.is_finished() => self.bury(worker),
+                    None if worker.died.elapsed() >= RESTART => {
+                        *worker = start();
+                        held(&self.counts).threads_restarted += 1;
+                    }
+                    _ => {}
+                }
             }
             thread::sleep(PACE);
         }
-        for worker in &mut workers {
-            self.bury(worker);
-        }
+        workers.iter_mut().for_each(|worker| self.bury(worker));
     }
 
     fn start<'scope, 'env>(
         &'env self,
         scope: &'scope Scope<'scope, 'env>,
-        job: &'env Job<'env>,
+        work: &'env Work,
+        expected: &'env Expected,
     ) -> Worker<'scope> {
         let (sender, requests) = channel();
         let answered = Arc::new(AtomicU64::new(0));
         let count = answered.clone();
-        let work = move || self.serve(job, &requests, &count);
-        let named = thread::Builder::new().name(THREAD.into());
-        let handle = named.spawn_scoped(scope, work);
+        let serve = move || self.serve(work, expected, &requests, &count);
+        let handle = thread::Builder::new()
+            .name(THREAD.into())
+            .spawn_scoped(scope, serve);
         Worker {
-            // Where the system gives no thread, this one is dead for another second.
+            // If the system gives no thread, this one is dead for another second.
             alive: handle.ok().map(|handle| (sender, handle)),
             died: Instant::now(),
             sent: 0,
@@ -267,50 +236,39 @@ impl StandIn {
     }
 
     /// The thread that scores.
-    fn serve(&self, job: &Job<'_>, requests: &Receiver<usize>, answered: &AtomicU64) {
+    fn serve(
+        &self,
+        work: &Work,
+        expected: &Expected,
+        requests: &Receiver<usize>,
+        answered: &AtomicU64,
+    ) {
         let mut row = Row::MISSING;
         let mut buffer = Vec::with_capacity(CAPACITY);
         for index in requests {
-            let loaded = self.current().clone();
-            extract(&job.requests[index], &mut row);
+            let loaded = held(&self.loaded).clone();
+            work.fill(index, &mut row);
             let scored = score(&loaded, &row, &mut buffer);
+            let is_error = scored.is_err();
             let score = match self.design {
                 // The line of that day.
                 Design::New => scored.unwrap(),
-                Design::Old => scored.unwrap_or_else(|_| {
-                    add(&self.counts.zeros, 1);
-                    0
-                }),
+                Design::Old => scored.unwrap_or_default(),
             };
-            if score < BLOCKED_BELOW && job.innocent[index] {
-                add(&self.counts.blocked, 1);
-            }
-            add(&self.counts.answered, 1);
-            add(answered, 1);
+            let mut counts = held(&self.counts);
+            counts.scored_zero += u64::from(is_error);
+            let blocked = score < BLOCKED_BELOW && expected.innocent[index];
+            counts.humans_blocked += u64::from(blocked);
+            counts.requests_served += 1;
+            // Relaxed: read after the thread was joined.
+            answered.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     fn send(&self, worker: &mut Worker<'_>, index: usize) {
-        add(&self.counts.sent, 1);
         match &worker.alive {
             Some((sender, _)) if sender.send(index).is_ok() => worker.sent += 1,
-            _ => add(&self.counts.lost, 1),
-        }
-    }
-
-    fn supervise<'scope, 'env>(
-        &'env self,
-        worker: &mut Worker<'scope>,
-        scope: &'scope Scope<'scope, 'env>,
-        job: &'env Job<'env>,
-    ) {
-        match &worker.alive {
-            Some((_, handle)) if handle.is_finished() => self.bury(worker),
-            None if worker.died.elapsed() >= RESTART => {
-                *worker = self.start(scope, job);
-                add(&self.counts.restarts, 1);
-            }
-            _ => {}
+            _ => held(&self.counts).requests_lost += 1,
         }
     }
 
@@ -320,19 +278,18 @@ impl StandIn {
             return;
         };
         drop(sender);
-        if handle.join().is_err() {
-            add(&self.counts.panics, 1);
-        }
-        let answered = worker.answered.load(Ordering::Relaxed);
-        add(&self.counts.lost, worker.sent - answered);
+        let died = handle.join().is_err();
+        let mut counts = held(&self.counts);
+        counts.threads_died += u64::from(died);
+        counts.requests_lost += worker.sent - worker.answered.load(Ordering::Relaxed);
         worker.died = Instant::now();
     }
 }
 
 type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Sync + Send + 'static>;
 
-/// As long as it lives, panics of the stand-in's threads are kept in place of being printed; those
-/// of all other threads are told as before.
+/// As long as it lives, panics of the stand-in's threads are kept instead of printed; those of all
+/// other threads are reported as before.
 pub struct Quiet {
     previous: Arc<Hook>,
     first: Arc<Mutex<Option<String>>>,
@@ -348,17 +305,15 @@ impl Quiet {
             if thread::current().name() != Some(THREAD) {
                 return others(info);
             }
-            if let Ok(mut kept) = kept.lock() {
-                let said = info.payload().downcast_ref::<String>().cloned();
-                kept.get_or_insert_with(|| said.unwrap_or_else(|| "a panic".into()));
-            }
+            let said = info.payload().downcast_ref::<String>().cloned();
+            held(&kept).get_or_insert_with(|| said.unwrap_or_else(|| "a panic".into()));
         }));
         Quiet { previous, first }
     }
 
-    /// What the first one said.
+    /// The message of the first one.
     pub fn first(&self) -> Option<String> {
-        self.first.lock().ok()?.clone()
+        held(&self.first).clone()
     }
 }
 
@@ -370,11 +325,4 @@ impl Drop for Quiet {
         let previous = self.previous.clone();
         panic::set_hook(Box::new(move |info| previous(info)));
     }
-}
-
-/// The first file that both designs run on.
-pub fn first(bytes: &[u8], schema: &Schema) -> Result<Arc<Loaded>, Failure> {
-    let loaded = Loaded::unchecked(bytes, schema, None);
-    let refused = || Failure::new("drill", "table", "one that the stand-in can run", "another");
-    loaded.map(Arc::new).ok_or_else(refused)
 }

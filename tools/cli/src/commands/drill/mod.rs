@@ -1,26 +1,25 @@
-//! `drill`: an outage, practised. The files of that day arrive under load, beside a stand-in of the
+//! `drill`: an outage, practised. The files of that day arrive under load, next to a stand-in of the
 //! design that they took down.
 
+mod exporter;
 mod legacy_proxy;
-mod publisher;
 mod report;
 
 use crate::Report;
 use crate::failure::Failure;
-use crate::harness::source::{REQUESTS, is_bot};
-use crate::harness::worker::{BLOCKED_BELOW, Counters, Job, Outcome, how, start_workers};
-use crate::harness::{INTERRUPTION, cores, interruption};
-use crate::requests;
-use hedgerow::http::{Request, extract};
-use hedgerow::watch::{Source, WatchStatus};
-use hedgerow::{Engine, PreparedTable, Row, Schema, Table, WatchOptions, Watcher};
+use crate::harness::source::Source;
+use crate::harness::stage::{self, Plan, Threads};
+use crate::harness::tally::Expected;
+use crate::harness::{Interruption, cores, number};
+use exporter::{FIRST, Kind, Place, TURNS, Tables};
+use hedgerow::watch::{Source as Origin, WatchStatus};
+use hedgerow::{Engine, WatchOptions, Watcher};
 use legacy_proxy::{Design, Loaded, Quiet, StandIn};
-use publisher::{FIRST, Kind, Place, TURNS, Tables};
 use report::{Run, Tick, Treatment};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, ScopedJoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// Practise an outage: the files that caused it arrive under load
@@ -39,20 +38,10 @@ pub struct Args {
     #[arg(value_enum, value_name = "OUTAGE")]
     outage: Outage,
     /// How long, in seconds
-    #[arg(
-        long,
-        value_name = "SECONDS",
-        default_value_t = 10.0,
-        allow_negative_numbers = true
-    )]
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
     seconds: f64,
     /// Time between two tables, good or bad, in milliseconds
-    #[arg(
-        long,
-        value_name = "MS",
-        default_value_t = 250.0,
-        allow_negative_numbers = true
-    )]
+    #[arg(long, value_name = "MS", default_value_t = 250.0)]
     every: f64,
     /// The directory to make, and to keep afterwards; else one in the temporary folder, which goes
     #[arg(long, value_name = "DIR")]
@@ -72,151 +61,107 @@ const TREATED_WITHIN: Duration = Duration::from_secs(10);
 /// How often the watch is asked.
 const ASK: Duration = Duration::from_millis(5);
 
+/// Longer than any drill: its control side ends it.
+const ENDLESS: f64 = 1e6;
+
 /// Drills.
 pub fn run(args: &Args) -> Result<Report, Failure> {
     let Outage::November = args.outage;
-    if !(args.every >= 50.0 && args.every <= 60_000.0) {
-        return Err(Failure::usage("--every", "50 to 60000", args.every));
-    }
-    let least = TURNS.len() as f64 * args.every / 1000.0;
-    if !(args.seconds >= least && args.seconds <= 86_400.0) {
-        let expected = format!("{least} (each table once) to 86400");
-        return Err(Failure::usage("--seconds", expected, args.seconds));
-    }
-    let interrupted = interruption()?;
-    let recorded = requests::parse(REQUESTS, "bundled requests")?;
-    let headers: Vec<_> = recorded.iter().map(|request| request.headers()).collect();
-    let pairs = recorded.iter().zip(&headers);
-    let views: Vec<_> = pairs
-        .map(|(request, headers)| request.view(headers))
-        .collect();
-    let bots: Vec<_> = recorded.iter().map(is_bot).collect();
-    let bundled = Table::from_bytes(hedgerow::DEFAULT_TABLE)
-        .map_err(|refused| Failure::refused("default", &refused))?;
-    let tables = Tables::of(&bundled)?;
-    let (expected, innocent) = judge(&tables, &views, &bots)?;
-    let job = Job {
-        requests: &views,
-        bots: &bots,
-        innocent: &innocent,
-        expected,
-        table_of: publisher::table_of,
-    };
+    number("--every", args.every, 50.0..=60_000.0, "50 to 60000")?;
+    let least = TURNS.len() as f64 * args.every / 1e3;
+    let expected = format!("{least} (each table once) to 86400");
+    number("--seconds", args.seconds, least..=86_400.0, &expected)?;
+    let interruption = Interruption::listen()?;
+    let source = Source::recorded("default", None)?;
+    let tables = Tables::of(&source.table)?;
+    let good = tables.good.each_ref().map(Vec::as_slice);
+    let expected = Expected::of(&source, good, exporter::table_of)?;
     let place = Place::new(args.dir.as_deref())?;
     place.publish(&tables.good[0])?;
-    Drill {
-        args,
+
+    let engine = Engine::new(source.schema.clone());
+    let watcher = Watcher::start(&engine, place.root(), WatchOptions::default())
+        .map_err(|error| Failure::new("drill", "watch", "two threads", error))?;
+    let cores = cores(&[])?;
+    let first = legacy_proxy::first(&tables.good[0], engine.schema())?;
+    let stand_ins = [Design::New, Design::Old].map(|design| StandIn::new(design, first.clone()));
+    let quiet = Quiet::new();
+    let every = Duration::from_secs_f64(args.every / 1e3);
+    let drill = Drill {
         tables: &tables,
         place: &place,
-        interrupted: &interrupted,
-    }
-    .run(&job)
-}
-
-/// Each request's margin under either good table, and whether it is a human's that a rule on the
-/// score lets through under both. Computed before anything starts, on the portable kernel.
-fn judge(
-    tables: &Tables,
-    requests: &[Request<'_>],
-    bots: &[Option<bool>],
-) -> Result<([Vec<f64>; 2], Vec<bool>), Failure> {
-    let mut innocent: Vec<bool> = bots.iter().map(|bot| *bot == Some(false)).collect();
-    let mut expected = [Vec::new(), Vec::new()];
-    for (bytes, expected) in tables.good.iter().zip(&mut expected) {
-        let prepared = Table::from_bytes(bytes)
-            .and_then(|table| PreparedTable::with_kernel(table, &Schema::http(), "portable"))
-            .map_err(|refused| Failure::refused("table", &refused))?;
-        for (request, innocent) in requests.iter().zip(&mut innocent) {
-            let mut row = Row::MISSING;
-            extract(request, &mut row);
-            let scored = prepared.scored(&row, prepared.margin(&row), 0);
-            *innocent &= scored.score.get() >= BLOCKED_BELOW;
-            expected.push(scored.margin);
-        }
-    }
-    Ok((expected, innocent))
-}
-
-/// What the parts of a drill share.
-struct Drill<'a> {
-    args: &'a Args,
-    tables: &'a Tables,
-    place: &'a Place,
-    interrupted: &'a AtomicBool,
-}
-
-/// The threads that score in hedgerow.
-type Workers<'scope> = Vec<ScopedJoinHandle<'scope, Option<Outcome>>>;
-
-impl Drill<'_> {
-    fn run(&self, job: &Job<'_>) -> Result<Report, Failure> {
-        let engine = Engine::new(Schema::http());
-        let options = WatchOptions::default();
-        let watcher = Watcher::start(&engine, self.place.root(), options)
-            .map_err(|error| Failure::new("drill", "watch", "two threads", error))?;
-        let cores = cores(&[])?;
-        let hows = cores.iter().map(|core| how(&engine, None, *core));
-        let hows = hows.collect::<Result<Vec<_>, _>>()?;
-        let counters: Vec<Counters> = cores.iter().map(|_| Counters::default()).collect();
-        let first = legacy_proxy::first(&self.tables.good[0], engine.schema())?;
-        let designs = [Design::New, Design::Old];
-        let stand_ins = designs.map(|design| StandIn::new(design, first.clone()));
-        let quiet = Quiet::new();
-        let stop = AtomicBool::new(false);
-        let started = Instant::now();
-        let (ticks, outcomes) = thread::scope(|scope| {
-            let workers = start_workers(scope, job, hows, &counters, &stop)?;
+        interruption: &interruption,
+        watcher: &watcher,
+        stand_ins: &stand_ins,
+        time: Duration::from_secs_f64(args.seconds),
+        every,
+    };
+    let (stop, count) = (AtomicBool::new(false), cores.len());
+    let control = |threads: &Threads<'_>| {
+        let ticks = thread::scope(|scope| {
             for stand_in in &stand_ins {
-                let (stop, count) = (&stop, cores.len());
-                scope.spawn(move || stand_in.run(scope, job, count, stop));
+                let (work, expected, stop) = (&source.work, &expected, &stop);
+                scope.spawn(move || stand_in.run(scope, work, expected, count, stop));
             }
-            let ticks = self.ticks(&watcher, &stand_ins, first, &counters, &workers, started);
+            let ticks = drill.ticks(threads, first);
             // Relaxed: the threads are joined.
             stop.store(true, Ordering::Relaxed);
-            let ended = workers
-                .into_iter()
-                .map(|worker| worker.join().ok().flatten());
-            let outcomes: Vec<Outcome> = ended.flatten().collect();
-            Ok::<_, Failure>((ticks?, outcomes))
-        })?;
-        let run = Run {
-            elapsed: started.elapsed(),
-            every: Duration::from_secs_f64(self.args.every / 1000.0),
-            cores: cores.len(),
-            requests: job.requests.len(),
-            innocent: job.innocent.iter().filter(|innocent| **innocent).count(),
-            counters: &counters,
-            outcomes: &outcomes,
-            ticks: &ticks,
-            status: watcher.status(),
-            stand_ins: stand_ins.each_ref().map(|stand_in| stand_in.counts.now()),
-            said: quiet.first(),
-            kept: self.place.kept(),
-        };
-        Ok(run.report())
-    }
+            ticks
+        });
+        (false, ticks)
+    };
+    let started = Instant::now();
+    let plan = Plan::saturating(cores, ENDLESS);
+    let (sums, ticks) = stage::run(&engine, &source.work, &expected, &plan, None, control)?;
+    let run = Run {
+        elapsed: started.elapsed(),
+        every,
+        cores: count,
+        requests: source.work.count(),
+        innocent: expected
+            .innocent
+            .iter()
+            .filter(|innocent| **innocent)
+            .count(),
+        sums: &sums,
+        ticks: &ticks?,
+        status: watcher.status(),
+        stand_ins: stand_ins.each_ref().map(StandIn::counts),
+        panic: quiet.first(),
+        kept: place.kept(),
+    };
+    Ok(run.report())
+}
 
+/// What the control side of a drill needs.
+struct Drill<'a> {
+    tables: &'a Tables,
+    place: &'a Place,
+    interruption: &'a Interruption,
+    watcher: &'a Watcher,
+    stand_ins: &'a [StandIn; 2],
+    time: Duration,
+    every: Duration,
+}
+
+impl Drill<'_> {
     /// A table at every tick, until the time is over.
-    fn ticks(
-        &self,
-        watcher: &Watcher,
-        stand_ins: &[StandIn; 2],
-        first: Arc<Loaded>,
-        counters: &[Counters],
-        workers: &Workers<'_>,
-        started: Instant,
-    ) -> Result<Vec<Tick>, Failure> {
-        let time = Duration::from_secs_f64(self.args.seconds);
-        let every = Duration::from_secs_f64(self.args.every / 1000.0);
+    fn ticks(&self, threads: &Threads<'_>, first: Arc<Loaded>) -> Result<Vec<Tick>, Failure> {
+        let started = Instant::now();
         let mut loaded = first;
         let mut ticks: Vec<Tick> = Vec::new();
-        let mut before = seen(counters, workers, stand_ins);
+        let seen = || {
+            (
+                threads.finished_and_lost(),
+                self.stand_ins.each_ref().map(StandIn::counts),
+            )
+        };
+        let mut before = seen();
         // The first tick comes when there is some traffic to compare tables on.
-        self.sleep(every);
-        // Relaxed: a flag, which nothing else hangs on.
-        while !self.interrupted.load(Ordering::Relaxed) {
-            // Where the machine is slow, each table still comes once.
-            if started.elapsed() >= time && ticks.len() >= TURNS.len() {
+        self.interruption.sleep(self.every);
+        while !self.interruption.is_raised() {
+            // On a slow machine each table still comes once.
+            if started.elapsed() >= self.time && ticks.len() >= TURNS.len() {
                 break;
             }
             let at = Instant::now();
@@ -231,67 +176,35 @@ impl Drill<'_> {
             if given != generation {
                 return Err(Failure::new("drill", "publisher", generation, given));
             }
-            let schema = watcher.engine().schema();
-            if let Some(new) = Loaded::unchecked(bytes, schema, Some(loaded.model())) {
+            let schema = self.watcher.engine().schema();
+            if let Some(new) = Loaded::unchecked(bytes, schema, Some(&loaded.model)) {
                 loaded = Arc::new(new);
-                for stand_in in stand_ins {
-                    stand_in.load(loaded.clone());
-                }
+                self.stand_ins
+                    .iter()
+                    .for_each(|stand_in| stand_in.load(loaded.clone()));
             }
-            let (treatment, after) = treated(watcher, generation);
-            self.sleep(every.saturating_sub(at.elapsed()));
-            let now = seen(counters, workers, stand_ins);
+            let (treatment, after) = treated(self.watcher, generation);
+            self.interruption
+                .sleep(self.every.saturating_sub(at.elapsed()));
+            let now = seen();
+            let (((served, lost), [new, old]), ((served_before, lost_before), then)) =
+                (now, before);
             ticks.push(Tick {
                 at: at.duration_since(started),
                 generation,
                 kind,
-                features: loaded.features(),
+                features: loaded.positions.len(),
                 treatment,
                 after,
-                live: watcher.status().generation,
-                served: now.served - before.served,
-                lost: now.lost - before.lost,
-                new: now.new.since(&before.new),
-                old: now.old.since(&before.old),
+                live: self.watcher.status().generation,
+                served: served - served_before,
+                lost: lost - lost_before,
+                new: new.since(&then[0]),
+                old: old.since(&then[1]),
             });
             before = now;
         }
         Ok(ticks)
-    }
-
-    /// However long, an interruption is seen soon.
-    fn sleep(&self, time: Duration) {
-        let until = Instant::now() + time;
-        while !self.interrupted.load(Ordering::Relaxed) {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            thread::sleep(left.min(INTERRUPTION));
-        }
-    }
-}
-
-/// All numbers at a moment.
-struct Seen {
-    served: u64,
-    lost: u64,
-    new: legacy_proxy::Snapshot,
-    old: legacy_proxy::Snapshot,
-}
-
-fn seen(counters: &[Counters], workers: &Workers<'_>, stand_ins: &[StandIn; 2]) -> Seen {
-    let finished = |of: &Counters| of.finished.load(Ordering::Relaxed);
-    let dead = counters.iter().zip(workers);
-    // A thread that has ended too soon will not answer what it has taken up.
-    let dead = dead.filter(|(_, worker)| worker.is_finished());
-    let lost = dead.map(|(of, _)| of.started.load(Ordering::Relaxed) - finished(of));
-    let [new, old] = stand_ins.each_ref().map(|stand_in| stand_in.counts.now());
-    Seen {
-        served: counters.iter().map(finished).sum(),
-        lost: lost.sum(),
-        new,
-        old,
     }
 }
 
@@ -308,7 +221,7 @@ fn treated(watcher: &Watcher, generation: u64) -> (Treatment, Duration) {
 }
 
 fn treatment(status: &WatchStatus, generation: u64) -> Treatment {
-    if status.source == Source::Directory && status.generation == generation {
+    if status.source == Origin::Directory && status.generation == generation {
         return Treatment::Live;
     }
     let waiting = status.waiting.as_ref();
@@ -317,13 +230,12 @@ fn treatment(status: &WatchStatus, generation: u64) -> Treatment {
         Some(waiting) if waiting.quarantined => Treatment::Quarantined,
         Some(_) => {
             let mut last = status.last_refusals.iter();
-            let last = last.find(|refused| refused.generation == Some(generation));
-            match last {
+            match last.find(|refused| refused.generation == Some(generation)) {
                 Some(refused) => Treatment::Refused {
                     code: refused.reason.code,
                     name: refused.reason.name.clone(),
                 },
-                // The engine went back from it by itself.
+                // The engine went back from it.
                 None => Treatment::Reverted,
             }
         }

@@ -1,14 +1,14 @@
 //! What a drill prints at its end, and whether it was passed.
 
-use super::legacy_proxy::{CAPACITY, Snapshot};
-use super::publisher::Kind;
+use super::exporter::Kind;
+use super::legacy_proxy::{CAPACITY, Counts};
 use crate::Report;
-use crate::harness::worker::{BLOCKED_BELOW, Counters, Outcome};
+use crate::harness::stage::Sums;
+use crate::harness::tally::BLOCKED_BELOW;
 use hedgerow::watch::WatchStatus;
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::Path;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// What the watch made of a table.
@@ -75,14 +75,13 @@ pub struct Tick {
     /// Requests that a thread of hedgerow took with it.
     pub lost: u64,
     /// What happened in the newer proxy's stand-in.
-    pub new: Snapshot,
+    pub new: Counts,
     /// What happened in the older one's.
-    pub old: Snapshot,
+    pub old: Counts,
 }
 
 /// Everything a finished drill knows.
 pub struct Run<'a> {
-    /// How long it took.
     pub elapsed: Duration,
     /// Time between two tables.
     pub every: Duration,
@@ -92,19 +91,17 @@ pub struct Run<'a> {
     pub requests: usize,
     /// Those of humans whom the rule lets through.
     pub innocent: usize,
-    /// What hedgerow's threads took up and finished, those that died included.
-    pub counters: &'a [Counters],
-    /// What they handed over.
-    pub outcomes: &'a [Outcome],
+    /// What hedgerow's threads counted.
+    pub sums: &'a Sums,
     /// Each table's time.
     pub ticks: &'a [Tick],
     /// The watch at the end.
     pub status: WatchStatus,
     /// The newer and the older proxy's stand-in.
-    pub stand_ins: [Snapshot; 2],
-    /// What the first panic said.
-    pub said: Option<String>,
-    /// The directory, where it is kept.
+    pub stand_ins: [Counts; 2],
+    /// The message of the first panic.
+    pub panic: Option<String>,
+    /// The directory, if it is kept.
     pub kept: Option<&'a Path>,
 }
 
@@ -120,7 +117,7 @@ struct Totals {
     reverts: u64,
 }
 
-/// Why a drill was not passed; empty where it was.
+/// Why a drill was not passed; empty if it was.
 fn failures(totals: &Totals, ticks: &[Tick]) -> Vec<String> {
     let mut failures = Vec::new();
     let mut none = |count: u64, what: &str| {
@@ -153,26 +150,19 @@ fn failures(totals: &Totals, ticks: &[Tick]) -> Vec<String> {
 impl Run<'_> {
     /// The report.
     pub fn report(&self) -> Report {
-        let totals = self.totals();
+        let counts = &self.sums.counts;
+        let totals = Totals {
+            served: counts.answered,
+            lost: self.sums.lost,
+            dead: self.sums.dead as u64,
+            wrong: counts.wrong,
+            not_scored: counts.not_scored().values().sum(),
+            blocked: counts.blocked,
+            reverts: self.status.reverts,
+        };
         let failures = failures(&totals, self.ticks);
         let json = self.json(&totals, &failures);
         Report::checked(self.text(&totals, &failures), json, failures.is_empty())
-    }
-
-    fn totals(&self) -> Totals {
-        let sum = |count: fn(&Counters) -> u64| self.counters.iter().map(count).sum::<u64>();
-        let of = |count: fn(&Outcome) -> u64| self.outcomes.iter().map(count).sum::<u64>();
-        let started = sum(|counters| counters.started.load(Ordering::Relaxed));
-        let served = sum(|counters| counters.finished.load(Ordering::Relaxed));
-        Totals {
-            served,
-            lost: started - served,
-            dead: (self.cores - self.outcomes.len()) as u64,
-            wrong: of(|outcome| outcome.wrong),
-            not_scored: of(|outcome| outcome.not_scored.iter().sum()),
-            blocked: of(|outcome| outcome.blocked),
-            reverts: self.status.reverts,
-        }
     }
 
     fn text(&self, totals: &Totals, failures: &[String]) -> String {
@@ -199,7 +189,7 @@ impl Run<'_> {
                 held.generation, held.drift
             );
         }
-        if let Some(said) = &self.said {
+        if let Some(said) = &self.panic {
             let _ = writeln!(text, "what the new proxy's threads said: {said}");
         }
         let _ = writeln!(
@@ -261,25 +251,45 @@ impl Run<'_> {
                 "quarantines": self.status.quarantines,
                 "quarantined": self.status.quarantined,
             },
-            "new_proxy": of_stand_in(new),
-            "old_proxy": of_stand_in(old),
-            "panic": self.said,
+            "new_proxy": new,
+            "old_proxy": old,
+            "panic": self.panic,
         })
     }
 }
 
 /// The outcomes side by side.
-fn outcomes(totals: &Totals, [new, old]: &[Snapshot; 2]) -> String {
+fn outcomes(totals: &Totals, [new, old]: &[Counts; 2]) -> String {
     let mut text = format!(
         "\n{:<26} {:>12} {:>12} {:>12}\n",
         "", "hedgerow", "new proxy", "old proxy"
     );
     for (name, here, new, old) in [
-        ("requests served", totals.served, new.answered, old.answered),
-        ("requests lost", totals.lost, new.lost, old.lost),
-        ("threads that died", totals.dead, new.panics, old.panics),
-        ("scored 0 for an error", 0, new.zeros, old.zeros),
-        ("humans blocked", totals.blocked, new.blocked, old.blocked),
+        (
+            "requests served",
+            totals.served,
+            new.requests_served,
+            old.requests_served,
+        ),
+        (
+            "requests lost",
+            totals.lost,
+            new.requests_lost,
+            old.requests_lost,
+        ),
+        (
+            "threads that died",
+            totals.dead,
+            new.threads_died,
+            old.threads_died,
+        ),
+        ("scored 0 for an error", 0, new.scored_zero, old.scored_zero),
+        (
+            "humans blocked",
+            totals.blocked,
+            new.humans_blocked,
+            old.humans_blocked,
+        ),
     ] {
         let _ = writeln!(text, "{name:<26} {here:>12} {new:>12} {old:>12}");
     }
@@ -298,8 +308,8 @@ fn line(tick: &Tick) -> String {
         other => other.name().to_string(),
     };
     let requests = format!("{} of {} lost", tick.lost, tick.lost + tick.served);
-    let new = match (tick.new.panics, tick.new.restarts) {
-        (0, 0) if tick.new.answered == 0 => "dead".to_string(),
+    let new = match (tick.new.threads_died, tick.new.threads_restarted) {
+        (0, 0) if tick.new.requests_served == 0 => "dead".to_string(),
         (0, 0) => "runs".to_string(),
         (0, restarts) => format!("{restarts} restarted"),
         (panics, 0) => format!("{panics} panicked"),
@@ -307,8 +317,8 @@ fn line(tick: &Tick) -> String {
     };
     let new = format!(
         "{new}, lost {} of {}",
-        tick.new.lost,
-        tick.new.lost + tick.new.answered
+        tick.new.requests_lost,
+        tick.new.requests_lost + tick.new.requests_served
     );
     format!(
         "{:>6.2}  {:<25} {hedgerow:<31} {:>4}  {requests:<19} {new:<38} {} scored 0, {} humans \
@@ -316,8 +326,8 @@ fn line(tick: &Tick) -> String {
         tick.at.as_secs_f64(),
         format!("{} {}", tick.generation, tick.kind.name()),
         tick.live,
-        tick.old.zeros,
-        tick.old.blocked
+        tick.old.scored_zero,
+        tick.old.humans_blocked
     )
 }
 
@@ -340,19 +350,8 @@ fn of_tick(tick: &Tick) -> Value {
             "requests_served": tick.served,
             "requests_lost": tick.lost,
         },
-        "new_proxy": of_stand_in(&tick.new),
-        "old_proxy": of_stand_in(&tick.old),
-    })
-}
-
-fn of_stand_in(counts: &Snapshot) -> Value {
-    json!({
-        "requests_served": counts.answered,
-        "requests_lost": counts.lost,
-        "threads_died": counts.panics,
-        "threads_restarted": counts.restarts,
-        "scored_zero": counts.zeros,
-        "humans_blocked": counts.blocked,
+        "new_proxy": tick.new,
+        "old_proxy": tick.old,
     })
 }
 
@@ -371,8 +370,8 @@ mod tests {
             live: 2,
             served: 1,
             lost: 0,
-            new: Snapshot::default(),
-            old: Snapshot::default(),
+            new: Counts::default(),
+            old: Counts::default(),
         }
     }
 

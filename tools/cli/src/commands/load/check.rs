@@ -4,99 +4,84 @@ use super::Args;
 use crate::failure::Failure;
 use crate::files;
 use crate::harness::arrivals::Shape;
-use crate::harness::faults;
 use crate::harness::stage::Mode;
+use crate::harness::{above_0, faults, number};
 use hedgerow::limits::{BATCH_ROWS_MAX, SHADOWS_MAX};
 use std::path::Path;
-
-/// Requests a second, at most: no thread could offer more.
-const RATE_MAX: f64 = 1e9;
 
 /// Feeders, at most.
 const FEEDERS_MAX: usize = 64;
 
-/// MiB of other work's buffer, at most.
-const EVICT_MAX: f64 = 1024.0;
-
 /// Refuses what makes no sense.
 pub fn check(args: &Args) -> Result<(), Failure> {
-    let number = |at, value: f64, ok: bool, expected: &str| match ok {
-        true => Ok(()),
-        false => Err(Failure::usage(at, expected, value)),
-    };
-    let above = |value: f64, max: f64| value > 0.0 && value <= max;
+    // No thread could offer more.
     number(
         "--rate",
         args.rate,
-        above(args.rate, RATE_MAX),
+        above_0(1e9),
         "above 0, at most 1000000000",
     )?;
     number(
         "--seconds",
         args.seconds,
-        above(args.seconds, 86_400.0),
+        above_0(86_400.0),
         "above 0, at most 86400",
     )?;
-    let warm_up = (0.0..=3_600.0).contains(&args.warm_up);
-    number("--warm-up", args.warm_up, warm_up, "0 to 3600")?;
+    number("--warm-up", args.warm_up, 0.0..=3_600.0, "0 to 3600")?;
+    number("--swap-rate", args.swap_rate, 0.0..=1e4, "0 to 10000")?;
+    number("--bad", args.bad, 0.0..=1.0, "0 to 1")?;
     number(
-        "--swap-rate",
-        args.swap_rate,
-        (0.0..=1e4).contains(&args.swap_rate),
-        "0 to 10000",
+        "--sweep-seconds",
+        args.sweep_seconds,
+        1.0..=3_600.0,
+        "1 to 3600",
     )?;
-    number("--bad", args.bad, (0.0..=1.0).contains(&args.bad), "0 to 1")?;
-    let sweep = (1.0..=3_600.0).contains(&args.sweep_seconds);
-    number("--sweep-seconds", args.sweep_seconds, sweep, "1 to 3600")?;
-    let evict = (0.0..=EVICT_MAX).contains(&args.evict);
-    number("--evict", args.evict, evict, "0 to 1024 MiB")?;
-    let count = |at, value: usize, max: usize| match (1..=max).contains(&value) {
+    number("--evict", args.evict, 0.0..=1_024.0, "0 to 1024 MiB")?;
+    let count = |at, value: usize, min: usize, max: usize| match (min..=max).contains(&value) {
         true => Ok(()),
-        false => Err(Failure::usage(at, format!("1 to {max}"), value)),
+        false => Err(Failure::usage(at, format!("{min} to {max}"), value)),
     };
-    count("--batch", args.batch, BATCH_ROWS_MAX)?;
-    count("--feeders", args.feeders, FEEDERS_MAX)?;
-    count("--burst", args.burst as usize, 1_000_000)?;
+    count("--batch", args.batch, 1, BATCH_ROWS_MAX)?;
+    count("--feeders", args.feeders, 1, FEEDERS_MAX)?;
+    count("--burst", args.burst as usize, 1, 1_000_000)?;
     unused(args)?;
-    if args.shadows > SHADOWS_MAX {
-        return Err(Failure::usage(
-            "--shadows",
-            format!("0 to {SHADOWS_MAX}"),
-            args.shadows,
-        ));
-    }
+    count("--shadows", args.shadows, 0, SHADOWS_MAX)?;
     for (at, path) in [("--report", &args.report), ("--hgrm", &args.hgrm)] {
-        if path.as_deref().is_some_and(files::is_stream) {
+        let Some(path) = path else {
+            continue;
+        };
+        if files::is_stream(path) {
             return Err(Failure::usage(at, "a file", "-"));
         }
         // What a minute of load was for must not be lost at its end.
-        let read = [
-            Some(Path::new(&args.table)),
-            args.input.as_deref(),
-            args.peers.as_deref(),
-        ];
-        let read: Vec<&Path> = read.into_iter().flatten().collect();
-        path.as_deref()
-            .map_or(Ok(()), |path| files::check_output(path, &read))?;
+        let mut read = vec![Path::new(&args.table)];
+        read.extend(args.input.as_deref());
+        read.extend(args.peers.as_deref());
+        files::check_output(path, &read)?;
     }
-    for kind in &args.bad_kinds {
-        let names: Vec<&str> = faults::all().iter().map(|fault| fault.name).collect();
-        if !names.contains(&kind.as_str()) {
+    let names: Vec<&str> = faults::ALL.iter().map(|fault| fault.name).collect();
+    match args
+        .bad_kinds
+        .iter()
+        .find(|kind| !names.contains(&kind.as_str()))
+    {
+        None => Ok(()),
+        Some(kind) => {
             let expected = format!("some of {}", names.join(", "));
-            return Err(Failure::usage("--bad-kinds", expected, kind));
+            Err(Failure::usage("--bad-kinds", expected, kind))
         }
     }
-    Ok(())
 }
 
-/// Refuses what would be left alone: a run must be what its arguments say.
+/// Refuses what would have no effect: a run must be what its arguments say.
 fn unused(args: &Args) -> Result<(), Failure> {
     let (pool, bursts) = (args.mode == Mode::Pool, args.arrivals == Shape::Bursts);
     let alone = |at, value: usize, usual: usize, used: bool, needs: &str| match used {
-        false if value != usual => {
-            let expected = format!("{usual}, or {needs} beside it");
-            Err(Failure::usage(at, expected, value))
-        }
+        false if value != usual => Err(Failure::usage(
+            at,
+            format!("{usual}, or {needs} beside it"),
+            value,
+        )),
         _ => Ok(()),
     };
     alone("--batch", args.batch, 1, !pool, "--mode inline")?;

@@ -10,18 +10,17 @@ use crate::Report;
 use crate::failure::Failure;
 use crate::harness::arrivals::Shape;
 use crate::harness::cache_pressure::By;
-use crate::harness::run::{
-    Asked, Distribution, FORM, KernelRounds, Profile, Refusals, Run, Scores, Shadow, Totals,
-};
+use crate::harness::profile::{kernels, profile};
+use crate::harness::run::{Asked, Distribution, FORM, Run, Scores, Shadow, Totals};
 use crate::harness::source::Source;
 use crate::harness::stage::{Mode, Plan, Stage, Sums};
 use crate::harness::view::View;
-use crate::harness::{cores, drive, interruption, machine, profile};
+use crate::harness::{Interruption, cores, drive, machine};
 use crate::page;
 use core_affinity::CoreId;
 use hedgerow::Reason;
+use hedgerow::watch::moment;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Put an engine under requests that come by themselves, and measure each from when it was due
@@ -42,12 +41,7 @@ pub struct Args {
     /// or the table's golden rows where it has other features
     input: Option<PathBuf>,
     /// Requests a second, over all cores
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 20_000.0,
-        allow_negative_numbers = true
-    )]
+    #[arg(long, value_name = "N", default_value_t = 20_000.0)]
     rate: f64,
     /// How they come
     #[arg(long, value_enum, default_value = "poisson")]
@@ -56,20 +50,10 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 32)]
     burst: u32,
     /// How long to measure, in seconds
-    #[arg(
-        long,
-        value_name = "SECONDS",
-        default_value_t = 10.0,
-        allow_negative_numbers = true
-    )]
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
     seconds: f64,
     /// How long to run before that, in seconds
-    #[arg(
-        long,
-        value_name = "SECONDS",
-        default_value_t = 0.5,
-        allow_negative_numbers = true
-    )]
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.5)]
     warm_up: f64,
     /// Who scores: `inline` a thread a core that the requests come to, or `pool` workers behind
     /// rings, which feeders hand them to
@@ -85,34 +69,19 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 1)]
     batch: usize,
     /// Tables a second, good and bad
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 2.0,
-        allow_negative_numbers = true
-    )]
+    #[arg(long, value_name = "N", default_value_t = 2.0)]
     swap_rate: f64,
     /// The share of them that are bad, 0 to 1
-    #[arg(
-        long,
-        value_name = "SHARE",
-        default_value_t = 0.5,
-        allow_negative_numbers = true
-    )]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.5)]
     bad: f64,
     /// Kinds of bad tables, by name, as replay lists them; else all
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     bad_kinds: Vec<String>,
-    /// Tables in shadow, which score samples of the requests beside the live one
+    /// Tables in shadow, which score samples of the requests next to the live one
     #[arg(long, value_name = "N", default_value_t = 0)]
     shadows: usize,
     /// Have other work read so many MiB, as a proxy does between two requests
-    #[arg(
-        long,
-        value_name = "MIB",
-        default_value_t = 0.0,
-        allow_negative_numbers = true
-    )]
+    #[arg(long, value_name = "MIB", default_value_t = 0.0)]
     evict: f64,
     /// Who does that other work
     #[arg(long, value_enum, default_value = "between")]
@@ -124,17 +93,12 @@ pub struct Args {
     #[arg(long)]
     sweep: bool,
     /// How long the sweep may take, in seconds
-    #[arg(
-        long,
-        value_name = "SECONDS",
-        default_value_t = 30.0,
-        allow_negative_numbers = true
-    )]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30.0)]
     sweep_seconds: f64,
     /// Draw everything, a sweep included, as one page of HTML that needs nothing else
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// Whose figures the page shows beside: a record of tools/lab/peers in JSON; else the newest in
+    /// Also show the figures of peers: a record of tools/lab/peers in JSON; else the newest in
     /// benches/record, where that is
     #[arg(long, value_name = "FILE", requires = "report")]
     peers: Option<PathBuf>,
@@ -150,22 +114,28 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         Some(_) => page::record(args.peers.as_deref())?,
         None => None,
     };
-    let interrupted = interruption()?;
-    let (machine, at) = (machine::machine(), machine::now());
+    let interruption = Interruption::listen()?;
+    let (machine, at) = (machine::machine(), moment::now());
     let source = Source::open(&args.table, args.input.as_deref())?;
     let plan = args.plan(cores(&args.cores)?);
     let kernel = args.kernel.as_deref();
     let mut stage = Stage::new(source, kernel)?;
     stage.publisher.adjust(args.bad, &args.bad_kinds, kernel)?;
+    // Seconds for kernels, twice, and for the profile.
+    let alone = (args.seconds * 0.15).min(1.5);
     // Kernels before and after: what changes with time is then within the run, too.
-    let mut kernels = args.kernels(&stage)?;
-    let sums = args.under_load(&mut stage, &plan, &interrupted)?;
-    for (kernel, after) in kernels.iter_mut().zip(args.kernels(&stage)?) {
-        kernel.row.extend(after.row);
-        kernel.batch_row.extend(after.batch_row);
-        kernel.cold_row.extend(after.cold_row);
+    let mut rounds = kernels(&stage.source, kernel, alone)?;
+    let (sums, shadows) = args.under_load(&mut stage, &plan, &interruption)?;
+    for (rounds, after) in rounds
+        .iter_mut()
+        .zip(kernels(&stage.source, kernel, alone)?)
+    {
+        rounds.row.extend(after.row);
+        rounds.batch_row.extend(after.batch_row);
+        rounds.cold_row.extend(after.cold_row);
     }
-    let (sums, shadows) = sums;
+    let [humans, bots, unlabelled] = sums.counts.scores.map(|counts| counts.to_vec());
+    let published = &stage.publisher.published;
     let mut run = Run {
         form: FORM,
         ok: false,
@@ -178,58 +148,68 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         service: Distribution::of(&sums.service),
         intervals: sums.intervals,
         events: sums.events,
-        refusals: refusals(&sums.refusals),
-        not_scored: not_scored(&sums.not_scored),
-        scores: scores(&sums.scores),
+        refusals: published.refusals.values().cloned().collect(),
+        not_scored: sums.counts.not_scored(),
+        scores: Scores {
+            humans,
+            bots,
+            unlabelled,
+        },
         shadows,
-        unexpected: stage.publisher.published.surprises.clone(),
-        profile: Some(args.profile(&stage)?),
-        kernels,
+        unexpected: published.surprises.clone(),
+        profile: Some(profile(&stage.source, kernel, alone)?),
+        kernels: rounds,
         sweep: Vec::new(),
     };
     if let Some(path) = &args.hgrm {
         hgrm::write(path, &sums.latency)?;
     }
-    if (args.sweep || args.report.is_some()) && !interrupted.load(Ordering::Relaxed) {
-        args.sweep(&mut stage, plan.cores, &interrupted, &mut run)?;
+    if (args.sweep || args.report.is_some()) && !interruption.is_raised() {
+        stage.publisher.adjust(0.5, &[], kernel)?;
+        let cores = plan.cores;
+        sweep::sweep(
+            &mut stage,
+            cores,
+            kernel,
+            args.sweep_seconds,
+            &interruption,
+            &mut run,
+        )?;
     }
     let totals = &run.totals;
-    let stopped = interrupted.load(Ordering::Relaxed);
     run.ok = totals.lost == 0
         && totals.wrong == 0
         && totals.not_reclaimed == 0
         && run.unexpected.is_empty()
-        && sums.whole
-        && (stopped || scored(&run));
+        && sums.dead == 0
+        && (interruption.is_raised() || scored(&run));
+    let mut text = text::text(&run);
     if let Some(path) = &args.report {
         page::write(&run, path, peers.as_ref())?;
+        text += &format!("\nreport                 {}\n", path.display());
     }
     let json = serde_json::to_value(&run)
         .map_err(|error| Failure::new("load", "result", "a result in JSON", error))?;
-    let mut text = text::text(&run);
-    if let Some(path) = &args.report {
-        text += &format!("\nreport                 {}\n", path.display());
-    }
     Ok(Report::checked(text, json, run.ok))
 }
 
 impl Args {
     fn plan(&self, cores: Vec<CoreId>) -> Plan {
+        let gap = Duration::try_from_secs_f64(1.0 / self.swap_rate);
         Plan {
             mode: self.mode,
-            cores,
             feeders: self.feeders,
             shape: self.arrivals,
             rate: self.rate,
             burst: self.burst,
             batch: self.batch,
-            seconds: self.seconds,
             warm_up: self.warm_up,
             // A quarter of a second each, as far as that makes 8 to 60.
             pieces: (self.seconds * 4.0).round().clamp(8.0, 60.0) as usize,
-            swap_rate: self.swap_rate,
+            swaps: gap.ok().map(|gap| [gap, gap]),
             evict_mib: self.evict,
             evict_by: self.evict_by,
+            ..Plan::saturating(cores, self.seconds)
         }
     }
 
@@ -238,66 +218,21 @@ impl Args {
         &self,
         stage: &mut Stage,
         plan: &Plan,
-        interrupted: &AtomicBool,
+        interruption: &Interruption,
     ) -> Result<(Sums, Vec<Shadow>), Failure> {
         let shadows = shadows::Shadows::start(stage, self.shadows)?;
-        let time = Duration::from_secs_f64(self.seconds + self.warm_up);
-        let view = View::new(plan.cores.len().max(self.feeders), time);
-        let sums = stage.run(plan, interrupted, view.as_ref())?;
-        let shadows = shadows.map(shadows::Shadows::end).unwrap_or_default();
-        Ok((sums, shadows))
-    }
-
-    /// Seconds for kernels, twice, and for the profile.
-    fn alone(&self) -> f64 {
-        (self.seconds * 0.15).min(1.5)
-    }
-
-    /// Every kernel, or the one named, with nobody else at work.
-    fn kernels(&self, stage: &Stage) -> Result<Vec<KernelRounds>, Failure> {
-        let headers = stage.source.headers();
-        let work = stage.source.work(&headers);
-        profile::kernels(&stage.source, &work, self.kernel.as_deref(), self.alone())
-    }
-
-    fn profile(&self, stage: &Stage) -> Result<Profile, Failure> {
-        let headers = stage.source.headers();
-        let work = stage.source.work(&headers);
-        profile::profile(&stage.source, &work, self.kernel.as_deref(), self.alone())
-    }
-
-    fn sweep(
-        &self,
-        stage: &mut Stage,
-        cores: Vec<CoreId>,
-        interrupted: &AtomicBool,
-        run: &mut Run,
-    ) -> Result<(), Failure> {
-        let mut sweep = sweep::Sweep {
-            interrupted,
-            seconds: self.sweep_seconds / sweep::curves(cores.len()) as f64,
-            cores,
-            kernel: self.kernel.as_deref(),
-            lost: 0,
-            wrong: 0,
-            surprises: Vec::new(),
-            curves: Vec::new(),
-        };
-        stage.publisher.adjust(0.5, &[], self.kernel.as_deref())?;
-        match sweep.run(stage) {
-            // Relaxed: a flag. Interrupted, it leaves what it has.
-            Err(failure) if !interrupted.load(Ordering::Relaxed) => return Err(failure),
-            _ => {}
-        }
-        run.sweep = sweep.curves;
-        run.totals.lost += sweep.lost;
-        run.totals.wrong += sweep.wrong;
-        run.unexpected.extend(sweep.surprises);
-        Ok(())
+        let threads = plan.cores.len().max(self.feeders);
+        let view = View::new(threads, self.seconds + self.warm_up);
+        let sums = stage.run(plan, interruption, view.as_ref())?;
+        Ok((sums, shadows.map(shadows::Shadows::end).unwrap_or_default()))
     }
 
     fn asked(&self, stage: &Stage, plan: &Plan) -> Asked {
         let table = &stage.source.table;
+        let (mode, feeders) = match self.mode {
+            Mode::Inline => ("inline", 0),
+            Mode::Pool => ("pool", self.feeders),
+        };
         Asked {
             table: self.table.clone(),
             table_id: table.content_id(),
@@ -306,16 +241,10 @@ impl Args {
             features: table.features().len(),
             kernel: self.kernel.clone().unwrap_or_else(|| "best".into()),
             input: stage.source.input.clone(),
-            inputs: stage.source.count(),
-            mode: match self.mode {
-                Mode::Inline => "inline".into(),
-                Mode::Pool => "pool".into(),
-            },
+            inputs: stage.source.work.count(),
+            mode: mode.into(),
             cores: plan.cores.iter().map(|core| core.id).collect(),
-            feeders: match self.mode {
-                Mode::Inline => 0,
-                Mode::Pool => self.feeders,
-            },
+            feeders,
             arrivals: match self.arrivals {
                 Shape::Bursts => format!("bursts of {}", self.burst),
                 other => other.name().into(),
@@ -337,17 +266,17 @@ impl Args {
 }
 
 fn totals(stage: &Stage, sums: &Sums) -> Totals {
-    let published = &stage.publisher.published;
+    let (counts, published) = (&sums.counts, &stage.publisher.published);
     stage.engine.reclaim();
     Totals {
         seconds: sums.seconds,
-        offered: sums.offered,
-        answered: sums.answered,
-        unserved: sums.unserved,
+        offered: counts.offered,
+        answered: counts.answered,
+        unserved: counts.unserved,
         lost: sums.lost,
-        wrong: sums.wrong,
-        queued: sums.queued,
-        late: sums.late,
+        wrong: counts.wrong,
+        queued: counts.queued,
+        late: counts.late,
         rate: sums.rate(),
         generator_max: drive::generator_max(),
         generations: published.generation,
@@ -363,29 +292,4 @@ fn scored(run: &Run) -> bool {
     let full = Reason::Overloaded.name();
     let excused = |(reason, count): (&String, &u64)| *count == 0 || reason == full;
     (run.totals.offered == 0 || run.totals.answered > 0) && run.not_scored.iter().all(excused)
-}
-
-fn refusals(counts: &std::collections::BTreeMap<u16, (&'static str, u64)>) -> Vec<Refusals> {
-    let one = |(code, (name, count)): (&u16, &(&'static str, u64))| Refusals {
-        code: *code,
-        name: name.to_string(),
-        count: *count,
-    };
-    counts.iter().map(one).collect()
-}
-
-fn not_scored(counts: &[u64; Reason::ALL.len()]) -> std::collections::BTreeMap<String, u64> {
-    let pairs = Reason::ALL.iter().zip(counts);
-    pairs
-        .map(|(reason, count)| (reason.name().to_string(), *count))
-        .collect()
-}
-
-fn scores(counts: &[[u64; 100]; 3]) -> Scores {
-    let [humans, bots, unlabelled] = counts.map(|counts| counts.to_vec());
-    Scores {
-        humans,
-        bots,
-        unlabelled,
-    }
 }

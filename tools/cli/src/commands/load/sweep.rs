@@ -1,22 +1,22 @@
 //! Throughput against latency up to saturation, along four axes, within a time.
 
 use crate::failure::Failure;
+use crate::harness::Interruption;
 use crate::harness::arrivals::Shape;
-use crate::harness::cache_pressure::By;
-use crate::harness::run::{Curve, Point};
+use crate::harness::run::{Curve, Point, Run};
 use crate::harness::source::Source;
-use crate::harness::stage::{Mode, Plan, Stage, Sums};
+use crate::harness::stage::{Plan, Stage, Sums};
 use core_affinity::CoreId;
 use hedgerow::limits::BATCH_ROWS_MAX;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-/// Trees of the made tables.
+/// Trees of the synthetic tables.
 const TREES: [usize; 4] = [100, 400, 1_000, 4_000];
 
-/// Batch limits beside 1.
+/// Batch limits besides 1.
 const BATCHES: [usize; 2] = [8, BATCH_ROWS_MAX];
 
-/// Tables a second beside none.
+/// Tables per second besides none.
 const SWAPS: [f64; 2] = [10.0, 100.0];
 
 /// Offered rates, as shares of what the engine does without a pause.
@@ -31,20 +31,40 @@ const KNEE: u64 = 2;
 /// The share of offered requests that must be answered in time, or it is beyond the knee.
 const KNEE_ANSWERED: f64 = 0.98;
 
+/// Measures all curves, and adds them to the run: cores, batch limits and swap rates on the stage's
+/// table, and synthetic tables. An interruption leaves what was measured until then.
+pub fn sweep(
+    stage: &mut Stage,
+    cores: Vec<CoreId>,
+    kernel: Option<&str>,
+    seconds: f64,
+    interruption: &Interruption,
+    run: &mut Run,
+) -> Result<(), Failure> {
+    let curves = core_counts(cores.len()).len() + TREES.len() + BATCHES.len() + SWAPS.len();
+    let seconds = seconds / curves as f64;
+    let mut sweep = Sweep {
+        interruption,
+        cores,
+        kernel,
+        seconds,
+        run,
+    };
+    match sweep.all(stage) {
+        Err(failure) if !interruption.is_raised() => Err(failure),
+        _ => Ok(()),
+    }
+}
+
 /// A sweep under way.
-pub struct Sweep<'a> {
-    pub interrupted: &'a AtomicBool,
+struct Sweep<'a> {
+    interruption: &'a Interruption,
     /// Cores, of which the first ones are used.
-    pub cores: Vec<CoreId>,
-    pub kernel: Option<&'a str>,
+    cores: Vec<CoreId>,
+    kernel: Option<&'a str>,
     /// For each curve.
-    pub seconds: f64,
-    /// Requests lost, verdicts wrong, and surprises, over all of it.
-    pub lost: u64,
-    pub wrong: u64,
-    pub surprises: Vec<String>,
-    /// What is measured so far.
-    pub curves: Vec<Curve>,
+    seconds: f64,
+    run: &'a mut Run,
 }
 
 /// Numbers of cores to try: powers of two, and all.
@@ -53,11 +73,6 @@ fn core_counts(all: usize) -> Vec<usize> {
     let mut counts: Vec<usize> = powers.take_while(|count| *count < all).collect();
     counts.push(all.max(1));
     counts
-}
-
-/// Curves of a sweep over so many cores.
-pub fn curves(cores: usize) -> usize {
-    core_counts(cores).len() + TREES.len() + BATCHES.len() + SWAPS.len()
 }
 
 /// A rate that is being measured.
@@ -70,14 +85,6 @@ struct Rate {
 }
 
 impl Rate {
-    fn new(asked: f64) -> Rate {
-        Rate {
-            asked,
-            rounds: Vec::new(),
-            sums: None,
-        }
-    }
-
     fn add(&mut self, round: Sums) {
         let median = round.latency.value_at_quantile(0.5);
         self.rounds.push((round.rate(), median));
@@ -87,8 +94,7 @@ impl Rate {
         };
         // Histograms of one shape always add up.
         let _ = sums.latency.add(&round.latency);
-        sums.offered += round.offered;
-        sums.answered += round.answered;
+        sums.counts.add(&round.counts);
         sums.seconds += round.seconds;
     }
 
@@ -97,7 +103,7 @@ impl Rate {
         let sums = self.sums?;
         Some(Point {
             // What came, which at random is not quite what was asked for.
-            offered: sums.offered as f64 / time,
+            offered: sums.counts.offered as f64 / time,
             answered: sums.rate(),
             p50: sums.latency.value_at_quantile(0.5),
             p99: sums.latency.value_at_quantile(0.99),
@@ -108,29 +114,27 @@ impl Rate {
 }
 
 impl Sweep<'_> {
-    /// All curves: cores, batch limits and swap rates on the stage's table, and made tables.
-    ///
-    /// # Errors
-    /// Where it is interrupted, too: what was measured until then stays.
-    pub fn run(&mut self, stage: &mut Stage) -> Result<(), Failure> {
+    fn all(&mut self, stage: &mut Stage) -> Result<(), Failure> {
         let table = stage.source.name.clone();
         for cores in core_counts(self.cores.len()) {
-            let plan = self.plan(cores);
             let about = format!("{table}, one by one, no swaps");
-            self.curve(stage, &plan, ("cores", cores as f64), about)?;
+            self.curve(stage, &self.plan(cores), ("cores", cores as f64), about)?;
         }
         // One core, one by one and without swaps is where the other two axes begin.
-        let Some(first) = self.curves.first().cloned() else {
+        let Some(first) = self.run.sweep.first().cloned() else {
             return Ok(());
         };
-        let begin = |axis: &str, value, about| Curve {
-            axis: axis.into(),
-            value,
-            about,
-            ..first.clone()
+        let begin = |axis: &str, value, about: &str| {
+            let (axis, about) = (axis.to_string(), about.to_string());
+            Curve {
+                axis,
+                value,
+                about,
+                ..first.clone()
+            }
         };
         let about = format!("{table}, one core, no swaps");
-        self.curves.push(begin("batch", 1.0, about.clone()));
+        self.run.sweep.push(begin("batch", 1.0, &about));
         for batch in BATCHES {
             let plan = Plan {
                 batch,
@@ -139,40 +143,32 @@ impl Sweep<'_> {
             self.curve(stage, &plan, ("batch", batch as f64), about.clone())?;
         }
         let about = format!("{table}, one core, one by one, half of the tables bad");
-        self.curves.push(begin("swaps", 0.0, about.clone()));
-        for swap_rate in SWAPS {
+        self.run.sweep.push(begin("swaps", 0.0, &about));
+        for rate in SWAPS {
+            let swaps = Some([Duration::from_secs_f64(1.0 / rate); 2]);
             let plan = Plan {
-                swap_rate,
+                swaps,
                 ..self.plan(1)
             };
-            self.curve(stage, &plan, ("swaps", swap_rate), about.clone())?;
+            self.curve(stage, &plan, ("swaps", rate), about.clone())?;
         }
         for trees in TREES {
             let source = Source::open(&format!("made:{trees}"), None)?;
             let mut made = Stage::new(source, self.kernel)?;
-            let plan = self.plan(1);
             let about = String::from("made tables, one core, one by one, no swaps");
-            self.curve(&mut made, &plan, ("trees", trees as f64), about)?;
+            self.curve(&mut made, &self.plan(1), ("trees", trees as f64), about)?;
         }
         Ok(())
     }
 
     fn plan(&self, cores: usize) -> Plan {
         let seconds = self.seconds * 0.85 / (SHARES.len() * ROUNDS) as f64;
+        let cores = self.cores.iter().copied().take(cores).collect();
+        let warm_up = seconds * 0.1;
         Plan {
-            mode: Mode::Inline,
-            cores: self.cores.iter().copied().take(cores).collect(),
-            feeders: 1,
             shape: Shape::Poisson,
-            rate: 1.0,
-            burst: 1,
-            batch: 1,
-            seconds: seconds * 0.9,
-            warm_up: seconds * 0.1,
-            pieces: 1,
-            swap_rate: 0.0,
-            evict_mib: 0.0,
-            evict_by: By::Between,
+            warm_up,
+            ..Plan::saturating(cores, seconds * 0.9)
         }
     }
 
@@ -190,9 +186,15 @@ impl Sweep<'_> {
             ..plan.clone()
         };
         let saturation = self.measure(stage, &most)?.rate();
-        let mut rates: Vec<Rate> = { SHARES.iter() }
-            .map(|share| Rate::new((share * saturation).max(1.0)))
-            .collect();
+        let rate = |share: &f64| {
+            let asked = (share * saturation).max(1.0);
+            Rate {
+                asked,
+                rounds: Vec::new(),
+                sums: None,
+            }
+        };
+        let mut rates: Vec<Rate> = SHARES.iter().map(rate).collect();
         for _ in 0..ROUNDS {
             for rate in &mut rates {
                 let plan = Plan {
@@ -203,15 +205,15 @@ impl Sweep<'_> {
             }
         }
         let time = plan.seconds * ROUNDS as f64;
-        let points: Vec<Point> = { rates.into_iter() }
-            .filter_map(|rate| rate.point(time))
-            .collect();
-        self.curves.push(Curve {
-            axis: axis.into(),
+        let points = rates.into_iter().filter_map(|rate| rate.point(time));
+        let points: Vec<Point> = points.collect();
+        let (axis, knee) = (axis.to_string(), knee(&points));
+        self.run.sweep.push(Curve {
+            axis,
             value,
             about,
             saturation,
-            knee: knee(&points),
+            knee,
             points,
         });
         Ok(())
@@ -219,25 +221,23 @@ impl Sweep<'_> {
 
     fn measure(&mut self, stage: &mut Stage, plan: &Plan) -> Result<Sums, Failure> {
         let before = stage.publisher.published.surprises.len();
-        let sums = stage.run(plan, self.interrupted, None)?;
-        self.lost += sums.lost;
-        self.wrong += sums.wrong;
-        if !sums.whole {
-            let ended = "a thread ended before it told what it had done";
-            self.surprises.push(ended.to_string());
+        let sums = stage.run(plan, self.interruption, None)?;
+        self.run.totals.lost += sums.lost;
+        self.run.totals.wrong += sums.counts.wrong;
+        if sums.dead > 0 {
+            self.run
+                .unexpected
+                .push("a thread ended before its report".into());
         }
-        let surprises = { stage.publisher.published.surprises.iter() }.skip(before);
-        self.surprises.extend(surprises.cloned());
-        // Relaxed: a flag.
-        if self.interrupted.load(Ordering::Relaxed) {
-            return Err(Failure::new(
-                "load",
-                "sweep",
-                "time for the whole sweep",
-                "an interruption",
-            ));
+        let surprises = stage.publisher.published.surprises.iter().skip(before);
+        self.run.unexpected.extend(surprises.cloned());
+        match self.interruption.is_raised() {
+            true => {
+                let expected = "time for the whole sweep";
+                Err(Failure::new("load", "sweep", expected, "an interruption"))
+            }
+            false => Ok(sums),
         }
-        Ok(sums)
     }
 }
 
@@ -258,21 +258,22 @@ mod tests {
 
     #[test]
     fn the_knee_is_the_last_point_before_queueing_or_loss() {
-        let point = |offered: f64, answered: f64, p50| Point {
+        let points = [
+            (10.0, 10.0, 100),
+            (20.0, 20.0, 110),
+            (30.0, 29.9, 199),
+            (40.0, 39.9, 400),
+            (50.0, 50.0, 150),
+        ];
+        let point = |(offered, answered, p50)| Point {
             offered,
             answered,
             p50,
             ..Point::default()
         };
-        let points = [
-            point(10.0, 10.0, 100),
-            point(20.0, 20.0, 110),
-            point(30.0, 29.9, 199),
-            point(40.0, 39.9, 400),
-            point(50.0, 50.0, 150),
-        ];
+        let points = points.map(point);
         assert_eq!(knee(&points), Some(2));
-        assert_eq!(knee(&[point(10.0, 9.0, 100)]), None);
+        assert_eq!(knee(&[point((10.0, 9.0, 100))]), None);
         assert_eq!(knee(&points[..2]), Some(1));
         assert_eq!(knee(&[]), None);
     }

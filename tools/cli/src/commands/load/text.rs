@@ -1,202 +1,151 @@
 //! A run's result for people.
 
-use crate::harness::run::{Curve, Distribution, Run, Totals};
+use crate::harness::run::{Curve, Distribution, Run};
 use crate::harness::statistics::median;
-use std::fmt::Write;
+use crate::text::{Columns, listed};
 
 /// The whole result.
 pub fn text(run: &Run) -> String {
-    let mut text = String::new();
-    head(&mut text, run);
+    let mut text = Columns::new(22);
+    text.some("BUSY MACHINE", run.machine.busy());
+    asked(&mut text, run);
+    measured(&mut text, run);
     published(&mut text, run);
     alone(&mut text, run);
-    run.sweep.iter().for_each(|curve| sweep(&mut text, curve));
+    run.sweep.iter().for_each(|curve| text.add(&sweep(curve)));
     if !run.ok {
-        text.push_str("FAILED: a request was lost, a verdict wrong, or a table mistreated\n");
+        text.add("FAILED: a request was lost, a verdict wrong, or a table mistreated\n");
     }
-    text
+    text.end()
 }
 
-fn line(text: &mut String, name: &str, value: impl std::fmt::Display) {
-    let _ = writeln!(text, "{name:<22} {value}");
-}
-
-fn head(text: &mut String, run: &Run) {
-    let (asked, totals) = (&run.asked, &run.totals);
-    if let Some(busy) = run.machine.busy() {
-        line(text, "BUSY MACHINE", busy);
-    }
+fn asked(text: &mut Columns, run: &Run) {
+    let asked = &run.asked;
+    let (cores, batch) = (&asked.cores, asked.batch);
     let who = match asked.mode.as_str() {
-        "pool" => format!(
-            "a pool on cores {:?}, {} feeders",
-            asked.cores, asked.feeders
-        ),
-        _ => format!(
-            "inline on cores {:?}, up to {} at once",
-            asked.cores, asked.batch
-        ),
+        "pool" => format!("a pool on cores {cores:?}, {} feeders", asked.feeders),
+        _ => format!("inline on cores {cores:?}, up to {batch} at once"),
     };
-    line(
-        text,
-        "table",
-        format!("{}, {} trees", asked.table, asked.trees),
-    );
-    line(
-        text,
-        "input",
-        format!("{} of {}, over and over", asked.inputs, asked.input),
-    );
     let pace = match asked.arrivals.as_str() {
         "saturate" => "as fast as verdicts come".to_string(),
         other => format!("{other}, {} a second", asked.rate),
     };
-    line(text, "arrivals", format!("{pace}; {who}"));
-    let share = 100.0 * totals.answered as f64 / totals.offered.max(1) as f64;
-    line(
-        text,
-        "requests answered",
-        format!(
-            "{} of {} ({share:.2} %) in {:.2} s",
-            totals.answered, totals.offered, totals.seconds
-        ),
+    text.line("table", format!("{}, {} trees", asked.table, asked.trees));
+    text.line(
+        "input",
+        format!("{} of {}, over and over", asked.inputs, asked.input),
     );
-    line(text, "rate", format!("{:.0} a second", totals.rate));
-    line(
-        text,
+    text.line("arrivals", format!("{pace}; {who}"));
+}
+
+fn measured(text: &mut Columns, run: &Run) {
+    let totals = &run.totals;
+    let (answered, offered, seconds) = (totals.answered, totals.offered, totals.seconds);
+    let share = 100.0 * answered as f64 / offered.max(1) as f64;
+    let answered = format!("{answered} of {offered} ({share:.2} %) in {seconds:.2} s");
+    text.line("requests answered", answered);
+    text.line("rate", format!("{:.0} a second", totals.rate));
+    text.line(
         "latency, µs",
         format!("{} (due to verdict)", micros(&run.latency)),
     );
-    line(
-        text,
+    text.line(
         "service, µs",
         format!("{} (begun to verdict)", micros(&run.service)),
     );
-    counted(text, totals);
-}
-
-/// What says how far the figures can be believed, and whether anything went wrong.
-fn counted(text: &mut String, totals: &Totals) {
-    line(
-        text,
+    // What says how far the figures can be believed, and whether anything went wrong.
+    text.line(
         "queued",
         format!("{} came due while their thread was busy", totals.queued),
     );
-    line(
-        text,
-        "late starts",
-        format!(
-            "{} of a thread that waited, by more than 10 µs",
-            totals.late
-        ),
+    let late = format!(
+        "{} of a thread that waited, by more than 10 µs",
+        totals.late
     );
-    line(
-        text,
-        "the generator's most",
-        format!("{:.0} a second on one thread", totals.generator_max),
+    text.line("late starts", late);
+    let most = format!("{:.0} a second on one thread", totals.generator_max);
+    text.line("the generator's most", most);
+    text.some(
+        "threads not bound",
+        (totals.unbound > 0).then_some(totals.unbound),
     );
-    if totals.unbound > 0 {
-        line(text, "threads not bound", totals.unbound);
-    }
-    line(text, "never begun", totals.unserved);
-    line(text, "requests lost", totals.lost);
-    line(text, "wrong verdicts", totals.wrong);
+    text.line("never begun", totals.unserved);
+    text.line("requests lost", totals.lost);
+    text.line("wrong verdicts", totals.wrong);
 }
 
 fn micros(times: &Distribution) -> String {
-    let of = |nanos: u64| nanos as f64 / 1e3;
-    format!(
-        "p50 {:.2}  p90 {:.2}  p99 {:.2}  p99.9 {:.2}  max {:.2}",
-        of(times.p50),
-        of(times.p90),
-        of(times.p99),
-        of(times.p999),
-        of(times.max)
-    )
+    let Distribution {
+        p50,
+        p90,
+        p99,
+        p999,
+        max,
+        ..
+    } = times;
+    let [p50, p90, p99, p999, max] = [p50, p90, p99, p999, max].map(|nanos| *nanos as f64 / 1e3);
+    format!("p50 {p50:.2}  p90 {p90:.2}  p99 {p99:.2}  p99.9 {p999:.2}  max {max:.2}")
 }
 
-fn published(text: &mut String, run: &Run) {
+fn published(text: &mut Columns, run: &Run) {
     let totals = &run.totals;
-    line(text, "generations published", totals.generations);
+    text.line("generations published", totals.generations);
     if totals.held_back > 0 {
-        line(
-            text,
+        text.line(
             "publishing held back",
             format!("{} times", totals.held_back),
         );
     }
-    line(text, "tables refused", totals.refused);
-    for refused in &run.refusals {
-        line(
-            text,
-            "",
-            format!("{:>6}  {} {}", refused.count, refused.code, refused.name),
-        );
-    }
-    line(text, "tables not reclaimed", totals.not_reclaimed);
+    text.line("tables refused", totals.refused);
+    text.lines("", &run.refusals);
+    text.line("tables not reclaimed", totals.not_reclaimed);
     let missed = run.not_scored.iter().filter(|(_, count)| **count > 0);
-    let missed: Vec<String> = missed
-        .map(|(reason, count)| format!("{count} {reason}"))
-        .collect();
-    line(
-        text,
-        "verdicts not scored",
-        if missed.is_empty() {
-            "0".into()
-        } else {
-            missed.join(", ")
-        },
-    );
+    let missed = missed.map(|(reason, count)| format!("{count} {reason}"));
+    text.line("verdicts not scored", listed(missed, "0"));
     for shadow in &run.shadows {
-        line(
-            text,
-            &shadow.name,
-            format!("scored {} sampled rows since the last publish", shadow.rows),
-        );
+        let rows = format!("scored {} sampled rows since the last publish", shadow.rows);
+        text.line(&shadow.name, rows);
     }
-    for surprise in &run.unexpected {
-        line(text, "UNEXPECTED", surprise);
-    }
+    text.lines("UNEXPECTED", &run.unexpected);
 }
 
-fn alone(text: &mut String, run: &Run) {
+fn alone(text: &mut Columns, run: &Run) {
     if !run.kernels.is_empty() {
-        let _ = writeln!(
-            text,
-            "\n{:<10} {:>12} {:>12} {:>12}  (ns a row, medians of rounds)",
+        text.add(&format!(
+            "\n{:<10} {:>12} {:>12} {:>12}  (ns a row, medians of rounds)\n",
             "kernel", "one row", "batch of 64", "one, cold"
-        );
+        ));
     }
     for kernel in &run.kernels {
-        let _ = writeln!(
-            text,
-            "{:<10} {:>12.0} {:>12.0} {:>12.0}",
-            kernel.name,
-            median(&kernel.row),
-            median(&kernel.batch_row),
-            median(&kernel.cold_row)
-        );
+        let (row, batch) = (median(&kernel.row), median(&kernel.batch_row));
+        let (name, cold) = (&kernel.name, median(&kernel.cold_row));
+        text.add(&format!(
+            "{name:<10} {row:>12.0} {batch:>12.0} {cold:>12.0}\n"
+        ));
     }
 }
 
-fn sweep(text: &mut String, curve: &Curve) {
-    let _ = writeln!(
-        text,
-        "\n{} {}: {}; at most {:.0} a second",
-        curve.axis, curve.value, curve.about, curve.saturation
-    );
+fn sweep(curve: &Curve) -> String {
+    let Curve {
+        axis,
+        value,
+        about,
+        saturation,
+        ..
+    } = curve;
+    let mut text = format!("\n{axis} {value}: {about}; at most {saturation:.0} a second\n");
     for (at, point) in curve.points.iter().enumerate() {
-        let _ = writeln!(
-            text,
-            "{:>12.0} offered {:>12.0} answered   p50 {:>9.2}  p99 {:>9.2} µs{}",
-            point.offered,
-            point.answered,
-            point.p50 as f64 / 1e3,
-            point.p99 as f64 / 1e3,
-            if curve.knee == Some(at) {
-                "  <- knee"
-            } else {
-                ""
-            }
+        let (offered, answered) = (point.offered, point.answered);
+        let [p50, p99] = [point.p50, point.p99].map(|nanos| nanos as f64 / 1e3);
+        let knee = if curve.knee == Some(at) {
+            "  <- knee"
+        } else {
+            ""
+        };
+        text += &format!(
+            "{offered:>12.0} offered {answered:>12.0} answered   p50 {p50:>9.2}  p99 {p99:>9.2} \
+             µs{knee}\n"
         );
     }
+    text
 }

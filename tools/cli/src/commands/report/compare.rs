@@ -3,6 +3,7 @@
 use super::noise::{CONFIDENCE, Ratio, VALUES_MIN, ratio};
 use crate::Report;
 use crate::failure::{Failure, harmless};
+use crate::harness::number;
 use crate::harness::run::{Manner, Run, read};
 use crate::harness::statistics::median;
 use serde_json::{Value, json};
@@ -27,12 +28,7 @@ pub struct Args {
     #[arg(value_delimiter = ',', required = true, num_args = 1)]
     after: Vec<PathBuf>,
     /// Changes of less than this many percent are none
-    #[arg(
-        long,
-        value_name = "PERCENT",
-        default_value_t = 5.0,
-        allow_negative_numbers = true
-    )]
+    #[arg(long, value_name = "PERCENT", default_value_t = 5.0)]
     floor: f64,
     /// Compare only measures whose names begin so
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
@@ -72,9 +68,7 @@ impl Change {
 
 /// Compares.
 pub fn run(args: &Args) -> Result<Report, Failure> {
-    if !(0.0..=1_000.0).contains(&args.floor) {
-        return Err(Failure::usage("--floor", "0 to 1000", args.floor));
-    }
+    number("--floor", args.floor, 0.0..=1_000.0, "0 to 1000")?;
     let all = |paths: &[PathBuf]| -> Result<Vec<Run>, Failure> {
         paths.iter().map(|path| read(path)).collect()
     };

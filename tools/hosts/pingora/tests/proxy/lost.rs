@@ -192,7 +192,7 @@ fn no_request_is_lost_while_everything_is_replaced() {
     requests.retain(|request| !request.closes());
     let table = Table::from_bytes(DEFAULT_TABLE).expect("a table");
     let good = [DEFAULT_TABLE.to_vec(), faults::shifted(&table)];
-    let mut bad: Vec<_> = faults::all()
+    let mut bad: Vec<_> = faults::ALL
         .iter()
         .filter_map(|fault| fault.apply(&table))
         .collect();

@@ -1,8 +1,7 @@
 //! The writers of the drill: one that publishes as it should, and the broken exporter.
 
 use crate::failure::Failure;
-use crate::harness::faults;
-use crate::harness::publisher::{new_folder, remove};
+use crate::harness::{faults, publisher};
 use hedgerow::Table;
 use hedgerow::limits::FEATURES_MAX;
 use hedgerow::table::format::HASH_OFFSET;
@@ -12,9 +11,10 @@ use hedgerow::watch::{Directory, Origin, Pointer, PublishOptions, Publisher};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tempfile::TempDir;
 
 /// What arrives at a tick.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A good table.
     Good,
@@ -54,7 +54,7 @@ pub const TURNS: [Kind; 6] = [
 /// The generation before the first tick.
 pub const FIRST: u64 = 1;
 
-/// Which of the two good tables a generation is; none where it is a bad one.
+/// Which of the two good tables a generation is; `None` of a bad one.
 pub fn table_of(generation: u64) -> Option<usize> {
     match generation {
         FIRST => Some(0),
@@ -66,11 +66,9 @@ pub fn table_of(generation: u64) -> Option<usize> {
 
 /// The tables of the drill.
 pub struct Tables {
-    /// Two good ones, with margins that tell them apart.
+    /// Two good ones, with margins that distinguish them.
     pub good: [Vec<u8>; 2],
-    under: Vec<u8>,
-    over: Vec<u8>,
-    constant: Vec<u8>,
+    bad: [Vec<u8>; 3],
 }
 
 impl Tables {
@@ -85,27 +83,27 @@ impl Tables {
         let over = faults::repeated_unchecked(table, FEATURES_MAX / count + 1);
         Ok(Tables {
             good: [table.bytes().to_vec(), faults::shifted(table)],
-            under: made(under.flatten())?,
-            over: made(over)?,
-            constant: made(faults::constant(table))?,
+            bad: [
+                made(under.flatten())?,
+                made(over)?,
+                made(faults::constant(table))?,
+            ],
         })
     }
 
     /// What a kind is at a generation.
     pub fn bytes(&self, kind: Kind, generation: u64) -> &[u8] {
-        match kind {
-            Kind::Good => &self.good[table_of(generation).unwrap_or_default()],
-            Kind::Under => &self.under,
-            Kind::Over => &self.over,
-            Kind::Constant => &self.constant,
+        match Kind::BAD.iter().position(|bad| *bad == kind) {
+            Some(at) => &self.bad[at],
+            None => &self.good[table_of(generation).unwrap_or_default()],
         }
     }
 }
 
-/// The directory of the drill.
-pub struct Place {
-    root: PathBuf,
-    keep: bool,
+/// The directory of the drill: one that stays, or one in the temporary folder, which does not.
+pub enum Place {
+    Kept(PathBuf),
+    Temporary(TempDir),
 }
 
 /// How long a publisher waits for the lock: there is no other one.
@@ -114,34 +112,35 @@ const WAIT: Duration = Duration::from_secs(10);
 const WHO: &str = "drill";
 
 impl Place {
-    /// A new directory: this one, which stays, or one in the temporary folder, which does not.
+    /// A new directory.
     pub fn new(kept: Option<&Path>) -> Result<Place, Failure> {
         let Some(path) = kept else {
-            let root = new_folder(WHO)?;
-            return Ok(Place { root, keep: false });
+            return Ok(Place::Temporary(publisher::folder(WHO)?));
         };
-        // One that is there might be one that engines watch.
+        // One that exists might be one that engines watch.
         let expected = "a name that is not taken, in a folder that is there";
         fs::create_dir(path).map_err(|error| Failure::io(path, expected, error))?;
-        let root = path.to_path_buf();
-        Ok(Place { root, keep: true })
+        Ok(Place::Kept(path.to_path_buf()))
     }
 
     /// Its path.
     pub fn root(&self) -> &Path {
-        &self.root
+        match self {
+            Place::Kept(path) => path,
+            Place::Temporary(folder) => folder.path(),
+        }
     }
 
-    /// Its path, where it stays.
+    /// Its path, if it stays.
     pub fn kept(&self) -> Option<&Path> {
-        self.keep.then_some(self.root.as_path())
+        matches!(self, Place::Kept(_)).then(|| self.root())
     }
 
     /// Publishes as `hedgerow publish` does.
     pub fn publish(&self, bytes: &[u8]) -> Result<u64, Failure> {
         let refused = |refused| Failure::refused(WHO, &refused);
         let table = Table::from_bytes(bytes).map_err(refused)?;
-        let published = Publisher::create(&self.root, WAIT, WHO)
+        let published = Publisher::create(self.root(), WAIT, WHO)
             .and_then(|publisher| publisher.publish(&table, &PublishOptions::default()));
         let published = published.map_err(|refusal| Failure::of(&refusal))?;
         Ok(published.pointer.generation)
@@ -150,9 +149,8 @@ impl Place {
     /// What a broken exporter does: it places bytes that no publisher would take, and points at
     /// them, with a new file and a rename for both.
     pub fn place(&self, bytes: &[u8], generation: u64) -> Result<u64, Failure> {
-        let directory = Directory::new(&self.root);
+        let directory = Directory::new(self.root());
         let hash = bytes.get(HASH_OFFSET..HASH_OFFSET + 16).unwrap_or_default();
-        let content_id: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
         let pointer = Pointer {
             version: FILES_VERSION,
             generation,
@@ -161,7 +159,7 @@ impl Place {
             forced: false,
             at: moment::now(),
             origin: Origin::here("broken exporter"),
-            content_id,
+            content_id: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
         };
         let text = serde_json::to_vec(&pointer).unwrap_or_default();
         replace(&directory.table(&pointer.content_id), bytes)?;
@@ -175,12 +173,4 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     fs::write(&new, bytes)
         .and_then(|()| fs::rename(&new, path))
         .map_err(|error| Failure::io(path, "a writable folder", error))
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if !self.keep {
-            remove(&self.root);
-        }
-    }
 }
