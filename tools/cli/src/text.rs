@@ -1,6 +1,5 @@
 //! Text for people: names and values in two columns.
 
-use crate::failure::harmless;
 use std::fmt::Display;
 
 /// Lines of a name and a value.
@@ -43,13 +42,6 @@ impl Columns {
     pub fn end(self) -> String {
         self.text
     }
-}
-
-/// Lines for a terminal, which must not take any of their content for commands.
-pub fn printable(text: &str) -> String {
-    text.lines()
-        .map(|line| format!("{}\n", harmless(line)))
-        .collect()
 }
 
 /// A list with commas, or a word for an empty one.

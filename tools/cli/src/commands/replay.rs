@@ -10,6 +10,7 @@ use crate::harness::{Interruption, above_0, cores, number};
 use crate::text::{Columns, listed};
 use hedgerow::limits::BATCH_ROWS_MAX;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -37,12 +38,7 @@ pub struct Args {
     cores: Vec<usize>,
     /// Who scores: `inline` the threads that extract, as in a proxy with a thread a core, or `pool`
     /// a pool of workers behind rings, fed by as many threads
-    #[arg(
-        long,
-        value_enum,
-        default_value = "inline",
-        hide_possible_values = true
-    )]
+    #[arg(long, value_enum, default_value = "inline")]
     mode: Mode,
     /// Time between two tables, good or bad, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 10.0)]
@@ -84,7 +80,7 @@ fn report(stage: &Stage, plan: &Plan, sums: &Sums) -> Report {
     let ok = sums.lost == 0
         && sums.counts.wrong == 0
         && scored > 0
-        && not_scored.values().all(|count| *count == 0)
+        && not_scored.iter().all(|(_, count)| *count == 0)
         && retired == 0
         && published.surprises.is_empty()
         && sums.dead == 0;
@@ -154,7 +150,7 @@ fn report(stage: &Stage, plan: &Plan, sums: &Sums) -> Report {
         "tables_refused": published.refused,
         "refusals": refusals,
         "faults_tried": published.tried,
-        "not_scored": not_scored,
+        "not_scored": not_scored.into_iter().collect::<BTreeMap<_, _>>(),
         "wrong_verdicts": sums.counts.wrong,
         "requests_lost": sums.lost,
         "tables_not_reclaimed": retired,

@@ -6,7 +6,6 @@ use crate::failure::Failure;
 use hdrhistogram::Histogram;
 use hedgerow::stats::Latency;
 use hedgerow::{PreparedTable, Reason, Row, Table, Verdict};
-use std::collections::BTreeMap;
 
 /// The rule of the outage: `score < 30` is blocked.
 pub const BLOCKED_BELOW: u8 = 30;
@@ -131,10 +130,10 @@ impl Counts {
     }
 
     /// Verdicts without one, by reason.
-    pub fn not_scored(&self) -> BTreeMap<String, u64> {
+    pub fn not_scored(&self) -> Vec<(&'static str, u64)> {
         let pairs = Reason::ALL.iter().zip(self.not_scored);
         pairs
-            .map(|(reason, count)| (reason.name().to_string(), count))
+            .map(|(reason, count)| (reason.name(), count))
             .collect()
     }
 }

@@ -223,7 +223,7 @@ fn the_default_detections_compile_with_the_built_in_schema() {
         folder.file("model", model.to_string()),
         folder.path("x.hedge"),
     );
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../train/detections.toml");
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../lab/train/detections.toml");
     run(&[
         "compile",
         &model,

@@ -156,7 +156,7 @@ impl Run<'_> {
             lost: self.sums.lost,
             dead: self.sums.dead as u64,
             wrong: counts.wrong,
-            not_scored: counts.not_scored().values().sum(),
+            not_scored: counts.not_scored().iter().map(|(_, count)| count).sum(),
             blocked: counts.blocked,
             reverts: self.status.reverts,
         };

@@ -134,6 +134,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         rounds.batch_row.extend(after.batch_row);
         rounds.cold_row.extend(after.cold_row);
     }
+    let owned = |(reason, count): (&str, u64)| (reason.to_string(), count);
     let [humans, bots, unlabelled] = sums.counts.scores.map(|counts| counts.to_vec());
     let published = &stage.publisher.published;
     let mut run = Run {
@@ -149,7 +150,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         intervals: sums.intervals,
         events: sums.events,
         refusals: published.refusals.values().cloned().collect(),
-        not_scored: sums.counts.not_scored(),
+        not_scored: sums.counts.not_scored().into_iter().map(owned).collect(),
         scores: Scores {
             humans,
             bots,
