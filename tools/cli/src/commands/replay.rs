@@ -9,7 +9,7 @@ use crate::harness::view::View;
 use crate::harness::{Interruption, above_0, cores, number};
 use crate::text::{Columns, listed};
 use hedgerow::limits::BATCH_ROWS_MAX;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -67,97 +67,119 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     };
     let view = View::new(plan.cores.len(), args.seconds);
     let sums = stage.run(&plan, &interruption, view.as_ref())?;
-    stage.engine.reclaim();
     Ok(report(&stage, &plan, &sums))
+}
+
+/// Everything a finished replay knows.
+struct Run<'a> {
+    stage: &'a Stage,
+    plan: &'a Plan,
+    sums: &'a Sums,
+    retired: usize,
+    scored: u64,
+    /// Requests per second and core.
+    rate: f64,
+    /// Shares of the latency, in nanoseconds.
+    latency: [(&'static str, u64); 4],
 }
 
 /// The report. The run failed if a request was lost or had no score, a verdict was wrong, or a
 /// table was not treated as it should be.
 fn report(stage: &Stage, plan: &Plan, sums: &Sums) -> Report {
-    let (published, retired) = (&stage.publisher.published, stage.engine.stats().retired);
-    let (scored, not_scored) = (sums.counts.scored(), sums.counts.not_scored());
+    stage.engine.reclaim();
+    let scored = sums.counts.scored();
+    let shares = [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)];
+    let run = Run {
+        stage,
+        plan,
+        sums,
+        retired: stage.engine.stats().retired,
+        scored,
+        rate: scored as f64 / sums.seconds / plan.cores.len() as f64,
+        latency: shares.map(|(name, share)| (name, sums.latency.value_at_quantile(share))),
+    };
+    let not_scored = sums.counts.not_scored();
     // No request finds a full ring: fewer are under way than it holds.
     let ok = sums.lost == 0
         && sums.counts.wrong == 0
         && scored > 0
         && not_scored.iter().all(|(_, count)| *count == 0)
-        && retired == 0
-        && published.surprises.is_empty()
+        && run.retired == 0
+        && stage.publisher.published.surprises.is_empty()
         && sums.dead == 0;
-    let (cores, recorded) = (plan.cores.len(), stage.source.work.count());
-    let rate = scored as f64 / sums.seconds / cores as f64;
-    let refusals: Vec<_> = published.refusals.values().collect();
-    let shares = [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)];
-    let latency = shares.map(|(name, share)| (name, sums.latency.value_at_quantile(share)));
-    let [humans, bots, _] = &sums.counts.scores;
+    Report::checked(run.text(ok), run.json(ok), ok)
+}
 
-    let mut text = Columns::new(22);
-    text.line(
-        "requests scored",
-        format!("{scored} ({recorded} recorded, over and over)"),
-    );
-    text.line(
-        "rate a core",
-        format!("{rate:.0} a second on each of {cores}"),
-    );
-    if sums.unbound > 0 {
+impl Run<'_> {
+    fn text(&self, ok: bool) -> String {
+        let (sums, published) = (self.sums, &self.stage.publisher.published);
+        let (scored, rate, cores) = (self.scored, self.rate, self.plan.cores.len());
+        let recorded = self.stage.source.work.count();
+        let mut text = Columns::new(22);
+        let scored = format!("{scored} ({recorded} recorded, over and over)");
+        text.line("requests scored", scored);
         text.line(
-            "threads not bound",
-            format!("{}: the system refused affinity", sums.unbound),
+            "rate a core",
+            format!("{rate:.0} a second on each of {cores}"),
         );
+        if sums.unbound > 0 {
+            let unbound = format!("{}: the system refused affinity", sums.unbound);
+            text.line("threads not bound", unbound);
+        }
+        let micros = |(name, nanos)| format!("{name} {:.2}", nanos as f64 / 1e3);
+        let micros = self.latency.map(micros).join("  ");
+        text.line("latency, µs", format!("{micros} (request to verdict)"));
+        text.line("generations published", published.generation);
+        if published.held_back > 0 {
+            text.line(
+                "publishing held back",
+                format!("{} times", published.held_back),
+            );
+        }
+        text.line("tables refused", published.refused);
+        text.lines("", published.refusals.values());
+        let missed = sums.counts.not_scored().into_iter();
+        let missed = missed.map(|(name, count)| format!("{count} {name}"));
+        text.line("verdicts not scored", listed(missed, "0"));
+        text.line("wrong verdicts", sums.counts.wrong);
+        text.line("requests lost", sums.lost);
+        text.line("tables not reclaimed", self.retired);
+        text.lines("UNEXPECTED", &published.surprises);
+        let [humans, bots, _] = &sums.counts.scores;
+        text.add(&distribution(humans, bots));
+        if !ok {
+            let what = "a request was lost or not scored, a verdict wrong, or a table mistreated";
+            text.add(&format!("FAILED: {what}\n"));
+        }
+        text.end()
     }
-    let micros = latency.map(|(name, nanos)| format!("{name} {:.2}", nanos as f64 / 1e3));
-    text.line(
-        "latency, µs",
-        format!("{} (request to verdict)", micros.join("  ")),
-    );
-    text.line("generations published", published.generation);
-    if published.held_back > 0 {
-        text.line(
-            "publishing held back",
-            format!("{} times", published.held_back),
-        );
+
+    fn json(&self, ok: bool) -> Value {
+        let (sums, published) = (self.sums, &self.stage.publisher.published);
+        let [humans, bots, _] = sums.counts.scores.map(|counts| counts.to_vec());
+        let cores = self.plan.cores.iter().map(|core| core.id);
+        json!({
+            "ok": ok,
+            "seconds": sums.seconds,
+            "cores": cores.collect::<Vec<_>>(),
+            "threads_not_bound": sums.unbound,
+            "requests_recorded": self.stage.source.work.count(),
+            "requests_scored": self.scored,
+            "rate_per_core": self.rate,
+            "latency_ns": BTreeMap::from(self.latency),
+            "generations_published": published.generation,
+            "publishes_held_back": published.held_back,
+            "tables_refused": published.refused,
+            "refusals": published.refusals.values().collect::<Vec<_>>(),
+            "faults_tried": published.tried,
+            "not_scored": BTreeMap::from_iter(sums.counts.not_scored()),
+            "wrong_verdicts": sums.counts.wrong,
+            "requests_lost": sums.lost,
+            "tables_not_reclaimed": self.retired,
+            "unexpected": published.surprises,
+            "scores": { "humans": humans, "bots": bots },
+        })
     }
-    text.line("tables refused", published.refused);
-    text.lines("", &refusals);
-    let missed = not_scored
-        .iter()
-        .map(|(name, count)| format!("{count} {name}"));
-    text.line("verdicts not scored", listed(missed, "0"));
-    text.line("wrong verdicts", sums.counts.wrong);
-    text.line("requests lost", sums.lost);
-    text.line("tables not reclaimed", retired);
-    text.lines("UNEXPECTED", &published.surprises);
-    text.add(&distribution(humans, bots));
-    if !ok {
-        let what = "a request was lost or not scored, a verdict wrong, or a table mistreated";
-        text.add(&format!("FAILED: {what}\n"));
-    }
-    let latency: Map<String, Value> = { latency.into_iter() }
-        .map(|(name, nanos)| (name.to_string(), nanos.into()))
-        .collect();
-    let json = json!({
-        "ok": ok,
-        "seconds": sums.seconds,
-        "cores": plan.cores.iter().map(|core| core.id).collect::<Vec<_>>(),
-        "threads_not_bound": sums.unbound,
-        "requests_recorded": recorded,
-        "requests_scored": scored,
-        "rate_per_core": rate,
-        "latency_ns": latency,
-        "generations_published": published.generation,
-        "publishes_held_back": published.held_back,
-        "tables_refused": published.refused,
-        "refusals": refusals,
-        "faults_tried": published.tried,
-        "not_scored": not_scored.into_iter().collect::<BTreeMap<_, _>>(),
-        "wrong_verdicts": sums.counts.wrong,
-        "requests_lost": sums.lost,
-        "tables_not_reclaimed": retired,
-        "unexpected": published.surprises,
-        "scores": { "humans": humans.to_vec(), "bots": bots.to_vec() },
-    });
-    Report::checked(text.end(), json, ok)
 }
 
 /// How often each score was given to humans and to bots, as bars.

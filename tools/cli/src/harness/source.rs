@@ -61,7 +61,7 @@ fn bundled() -> Result<Inputs, Failure> {
 }
 
 impl Source {
-    /// Opens a table of the built-in features, and reads requests: of a file, else the bundled ones.
+    /// Opens a table of the built-in features, and reads requests of a file, else the bundled ones.
     pub fn recorded(name: &str, input: Option<&Path>) -> Result<Source, Failure> {
         let (work, bots) = match input {
             Some(path) => of_requests(requests::read(path)?),

@@ -1,4 +1,4 @@
-//! `drill`: an outage, practised. The files of that day arrive under load, next to a stand-in of the
+//! `drill`: an outage, practised. The files of that day arrive under load, and at a stand-in of the
 //! design that they took down.
 
 mod exporter;

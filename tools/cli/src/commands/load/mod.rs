@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::harness::arrivals::Shape;
 use crate::harness::cache_pressure::By;
 use crate::harness::profile::{kernels, profile};
-use crate::harness::run::{Asked, Distribution, FORM, Run, Scores, Shadow, Totals};
+use crate::harness::run::{Asked, Distribution, FORM, Run, Scores, Totals};
 use crate::harness::source::Source;
 use crate::harness::stage::{Mode, Plan, Stage, Sums};
 use crate::harness::view::View;
@@ -115,59 +115,14 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         None => None,
     };
     let interruption = Interruption::listen()?;
-    let (machine, at) = (machine::machine(), moment::now());
-    let source = Source::open(&args.table, args.input.as_deref())?;
-    let plan = args.plan(cores(&args.cores)?);
-    let kernel = args.kernel.as_deref();
-    let mut stage = Stage::new(source, kernel)?;
-    stage.publisher.adjust(args.bad, &args.bad_kinds, kernel)?;
-    // Seconds for kernels, twice, and for the profile.
-    let alone = (args.seconds * 0.15).min(1.5);
-    // Kernels before and after: what changes with time is then within the run, too.
-    let mut rounds = kernels(&stage.source, kernel, alone)?;
-    let (sums, shadows) = args.under_load(&mut stage, &plan, &interruption)?;
-    for (rounds, after) in rounds
-        .iter_mut()
-        .zip(kernels(&stage.source, kernel, alone)?)
-    {
-        rounds.row.extend(after.row);
-        rounds.batch_row.extend(after.batch_row);
-        rounds.cold_row.extend(after.cold_row);
-    }
-    let owned = |(reason, count): (&str, u64)| (reason.to_string(), count);
-    let [humans, bots, unlabelled] = sums.counts.scores.map(|counts| counts.to_vec());
-    let published = &stage.publisher.published;
-    let mut run = Run {
-        form: FORM,
-        ok: false,
-        at,
-        command: machine::command(),
-        machine,
-        asked: args.asked(&stage, &plan),
-        totals: totals(&stage, &sums),
-        latency: Distribution::of(&sums.latency),
-        service: Distribution::of(&sums.service),
-        intervals: sums.intervals,
-        events: sums.events,
-        refusals: published.refusals.values().cloned().collect(),
-        not_scored: sums.counts.not_scored().into_iter().map(owned).collect(),
-        scores: Scores {
-            humans,
-            bots,
-            unlabelled,
-        },
-        shadows,
-        unexpected: published.surprises.clone(),
-        profile: Some(profile(&stage.source, kernel, alone)?),
-        kernels: rounds,
-        sweep: Vec::new(),
-    };
+    let (mut run, sums, mut stage) = args.measured(&interruption)?;
     if let Some(path) = &args.hgrm {
         hgrm::write(path, &sums.latency)?;
     }
     if (args.sweep || args.report.is_some()) && !interruption.is_raised() {
+        let kernel = args.kernel.as_deref();
         stage.publisher.adjust(0.5, &[], kernel)?;
-        let cores = plan.cores;
+        let cores = cores(&args.cores)?;
         sweep::sweep(
             &mut stage,
             cores,
@@ -195,6 +150,65 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
 }
 
 impl Args {
+    /// The run itself, with shadows and a live view, and kernels alone before and after it.
+    fn measured(&self, interruption: &Interruption) -> Result<(Run, Sums, Stage), Failure> {
+        let (machine, at) = (machine::machine(), moment::now());
+        let source = Source::open(&self.table, self.input.as_deref())?;
+        let plan = self.plan(cores(&self.cores)?);
+        let kernel = self.kernel.as_deref();
+        let mut stage = Stage::new(source, kernel)?;
+        stage.publisher.adjust(self.bad, &self.bad_kinds, kernel)?;
+        // Seconds for kernels, twice, and for the profile.
+        let alone = (self.seconds * 0.15).min(1.5);
+        // Kernels before and after: what changes with time is then within the run, too.
+        let mut rounds = kernels(&stage.source, kernel, alone)?;
+        let shadows = shadows::Shadows::start(&stage, self.shadows)?;
+        let threads = plan.cores.len().max(self.feeders);
+        let view = View::new(threads, self.seconds + self.warm_up);
+        let sums = stage.run(&plan, interruption, view.as_ref())?;
+        drop(view);
+        let shadows = shadows.map(shadows::Shadows::end).unwrap_or_default();
+        for (rounds, after) in rounds
+            .iter_mut()
+            .zip(kernels(&stage.source, kernel, alone)?)
+        {
+            rounds.row.extend(after.row);
+            rounds.batch_row.extend(after.batch_row);
+            rounds.cold_row.extend(after.cold_row);
+        }
+        let [humans, bots, unlabelled] = sums.counts.scores.map(|counts| counts.to_vec());
+        let not_scored = sums.counts.not_scored().into_iter();
+        let published = &stage.publisher.published;
+        let run = Run {
+            form: FORM,
+            ok: false,
+            at,
+            command: machine::command(),
+            machine,
+            asked: self.asked(&stage, &plan),
+            totals: totals(&stage, &sums),
+            latency: Distribution::of(&sums.latency),
+            service: Distribution::of(&sums.service),
+            intervals: sums.intervals.clone(),
+            events: sums.events.clone(),
+            refusals: published.refusals.values().cloned().collect(),
+            not_scored: not_scored
+                .map(|(reason, count)| (reason.into(), count))
+                .collect(),
+            scores: Scores {
+                humans,
+                bots,
+                unlabelled,
+            },
+            shadows,
+            unexpected: published.surprises.clone(),
+            profile: Some(profile(&stage.source, kernel, alone)?),
+            kernels: rounds,
+            sweep: Vec::new(),
+        };
+        Ok((run, sums, stage))
+    }
+
     fn plan(&self, cores: Vec<CoreId>) -> Plan {
         let gap = Duration::try_from_secs_f64(1.0 / self.swap_rate);
         Plan {
@@ -212,20 +226,6 @@ impl Args {
             evict_by: self.evict_by,
             ..Plan::saturating(cores, self.seconds)
         }
-    }
-
-    /// The run itself, with shadows and a live view.
-    fn under_load(
-        &self,
-        stage: &mut Stage,
-        plan: &Plan,
-        interruption: &Interruption,
-    ) -> Result<(Sums, Vec<Shadow>), Failure> {
-        let shadows = shadows::Shadows::start(stage, self.shadows)?;
-        let threads = plan.cores.len().max(self.feeders);
-        let view = View::new(threads, self.seconds + self.warm_up);
-        let sums = stage.run(plan, interruption, view.as_ref())?;
-        Ok((sums, shadows.map(shadows::Shadows::end).unwrap_or_default()))
     }
 
     fn asked(&self, stage: &Stage, plan: &Plan) -> Asked {
