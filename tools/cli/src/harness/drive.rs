@@ -3,35 +3,19 @@
 use super::arrivals::{Arrivals, Shape};
 use super::cache_pressure::Evict;
 use super::source::Work;
+use super::span::Span;
 use super::tally::{Expected, Tally, Times};
 use core_affinity::CoreId;
 use hedgerow::limits::BATCH_ROWS_MAX;
 use hedgerow::stats::Latency;
 use hedgerow::{NotScored, Reason, Row, Scorer, Verdict};
-use std::hint::{black_box, spin_loop};
+use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Starts of a thread that waited are counted if they are later than this: ten microseconds. To
 /// read the clock and look again takes a hundredth of it.
 pub const LATE: u64 = 10_000;
-
-/// A thread that has longer than this to wait sleeps, so that others have its core.
-const SLEEP: u64 = 300_000;
-
-/// How much before the time it wakes: the system wakes late.
-const WAKE: u64 = 150_000;
-
-/// A stretch of time.
-pub struct Span {
-    /// When time began.
-    pub start: Instant,
-    /// From when on, in nanoseconds, requests are measured.
-    pub warm: u64,
-    /// When the last request comes due.
-    pub end: u64,
-}
 
 /// What all threads share.
 pub struct Shared<'a> {
@@ -65,60 +49,6 @@ pub struct Part<'a> {
     pub evict: Option<Evict>,
     /// Where in the input it begins.
     pub first: usize,
-}
-
-impl Span {
-    /// Nanoseconds since time began.
-    #[inline]
-    pub fn now(&self) -> u64 {
-        self.start.elapsed().as_nanos() as u64
-    }
-
-    /// When what is still not begun is given up.
-    pub fn give_up(&self) -> u64 {
-        self.end + ((self.end - self.warm) / 10).min(500_000_000)
-    }
-
-    /// Waits until a time; returns the time that it is then. A long wait is slept through.
-    #[inline]
-    pub fn wait(&self, due: u64, stop: &AtomicBool) -> u64 {
-        let mut now = self.now();
-        while now < due {
-            let left = due - now;
-            if left > SLEEP {
-                // A raised flag is seen soon.
-                thread::sleep(Duration::from_nanos((left - WAKE).min(50_000_000)));
-                if stop.load(Ordering::Relaxed) {
-                    return now;
-                }
-            } else {
-                spin_loop();
-            }
-            now = self.now();
-        }
-        now
-    }
-
-    /// Counts everything that would still have come: it has waited until now at least, and to leave
-    /// it out would be to measure only those that were lucky.
-    pub fn abandon(&self, tally: &mut Tally, arrivals: &mut Arrivals, mut due: u64, now: u64) {
-        // One by one while they are few; a backlog of millions by its mean gap, in steps.
-        const FEW: usize = 100_000;
-        const STEPS: u64 = 1_000;
-        for _ in 0..FEW {
-            if due >= self.end {
-                return;
-            }
-            tally.miss(self, due, now, 1);
-            due = arrivals.next();
-        }
-        let step = (self.end.saturating_sub(due) / STEPS).max(1);
-        while due < self.end {
-            let length = step.min(self.end - due);
-            tally.miss(self, due, now, (length as f64 / arrivals.gap()) as u64);
-            due += length;
-        }
-    }
 }
 
 /// Requests that are scored together, and their verdicts.
@@ -177,7 +107,7 @@ pub fn inline(shared: &Shared<'_>, mut part: Part<'_>, mut scorer: Scorer) -> Op
             break;
         }
         if now >= span.give_up() {
-            span.abandon(&mut tally, &mut part.arrivals, due, now);
+            tally.abandon(span, &mut part.arrivals, due, now);
             break;
         }
         batch.taken.clear();

@@ -113,7 +113,7 @@ impl Feeder<'_> {
             }
             let mut busy = false;
             if !over && now >= span.give_up() {
-                span.abandon(&mut self.tally, &mut self.part.arrivals, due, now);
+                self.tally.abandon(span, &mut self.part.arrivals, due, now);
                 due = span.end;
             } else if !over && due <= now && self.submit(due, now) {
                 due = self.part.arrivals.next();

@@ -12,6 +12,7 @@ pub mod profile;
 pub mod publisher;
 pub mod run;
 pub mod source;
+mod span;
 pub mod stage;
 pub mod statistics;
 mod synthetic;

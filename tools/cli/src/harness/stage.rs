@@ -2,10 +2,11 @@
 
 use super::arrivals::{Arrivals, Shape};
 use super::cache_pressure::{By, Evict};
-use super::drive::{self, Counters, Part, Shared, Span};
+use super::drive::{self, Counters, Part, Shared};
 use super::publisher::{Outcome, Publisher};
 use super::run::{Event, Interval};
 use super::source::{Source, Work};
+use super::span::Span;
 use super::tally::{Counts, Expected, Tally, histogram};
 use super::view::View;
 use super::{Interruption, faults, feeder};

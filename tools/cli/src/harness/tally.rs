@@ -1,7 +1,8 @@
 //! What every verdict must be, and what threads count.
 
-use super::drive::Span;
+use super::arrivals::Arrivals;
 use super::source::Source;
+use super::span::Span;
 use crate::failure::Failure;
 use hdrhistogram::Histogram;
 use hedgerow::stats::Latency;
@@ -217,8 +218,29 @@ impl Tally {
         }
     }
 
+    /// Counts everything that would still have come: it has waited until now at least, and to leave
+    /// it out would be to measure only those that were lucky.
+    pub fn abandon(&mut self, span: &Span, arrivals: &mut Arrivals, mut due: u64, now: u64) {
+        // One by one while they are few; a backlog of millions by its mean gap, in steps.
+        const FEW: usize = 100_000;
+        const STEPS: u64 = 1_000;
+        for _ in 0..FEW {
+            if due >= span.end {
+                return;
+            }
+            self.miss(span, due, now, 1);
+            due = arrivals.next();
+        }
+        let step = (span.end.saturating_sub(due) / STEPS).max(1);
+        while due < span.end {
+            let length = step.min(span.end - due);
+            self.miss(span, due, now, (length as f64 / arrivals.gap()) as u64);
+            due += length;
+        }
+    }
+
     /// Records requests that were due at a time and were never begun.
-    pub fn miss(&mut self, span: &Span, due: u64, now: u64, count: u64) {
+    fn miss(&mut self, span: &Span, due: u64, now: u64, count: u64) {
         if let Some(piece) = self.piece(span, due) {
             let few = u32::try_from(count).unwrap_or(u32::MAX);
             piece
