@@ -24,6 +24,7 @@
         clippy::panic,
         clippy::unreachable,
         clippy::todo,
+        clippy::unimplemented,
         clippy::indexing_slicing,
         clippy::arithmetic_side_effects
     )

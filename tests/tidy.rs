@@ -1,4 +1,4 @@
-//! The house's own linter: reads the source tree and holds it to the rules that no compiler knows.
+//! The house's own linter: reads the source tree and checks the rules that no compiler knows.
 //!
 //! Each rule is a function from a file's text to complaints; each has a test that a planted
 //! violation is caught.
@@ -46,28 +46,6 @@ fn files_are_at_most_700_lines() {
         1
     );
     assert!(file_length(&planted("src/x.rs", &"//\n".repeat(700))).is_empty());
-}
-
-#[test]
-fn functions_are_at_most_70_lines() {
-    hold(&tree(), function_length);
-    let function = |lines: usize| {
-        let body = "    let brace = '{'; // {\n".repeat(lines - 2);
-        planted(
-            "src/x.rs",
-            &format!("/// fn {{\npub fn long(a: [u8; 2]) {{\n{body}}}\n"),
-        )
-    };
-    assert_eq!(function_length(&function(71)).len(), 1);
-    assert!(function_length(&function(70)).is_empty());
-    let method = planted(
-        "src/x.rs",
-        &format!(
-            "impl X {{\n    fn m() {{\n{}    }}\n}}\n",
-            "//\n".repeat(70)
-        ),
-    );
-    assert_eq!(function_length(&method).len(), 1);
 }
 
 #[test]
@@ -174,20 +152,6 @@ fn data_plane_neither_allocates_nor_locks_nor_reads_files() {
             "{word}"
         );
     }
-}
-
-#[test]
-fn library_does_not_panic() {
-    hold(&library(), panics);
-    for word in PANIC_WORDS {
-        let text = format!("//! X.\nfn f() {{ x{word}) }}\n");
-        assert_eq!(panics(&planted("src/x.rs", &text)).len(), 1, "{word}");
-        let test = format!("//! X.\n#[cfg(test)]\nmod tests {{\n    fn f() {{ x{word}) }}\n}}\n");
-        assert!(panics(&planted("src/x.rs", &test)).is_empty(), "{word}");
-        let prose = format!("//! X.\n/// `x{word})` is not for us.\nfn f() {{}} // x{word})\n");
-        assert!(panics(&planted("src/x.rs", &prose)).is_empty(), "{word}");
-    }
-    assert!(panics(&planted("src/x.rs", "//! X.\nfn f() { x.unwrap_or(1) }\n")).is_empty());
 }
 
 #[test]

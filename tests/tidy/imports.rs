@@ -84,7 +84,9 @@ impl<'a> Crate<'a> {
         }
         let mut found = BTreeMap::new();
         for (above, edges) in levels {
-            let folder = [&[self.folder.clone()], above].concat().join("/");
+            let folder = [std::slice::from_ref(&self.folder), above]
+                .concat()
+                .join("/");
             for cycle in cycles(&edges) {
                 let inside = |(one, other): &(String, String)| {
                     cycle.contains(one.as_str()) && cycle.contains(other.as_str())

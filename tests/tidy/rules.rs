@@ -1,12 +1,11 @@
 //! The rules: each takes a file, and returns a complaint for each violation.
 
 use crate::imports::modules;
-use crate::source::{File, block_end};
+use crate::source::File;
 use std::collections::BTreeSet;
 
 const LINE_WIDTH_MAX: usize = 100;
 const FILE_LINES_MAX: usize = 700;
-const FUNCTION_LINES_MAX: usize = 70;
 
 /// The layer of each top-level module of the library. Imports point to a lower layer.
 const LAYERS: &[(&str, u8)] = &[
@@ -99,16 +98,6 @@ pub const KNOWN_CYCLES: &[&str] = &[
 /// What allocates, locks, or reads files.
 pub const HEAP_WORDS: &[&str] = &["Vec<", "String", "Box<", "std::fs", "format!", "Mutex"];
 
-/// What panics.
-pub const PANIC_WORDS: &[&str] = &[
-    ".unwrap()",
-    ".expect(",
-    "panic!(",
-    "unreachable!(",
-    "todo!(",
-    "unimplemented!(",
-];
-
 pub fn line_width(file: &File) -> Vec<String> {
     let widths = file.lines.iter().map(|line| line.chars().count());
     let wide = widths
@@ -132,24 +121,6 @@ fn has_word(line: &str, word: &str) -> bool {
         let after = line[at + word.len()..].chars().next();
         !before.is_some_and(is_word) && !after.is_some_and(is_word)
     })
-}
-
-pub fn function_length(file: &File) -> Vec<String> {
-    let mut complaints = Vec::new();
-    for (start, line) in file.code.iter().enumerate() {
-        let named = line.match_indices("fn ").any(|(at, _)| {
-            let name = line[at + 3..].chars().next();
-            has_word(line, "fn") && name.is_some_and(|c| c.is_alphabetic() || c == '_')
-        });
-        let Some(end) = named.then(|| block_end(&file.code, start)).flatten() else {
-            continue;
-        };
-        let lines = end + 1 - start;
-        if lines > FUNCTION_LINES_MAX {
-            complaints.push(file.complain(start, format!("a function of {lines} lines")));
-        }
-    }
-    complaints
 }
 
 fn layer(module: &str) -> Option<u8> {
@@ -303,16 +274,6 @@ pub fn data_plane(file: &File) -> Vec<String> {
     for (at, line) in file.library_code() {
         for word in HEAP_WORDS.iter().filter(|word| line.contains(**word)) {
             complaints.push(file.complain(at, format!("{word} in the data plane")));
-        }
-    }
-    complaints
-}
-
-pub fn panics(file: &File) -> Vec<String> {
-    let mut complaints = Vec::new();
-    for (at, line) in file.library_code() {
-        for word in PANIC_WORDS.iter().filter(|word| line.contains(**word)) {
-            complaints.push(file.complain(at, format!("{word} in the library")));
         }
     }
     complaints

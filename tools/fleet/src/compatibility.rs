@@ -113,9 +113,8 @@ fn an_earlier_versions_signature_is_verified() {
         // Another body under the same signature, and the same record under another key.
         let original = record.value.clone();
         record.value = original.replace("ua_bot_word", "ua_tool_word");
-        match record.value == original {
-            true => record.value = original.replace("ensemble", "engine"),
-            false => {}
+        if record.value == original {
+            record.value = original.replace("ensemble", "engine");
         }
         assert_ne!(record.value, original);
         assert_eq!(read(&record, &trusted()), Err("key"));
