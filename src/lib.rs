@@ -40,7 +40,6 @@ compile_error!("hedgerow runs on Linux only: it needs memfd_create and its seals
 
 pub mod engine;
 pub mod epoch;
-pub mod error;
 #[cfg(any(feature = "capi", all(test, feature = "watch")))]
 pub mod ffi;
 pub mod host;
@@ -52,6 +51,7 @@ pub mod model;
 #[cfg(feature = "pool")]
 pub mod pool;
 mod probe;
+pub mod refusal;
 pub mod row;
 pub mod schema;
 pub mod score;
@@ -63,8 +63,8 @@ pub mod traffic;
 #[cfg(feature = "watch")]
 pub mod watch;
 
-pub use engine::{Engine, EngineStats, PublishError, RefusalCount, Scorer};
-pub use error::OpenError;
+pub use engine::{Engine, EngineStats, PublishError, Scorer};
+pub use refusal::{Refusal, RefusalKind};
 pub use row::Row;
 pub use schema::{Feature, FeatureKind, Schema, SchemaError};
 pub use score::{

@@ -182,7 +182,7 @@ fn the_status_says_what_was_refused_held_back_and_reverted() {
         let codes = status
             .last_refusals
             .iter()
-            .map(|refused| refused.reason.code);
+            .map(|refused| refused.reason.code());
         assert_eq!(codes.collect::<Vec<_>>(), [209, 604]);
         assert_eq!(status.switches, ["feature:ua_bot_word"]);
         assert_eq!((status.generation, status.content_id.as_str()), (6, id(6)));

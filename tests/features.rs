@@ -4,9 +4,7 @@
 mod own_features;
 
 use hedgerow::http::FEATURES;
-use hedgerow::{
-    DEFAULT_TABLE, Engine, Feature, FeatureKind, OpenError, PublishError, Schema, Table,
-};
+use hedgerow::{DEFAULT_TABLE, Engine, Feature, FeatureKind, PublishError, Refusal, Schema, Table};
 use std::fmt::Write;
 
 const MANUAL: &str = include_str!("../src/manual/features.md");
@@ -97,7 +95,7 @@ fn own_features_leave_the_others_where_they_are() {
 }
 
 /// What a refusal for a schema says.
-fn refusal(schema: Schema) -> OpenError {
+fn refusal(schema: Schema) -> Refusal {
     let table = Table::from_bytes(DEFAULT_TABLE).expect("the default table");
     match Engine::new(schema).publish(table) {
         Err(PublishError::Refused(error)) => error,
@@ -117,22 +115,20 @@ fn a_refusal_names_the_features_on_either_side() {
     };
     let error = refusal(renamed("accept_any", "accepts_any"));
     assert_eq!(error.name(), "feature-unknown");
-    let detail = error.detail();
     let known = FEATURES.len();
     let expected = format!("one of the host's {known} features, such as \"accepts_any\"");
     assert_eq!(
-        (detail.expected.as_str(), detail.got.as_str()),
+        (error.expected(), error.got()),
         (expected.as_str(), "\"accept_any\"")
     );
 
     let error = refusal(renamed("_", "__"));
-    let detail = error.detail();
     assert!(
-        detail.got.contains("\"ua_missing\", ") && detail.got.contains(" and "),
-        "{detail:?}"
+        error.got().contains("\"ua_missing\", ") && error.got().contains(" and "),
+        "{error:?}"
     );
     assert!(
-        detail.expected.contains("such as \"ua__missing\""),
-        "{detail:?}"
+        error.expected().contains("such as \"ua__missing\""),
+        "{error:?}"
     );
 }

@@ -19,7 +19,7 @@ use common::{Random, random_row};
 use edit::{Aligned, Edit};
 use hedgerow::model::Ensemble;
 use hedgerow::table::validate::validate;
-use hedgerow::{Client, KERNELS, OpenError, PreparedTable, Row, Schema, Source, Table};
+use hedgerow::{Client, KERNELS, PreparedTable, Refusal, RefusalKind, Row, Schema, Source, Table};
 use mutate::{mutate, repair};
 use oracle::Oracle;
 use std::collections::BTreeMap;
@@ -64,7 +64,7 @@ fn bases() -> Vec<Base> {
 }
 
 /// Scores rows with an accepted mutant on every kernel; the margins must be the oracle's.
-fn score(bytes: &[u8], rows: &[Vec<f32>]) -> Result<(), OpenError> {
+fn score(bytes: &[u8], rows: &[Vec<f32>]) -> Result<(), Refusal> {
     let oracle = Oracle::new(bytes);
     let (least, most) = oracle.margin_range();
     let mut features = 0;
@@ -143,7 +143,7 @@ fn one(number: u64, bases: &[Base], aligned: &mut Aligned) -> &'static str {
         _ => repair(aligned.bytes_mut()),
     };
     if let Err(refused) = outcome {
-        return refused.name();
+        return refused.kind().map_or("no kind", RefusalKind::name);
     }
     if aligned.bytes() == base.table.bytes {
         return "unchanged";
@@ -152,7 +152,7 @@ fn one(number: u64, bases: &[Base], aligned: &mut Aligned) -> &'static str {
     let rows = if random.below(8) == 0 { 67 } else { 5 };
     match score(aligned.bytes(), &base.rows[..rows]) {
         Ok(()) => "accepted",
-        Err(OpenError::Golden(_)) => "golden",
+        Err(refused) if refused.is(RefusalKind::Golden) => "golden",
         Err(refused) => panic!("{refused}"),
     }
 }

@@ -52,7 +52,7 @@ fn files_are_at_most_700_lines() {
 fn imports_point_down() {
     hold(&library(), layer_direction);
     for (path, import) in [
-        ("src/limits.rs", "use crate::error::OpenError;"),
+        ("src/limits.rs", "use crate::refusal::Refusal;"),
         ("src/epoch/swap.rs", "use crate::table::Table;"),
         (
             "src/table/view.rs",
@@ -71,7 +71,7 @@ fn imports_point_down() {
         ("src/table/view.rs", "use crate::table::format::*;"),
         (
             "src/score/prepared.rs",
-            "use crate::{error::OpenError, limits, row::Row, table::Table};",
+            "use crate::{refusal::Refusal, limits, row::Row, table::Table};",
         ),
         ("src/lib.rs", "pub use crate::engine::Engine;"),
     ] {

@@ -21,8 +21,8 @@ use common::*;
 use following::elsewhere;
 use hedgerow::watch::ledger::{Event, Ledger};
 use hedgerow::watch::publisher::generations;
-use hedgerow::watch::{Admission, Keys, PublishOptions, RefusalKind, SecretKey, Source};
-use hedgerow::{Row, Table, WatchOptions, Watcher, watch};
+use hedgerow::watch::{Admission, Keys, PublishOptions, SecretKey, Source};
+use hedgerow::{RefusalKind, Row, Table, WatchOptions, Watcher, watch};
 use std::fs;
 
 #[test]
@@ -83,7 +83,7 @@ fn a_rollback_is_a_new_generation_and_two_go_back_two() {
     // The table of a generation that was damaged since is not gone back to.
     fs::write(place.directory().table(&place.id(2)), b"damaged").unwrap();
     let refused = place.publisher().rollback(Some(2), 8).unwrap_err();
-    assert_eq!(refused.name, "magic");
+    assert_eq!(refused.name(), "magic");
     assert_eq!(place.directory().read_pointer().unwrap(), pointer);
 }
 
@@ -104,7 +104,7 @@ fn generations_go_forward_whatever_the_pointer_says() {
                 && status.last_refusals[0].content_id == Some(place.id(seed))
         });
         let status = watcher.status();
-        assert_eq!(status.last_refusals[0].reason.code, 603);
+        assert_eq!(status.last_refusals[0].reason.code(), 603);
         assert_eq!((status.generation, status.content_id), (3, place.id(3)));
     }
     place.point(3, 3);
@@ -376,7 +376,7 @@ fn one_publisher_at_a_time_and_a_second_waits_or_says_who() {
     let second = hedgerow::watch::Publisher::open(place.directory().root(), wait, "other");
     let refused = second.unwrap_err();
     assert!(refused.is(RefusalKind::Busy), "{refused}");
-    assert!(refused.detail.got.contains("tester@"), "{refused}");
+    assert!(refused.got().contains("tester@"), "{refused}");
     drop(first);
     place.publish(1);
     let file = place.directory().root().join("lock");
@@ -439,7 +439,7 @@ fn a_bad_file_that_waits_costs_one_line_and_no_verdict() {
         status.refusals
     );
     assert_eq!(status.last_refusals.len(), 1);
-    assert!(watcher.engine().stats().refused(206) >= 20);
+    assert!(watcher.engine().stats().refused(RefusalKind::ContentHash) >= 20);
     assert_eq!(watcher.engine().stats().rows.scored, 2 * million);
     drop(watcher);
     let said = lines();

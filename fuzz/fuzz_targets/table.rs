@@ -15,7 +15,7 @@ mod oracle;
 use hedgerow::table::format::rehash;
 use hedgerow::table::format::*;
 use hedgerow::table::validate::validate;
-use hedgerow::{Client, KERNELS, OpenError, PreparedTable, Schema, Source, Table};
+use hedgerow::{Client, KERNELS, PreparedTable, RefusalKind, Schema, Source, Table};
 use libfuzzer_sys::fuzz_target;
 use oracle::Oracle;
 use std::net::Ipv6Addr;
@@ -84,19 +84,18 @@ fn accepted(file: &mut [u8]) -> bool {
         if !repairs(file) {
             return false;
         }
-        let detail = refused.detail();
-        let (place, value) = match detail.at.as_str() {
+        let (place, value) = match refused.at() {
             "header.fingerprint" => (
                 FINGERPRINT_AT,
-                u64::from_str_radix(&detail.got, 16).unwrap(),
+                u64::from_str_radix(refused.got(), 16).unwrap(),
             ),
             "header.margin_min" => (
                 MARGIN_MIN_AT,
-                detail.expected.parse::<i64>().unwrap() as u64,
+                refused.expected().parse::<i64>().unwrap() as u64,
             ),
             "header.margin_max" => (
                 MARGIN_MAX_AT,
-                detail.expected.parse::<i64>().unwrap() as u64,
+                refused.expected().parse::<i64>().unwrap() as u64,
             ),
             _ => return false,
         };
@@ -141,7 +140,7 @@ fn score(file: &[u8]) {
         let rows = rows(schema.features().len(), borders);
         let prepared = match PreparedTable::with_kernel(table, &schema, kernel.name) {
             Ok(prepared) => prepared,
-            Err(OpenError::Golden(_)) => return,
+            Err(refused) if refused.is(RefusalKind::Golden) => return,
             Err(refused) => panic!("{refused}"),
         };
         let own: Vec<_> = rows.iter().map(|row| prepared.row(row)).collect();

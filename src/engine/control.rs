@@ -4,15 +4,15 @@ use super::live::{ActiveSwitches, LiveTable};
 use super::sample;
 use super::scorer::Scorer;
 use crate::epoch::{Barrier, NoSlot, RetiredFull, Swap};
-use crate::error::OpenError;
 use crate::limits::{CATALOGS_MAX, DETECTION_COUNTERS_MAX, READERS_MAX};
 use crate::probe;
+use crate::refusal::{Refusal, RefusalKind};
 use crate::schema::Schema;
 use crate::score::PreparedTable;
 use crate::stats::{Counters, ScorerSnapshot, ScorerStats};
 use crate::switches::Switches;
 use crate::table::{Catalog, Table, Usage};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -57,7 +57,7 @@ pub(super) struct Control {
     content_id: String,
     usage: Vec<Usage>,
     /// Ascending by code.
-    refusals: Vec<RefusalCount>,
+    refusals: BTreeMap<RefusalKind, u64>,
     held_back: u64,
     pub(super) scorers: Vec<Arc<ScorerStats>>,
     /// Scorers that were ever made.
@@ -123,18 +123,6 @@ pub struct DetectionCount {
     pub matched: u64,
 }
 
-/// The number of tables that were refused under a code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RefusalCount {
-    /// The stable code.
-    pub code: u16,
-    /// The stable name.
-    pub name: &'static str,
-    /// Refused tables.
-    pub count: u64,
-}
-
 /// The state of an engine at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -147,8 +135,8 @@ pub struct EngineStats {
     pub switches: Switches,
     /// Used and available amount of each capacity of the live table.
     pub headroom: Vec<Usage>,
-    /// Refused tables by code, ascending.
-    pub refusals: Vec<RefusalCount>,
+    /// The number of refused tables by kind.
+    pub refusals: BTreeMap<RefusalKind, u64>,
     /// Good tables that were not published because too many retired ones waited.
     pub held_back: u64,
     /// Scorers that are alive, of [`READERS_MAX`].
@@ -168,11 +156,9 @@ pub struct EngineStats {
 }
 
 impl EngineStats {
-    /// Returns the number of tables that were refused under a code.
-    pub fn refused(&self, code: u16) -> u64 {
-        let mut all = self.refusals.iter();
-        let found = all.find(|refusal| refusal.code == code);
-        found.map_or(0, |refusal| refusal.count)
+    /// Returns the number of tables that were refused for a kind.
+    pub fn refused(&self, kind: RefusalKind) -> u64 {
+        self.refusals.get(&kind).copied().unwrap_or_default()
     }
 }
 
@@ -181,7 +167,7 @@ impl EngineStats {
 #[non_exhaustive]
 pub enum PublishError {
     /// The table was refused.
-    Refused(OpenError),
+    Refused(Refusal),
     /// Too many retired tables wait for readers that stay inside.
     RetiredFull(RetiredFull),
 }
@@ -210,8 +196,8 @@ impl From<RetiredFull> for PublishError {
     }
 }
 
-impl From<OpenError> for PublishError {
-    fn from(refused: OpenError) -> PublishError {
+impl From<Refusal> for PublishError {
+    fn from(refused: Refusal) -> PublishError {
         PublishError::Refused(refused)
     }
 }
@@ -330,22 +316,13 @@ impl Engine {
         Ok(flipped?)
     }
 
-    /// Counts a refused table by its code.
-    pub(crate) fn count(&self, refused: &OpenError) {
+    /// Counts a refused table by its kind.
+    pub(crate) fn count(&self, refused: &Refusal) {
         probe::refuse(refused.code());
-        let (code, name) = (refused.code(), refused.name());
-        let mut control = self.control();
-        let all = &mut control.refusals;
-        let at = match all.binary_search_by_key(&code, |refusal| refusal.code) {
-            Ok(at) => at,
-            Err(at) => {
-                let count = 0;
-                all.insert(at, RefusalCount { code, name, count });
-                at
-            }
-        };
-        if let Some(refusal) = all.get_mut(at) {
-            refusal.count = refusal.count.saturating_add(1);
+        if let Some(kind) = refused.kind() {
+            let mut control = self.control();
+            let count = control.refusals.entry(kind).or_default();
+            *count = count.saturating_add(1);
         }
     }
 

@@ -8,5 +8,5 @@ mod live;
 mod sample;
 mod scorer;
 
-pub use control::{DetectionCount, Engine, EngineStats, PublishError, RefusalCount};
+pub use control::{DetectionCount, Engine, EngineStats, PublishError};
 pub use scorer::Scorer;

@@ -157,7 +157,7 @@ pub unsafe extern "C" fn hedgerow_engine_publish(
         if open.opened.watcher.is_some() {
             return Err(Status::Watched);
         }
-        // Told before anything is published: null is aligned.
+        // Refusal before anything is published: null is aligned.
         if !generation.is_aligned() {
             return Err(Status::Argument);
         }
@@ -198,7 +198,7 @@ fn counts(open: &OpenEngine) -> Stats {
     // What an engine refused while it watches is counted by the watch.
     let refused: u64 = match &status {
         Some(status) => status.refusals.values().sum(),
-        None => now.refusals.iter().map(|refusal| refusal.count).sum(),
+        None => now.refusals.values().sum(),
     };
     let small = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     let mut content_id = [0; 33];

@@ -1,10 +1,11 @@
 //! A host's engine: from the bundled table, a file, or a watched directory.
 
 use crate::engine::{Engine, PublishError};
+use crate::refusal::Refusal;
 use crate::schema::Schema;
 use crate::table::sealed::Sealed;
 use crate::table::{DEFAULT_TABLE, Table};
-use crate::watch::{Keys, PublicKey, Refusal, WatchOptions, Watcher};
+use crate::watch::{Keys, PublicKey, WatchOptions, Watcher};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::{fmt, io};

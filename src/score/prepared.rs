@@ -5,8 +5,8 @@ use super::detect::Detectors;
 use super::kernel::{KERNELS, Kernel, choose};
 use super::layout::{Prepared, Shapes};
 use super::verdict::{Matches, Score, Scored, Source, VerifiedBot};
-use crate::error::{Detail, OpenError};
 use crate::limits::FEATURES_MAX;
+use crate::refusal::{Refusal, RefusalKind};
 use crate::row::Row;
 use crate::schema::Schema;
 use crate::table::{Table, View};
@@ -27,7 +27,7 @@ impl PreparedTable {
     ///
     /// # Errors
     /// `FeatureUnknown`, `FeatureKindMismatch` or `Golden`.
-    pub fn new(table: Table, schema: &Schema) -> Result<PreparedTable, OpenError> {
+    pub fn new(table: Table, schema: &Schema) -> Result<PreparedTable, Refusal> {
         PreparedTable::prepare(table, schema, None)
     }
 
@@ -39,7 +39,7 @@ impl PreparedTable {
         table: Table,
         schema: &Schema,
         kernel: impl Into<Option<&'k str>>,
-    ) -> Result<PreparedTable, OpenError> {
+    ) -> Result<PreparedTable, Refusal> {
         PreparedTable::prepare(table, schema, kernel.into())
     }
 
@@ -47,13 +47,13 @@ impl PreparedTable {
         table: Table,
         schema: &Schema,
         kernel: Option<&str>,
-    ) -> Result<PreparedTable, OpenError> {
+    ) -> Result<PreparedTable, Refusal> {
         let mut positions = [0; FEATURES_MAX];
         for (index, (feature, to)) in table.features().iter().zip(&mut positions).enumerate() {
             let at = || format!("features[{index}]");
             let Some(position) = schema.index_of(&feature.name) else {
                 let (expected, got) = unknown(&table, schema, &feature.name);
-                return Err(OpenError::FeatureUnknown(Detail::new(at(), expected, got)));
+                return Err(RefusalKind::FeatureUnknown.at(at(), expected, got));
             };
             let kind = schema
                 .features()
@@ -61,8 +61,7 @@ impl PreparedTable {
                 .map(|feature| feature.kind);
             if let Some(kind) = kind.filter(|kind| *kind != feature.kind) {
                 let got = format!("\"{}\" as {}", feature.name, feature.kind.name());
-                let detail = Detail::new(at(), kind.name(), got);
-                return Err(OpenError::FeatureKindMismatch(detail));
+                return Err(RefusalKind::FeatureKindMismatch.at(at(), kind.name(), got));
             }
             *to = position;
         }
@@ -77,7 +76,7 @@ impl PreparedTable {
         let trees = Shapes::of(table.view());
         let layouts = (kernel.prepare)(table.view(), trees).ok_or_else(|| {
             let expected = "memory for the layout of its trees";
-            OpenError::Seal(Detail::new("trees", expected, "none left"))
+            RefusalKind::Seal.at("trees", expected, "none left")
         })?;
         let detectors = Detectors::of(table.view(), &positions);
         let prepared = PreparedTable {
@@ -91,7 +90,7 @@ impl PreparedTable {
     }
 
     /// Every golden row must come out bit for bit, alone and in a batch.
-    fn check_golden(&self) -> Result<(), OpenError> {
+    fn check_golden(&self) -> Result<(), Refusal> {
         let golden: Vec<_> = self.table().golden_rows().collect();
         let rows: Vec<Row> = golden
             .iter()
@@ -107,7 +106,7 @@ impl PreparedTable {
             for (how, got) in ["alone", "in a batch"].iter().zip(pair) {
                 if got != golden.margin {
                     let at = format!("golden[{index}] {how} on {}", self.kernel.name);
-                    return Err(OpenError::Golden(Detail::new(at, golden.margin, got)));
+                    return Err(RefusalKind::Golden.at(at, golden.margin, got));
                 }
             }
         }
@@ -273,7 +272,7 @@ fn unknown(table: &Table, schema: &Schema, first: &str) -> (String, String) {
     (expected, got)
 }
 
-fn no_kernel(name: Option<&str>) -> OpenError {
+fn no_kernel(name: Option<&str>) -> Refusal {
     let all: Vec<_> = KERNELS
         .iter()
         .map(|kernel| match kernel.available() {
@@ -282,9 +281,5 @@ fn no_kernel(name: Option<&str>) -> OpenError {
         })
         .collect();
     let got = name.unwrap_or("none");
-    OpenError::Kernel(Detail::new(
-        "kernel",
-        format!("one of {}", all.join(", ")),
-        got,
-    ))
+    RefusalKind::Kernel.at("kernel", format!("one of {}", all.join(", ")), got)
 }

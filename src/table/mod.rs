@@ -10,8 +10,8 @@ mod view;
 
 pub use catalog::Catalog;
 
-use crate::error::{Detail, OpenError};
 use crate::limits::*;
+use crate::refusal::{Refusal, RefusalKind};
 use crate::schema::{Feature, FeatureKind};
 use format::Section;
 use sealed::Sealed;
@@ -65,7 +65,7 @@ impl Table {
     ///
     /// # Errors
     /// The first thing that is wrong with it.
-    pub fn open(path: impl AsRef<Path>) -> Result<Table, OpenError> {
+    pub fn open(path: impl AsRef<Path>) -> Result<Table, Refusal> {
         Table::from_sealed(Sealed::from_file(path.as_ref())?)
     }
 
@@ -73,11 +73,11 @@ impl Table {
     ///
     /// # Errors
     /// The first thing that is wrong with them.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Table, OpenError> {
+    pub fn from_bytes(bytes: &[u8]) -> Result<Table, Refusal> {
         Table::from_sealed(Sealed::from_bytes(bytes)?)
     }
 
-    fn from_sealed(sealed: Sealed) -> Result<Table, OpenError> {
+    fn from_sealed(sealed: Sealed) -> Result<Table, Refusal> {
         Table::from_sealed_with(sealed, |_| Ok(()))
     }
 
@@ -85,11 +85,11 @@ impl Table {
     /// describe is looked into.
     pub(crate) fn from_sealed_with(
         sealed: Sealed,
-        signature: impl FnOnce(&[u8]) -> Result<(), OpenError>,
-    ) -> Result<Table, OpenError> {
+        signature: impl FnOnce(&[u8]) -> Result<(), Refusal>,
+    ) -> Result<Table, Refusal> {
         let validated = validate_with(sealed.bytes(), signature)?;
         let view = View::of(&sealed, &validated).ok_or_else(|| {
-            OpenError::SectionLength(Detail::new("sections", "aligned whole records", "others"))
+            RefusalKind::SectionLength.at("sections", "aligned whole records", "others")
         })?;
         Ok(Table {
             view,

@@ -1,7 +1,7 @@
 //! Seals a file's bytes: a private copy that nobody can change, truncate or delete.
 
-use crate::error::{Detail, OpenError};
 use crate::limits::TABLE_BYTES_MAX;
+use crate::refusal::{Refusal, RefusalKind};
 use memmap2::{Advice, Mmap, MmapMut};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::process::{Resource, getrlimit};
@@ -38,9 +38,9 @@ impl Sealed {
     ///
     /// # Errors
     /// `Io`, `Empty`, `TooLarge`, `Changing` or `Seal`.
-    pub fn from_file(path: &Path) -> Result<Sealed, OpenError> {
+    pub fn from_file(path: &Path) -> Result<Sealed, Refusal> {
         let at = path.display().to_string();
-        let io = |error: io::Error| OpenError::Io(Detail::new(&at, "a readable file", error));
+        let io = |error: io::Error| RefusalKind::Io.caused(&at, "a readable file", error);
         // Asked before opening: to open a pipe would wait for its writer.
         if !std::fs::metadata(path).map_err(io)?.is_file() {
             return Err(not_a_file(&at));
@@ -64,7 +64,7 @@ impl Sealed {
     ///
     /// # Errors
     /// `Empty`, `TooLarge` or `Seal`.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Sealed, OpenError> {
+    pub fn from_bytes(bytes: &[u8]) -> Result<Sealed, Refusal> {
         let len = bytes.len() as u64;
         check_bytes("bytes", len)?;
         Sealed::copy("bytes", bytes, len)
@@ -76,13 +76,9 @@ impl Sealed {
         self.map.get(..self.len).unwrap_or_default()
     }
 
-    fn copy(at: &str, mut from: impl Read, len: u64) -> Result<Sealed, OpenError> {
+    fn copy(at: &str, mut from: impl Read, len: u64) -> Result<Sealed, Refusal> {
         let seal = |error: io::Error| {
-            OpenError::Seal(Detail::new(
-                at,
-                "memory that can be sealed and mapped",
-                error,
-            ))
+            RefusalKind::Seal.at(at, "memory that can be sealed and mapped", error)
         };
         // A write to a memory file beyond the process's limit on file sizes would end the process
         // (SIGXFSZ).
@@ -114,10 +110,9 @@ impl Sealed {
         })
     }
 
-    fn copy_huge(at: &str, mut from: impl Read, len: u64) -> Result<Sealed, OpenError> {
-        let seal = |error: io::Error| {
-            OpenError::Seal(Detail::new(at, "anonymous memory of its size", error))
-        };
+    fn copy_huge(at: &str, mut from: impl Read, len: u64) -> Result<Sealed, Refusal> {
+        let seal =
+            |error: io::Error| RefusalKind::Seal.at(at, "anonymous memory of its size", error);
         let len = usize::try_from(len).unwrap_or(usize::MAX);
         let padded = len.saturating_add(HUGE_PAGE);
         let mut memory = MmapMut::map_anon(padded).map_err(seal)?;
@@ -131,23 +126,18 @@ impl Sealed {
     }
 }
 
-fn not_a_file(at: &str) -> OpenError {
-    OpenError::Io(Detail::new(at, "a regular file", "something else"))
+fn not_a_file(at: &str) -> Refusal {
+    RefusalKind::Io.at(at, "a regular file", "something else")
 }
 
 /// Bytes that are copied at a time, at most.
 const CHUNK_BYTES_MAX: u64 = 256 * 1024;
 
 /// Copies exactly this many bytes; what has more or fewer has changed meanwhile.
-fn copy_all(
-    at: &str,
-    from: &mut impl Read,
-    to: &mut impl Write,
-    len: u64,
-) -> Result<(), OpenError> {
-    let io = |error: io::Error| OpenError::Io(Detail::new(at, "a readable file", error));
-    let seal = |error: io::Error| OpenError::Seal(Detail::new(at, "memory to copy into", error));
-    let changing = |got| OpenError::Changing(Detail::new(at, format!("{len} bytes"), got));
+fn copy_all(at: &str, from: &mut impl Read, to: &mut impl Write, len: u64) -> Result<(), Refusal> {
+    let io = |error: io::Error| RefusalKind::Io.caused(at, "a readable file", error);
+    let seal = |error: io::Error| RefusalKind::Seal.caused(at, "memory to copy into", error);
+    let changing = |got| RefusalKind::Changing.at(at, format!("{len} bytes"), got);
     let mut chunk = vec![0u8; len.clamp(1, CHUNK_BYTES_MAX) as usize];
     let mut copied = 0u64;
     loop {
@@ -167,17 +157,13 @@ fn copy_all(
     }
 }
 
-fn check_bytes(at: &str, len: u64) -> Result<(), OpenError> {
+fn check_bytes(at: &str, len: u64) -> Result<(), Refusal> {
     if len == 0 {
-        return Err(OpenError::Empty(Detail::new(at, "a table", "0 bytes")));
+        return Err(RefusalKind::Empty.at(at, "a table", "0 bytes"));
     }
     if len > TABLE_BYTES_MAX as u64 {
         let most = format!("at most {TABLE_BYTES_MAX} bytes");
-        return Err(OpenError::TooLarge(Detail::new(
-            at,
-            most,
-            format!("{len} bytes"),
-        )));
+        return Err(RefusalKind::TooLarge.at(at, most, format!("{len} bytes")));
     }
     Ok(())
 }

@@ -6,9 +6,8 @@
 //! describes is followed.
 
 use super::keys::Keys;
-use super::refusal::{Refusal, RefusalKind};
 use crate::engine::Engine;
-use crate::error::OpenError;
+use crate::refusal::{Refusal, RefusalKind};
 use crate::score::PreparedTable;
 use crate::table::Table;
 use crate::table::sealed::Sealed;
@@ -49,26 +48,23 @@ impl Admission {
         content_id: Option<&str>,
     ) -> Result<Arc<PreparedTable>, Box<Rejected>> {
         let mut artefact = 0;
-        let rejected = |refused: &OpenError, artefact| {
-            engine.count(refused);
+        let rejected = |refusal: Refusal, artefact| {
+            use RefusalKind::{Changing, Io, Seal};
+            engine.count(&refusal);
             Box::new(Rejected {
-                refusal: Refusal::from(refused),
+                transient: matches!(refusal.kind(), Some(Io | Changing | Seal)),
+                refusal,
                 artefact,
-                transient: matches!(
-                    refused,
-                    OpenError::Io(_) | OpenError::Changing(_) | OpenError::Seal(_)
-                ),
             })
         };
-        let sealed = Sealed::from_file(path).map_err(|refused| rejected(&refused, artefact))?;
+        let sealed = Sealed::from_file(path).map_err(|refused| rejected(refused, artefact))?;
         artefact = xxh3_128(sealed.bytes());
         let table = Table::from_sealed_with(sealed, |file| self.keys.check(file))
-            .map_err(|refused| rejected(&refused, artefact))?;
+            .map_err(|refused| rejected(refused, artefact))?;
         let got = table.content_id();
         if let Some(expected) = content_id.filter(|expected| *expected != got) {
-            let kind = RefusalKind::PointerContent;
             return Err(Box::new(Rejected {
-                refusal: Refusal::new(kind, path.display(), expected, got),
+                refusal: RefusalKind::PointerContent.at(path.display(), expected, got),
                 artefact,
                 transient: false,
             }));
@@ -76,6 +72,6 @@ impl Admission {
         let prepared = PreparedTable::with_kernel(table, engine.schema(), self.kernel.as_deref());
         prepared
             .map(Arc::new)
-            .map_err(|refused| rejected(&refused, artefact))
+            .map_err(|refused| rejected(refused, artefact))
     }
 }

@@ -15,8 +15,8 @@
 //! write.
 
 use super::moment;
-use super::refusal::{Refusal, RefusalKind};
 use crate::limits::{SHADOWS_MAX, TABLE_BYTES_MAX};
+use crate::refusal::{Refusal, RefusalKind, TEXT_BYTES_MAX, printable};
 use crate::switches::{Selector, Switches};
 use rustix::fs::{FlockOperation, OFlags, flock};
 use serde::de::DeserializeOwned;
@@ -50,17 +50,17 @@ impl Origin {
     pub fn here(who: &str) -> Origin {
         let host = rustix::system::uname().nodename().to_string_lossy().into();
         Origin {
-            who: super::refusal::bounded(who),
+            who: printable(who, TEXT_BYTES_MAX),
             host,
             pid: std::process::id(),
         }
     }
 
-    /// As it can be told, whoever wrote it.
+    /// Returns it with texts that are printable and short.
     pub(super) fn bounded(&self) -> Origin {
         Origin {
-            who: super::refusal::bounded(&self.who),
-            host: super::refusal::bounded(&self.host),
+            who: printable(&self.who, TEXT_BYTES_MAX),
+            host: printable(&self.host, TEXT_BYTES_MAX),
             pid: self.pid,
         }
     }
@@ -121,9 +121,8 @@ impl SwitchesFile {
     pub fn switches(&self, at: &Path) -> Result<Switches, Refusal> {
         let mut switches = Switches::default();
         for text in &self.off {
-            let refused = |expected: &str, got: String| {
-                Refusal::new(RefusalKind::Switches, at.display(), expected, got)
-            };
+            let refused =
+                |expected: &str, got: String| RefusalKind::Switches.at(at.display(), expected, got);
             let selector: Selector = text.parse().map_err(|error| {
                 let crate::switches::SelectorError { got } = error;
                 refused(crate::switches::SELECTORS, format!("{got:?}"))
@@ -174,7 +173,7 @@ impl ShadowsFile {
     pub(crate) fn check(&self, path: &Path) -> Result<(), Refusal> {
         let refused = |field: &str, expected: &str, got: String| {
             let at = format!("{}: {field}", path.display());
-            Err(Refusal::new(RefusalKind::Shadow, at, expected, got))
+            Err(RefusalKind::Shadow.at(at, expected, got))
         };
         if self.version != FILES_VERSION {
             let expected = FILES_VERSION.to_string();
@@ -310,7 +309,7 @@ pub(crate) fn parse_pointer(bytes: &[u8], path: &Path) -> Result<Pointer, Refusa
     let pointer: Pointer = parse_small(bytes, path, RefusalKind::Pointer)?;
     let refused = |field: &str, expected: &str, got: &dyn std::fmt::Display| {
         let at = format!("{}: {field}", path.display());
-        Err(Refusal::new(RefusalKind::Pointer, at, expected, got))
+        Err(RefusalKind::Pointer.at(at, expected, got))
     };
     let most = format!("1 to {TABLE_BYTES_MAX} bytes");
     if pointer.version != FILES_VERSION {
@@ -337,8 +336,7 @@ pub(crate) fn parse_switches(
     let file: SwitchesFile = parse_small(bytes, path, RefusalKind::Switches)?;
     if file.version != FILES_VERSION {
         let at = format!("{}: version", path.display());
-        let (kind, got) = (RefusalKind::Switches, file.version);
-        return Err(Refusal::new(kind, at, FILES_VERSION, got));
+        return Err(RefusalKind::Switches.at(at, FILES_VERSION, file.version));
     }
     let switches = file.switches(path)?;
     Ok((file, switches))
@@ -350,7 +348,7 @@ fn parse_small<T: DeserializeOwned>(
     kind: RefusalKind,
 ) -> Result<T, Refusal> {
     serde_json::from_slice(bytes)
-        .map_err(|error| Refusal::new(kind, path.display(), "what `hedgerow` writes", error))
+        .map_err(|error| kind.caused(path.display(), "what `hedgerow` writes", error))
 }
 
 /// Reads a small file whole; none where it is not there. A pipe in its place is not waited for.
@@ -360,7 +358,7 @@ pub(crate) fn read_small(path: &Path) -> Result<Option<Vec<u8>>, Refusal> {
 
 /// Reads a file of at most so many bytes, as [`read_small`] does.
 pub(super) fn read_at_most(path: &Path, max: u64) -> Result<Option<Vec<u8>>, Refusal> {
-    let failed = |error: io::Error| Refusal::io(path, "a readable file", &error);
+    let failed = |error: io::Error| Refusal::directory(path, "a readable file", error);
     let nonblock = OFlags::NONBLOCK.bits() as i32;
     let file = match File::options().read(true).custom_flags(nonblock).open(path) {
         Ok(file) => file,
@@ -372,12 +370,7 @@ pub(super) fn read_at_most(path: &Path, max: u64) -> Result<Option<Vec<u8>>, Ref
     bounded.read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > max {
         let most = format!("at most {max} bytes");
-        return Err(Refusal::new(
-            RefusalKind::Directory,
-            path.display(),
-            most,
-            "more",
-        ));
+        return Err(RefusalKind::Directory.at(path.display(), most, "more"));
     }
     Ok(Some(bytes))
 }
@@ -389,7 +382,7 @@ const PARTIAL: &str = ".partial";
 /// nothing of it stays, and the old one is as it was. Where the new one is in place, and its name
 /// cannot be made durable, it is done: what is wrong is returned.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<Option<Refusal>, Refusal> {
-    let failed = |error: io::Error| Refusal::io(path, "a writable folder", &error);
+    let failed = |error: io::Error| Refusal::directory(path, "a writable folder", error);
     let folder = path.parent().unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let partial = folder.join(format!(".{name}{PARTIAL}"));
@@ -409,7 +402,7 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<Option<Refusal>, Refu
     let synced = sync_folder(folder);
     Ok(synced
         .err()
-        .map(|error| Refusal::io(path, expected, &error)))
+        .map(|error| Refusal::directory(path, expected, error)))
 }
 
 /// Makes a folder's names durable.
@@ -457,7 +450,7 @@ impl Lock {
     /// Takes the lock of a folder, and waits for it no longer than this.
     pub(crate) fn take(folder: &Path, wait: Duration, origin: &Origin) -> Result<Lock, Refusal> {
         let path = folder.join("lock");
-        let failed = |error: io::Error| Refusal::io(&path, "a writable folder", &error);
+        let failed = |error: io::Error| Refusal::directory(&path, "a writable folder", error);
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(false);
         let mut file = options.open(&path).map_err(failed)?;
@@ -478,12 +471,7 @@ impl Lock {
                     holder => format!("{holder}, who holds it"),
                 };
                 let expected = format!("the lock within {} s", wait.as_secs_f64());
-                return Err(Refusal::new(
-                    RefusalKind::Busy,
-                    path.display(),
-                    expected,
-                    got,
-                ));
+                return Err(RefusalKind::Busy.at(path.display(), expected, got));
             }
             std::thread::sleep(LOCK_POLL);
         }

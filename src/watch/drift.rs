@@ -6,9 +6,9 @@
 //! rows of both tables. What shifts the scores by more than the bounds is quarantined: the running
 //! table stays until a person forces the candidate, or publishes another one.
 
-use super::refusal::{Refusal, RefusalKind};
 use crate::engine::Engine;
 use crate::limits::DRIFT_ROWS_MAX;
+use crate::refusal::{Refusal, RefusalKind};
 use crate::row::Row;
 use crate::score::{PreparedTable, Score};
 use crate::stats::ScoreCounts;
@@ -181,12 +181,8 @@ impl Drift {
 
     /// The refusal of what is over a bound.
     pub(super) fn refusal(&self, generation: u64, against: u64) -> Refusal {
-        Refusal::new(
-            RefusalKind::Quarantined,
-            format!("generation {generation} beside generation {against}"),
-            self.over.join(", "),
-            self,
-        )
+        let at = format!("generation {generation} beside generation {against}");
+        RefusalKind::Quarantined.at(at, self.over.join(", "), self)
     }
 }
 

@@ -1,8 +1,7 @@
 //! Keys that sign tables, and the keys that an engine trusts.
 
 use super::directory::read_small;
-use super::refusal::{Refusal, RefusalKind};
-use crate::error::{Detail, OpenError};
+use crate::refusal::{Refusal, RefusalKind};
 use crate::schema::check_name;
 use crate::table::format::{HEADER_BYTES, SIGNATURE_KEY_BYTES, SIGNATURE_OFFSET, SIGNED_PREFIX};
 use crate::table::validate::hex;
@@ -47,7 +46,7 @@ impl fmt::Debug for SecretKey {
 }
 
 fn refused(at: &str, expected: &str, got: impl fmt::Display) -> Refusal {
-    Refusal::new(RefusalKind::Key, at, expected, got)
+    RefusalKind::Key.at(at, expected, got)
 }
 
 /// The name and the 32 bytes of a line `KIND NAME HEX`. What came is not shown: it may be secret.
@@ -280,7 +279,7 @@ impl Keys {
     ///
     /// # Errors
     /// `SignatureMissing`, `SignatureKey` or `Signature`.
-    pub fn check(&self, file: &[u8]) -> Result<(), OpenError> {
+    pub fn check(&self, file: &[u8]) -> Result<(), Refusal> {
         let at = "header.signature";
         let field = file.get(SIGNATURE_OFFSET..HEADER_BYTES).unwrap_or_default();
         let names = || {
@@ -295,27 +294,23 @@ impl Keys {
             field.first_chunk::<SIGNATURE_KEY_BYTES>(),
             field.last_chunk::<64>(),
         ) else {
-            return Err(OpenError::Truncated(Detail::new(at, "a header", "less")));
+            return Err(RefusalKind::Truncated.at(at, "a header", "less"));
         };
         if key.iter().all(|byte| *byte == 0) {
             return match self.required {
-                true => Err(OpenError::SignatureMissing(Detail::new(
-                    at,
-                    names(),
-                    "none",
-                ))),
+                true => Err(RefusalKind::SignatureMissing.at(at, names(), "none")),
                 false => Ok(()),
             };
         }
         if !self.trusted.iter().any(|trusted| trusted.bytes == *key) {
             let got = format!("one by the key {}", hex(key));
-            return Err(OpenError::SignatureKey(Detail::new(at, names(), got)));
+            return Err(RefusalKind::SignatureKey.at(at, names(), got));
         }
         let verified = VerifyingKey::from_bytes(key)
             .and_then(|key| key.verify_strict(&message(file), &Signature::from_bytes(signature)));
         verified.map_err(|_| {
             let got = format!("one by {} that is not over this content", hex(key));
-            OpenError::Signature(Detail::new(at, names(), got))
+            RefusalKind::Signature.at(at, names(), got)
         })
     }
 }
@@ -334,8 +329,9 @@ mod tests {
     use super::*;
     use crate::{DEFAULT_TABLE, Table};
 
-    fn name(result: Result<(), OpenError>) -> &'static str {
-        result.map_or_else(|refused| refused.name(), |()| "good")
+    fn name(result: Result<(), Refusal>) -> &'static str {
+        let kind = |refused: Refusal| refused.kind().expect("a kind");
+        result.map_or_else(|refused| kind(refused).name(), |()| "good")
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! order is the order of lines, and generations go up.
 
 use super::directory::{Origin, Pointer, sync_folder};
-use super::refusal::Told;
+use crate::refusal::Refusal;
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
@@ -106,7 +106,7 @@ pub struct Record {
     pub selector: Option<String>,
     /// Why something was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<Told>,
+    pub reason: Option<Refusal>,
     /// Whatever else there is to say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,

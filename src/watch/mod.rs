@@ -23,7 +23,6 @@ pub mod keys;
 pub mod ledger;
 pub mod moment;
 pub mod publisher;
-mod refusal;
 mod restraint;
 mod shadows;
 mod state;
@@ -37,13 +36,12 @@ pub use directory::{Directory, Origin, Pointer};
 pub use drift::{Drift, DriftOptions};
 pub use keys::{Keys, NoteSignature, PublicKey, SecretKey};
 pub use publisher::{PublishOptions, Publisher};
-pub use refusal::{Refusal, RefusalKind, Told};
 pub use status::{Source, WatchStatus};
 pub use watchdog::WatchdogOptions;
 
 use crate::engine::Engine;
+use crate::refusal::{Refusal, RefusalKind, TEXT_BYTES_MAX, printable};
 use ledger::{Event, Record};
-use refusal::bounded;
 use state::State;
 use status::{Quarantined, Refused};
 use std::collections::VecDeque;
@@ -289,22 +287,25 @@ impl Shared {
             let said = said.or(payload.downcast_ref::<String>().map(String::as_str));
             let got = said.unwrap_or("a panic").to_string();
             std::mem::forget(payload);
-            let refusal = Refusal::new(RefusalKind::Internal, area, "no panic", got);
+            let refusal = RefusalKind::Internal.at(area, "no panic", got);
             self.refuse(Artefact::default(), &refusal);
         }
     }
 
     /// Counts a refusal, and logs and notes it where the artefact is a new one.
     fn refuse(&self, artefact: Artefact<'_>, refusal: &Refusal) {
-        let reason = Told::from(refusal);
         let now = moment::now();
         let mut desk = self.desk();
         desk.dirty = true;
-        let count = desk.status.refusals.entry(refusal.name.into()).or_default();
+        let count = desk
+            .status
+            .refusals
+            .entry(refusal.name().into())
+            .or_default();
         *count = count.saturating_add(1);
         let content = artefact.content_id.map(str::to_string);
         let seen =
-            |refused: &&mut Refused| refused.reason == reason && refused.content_id == content;
+            |refused: &&mut Refused| refused.reason == *refusal && refused.content_id == content;
         let known = desk.status.last_refusals.iter_mut().find(seen);
         match known {
             Some(known) => {
@@ -318,7 +319,7 @@ impl Shared {
                     count: 1,
                     generation: artefact.generation,
                     content_id: content.clone(),
-                    reason: reason.clone(),
+                    reason: refusal.clone(),
                 };
                 desk.status.last_refusals.insert(0, refused);
                 desk.status.last_refusals.truncate(REFUSED_MAX);
@@ -328,7 +329,7 @@ impl Shared {
             0 => xxhash_rust::xxh3::xxh3_128(format!("{content:?}{refusal}").as_bytes()),
             hash => hash,
         };
-        if !desk.is_new((refusal.code, key)) {
+        if !desk.is_new((refusal.code(), key)) {
             return;
         }
         drop(desk);
@@ -339,12 +340,12 @@ impl Shared {
         log::warn!(
             "{}: {}; what runs stays, and this is logged once",
             self.directory.root().display(),
-            bounded(&shown)
+            printable(&shown, TEXT_BYTES_MAX)
         );
         self.note(Record {
             generation: artefact.generation,
             content_id: content,
-            reason: Some(reason),
+            reason: Some(refusal.clone()),
             ..Record::new(Event::Refuse, &self.origin)
         });
     }
@@ -362,7 +363,7 @@ impl Shared {
             desk.status.quarantined.retain(others);
             desk.status.quarantined.insert(0, held);
             desk.status.quarantined.truncate(REFUSED_MAX);
-            desk.is_new((refusal.code, key))
+            desk.is_new((refusal.code(), key))
         };
         if !is_new {
             return;
@@ -371,12 +372,12 @@ impl Shared {
             "{}: generation {generation} quarantined: {}; what runs stays until a person forces \
              it, and this is logged once",
             self.directory.root().display(),
-            bounded(&refusal.to_string())
+            printable(&refusal.to_string(), TEXT_BYTES_MAX)
         );
         self.note(Record {
             generation: Some(generation),
             content_id: Some(content_id),
-            reason: Some(Told::from(&refusal)),
+            reason: Some(refusal),
             ..Record::new(Event::Quarantine, &self.origin)
         });
     }
@@ -399,15 +400,14 @@ impl Shared {
                 desk.dirty = true;
             }
             Some(refusal) => {
-                let told = Told::from(&refusal);
-                if before == Some(&told) {
+                if before == Some(&refusal) {
                     return;
                 }
-                desk.status.problems.insert(area.into(), told);
+                let line = printable(&refusal.to_string(), TEXT_BYTES_MAX);
+                desk.status.problems.insert(area.into(), refusal);
                 desk.dirty = true;
                 drop(desk);
-                let told = bounded(&refusal.to_string());
-                log::warn!("{}: {told}", self.directory.root().display());
+                log::warn!("{}: {line}", self.directory.root().display());
             }
         }
     }

@@ -13,8 +13,8 @@ pub use shadows::Shadowed;
 use super::directory::{self, *};
 use super::ledger::{Event, FROM_POINTER, Ledger, Record};
 use super::moment;
-use super::refusal::{Refusal, RefusalKind};
 use super::status;
+use crate::refusal::{Refusal, RefusalKind};
 use crate::table::Table;
 use crate::table::format::{HEADER_BYTES, SIGNATURE_OFFSET};
 use crate::table::sealed::Sealed;
@@ -106,11 +106,11 @@ impl Publisher {
     pub fn open(root: &Path, wait: Duration, who: &str) -> Result<Publisher, Refusal> {
         let expected = "a directory that is there: publish makes it";
         let directory = Directory::new(root);
-        let failed = |error: &io::Error| Refusal::io(root, expected, error);
+        let failed = |error: io::Error| Refusal::directory(root, expected, error);
         match fs::metadata(root) {
             Ok(meta) if meta.is_dir() => {}
-            Ok(_) => return Err(failed(&io::ErrorKind::NotADirectory.into())),
-            Err(error) => return Err(failed(&error)),
+            Ok(_) => return Err(failed(io::ErrorKind::NotADirectory.into())),
+            Err(error) => return Err(failed(error)),
         }
         let origin = Origin::here(who);
         let lock = Lock::take(root, wait, &origin)?;
@@ -134,7 +134,7 @@ impl Publisher {
     /// As `open`.
     pub fn create(root: &Path, wait: Duration, who: &str) -> Result<Publisher, Refusal> {
         let made = fs::create_dir_all(root.join("tables"));
-        made.map_err(|error| Refusal::io(root, "a directory that can be made", &error))?;
+        made.map_err(|error| Refusal::directory(root, "a directory that can be made", error))?;
         Publisher::open(root, wait, who)
     }
 
@@ -151,10 +151,11 @@ impl Publisher {
             remove_partials(&root)?;
             remove_partials(&tables)
         };
-        tidy().map_err(|error| Refusal::io(&root, "a writable directory", &error))?;
+        tidy().map_err(|error| Refusal::directory(&root, "a writable directory", error))?;
         let history = self.ledger.read();
         let path = self.ledger.path();
-        let history = history.map_err(|error| Refusal::io(&path, "a readable file", &error))?;
+        let history =
+            history.map_err(|error| Refusal::directory(&path, "a readable file", error))?;
         self.warnings.extend(history.problems);
         self.records = history.records;
         match self.directory.read_pointer() {
@@ -259,7 +260,7 @@ impl Publisher {
         let torn = self
             .ledger
             .append(&record)
-            .map_err(|error| Refusal::io(&path, "room for a line", &error))?;
+            .map_err(|error| Refusal::directory(&path, "room for a line", error))?;
         self.records.push(record);
         if torn > 0 {
             let note = format!("ended a line that stopped after {torn} bytes");
@@ -359,14 +360,14 @@ impl Publisher {
             };
             let nothing = "nothing before the running one";
             let got = asked.map_or(nothing.into(), |asked| asked.to_string());
-            let (kind, active) = (RefusalKind::NoGeneration, self.directory.active());
-            return Err(Refusal::new(kind, active.display(), known, got));
+            let active = self.directory.active();
+            return Err(RefusalKind::NoGeneration.at(active.display(), known, got));
         };
         let path = self.directory.table(&target.content_id);
-        let table = Table::open(&path).map_err(|refused| Refusal::from(&refused))?;
+        let table = Table::open(&path)?;
         if table.content_id() != target.content_id {
-            let (kind, got) = (RefusalKind::PointerContent, table.content_id());
-            return Err(Refusal::new(kind, path.display(), target.content_id, got));
+            let (path, got) = (path.display(), table.content_id());
+            return Err(RefusalKind::PointerContent.at(path, target.content_id, got));
         }
         Ok((target, table))
     }
@@ -390,7 +391,7 @@ impl Publisher {
     ) -> Result<Pointer, Refusal> {
         let path = self.directory.table(&content_id);
         let bytes = fs::metadata(&path).map(|meta| meta.len());
-        let bytes = bytes.map_err(|error| Refusal::io(&path, "a readable file", &error))?;
+        let bytes = bytes.map_err(|error| Refusal::directory(&path, "a readable file", error))?;
         Ok(Pointer {
             version: FILES_VERSION,
             generation,
@@ -434,7 +435,7 @@ impl Publisher {
     /// Replaces a file that engines look at.
     fn write_json(&mut self, path: &Path, value: &impl serde::Serialize) -> Result<(), Refusal> {
         let mut text = serde_json::to_vec(value)
-            .map_err(|error| Refusal::new(RefusalKind::Directory, path.display(), "JSON", error))?;
+            .map_err(|error| RefusalKind::Directory.caused(path.display(), "JSON", error))?;
         text.push(b'\n');
         let undurable = replace(path, &text)?;
         self.warnings.extend(undurable.map(|told| told.to_string()));
@@ -456,7 +457,7 @@ impl Publisher {
                 let file = File::open(&path).and_then(|file| file.sync_all());
                 let synced = file.and_then(|()| sync_folder(&self.directory.tables()));
                 let expected = "a file that can be synced";
-                return synced.map_err(|error| Refusal::io(&path, expected, &error));
+                return synced.map_err(|error| Refusal::directory(&path, expected, error));
             }
         }
         // Durable before anything refers to it.
@@ -499,7 +500,7 @@ impl Publisher {
             }
             Ok(others)
         };
-        let failed = |error: io::Error| Refusal::io(&tables, "a writable folder", &error);
+        let failed = |error: io::Error| Refusal::directory(&tables, "a writable folder", error);
         let mut others = listed().map_err(failed)?;
         others.sort();
         let too_many = kept.len().saturating_add(others.len()).saturating_sub(keep);

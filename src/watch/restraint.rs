@@ -4,11 +4,11 @@ use super::admission::Rejected;
 use super::directory::Pointer;
 use super::drift::Drift;
 use super::ledger::{Event, Record};
-use super::refusal::{Refusal, RefusalKind, Told};
 use super::status::{Good, Quarantined, Reverted, Source, Waiting};
 use super::tables::runs;
 use super::watchdog::Watching;
 use super::{REFUSED_MAX, Shared, moment};
+use crate::refusal::{Refusal, RefusalKind};
 use crate::score::PreparedTable;
 use crate::table::Table;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub(super) fn not_replayed(
 pub(super) fn replayed(table: &Table, last: u64, at: &str) -> Option<Refusal> {
     let own = table.header().generation;
     let expected = || format!("a table numbered {last} or above (or a rollback)");
-    let refused = || Refusal::new(RefusalKind::Replayed, at, expected(), own);
+    let refused = || RefusalKind::Replayed.at(at, expected(), own);
     (own < last).then(refused)
 }
 
@@ -115,7 +115,7 @@ pub(super) fn went_back(
     shared.note(Record {
         generation: Some(generation),
         content_id: Some(content_id),
-        reason: Some(Told::from(&refusal)),
+        reason: Some(refusal),
         note: Some(format!("runs generation {to}")),
         ..Record::new(Event::Revert, &shared.origin)
     });

@@ -8,10 +8,10 @@
 
 use super::directory::{ShadowEntry, parse_shadows, read_small};
 use super::drift::{Both, score};
-use super::refusal::Refusal;
 use super::status::ShadowStatus;
 use super::{Artefact, Shared, moment};
 use crate::limits::DRIFT_ROWS_MAX;
+use crate::refusal::Refusal;
 use crate::score::PreparedTable;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -12,9 +12,9 @@
 
 use super::directory::{Lock, Origin, remove_if_there, remove_partials, replace};
 use super::ledger::{Ledger, Record};
-use super::refusal::{Refusal, RefusalKind};
 use super::status::{self, Good, WatchStatus};
 use super::watchdog::Health;
+use crate::refusal::{Refusal, RefusalKind};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -78,14 +78,13 @@ impl State {
             remove_partials(&folder.join("good"))
         };
         let expected = "a folder that this engine can write to";
-        prepared().map_err(|error| Refusal::io(folder, expected, &error))?;
+        prepared().map_err(|error| Refusal::directory(folder, expected, error))?;
         let lock = Lock::take(folder, Duration::ZERO, origin).map_err(|refused| {
             let kind = match refused.is(RefusalKind::Busy) {
                 true => RefusalKind::State,
                 false => RefusalKind::Directory,
             };
-            let detail = &refused.detail;
-            Refusal::new(kind, &detail.at, expected, &detail.got)
+            kind.at(refused.at(), expected, refused.got())
         })?;
         held.lock = Some(lock);
         Ok(Some(folder))
@@ -103,7 +102,7 @@ impl State {
         };
         let path = folder.join("status");
         let text = serde_json::to_vec(status)
-            .map_err(|error| Refusal::new(RefusalKind::State, path.display(), "JSON", error))?;
+            .map_err(|error| RefusalKind::State.caused(path.display(), "JSON", error))?;
         replace(&path, &text)?.map_or(Ok(()), Err)
     }
 
@@ -126,7 +125,7 @@ impl State {
         };
         let ledger = Ledger::of(folder);
         let appended = ledger.append(record).map(|_| ());
-        appended.map_err(|error| Refusal::io(&ledger.path(), "room for a line", &error))
+        appended.map_err(|error| Refusal::directory(&ledger.path(), "room for a line", error))
     }
 
     /// The file of a kept copy.
@@ -176,6 +175,6 @@ impl State {
         };
         tidied()
             .map(|()| true)
-            .map_err(|error| Refusal::io(&folder, "a writable folder", &error))
+            .map_err(|error| Refusal::directory(&folder, "a writable folder", error))
     }
 }

@@ -2,8 +2,8 @@
 
 use super::directory::{Directory, FILES_VERSION, Lock, Origin, read_at_most, read_small};
 use super::drift::Drift;
-use super::refusal::Told;
 use super::watchdog::{Health, Watching};
+use crate::refusal::Refusal;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -97,7 +97,7 @@ pub struct Refused {
     /// Its content hash, as the pointer says, where it is a table.
     pub content_id: Option<String>,
     /// Why.
-    pub reason: Told,
+    pub reason: Refusal,
 }
 
 /// A generation that the engine went back from by itself.
@@ -211,7 +211,7 @@ pub struct WatchStatus {
     #[serde(default)]
     pub reservoir: u64,
     /// What is wrong at the moment, by area.
-    pub problems: BTreeMap<String, Told>,
+    pub problems: BTreeMap<String, Refusal>,
     /// How much of each capacity the running table uses.
     pub headroom: Vec<Headroom>,
     /// Tables that this engine took and would go back to, newest first.

@@ -4,8 +4,8 @@ use super::Artefact;
 use super::Shared;
 use super::directory::{parse_switches, read_small};
 use super::ledger::{Event, Record};
-use super::refusal::{Refusal, RefusalKind};
 use super::status::WatchStatus;
+use crate::refusal::{Refusal, RefusalKind};
 use crate::switches::{Selector, Switches};
 use std::path::Path;
 use xxhash_rust::xxh3::xxh3_128;
@@ -52,7 +52,7 @@ impl Switching {
             Ok(None) => {
                 let gone = || {
                     let expected = "the switches that were there";
-                    Refusal::new(RefusalKind::Switches, path.display(), expected, "no file")
+                    RefusalKind::Switches.at(path.display(), expected, "no file")
                 };
                 shared.problem("switches", self.said.then(gone));
             }

@@ -3,11 +3,11 @@
 use super::directory::{Pointer, parse_pointer, read_small};
 use super::ledger::{Event, Ledger, Record};
 use super::publisher::generations;
-use super::refusal::{Refusal, RefusalKind};
 use super::restraint::{drifts, is_held_back, is_kept_out, is_reverted, not_replayed, went_back};
 use super::status::{Good, Headroom, Source, Waiting};
 use super::watchdog::{Former, Watchdog};
 use super::{Artefact, Fallback, Shared, moment};
+use crate::refusal::{Refusal, RefusalKind};
 use crate::score::PreparedTable;
 use crate::table::{DEFAULT_TABLE, Table};
 use std::os::unix::fs::MetadataExt;
@@ -113,7 +113,7 @@ impl Tables {
         let history = match ledger.read() {
             Ok(history) => history,
             Err(error) => {
-                let refused = Refusal::io(&ledger.path(), "a readable file", &error);
+                let refused = Refusal::directory(&ledger.path(), "a readable file", error);
                 shared.problem("ledger", Some(refused));
                 return Vec::new();
             }
@@ -195,7 +195,7 @@ impl Tables {
             // A host of another schema has no use for the bundled table.
             Err(refused) => {
                 shared.engine.count(&refused);
-                shared.refuse(Artefact::default(), &Refusal::from(&refused));
+                shared.refuse(Artefact::default(), &refused);
             }
         }
     }
@@ -208,7 +208,7 @@ impl Tables {
             Ok(None) => {
                 let gone = || {
                     let expected = "the pointer that was there";
-                    Refusal::new(RefusalKind::Pointer, path.display(), expected, "no file")
+                    RefusalKind::Pointer.at(path.display(), expected, "no file")
                 };
                 let missing = self.named || self.last.is_some();
                 shared.problem("pointer", missing.then(gone));
@@ -299,8 +299,8 @@ impl Tables {
             let expected = format!(
                 "a generation above {last}, which this engine took (publish --above {last})"
             );
-            let (kind, path) = (RefusalKind::Generation, shared.directory.active());
-            let refused = Refusal::new(kind, path.display(), expected, pointer.generation);
+            let (path, kind) = (shared.directory.active(), RefusalKind::Generation);
+            let refused = kind.at(path.display(), expected, pointer.generation);
             shared.refuse(artefact(0, &pointer), &refused);
             waits(shared, &pointer, true);
             return;
@@ -348,8 +348,8 @@ impl Tables {
                 Some(file) => format!("{} bytes", file.2),
                 None => "no file that can be read".into(),
             };
-            let (kind, expected) = (RefusalKind::PointerContent, format!("{expected} bytes"));
-            let refusal = Refusal::new(kind, path.display(), expected, got);
+            let expected = format!("{expected} bytes");
+            let refusal = RefusalKind::PointerContent.at(path.display(), expected, got);
             (candidate.refused, candidate.retry) = (true, None);
             shared.refuse(artefact(0, &candidate.pointer), &refusal);
             waits(shared, &candidate.pointer, true);

@@ -9,8 +9,8 @@
 
 use super::directory::FILES_VERSION;
 use super::moment;
-use super::refusal::{Refusal, RefusalKind};
 use crate::engine::Engine;
+use crate::refusal::{Refusal, RefusalKind};
 use crate::score::{PreparedTable, Reason};
 use crate::stats::{LatencySnapshot, ScoreCounts};
 use crate::switches::Switches;
@@ -107,7 +107,7 @@ impl Watching {
     pub(super) fn refusal(&self) -> Refusal {
         let (generation, against) = (self.generation, self.against);
         let at = format!("generation {generation} after generation {against}");
-        Refusal::new(RefusalKind::Reverted, at, self.over.join(", "), self)
+        RefusalKind::Reverted.at(at, self.over.join(", "), self)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::common::Random;
 use crate::edit::{Edit, ORDER};
-use hedgerow::OpenError;
+use hedgerow::Refusal;
 use hedgerow::table::format::rehash;
 use hedgerow::table::format::*;
 use hedgerow::table::validate::{Validated, validate};
@@ -231,14 +231,13 @@ pub fn mutate(good: &Edit, random: &mut Random) -> Vec<u8> {
 
 /// Writes what the gate would have accepted in the header's sums, so that more mutants get past
 /// them: fingerprint and attainable margins are functions of the rest.
-pub fn repair(bytes: &mut [u8]) -> Result<Validated, OpenError> {
+pub fn repair(bytes: &mut [u8]) -> Result<Validated, Refusal> {
     for _ in 0..3 {
         let refused = match validate(bytes) {
             Ok(validated) => return Ok(validated),
             Err(refused) => refused,
         };
-        let detail = refused.detail();
-        let place = match detail.at.as_str() {
+        let place = match refused.at() {
             "header.fingerprint" => 56,
             "header.margin_min" => 88,
             "header.margin_max" => 96,
@@ -246,8 +245,8 @@ pub fn repair(bytes: &mut [u8]) -> Result<Validated, OpenError> {
         };
         let value = match place {
             // It says what the header has, and what the list gives.
-            56 => u64::from_str_radix(&detail.got, 16).expect("a fingerprint"),
-            _ => detail.expected.parse::<i64>().expect("a margin") as u64,
+            56 => u64::from_str_radix(refused.got(), 16).expect("a fingerprint"),
+            _ => refused.expected().parse::<i64>().expect("a margin") as u64,
         };
         bytes[place..place + 8].copy_from_slice(&value.to_le_bytes());
         rehash(bytes);

@@ -12,7 +12,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("limits", 0),
     ("sync", 0),
     ("probe", 0),
-    ("error", 1),
+    ("refusal", 1),
     ("row", 1),
     ("schema", 1),
     ("switches", 2),

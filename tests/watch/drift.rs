@@ -78,8 +78,8 @@ fn a_table_that_scores_everyone_alike_is_held_back_by_golden_rows_before_traffic
     let record = held.next().unwrap();
     assert_eq!((record.generation, held.next()), (Some(2), None));
     let reason = record.reason.as_ref().unwrap();
-    assert_eq!((reason.code, reason.name.as_str()), (613, "quarantined"));
-    assert!(reason.got.contains("golden rows"), "{reason:?}");
+    assert_eq!((reason.code(), reason.name()), (613, "quarantined"));
+    assert!(reason.got().contains("golden rows"), "{reason:?}");
 }
 
 #[test]
@@ -244,7 +244,7 @@ fn a_person_can_force_it_and_nothing_but_the_comparison_is_left_out() {
     });
     assert_eq!(watcher.status().generation, 4);
     let refused = place.publisher().force(Some(99), 8).unwrap_err();
-    assert_eq!(refused.name, "no-generation");
+    assert_eq!(refused.name(), "no-generation");
 }
 
 #[test]

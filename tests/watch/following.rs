@@ -1,10 +1,11 @@
 //! A directory that is kept in step with a fleet, and tables that are numbered by their maker.
 
 use super::common::*;
+use hedgerow::RefusalKind;
 use hedgerow::model::{BuildOptions, build};
 use hedgerow::watch::directory::{FILES_VERSION, Pointer, SwitchesFile};
 use hedgerow::watch::ledger::{Event, Record};
-use hedgerow::watch::{Admission, Keys, Origin, PublishOptions, RefusalKind, SecretKey};
+use hedgerow::watch::{Admission, Keys, Origin, PublishOptions, SecretKey};
 use hedgerow::{Table, WatchOptions};
 
 /// The table of a seed, numbered by its maker.
@@ -195,7 +196,7 @@ fn keys_are_changed_one_after_the_other() {
     publish(&signed(&old, 3));
     place.wait(&after, |status| {
         let last = status.last_refusals.first();
-        let told = last.map(|last| (last.reason.name.as_str(), last.reason.expected.as_str()));
+        let told = last.map(|last| (last.reason.name(), last.reason.expected()));
         status.generation == 2 && told == Some(("signature-key", "a signature by one of: new"))
     });
     let generation = publish(&signed(&new, 3));

@@ -127,7 +127,7 @@ fn an_engine_remembers_how_far_it_was() {
     let watcher = place.watch_with(with_state(&place, &state));
     let status = watcher.status();
     assert_eq!((status.source, status.generation), (Source::Kept, 3));
-    assert_eq!(status.last_refusals[0].reason.code, 603);
+    assert_eq!(status.last_refusals[0].reason.code(), 603);
     drop(watcher);
     place.point(3, 3);
     let watcher = place.watch_with(with_state(&place, &state));
@@ -180,7 +180,7 @@ fn one_engine_at_a_time_writes_to_a_state_and_a_second_runs_without() {
         (1, 1)
     );
     assert!(first.status().problems.is_empty());
-    assert_eq!(second.status().problems["state"].code, 611);
+    assert_eq!(second.status().problems["state"].code(), 611);
     drop(first);
     place.wait(&second, |status| status.problems.is_empty());
     assert!(hedgerow::watch::status::is_alive(&state));

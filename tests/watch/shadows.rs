@@ -2,10 +2,10 @@
 
 use super::common::*;
 use hedgerow::limits::{RESERVOIR_ROWS, SHADOWS_MAX};
+use hedgerow::watch::DriftOptions;
 use hedgerow::watch::ledger::Event;
 use hedgerow::watch::status::ShadowStatus;
-use hedgerow::watch::{DriftOptions, RefusalKind};
-use hedgerow::{PreparedTable, Row, Schema, Scorer, Table, WatchOptions, Watcher};
+use hedgerow::{PreparedTable, RefusalKind, Row, Schema, Scorer, Table, WatchOptions, Watcher};
 use std::fs;
 
 fn options(place: &Place) -> WatchOptions {
@@ -183,7 +183,7 @@ fn what_cannot_be_a_shadow_is_refused_and_decides_nothing() {
         add(&format!("s{at}"), 1.0).unwrap();
     }
     let refused = add("one-more", 1.0).unwrap_err();
-    assert!(refused.detail.expected.contains("at most 3"), "{refused}");
+    assert!(refused.expected().contains("at most 3"), "{refused}");
     // One of the same name gives way.
     add("s0", 0.5).unwrap();
     place.publisher().unshadow("s1").unwrap();

@@ -40,8 +40,8 @@ fn refused(place: &Place, watcher: &Watcher, generation: u64, code: u16) {
     });
     let status = watcher.status();
     let told = &status.last_refusals[0].reason;
-    assert_eq!(told.code, code, "{told:?}");
-    assert_eq!(status.refusals[&told.name], 1);
+    assert_eq!(told.code(), code, "{told:?}");
+    assert_eq!(status.refusals[told.name()], 1);
     assert_eq!(status.generation, 1);
     let mut scorer = watcher.engine().scorer().unwrap();
     let verdict = scorer.score(&Row::MISSING);
@@ -108,8 +108,8 @@ fn every_step_refuses_under_its_own_code() {
     assert_eq!(
         stats
             .refusals
-            .iter()
-            .map(|refusal| refusal.code)
+            .keys()
+            .map(|kind| kind.code())
             .collect::<Vec<_>>(),
         codes
     );
@@ -217,7 +217,7 @@ fn a_file_of_another_kind_in_any_place_neither_blocks_nor_runs() {
             status
                 .problems
                 .values()
-                .any(|told| told.expected.contains("at most"))
+                .any(|told| told.expected().contains("at most"))
         });
         match before {
             Some(before) => replace(&path, &before),
@@ -236,7 +236,9 @@ fn admitted(keys: &Keys, place: &Place, bytes: &[u8]) -> Result<(), u16> {
         kernel: None,
     };
     let admitted = admission.admit(&place.engine(), &path, None);
-    admitted.map(drop).map_err(|rejected| rejected.refusal.code)
+    admitted
+        .map(drop)
+        .map_err(|rejected| rejected.refusal.code())
 }
 
 #[test]

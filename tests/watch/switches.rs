@@ -1,9 +1,9 @@
 //! Kill switches: what each does, in every state, and that nothing but a person flips one.
 
 use super::common::*;
+use hedgerow::RefusalKind;
 use hedgerow::model::{BuildOptions, build};
 use hedgerow::table::detections::{Condition, ConditionTest, Detection, FeatureRef};
-use hedgerow::watch::RefusalKind;
 use hedgerow::{
     Engine, Reason, Row, Schema, Selector, Switches, Table, Verdict, WatchOptions, Watcher,
 };
@@ -172,7 +172,7 @@ fn detections_are_switched_one_by_one_and_decide_where_the_ensemble_is_off() {
         .publisher()
         .switch(&selector("detection:8"), true)
         .unwrap_err();
-    assert!(refused.detail.expected.contains("[7, 9]"), "{refused}");
+    assert!(refused.expected().contains("[7, 9]"), "{refused}");
 }
 
 fn flip(place: &Place, text: &str, off: bool) {
@@ -279,10 +279,7 @@ fn what_cannot_be_switched_is_refused_and_changes_nothing() {
         .publisher()
         .switch(&selector("ensemble"), false)
         .unwrap_err();
-    assert!(
-        refused.detail.expected.contains("engine, feature:"),
-        "{refused}"
-    );
+    assert!(refused.expected().contains("engine, feature:"), "{refused}");
     flip(&place, "engine", false);
     let file = place.directory().read_switches().unwrap().unwrap();
     assert_eq!(

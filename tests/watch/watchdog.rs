@@ -121,7 +121,7 @@ fn scores_that_shift_take_the_engine_back_and_it_says_why() {
     assert!(said[0].contains("went back by itself from generation 2 to 1"));
     let record = reverts().unwrap();
     let reason = record.reason.as_ref().unwrap();
-    assert_eq!((record.generation, reason.code), (Some(2), 614));
+    assert_eq!((record.generation, reason.code()), (Some(2), 614));
 
     // The same generation is not taken again, neither by another pointer nor after a restart.
     let mut pointer = place.directory().read_pointer().unwrap().unwrap();

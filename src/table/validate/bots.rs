@@ -2,8 +2,8 @@
 
 use super::detections::{check_text, check_zero};
 use super::{Check, Parts, at_most};
-use crate::error::{Detail, OpenError};
 use crate::limits::*;
+use crate::refusal::RefusalKind;
 use crate::table::bots::{Category, is_one_family, is_token};
 use crate::table::format::*;
 use std::collections::HashMap;
@@ -26,22 +26,19 @@ pub(super) fn check_bots(parts: &Parts<'_>) -> Check<()> {
             bot.name_bytes,
             name,
             &mut names,
-            OpenError::BotName,
+            RefusalKind::BotName,
         )?;
         if Category::from_u8(bot.category).is_none() {
             let below = format!("below {}", Category::ALL.len());
-            let detail = Detail::new(at("category"), below, bot.category);
-            return Err(OpenError::Bot(detail));
+            return Err(RefusalKind::Bot.at(at("category"), below, bot.category));
         }
         let Some((agent, rest)) = bot.agent.split_at_checked(usize::from(bot.agent_bytes)) else {
             let most = format!("at most {BOT_AGENT_BYTES_MAX}");
-            let detail = Detail::new(at("agent_bytes"), most, bot.agent_bytes);
-            return Err(OpenError::Bot(detail));
+            return Err(RefusalKind::Bot.at(at("agent_bytes"), most, bot.agent_bytes));
         };
         if !agent.is_empty() && !is_token(agent) {
             let expected = "printable ASCII without capitals, no space at either end";
-            let detail = Detail::new(at("agent"), expected, agent.escape_ascii());
-            return Err(OpenError::Bot(detail));
+            return Err(RefusalKind::Bot.at(at("agent"), expected, agent.escape_ascii()));
         }
         check_zero(rest, || at("agent"))?;
         check_zero(&bot.zero, || at("zero"))?;
@@ -58,32 +55,19 @@ fn check_ranges(ranges: &[BotRangeRecord], bots: usize) -> Check<()> {
         let (first, last) = (range.first(), range.last());
         if let Some(before) = before.filter(|before| first <= *before) {
             let above = format!("above {}", show(before));
-            return Err(OpenError::BotRange(Detail::new(
-                at("low"),
-                above,
-                show(first),
-            )));
+            return Err(RefusalKind::BotRange.at(at("low"), above, show(first)));
         }
         if last < first {
             let least = format!("at least {}", show(first));
-            return Err(OpenError::BotRange(Detail::new(
-                at("high"),
-                least,
-                show(last),
-            )));
+            return Err(RefusalKind::BotRange.at(at("high"), least, show(last)));
         }
         if !is_one_family(first, last) {
             let expected = format!("an end of the family of {}", show(first));
-            return Err(OpenError::BotRange(Detail::new(
-                at("high"),
-                expected,
-                show(last),
-            )));
+            return Err(RefusalKind::BotRange.at(at("high"), expected, show(last)));
         }
         before = Some(last);
         if range.bot as usize >= bots {
-            let detail = Detail::new(at("bot"), format!("below {bots}"), range.bot);
-            return Err(OpenError::BotIndex(detail));
+            return Err(RefusalKind::BotIndex.at(at("bot"), format!("below {bots}"), range.bot));
         }
         check_zero(&range.zero.to_le_bytes(), || at("zero"))?;
     }

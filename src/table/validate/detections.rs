@@ -1,8 +1,8 @@
 //! Checks detections and their conditions.
 
 use super::{Check, Parts, at_most, exactly};
-use crate::error::{Detail, OpenError};
 use crate::limits::*;
+use crate::refusal::RefusalKind;
 use crate::schema::check_name;
 use crate::table::detections::ConditionTest;
 use crate::table::format::*;
@@ -22,8 +22,8 @@ pub(super) fn check_detections(parts: &Parts<'_>) -> Check<()> {
     for (index, detection) in detections.iter().enumerate() {
         let at = |field: &str| format!("detections[{index}].{field}");
         if let Some(before) = before.filter(|before| detection.id <= *before) {
-            let detail = Detail::new(at("id"), format!("above {before}"), detection.id);
-            return Err(OpenError::DetectionId(detail));
+            let above = format!("above {before}");
+            return Err(RefusalKind::DetectionId.at(at("id"), above, detection.id));
         }
         before = Some(detection.id);
         check_text(
@@ -31,7 +31,7 @@ pub(super) fn check_detections(parts: &Parts<'_>) -> Check<()> {
             detection.name_bytes,
             || at("name"),
             &mut names,
-            OpenError::DetectionName,
+            RefusalKind::DetectionName,
         )?;
         check_fields(detection, at)?;
         exactly(&at("start"), start, detection.start as usize)?;
@@ -51,28 +51,27 @@ pub(super) fn check_text<'a>(
     bytes: u8,
     at: impl Fn() -> String,
     names: &mut HashMap<&'a [u8], String>,
-    refusal: fn(Box<Detail>) -> OpenError,
+    kind: RefusalKind,
 ) -> Check<()> {
     let Some((name, rest)) = field.split_at_checked(usize::from(bytes)) else {
         let most = format!("a name of at most {} bytes", field.len());
-        return Err(refusal(Detail::new(at(), most, bytes)));
+        return Err(kind.at(at(), most, bytes));
     };
     if let Err(problem) = check_name(name) {
         let got = format!("a name that {problem}");
-        return Err(refusal(Detail::new(at(), "a well-formed name", got)));
+        return Err(kind.at(at(), "a well-formed name", got));
     }
     check_zero(rest, &at)?;
     if let Some(first) = names.insert(name, at()) {
         let got = format!("\"{}\" also at {first}", String::from_utf8_lossy(name));
-        return Err(refusal(Detail::new(at(), "a name of its own", got)));
+        return Err(kind.at(at(), "a name of its own", got));
     }
     Ok(())
 }
 
 pub(super) fn check_zero(bytes: &[u8], at: impl Fn() -> String) -> Check<()> {
     if bytes.iter().any(|byte| *byte != 0) {
-        let detail = Detail::new(at(), "zero", "another value");
-        return Err(OpenError::Reserved(detail));
+        return Err(RefusalKind::Reserved.at(at(), "zero", "another value"));
     }
     Ok(())
 }
@@ -85,8 +84,7 @@ fn check_fields(detection: &DetectionRecord, at: impl Fn(&str) -> String) -> Che
         ("active", 0, 1, detection.active),
     ] {
         if !(least..=most).contains(&got) {
-            let detail = Detail::new(at(field), format!("{least} to {most}"), got);
-            return Err(OpenError::Detection(detail));
+            return Err(RefusalKind::Detection.at(at(field), format!("{least} to {most}"), got));
         }
     }
     check_zero(&detection.zero, || at("zero"))
@@ -96,13 +94,11 @@ fn check_condition(index: usize, condition: &ConditionRecord, features: usize) -
     let at = |field: &str| format!("conditions[{index}].{field}");
     if usize::from(condition.feature) >= features {
         let below = format!("below {features}");
-        let detail = Detail::new(at("feature"), below, condition.feature);
-        return Err(OpenError::FeatureIndex(detail));
+        return Err(RefusalKind::FeatureIndex.at(at("feature"), below, condition.feature));
     }
     let value = condition.value;
     let Some(test) = ConditionTest::from_parts(condition.operator, value) else {
-        let detail = Detail::new(at("operator"), "0 to 4", condition.operator);
-        return Err(OpenError::Condition(detail));
+        return Err(RefusalKind::Condition.at(at("operator"), "0 to 4", condition.operator));
     };
     // What stands beside an operator without a bound is nothing: +0.0, to the bit.
     let (good, expected) = match test.has_bound() {
@@ -110,8 +106,7 @@ fn check_condition(index: usize, condition: &ConditionRecord, features: usize) -
         false => (value.to_bits() == 0, "0"),
     };
     if !good {
-        let detail = Detail::new(at("value"), expected, value);
-        return Err(OpenError::Condition(detail));
+        return Err(RefusalKind::Condition.at(at("value"), expected, value));
     }
     check_zero(&condition.zero, || at("zero"))
 }

@@ -1,7 +1,7 @@
 //! Checks lanes, their borders, and the splits that name them.
 
 use super::{Check, Parts, exactly};
-use crate::error::{Detail, OpenError};
+use crate::refusal::RefusalKind;
 use crate::table::format::*;
 
 /// Returns the lanes in use.
@@ -13,38 +13,30 @@ pub(super) fn check_lanes<'a>(parts: &Parts<'a>) -> Check<&'a [LaneRecord]> {
         if index >= used {
             if *lane != bytemuck::Zeroable::zeroed() {
                 let at = format!("lanes[{index}]");
-                return Err(OpenError::Padding(Detail::new(
-                    at,
-                    "zero",
-                    format!("{lane:?}"),
-                )));
+                return Err(RefusalKind::Padding.at(at, "zero", format!("{lane:?}")));
             }
             continue;
         }
         let at = |field: &str| format!("lanes[{index}].{field}");
         if usize::from(lane.feature) >= features {
-            let detail = Detail::new(at("feature"), format!("below {features}"), lane.feature);
-            return Err(OpenError::FeatureIndex(detail));
+            let below = format!("below {features}");
+            return Err(RefusalKind::FeatureIndex.at(at("feature"), below, lane.feature));
         }
         if lane.borders == 0 {
-            return Err(OpenError::Lane(Detail::new(at("borders"), "at least 1", 0)));
+            return Err(RefusalKind::Lane.at(at("borders"), "at least 1", 0));
         }
         if lane.missing_bin > lane.borders && lane.missing_bin != OWN_BIN {
             let most = format!("at most {}, or {OWN_BIN}", lane.borders);
-            return Err(OpenError::Lane(Detail::new(
-                at("missing_bin"),
-                most,
-                lane.missing_bin,
-            )));
+            return Err(RefusalKind::Lane.at(at("missing_bin"), most, lane.missing_bin));
         }
         if lane.zero_is_missing > 1 {
-            let detail = Detail::new(at("zero_is_missing"), "0 or 1", lane.zero_is_missing);
-            return Err(OpenError::Lane(detail));
+            let got = lane.zero_is_missing;
+            return Err(RefusalKind::Lane.at(at("zero_is_missing"), "0 or 1", got));
         }
     }
-    records.get(..used).ok_or_else(|| {
-        OpenError::CountMismatch(Detail::new("header.lanes_used", records.len(), used))
-    })
+    records
+        .get(..used)
+        .ok_or_else(|| RefusalKind::CountMismatch.at("header.lanes_used", records.len(), used))
 }
 
 pub(super) fn check_borders(parts: &Parts<'_>, lanes: &[LaneRecord]) -> Check<()> {
@@ -69,11 +61,7 @@ pub(super) fn check_borders(parts: &Parts<'_>, lanes: &[LaneRecord]) -> Check<()
         )?;
         let end = start.saturating_add(count);
         let Some(ranks) = ranks.get(start..end) else {
-            return Err(OpenError::CountMismatch(Detail::new(
-                "borders",
-                end,
-                ranks.len(),
-            )));
+            return Err(RefusalKind::CountMismatch.at("borders", end, ranks.len()));
         };
         for place in 0..GROUP_LANES {
             let borders = lanes.get(place).map_or(0, |lane| usize::from(lane.borders));
@@ -97,17 +85,12 @@ fn check_column(lane: usize, borders: usize, column: impl Iterator<Item = f32>) 
         let at = || format!("borders[{rank}] of lane {lane}");
         if rank >= borders {
             if border != f32::INFINITY {
-                return Err(OpenError::Padding(Detail::new(at(), "infinity", border)));
+                return Err(RefusalKind::Padding.at(at(), "infinity", border));
             }
         } else if !border.is_finite() {
-            return Err(OpenError::BorderNotFinite(Detail::new(
-                at(),
-                "a finite border",
-                border,
-            )));
+            return Err(RefusalKind::BorderNotFinite.at(at(), "a finite border", border));
         } else if border <= before {
-            let detail = Detail::new(at(), format!("more than {before}"), border);
-            return Err(OpenError::BorderOrder(detail));
+            return Err(RefusalKind::BorderOrder.at(at(), format!("more than {before}"), border));
         }
         before = border;
     }
@@ -123,17 +106,17 @@ pub(super) fn check_split(
 ) -> Check<bool> {
     if threshold == NEVER {
         if lane != 0 {
-            return Err(OpenError::Padding(Detail::new(at(), "lane 0", lane)));
+            return Err(RefusalKind::Padding.at(at(), "lane 0", lane));
         }
         return Ok(false);
     }
     let Some(record) = lanes.get(usize::from(lane)) else {
         let below = format!("a lane below {}", lanes.len());
-        return Err(OpenError::LaneIndex(Detail::new(at(), below, lane)));
+        return Err(RefusalKind::LaneIndex.at(at(), below, lane));
     };
     if threshold >= record.borders {
         let below = format!("a threshold below {}", record.borders);
-        return Err(OpenError::Threshold(Detail::new(at(), below, threshold)));
+        return Err(RefusalKind::Threshold.at(at(), below, threshold));
     }
     Ok(true)
 }

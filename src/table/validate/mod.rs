@@ -12,8 +12,8 @@ mod sets;
 mod trees;
 
 use super::format::*;
-use crate::error::{Detail, OpenError};
 use crate::limits::*;
+use crate::refusal::{Refusal, RefusalKind};
 use crate::schema::{FeatureKind, check_name};
 use bytemuck::Pod;
 use lanes::{check_borders, check_lanes};
@@ -21,7 +21,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use trees::{Margins, Sources, check_oblivious, check_steps, check_trees};
 
-type Check<T> = Result<T, OpenError>;
+type Check<T> = Result<T, Refusal>;
 
 /// Proof that bytes passed every check, and where their sections are.
 ///
@@ -114,54 +114,36 @@ pub(crate) fn header_of(file: &[u8]) -> Check<Header> {
 fn check_header(file: &[u8]) -> Check<Header> {
     let start = file.get(..MAGIC.len().min(file.len())).unwrap_or_default();
     if !MAGIC.starts_with(start) || file.is_empty() {
-        return Err(OpenError::Magic(Detail::new(
-            "header.magic",
-            MAGIC.escape_ascii(),
-            start.escape_ascii(),
-        )));
+        let (expected, got) = (MAGIC.escape_ascii(), start.escape_ascii());
+        return Err(RefusalKind::Magic.at("header.magic", expected, got));
     }
-    let bytes = file.get(..HEADER_BYTES).ok_or_else(|| {
-        OpenError::Truncated(Detail::new(
-            "header",
-            format!("{HEADER_BYTES} bytes"),
-            format!("{} bytes", file.len()),
-        ))
-    })?;
-    let header: Header = bytemuck::try_pod_read_unaligned(bytes).map_err(|error| {
-        OpenError::Truncated(Detail::new(
-            "header",
-            format!("{HEADER_BYTES} bytes"),
-            error,
-        ))
-    })?;
+    let truncated =
+        |got: String| RefusalKind::Truncated.at("header", format!("{HEADER_BYTES} bytes"), got);
+    let bytes = file
+        .get(..HEADER_BYTES)
+        .ok_or_else(|| truncated(format!("{} bytes", file.len())))?;
+    let header: Header =
+        bytemuck::try_pod_read_unaligned(bytes).map_err(|error| truncated(error.to_string()))?;
     if header.byte_order != BYTE_ORDER {
-        let (expected, got) = (format!("{BYTE_ORDER:#010x}"), header.byte_order);
-        let detail = Detail::new("header.byte_order", expected, format!("{got:#010x}"));
-        return Err(OpenError::Endianness(detail));
+        let [expected, got] = [BYTE_ORDER, header.byte_order].map(|order| format!("{order:#010x}"));
+        return Err(RefusalKind::Endianness.at("header.byte_order", expected, got));
     }
     if header.format_version != FORMAT_VERSION {
-        let detail = Detail::new(
-            "header.format_version",
-            FORMAT_VERSION,
-            header.format_version,
-        );
-        return Err(OpenError::FormatVersion(detail));
+        let (at, got) = ("header.format_version", header.format_version);
+        return Err(RefusalKind::FormatVersion.at(at, FORMAT_VERSION, got));
     }
     let (expected, got) = (header.file_bytes, file.len() as u64);
-    let detail = || Detail::new("file", format!("{expected} bytes"), format!("{got} bytes"));
+    let wrong =
+        |kind: RefusalKind| kind.at("file", format!("{expected} bytes"), format!("{got} bytes"));
     if got < expected {
-        return Err(OpenError::Truncated(detail()));
+        return Err(wrong(RefusalKind::Truncated));
     }
     if got > expected {
-        return Err(OpenError::TrailingBytes(detail()));
+        return Err(wrong(RefusalKind::TrailingBytes));
     }
     if got > TABLE_BYTES_MAX as u64 {
         let most = format!("at most {TABLE_BYTES_MAX} bytes");
-        return Err(OpenError::TooLarge(Detail::new(
-            "file",
-            most,
-            format!("{got} bytes"),
-        )));
+        return Err(RefusalKind::TooLarge.at("file", most, format!("{got} bytes")));
     }
     Ok(header)
 }
@@ -170,11 +152,7 @@ fn check_hash(file: &[u8], header: &Header) -> Check<()> {
     let hash = content_hash(file);
     if hash != header.content_hash {
         let (expected, got) = (hex(&header.content_hash), hex(&hash));
-        return Err(OpenError::ContentHash(Detail::new(
-            "header.content_hash",
-            expected,
-            got,
-        )));
+        return Err(RefusalKind::ContentHash.at("header.content_hash", expected, got));
     }
     // Either all of it is there or nothing: half a signature is damage that no hash covers.
     let (key, signature) = header.signature.split_at(SIGNATURE_KEY_BYTES);
@@ -185,19 +163,12 @@ fn check_hash(file: &[u8], header: &Header) -> Check<()> {
             false => format!("no {name}"),
         };
         let got = format!("{} and {}", part(key, "key"), part(signature, "signature"));
-        return Err(OpenError::Signature(Detail::new(
-            "header.signature",
-            "a key and a signature, or neither",
-            got,
-        )));
+        let expected = "a key and a signature, or neither";
+        return Err(RefusalKind::Signature.at("header.signature", expected, got));
     }
     let zero = header.zero_word == 0 && header.zero.iter().all(|byte| *byte == 0);
     if !zero {
-        return Err(OpenError::Reserved(Detail::new(
-            "header",
-            "zero",
-            "another value",
-        )));
+        return Err(RefusalKind::Reserved.at("header", "zero", "another value"));
     }
     Ok(())
 }
@@ -209,18 +180,14 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 fn at_most(at: &str, max: usize, got: usize) -> Check<()> {
     if got > max {
-        return Err(OpenError::OverCapacity(Detail::new(
-            at,
-            format!("at most {max}"),
-            got,
-        )));
+        return Err(RefusalKind::OverCapacity.at(at, format!("at most {max}"), got));
     }
     Ok(())
 }
 
 fn exactly(at: &str, expected: usize, got: usize) -> Check<()> {
     if got != expected {
-        return Err(OpenError::CountMismatch(Detail::new(at, expected, got)));
+        return Err(RefusalKind::CountMismatch.at(at, expected, got));
     }
     Ok(())
 }
@@ -236,11 +203,7 @@ fn check_counts(header: &Header) -> Check<()> {
     };
     let features = count(Section::Features);
     if features == 0 {
-        return Err(OpenError::NoFeatures(Detail::new(
-            "features",
-            "at least 1",
-            0,
-        )));
+        return Err(RefusalKind::NoFeatures.at("features", "at least 1", 0));
     }
     at_most("features", FEATURES_MAX, features)?;
     at_most("lanes", FEATURES_MAX, count(Section::Lanes))?;
@@ -264,7 +227,7 @@ fn check_counts(header: &Header) -> Check<()> {
     at_most("oblivious trees", TREES_MAX, oblivious)?;
     at_most("trees", TREES_MAX, oblivious.saturating_add(any))?;
     if oblivious.saturating_add(any) == 0 {
-        return Err(OpenError::NoTrees(Detail::new("trees", "at least 1", 0)));
+        return Err(RefusalKind::NoTrees.at("trees", "at least 1", 0));
     }
     let blocks = oblivious.div_ceil(BLOCK_TREES);
     exactly("blocks", blocks, count(Section::Blocks))?;
@@ -307,7 +270,7 @@ fn check_sections(file: &[u8], header: &Header) -> Check<[Range<usize>; SECTION_
     for (index, (((count, offset), spec), range)) in fields.enumerate() {
         let at = format!("header.offsets[{index}] ({})", spec.name);
         if *offset != next as u64 {
-            return Err(OpenError::SectionOffset(Detail::new(at, next, offset)));
+            return Err(RefusalKind::SectionOffset.at(at, next, offset));
         }
         let golden = index == Section::Golden as usize;
         let record = if golden {
@@ -320,23 +283,18 @@ fn check_sections(file: &[u8], header: &Header) -> Check<[Range<usize>; SECTION_
         let padded = end.next_multiple_of(ALIGN);
         let Some(gap) = file.get(end..padded) else {
             let (most, got) = (format!("an end within {} bytes", file.len()), padded);
-            return Err(OpenError::SectionLength(Detail::new(spec.name, most, got)));
+            return Err(RefusalKind::SectionLength.at(spec.name, most, got));
         };
         if gap.iter().any(|byte| *byte != 0) {
             let at = format!("gap after {}", spec.name);
-            return Err(OpenError::Reserved(Detail::new(
-                at,
-                "zero",
-                "another value",
-            )));
+            return Err(RefusalKind::Reserved.at(at, "zero", "another value"));
         }
         *range = next..end;
         next = padded;
     }
     if next != file.len() {
-        let got = format!("{} bytes", file.len());
-        let detail = Detail::new("end of the last section", format!("{next} bytes"), got);
-        return Err(OpenError::TrailingBytes(detail));
+        let (expected, got) = (format!("{next} bytes"), format!("{} bytes", file.len()));
+        return Err(RefusalKind::TrailingBytes.at("end of the last section", expected, got));
     }
     Ok(ranges)
 }
@@ -355,14 +313,14 @@ impl<'a> Parts<'a> {
             .get(section as usize)
             .cloned()
             .unwrap_or_default();
-        self.file.get(range).ok_or_else(|| {
-            OpenError::SectionLength(Detail::new("section", "within the file", "beyond it"))
-        })
+        self.file
+            .get(range)
+            .ok_or_else(|| RefusalKind::SectionLength.at("section", "within the file", "beyond it"))
     }
 
     fn records<T: Pod>(&self, section: Section) -> Check<&'a [T]> {
         bytemuck::try_cast_slice(self.bytes(section)?).map_err(|error| {
-            OpenError::SectionLength(Detail::new("section", "aligned whole records", error))
+            RefusalKind::SectionLength.at("section", "aligned whole records", error)
         })
     }
 }
@@ -376,42 +334,22 @@ fn check_features(parts: &Parts<'_>) -> Check<()> {
         let split = record.name.split_at_checked(usize::from(record.name_bytes));
         let Some((name, rest)) = split else {
             let most = format!("a name of at most {FEATURE_NAME_BYTES_MAX} bytes");
-            return Err(OpenError::FeatureName(Detail::new(
-                at(),
-                most,
-                record.name_bytes,
-            )));
+            return Err(RefusalKind::FeatureName.at(at(), most, record.name_bytes));
         };
         if let Err(problem) = check_name(name) {
             let got = format!("a name that {problem}");
-            return Err(OpenError::FeatureName(Detail::new(
-                at(),
-                "a well-formed name",
-                got,
-            )));
+            return Err(RefusalKind::FeatureName.at(at(), "a well-formed name", got));
         }
         if rest.iter().chain(&record.zero).any(|byte| *byte != 0) {
-            return Err(OpenError::Reserved(Detail::new(
-                at(),
-                "zero",
-                "another value",
-            )));
+            return Err(RefusalKind::Reserved.at(at(), "zero", "another value"));
         }
         if FeatureKind::from_u8(record.kind).is_none() {
-            return Err(OpenError::FeatureKind(Detail::new(
-                at(),
-                "0, 1 or 2",
-                record.kind,
-            )));
+            return Err(RefusalKind::FeatureKind.at(at(), "0, 1 or 2", record.kind));
         }
         if let Some(first) = seen.insert(name, index) {
             let name = String::from_utf8_lossy(name);
             let got = format!("\"{name}\" also at features[{first}]");
-            return Err(OpenError::FeatureDuplicate(Detail::new(
-                at(),
-                "a name of its own",
-                got,
-            )));
+            return Err(RefusalKind::FeatureDuplicate.at(at(), "a name of its own", got));
         }
         named.push((name, record.kind));
     }
@@ -419,11 +357,7 @@ fn check_features(parts: &Parts<'_>) -> Check<()> {
     let expected = parts.header.fingerprint;
     if got != expected {
         let (expected, got) = (format!("{expected:016x}"), format!("{got:016x}"));
-        return Err(OpenError::Fingerprint(Detail::new(
-            "header.fingerprint",
-            expected,
-            got,
-        )));
+        return Err(RefusalKind::Fingerprint.at("header.fingerprint", expected, got));
     }
     Ok(())
 }
@@ -435,7 +369,7 @@ fn check_score_map(parts: &Parts<'_>) -> Check<()> {
         if *margin < before || *margin > MARGIN_MAX {
             let at = format!("score_map[{index}]");
             let expected = format!("{before} to {MARGIN_MAX}");
-            return Err(OpenError::ScoreMap(Detail::new(at, expected, margin)));
+            return Err(RefusalKind::ScoreMap.at(at, expected, margin));
         }
         before = *margin;
     }
@@ -453,15 +387,11 @@ fn check_golden(parts: &Parts<'_>) -> Check<()> {
         let (margin, _) = golden_row(row, features);
         if margin < min || margin > max {
             let expected = format!("a margin of {min} to {max}");
-            return Err(OpenError::GoldenMargin(Detail::new(at(), expected, margin)));
+            return Err(RefusalKind::GoldenMargin.at(at(), expected, margin));
         }
         let used = 8usize.saturating_add(features.saturating_mul(4));
         if row.iter().skip(used).any(|byte| *byte != 0) {
-            return Err(OpenError::Reserved(Detail::new(
-                at(),
-                "zero padding",
-                "another value",
-            )));
+            return Err(RefusalKind::Reserved.at(at(), "zero padding", "another value"));
         }
     }
     Ok(())
@@ -489,10 +419,6 @@ fn check_provenance(parts: &Parts<'_>) -> Check<()> {
     let bytes = parts.bytes(Section::Provenance)?;
     match std::str::from_utf8(bytes) {
         Ok(_) => Ok(()),
-        Err(error) => Err(OpenError::Provenance(Detail::new(
-            "provenance",
-            "UTF-8 text",
-            error,
-        ))),
+        Err(error) => Err(RefusalKind::Provenance.at("provenance", "UTF-8 text", error)),
     }
 }

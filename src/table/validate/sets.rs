@@ -2,7 +2,7 @@
 
 use super::lanes::check_split;
 use super::{Check, Parts, exactly};
-use crate::error::{Detail, OpenError};
+use crate::refusal::RefusalKind;
 use crate::table::format::*;
 use std::collections::HashSet;
 
@@ -50,8 +50,7 @@ impl<'a> Sets<'a> {
                     true => "at least -1",
                     false => "no mark in a lane without a bin for missing values",
                 };
-                let detail = Detail::new(at(), expected, node.value);
-                return Err(OpenError::MissingMark(detail));
+                return Err(RefusalKind::MissingMark.at(at(), expected, node.value));
             }
         }
         Ok(true)
@@ -64,8 +63,7 @@ impl<'a> Sets<'a> {
         index: usize,
         at: impl Fn() -> String,
     ) -> Check<()> {
-        let wrong =
-            |expected: String, got: String| Err(OpenError::Set(Detail::new(at(), expected, got)));
+        let wrong = |expected: String, got: String| Err(RefusalKind::Set.at(at(), expected, got));
         if node.threshold != 0 {
             return wrong("threshold 0 with a set".into(), node.threshold.to_string());
         }

@@ -3,8 +3,8 @@
 use super::lanes::check_split;
 use super::sets::Sets;
 use super::{Check, Parts, at_most, exactly};
-use crate::error::{Detail, OpenError};
 use crate::limits::*;
+use crate::refusal::RefusalKind;
 use crate::table::format::*;
 
 /// The smallest and largest margins that are attainable so far.
@@ -17,11 +17,7 @@ impl Margins {
     pub(super) fn new(bias: i64, shift: u32) -> Check<Margins> {
         if shift > MARGIN_SHIFT_MAX {
             let most = format!("at most {MARGIN_SHIFT_MAX}");
-            return Err(OpenError::MarginShift(Detail::new(
-                "header.margin_shift",
-                most,
-                shift,
-            )));
+            return Err(RefusalKind::MarginShift.at("header.margin_shift", most, shift));
         }
         let margins = Margins {
             min: bias,
@@ -36,7 +32,7 @@ impl Margins {
         for got in [self.min, self.max] {
             if got.unsigned_abs() > most {
                 let expected = format!("a magnitude of at most {most}");
-                return Err(OpenError::MarginRange(Detail::new(at, expected, got)));
+                return Err(RefusalKind::MarginRange.at(at, expected, got));
             }
         }
         Ok(())
@@ -60,7 +56,7 @@ impl Margins {
         ];
         for (at, expected, got) in pairs {
             if expected != got {
-                return Err(OpenError::MarginRange(Detail::new(at, expected, got)));
+                return Err(RefusalKind::MarginRange.at(at, expected, got));
             }
         }
         Ok(())
@@ -90,7 +86,7 @@ impl Sources {
             }
             _ => {
                 let expected = format!("a position below {count} of its own");
-                Err(OpenError::TreeOrder(Detail::new(at(), expected, source)))
+                Err(RefusalKind::TreeOrder.at(at(), expected, source))
             }
         }
     }
@@ -127,20 +123,12 @@ pub(super) fn check_oblivious(
                 check_level_order(*order, depth, || at("orders"))?;
             }
             if *start as usize != leaf_start {
-                return Err(OpenError::LeafIndex(Detail::new(
-                    at("leaf_starts"),
-                    leaf_start,
-                    start,
-                )));
+                return Err(RefusalKind::LeafIndex.at(at("leaf_starts"), leaf_start, start));
             }
             let end = leaf_start.saturating_add(1usize << depth);
             let Some(own) = leaves.get(leaf_start..end) else {
                 let (most, got) = (format!("leaves within {}", leaves.len()), end);
-                return Err(OpenError::LeafIndex(Detail::new(
-                    at("leaf_starts"),
-                    most,
-                    got,
-                )));
+                return Err(RefusalKind::LeafIndex.at(at("leaf_starts"), most, got));
             };
             if tree < trees {
                 margins.add(own.iter().copied());
@@ -148,8 +136,8 @@ pub(super) fn check_oblivious(
                 leaf_start = end;
             } else if *source != u32::MAX || own != [0] {
                 let got = format!("source {source}, leaves {own:?}");
-                let detail = Detail::new(at("sources"), "source 4294967295, leaves [0]", got);
-                return Err(OpenError::Padding(detail));
+                let expected = "source 4294967295, leaves [0]";
+                return Err(RefusalKind::Padding.at(at("sources"), expected, got));
             }
         }
     }
@@ -175,11 +163,7 @@ fn block_levels<'a>(
     )?;
     let end = start.saturating_add(count);
     let Some(own) = levels.get(*start..end) else {
-        return Err(OpenError::CountMismatch(Detail::new(
-            "levels",
-            end,
-            levels.len(),
-        )));
+        return Err(RefusalKind::CountMismatch.at("levels", end, levels.len()));
     };
     *start = end;
     Ok(own)
@@ -189,7 +173,7 @@ fn block_levels<'a>(
 fn check_order(at: impl Fn() -> String, before: usize, depth: usize) -> Check<()> {
     if depth > before {
         let most = format!("at most {before}, as the tree before it");
-        return Err(OpenError::TreeOrder(Detail::new(at(), most, depth)));
+        return Err(RefusalKind::TreeOrder.at(at(), most, depth));
     }
     Ok(())
 }
@@ -208,7 +192,7 @@ fn check_tree_levels(
         let threshold = record.thresholds.get(slot).copied().unwrap_or_default();
         if check_split(lanes, lane, threshold, at)? {
             if depth != level {
-                return Err(OpenError::Padding(Detail::new(at(), "no split", "a split")));
+                return Err(RefusalKind::Padding.at(at(), "no split", "a split"));
             }
             depth = depth.saturating_add(1);
         }
@@ -229,7 +213,7 @@ fn check_level_order(order: u64, depth: usize, at: impl Fn() -> String) -> Check
         if !fits {
             let expected = format!("the levels below {depth}, each once, then zeros");
             let got = format!("{order:#018x}");
-            return Err(OpenError::TreeOrder(Detail::new(at(), expected, got)));
+            return Err(RefusalKind::TreeOrder.at(at(), expected, got));
         }
         taken |= bit;
     }
@@ -255,29 +239,17 @@ pub(super) fn check_trees(
         let end = start.saturating_add(tree.nodes as usize);
         let Some(own) = nodes.get(start..end).filter(|own| !own.is_empty()) else {
             let expected = format!("1 to {} nodes", nodes.len().saturating_sub(start));
-            return Err(OpenError::CountMismatch(Detail::new(
-                at("nodes"),
-                expected,
-                tree.nodes,
-            )));
+            return Err(RefusalKind::CountMismatch.at(at("nodes"), expected, tree.nodes));
         };
         let depth = check_nodes(index, own, lanes, &mut sets, &mut depths)?;
         if depth > TREE_DEPTH_MAX || tree.depth as usize != depth {
             let expected = format!("{depth}, at most {TREE_DEPTH_MAX}");
-            return Err(OpenError::TooDeep(Detail::new(
-                at("depth"),
-                expected,
-                tree.depth,
-            )));
+            return Err(RefusalKind::TooDeep.at(at("depth"), expected, tree.depth));
         }
         let own_special = own.iter().any(NodeRecord::is_special);
         if special && !own_special {
             let expected = "a mark or a set, as in the tree before it";
-            return Err(OpenError::TreeOrder(Detail::new(
-                at("nodes"),
-                expected,
-                "none",
-            )));
+            return Err(RefusalKind::TreeOrder.at(at("nodes"), expected, "none"));
         }
         if own_special && !special {
             (before, special) = (TREE_DEPTH_MAX, true);
@@ -311,31 +283,23 @@ fn check_nodes(
     for (index, node) in nodes.iter().enumerate() {
         let at = || format!("node {index} of tree {tree}");
         let Some(depth) = depths.get(index).copied() else {
-            return Err(OpenError::Cycle(Detail::new(
-                at(),
-                "a parent before it",
-                "none",
-            )));
+            return Err(RefusalKind::Cycle.at(at(), "a parent before it", "none"));
         };
         deepest = deepest.max(depth);
         let child = usize::from(node.child);
         if !sets.check_split(lanes, node, at)? {
             if child != index {
-                return Err(OpenError::ChildIndex(Detail::new(
-                    at(),
-                    "itself, as a leaf",
-                    child,
-                )));
+                return Err(RefusalKind::ChildIndex.at(at(), "itself, as a leaf", child));
             }
             continue;
         }
         if child.saturating_add(1) >= nodes.len() {
             let below = format!("children below {}", nodes.len());
-            return Err(OpenError::ChildIndex(Detail::new(at(), below, child)));
+            return Err(RefusalKind::ChildIndex.at(at(), below, child));
         }
         if child != depths.len() {
             let expected = format!("the children {}", depths.len());
-            return Err(OpenError::Cycle(Detail::new(at(), expected, child)));
+            return Err(RefusalKind::Cycle.at(at(), expected, child));
         }
         depths.extend([depth.saturating_add(1); 2]);
     }
@@ -374,8 +338,9 @@ mod tests {
                 header: &Header::zeroed(),
                 ranges: &ranges,
             };
-            let checked = check_steps(&parts).map_err(|refused| refused.name());
-            assert_eq!(checked, if good { Ok(()) } else { Err("over-capacity") });
+            let checked = check_steps(&parts).map_err(|refused| refused.kind());
+            let refused = Err(Some(RefusalKind::OverCapacity));
+            assert_eq!(checked, if good { Ok(()) } else { refused });
         }
     }
 }

@@ -2,13 +2,13 @@
 //! under that place's numbers, so that all its machines name a table alike.
 
 use super::{KEEP, Published, Publisher, Switched};
+use crate::refusal::{Refusal, RefusalKind};
 use crate::switches::Switches;
 use crate::table::Table;
 use crate::table::sealed::Sealed;
 use crate::table::validate::header_of;
 use crate::watch::directory::{Pointer, SwitchesFile};
 use crate::watch::ledger::{Event, Record};
-use crate::watch::refusal::{Refusal, RefusalKind};
 use crate::watch::restraint::replayed;
 
 impl Publisher {
@@ -35,9 +35,9 @@ impl Publisher {
             None => known.saturating_sub(1),
         };
         if there.generation <= last {
-            let (kind, at) = (RefusalKind::Generation, self.directory.active());
+            let at = self.directory.active();
             let expected = format!("a generation above {last}, which the directory has");
-            return Err(Refusal::new(kind, at.display(), expected, there.generation));
+            return Err(RefusalKind::Generation.at(at.display(), expected, there.generation));
         }
         if there.from_generation.is_none() {
             self.check_number(table, &content_id)?;
@@ -76,8 +76,7 @@ impl Publisher {
         };
         if there.change <= last {
             let expected = format!("a change above {last}, which the directory has");
-            let kind = RefusalKind::Switches;
-            return Err(Refusal::new(kind, path.display(), expected, there.change));
+            return Err(RefusalKind::Switches.at(path.display(), expected, there.change));
         }
         self.origin = there.origin.clone();
         let killed = wanted.iter().filter(|selector| !now.is_off(selector));

@@ -2,11 +2,11 @@
 
 use super::{Published, Publisher};
 use crate::limits::SHADOWS_MAX;
+use crate::refusal::{Refusal, RefusalKind};
 use crate::table::Table;
 use crate::watch::directory::{FILES_VERSION, ShadowEntry, ShadowsFile};
 use crate::watch::ledger::{Event, Record};
 use crate::watch::moment;
-use crate::watch::refusal::{Refusal, RefusalKind};
 
 /// What is tried in shadow.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,8 +40,7 @@ impl Publisher {
         let path = self.directory.shadows();
         if shadows.len() > SHADOWS_MAX {
             let expected = format!("at most {SHADOWS_MAX} shadows: remove one first");
-            let (kind, got) = (RefusalKind::Shadow, shadows.len());
-            return Err(Refusal::new(kind, path.display(), expected, got));
+            return Err(RefusalKind::Shadow.at(path.display(), expected, shadows.len()));
         }
         let file = self.shadows_file(shadows);
         file.check(&path)?;
@@ -66,11 +65,11 @@ impl Publisher {
     pub fn promote(mut self, name: &str, keep: usize) -> Result<Published, Refusal> {
         let shadow = self.named_shadow(name)?;
         let path = self.directory.table(&shadow.content_id);
-        let table = Table::open(&path).map_err(|refused| Refusal::from(&refused))?;
+        let table = Table::open(&path)?;
         let got = table.content_id();
         if got != shadow.content_id {
-            let (kind, expected) = (RefusalKind::PointerContent, &shadow.content_id);
-            return Err(Refusal::new(kind, path.display(), expected, got));
+            let (path, expected) = (path.display(), &shadow.content_id);
+            return Err(RefusalKind::PointerContent.at(path, expected, got));
         }
         self.check_number(&table, &got)?;
         let generation = self.next_generation(0);
@@ -101,8 +100,8 @@ impl Publisher {
             none if none.is_empty() => "a shadow: there is none".into(),
             known => format!("one of the shadows {known}"),
         };
-        let (kind, path) = (RefusalKind::Shadow, self.directory.shadows());
-        Err(Refusal::new(kind, path.display(), expected, name))
+        let path = self.directory.shadows();
+        Err(RefusalKind::Shadow.at(path.display(), expected, name))
     }
 
     /// What is tried. A file that cannot be understood is begun anew: shadows decide nothing.

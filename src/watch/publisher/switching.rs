@@ -1,12 +1,12 @@
 //! The publisher's side of switches: what a person switches off, and on again.
 
 use super::{Publisher, Switched, abandoned};
+use crate::refusal::{Refusal, RefusalKind};
 use crate::schema::Schema;
 use crate::switches::{Selector, Switches};
 use crate::table::{DEFAULT_TABLE, Table};
 use crate::watch::directory::{FILES_VERSION, SwitchesFile};
 use crate::watch::ledger::{Event, FROM_POINTER, Record};
-use crate::watch::refusal::{Refusal, RefusalKind};
 use crate::watch::{moment, status};
 
 impl Publisher {
@@ -23,7 +23,7 @@ impl Publisher {
         };
         let (path, at) = (self.directory.switches(), self.ledger.path());
         let known = self.ledger.changes();
-        let known = known.map_err(|error| Refusal::io(&at, "a readable file", &error))?;
+        let known = known.map_err(|error| Refusal::directory(&at, "a readable file", error))?;
         let (change, mut switches) = replayed(&known.records);
         if change == 0 && !path.exists() {
             return Ok(0);
@@ -84,8 +84,7 @@ impl Publisher {
             Err(refused) => {
                 let expected = "switches that can be read, for nobody knows what is off: switch \
                                 off `engine`, or remove the file to begin with nothing off";
-                let (kind, got) = (RefusalKind::Switches, refused.detail.got);
-                return Err(Refusal::new(kind, path.display(), expected, got));
+                return Err(RefusalKind::Switches.at(path.display(), expected, refused.got()));
             }
         };
         let known = self.records.iter().filter_map(|record| record.change);
@@ -105,8 +104,7 @@ impl Publisher {
                     none if none.is_empty() => "something that is off: nothing is".into(),
                     all => format!("one of those that are off: {all}"),
                 };
-                let kind = RefusalKind::Selector;
-                return Err(Refusal::new(kind, path.display(), expected, selector));
+                return Err(RefusalKind::Selector.at(path.display(), expected, selector));
             }
             false => {}
         }
@@ -128,9 +126,8 @@ impl Publisher {
     /// What is switched off must be there: a slip of the finger would leave the trouble on.
     fn check_selector(&self, selector: &Selector) -> Result<(), Refusal> {
         let at = selector.to_string();
-        let refused = |expected: String, got: &str| {
-            Err(Refusal::new(RefusalKind::Selector, &at, expected, got))
-        };
+        let refused =
+            |expected: String, got: &str| Err(RefusalKind::Selector.at(&at, expected, got));
         // Before the first publish engines run the bundled table.
         let table = match self.newest() {
             Some(id) => Table::open(self.directory.table(&id)),

@@ -1,8 +1,7 @@
 //! Why a command failed: what, where, what was expected, and what came.
 
 use hedgerow::model::BuildError;
-use hedgerow::watch::Refusal;
-use hedgerow::{OpenError, PublishError, SchemaError};
+use hedgerow::{PublishError, Refusal, RefusalKind, SchemaError};
 use hedgerow_import::ImportError;
 use serde_json::{Value, json};
 use std::fmt;
@@ -73,30 +72,23 @@ impl Failure {
     }
 
     /// A refused table, and the file it came from.
-    pub fn refused(file: &str, refused: &OpenError) -> Failure {
-        let detail = refused.detail();
-        Failure {
-            code: refused.code(),
-            name: refused.name(),
-            message: match detail.at.starts_with(file) {
-                true => refused.to_string(),
-                false => format!("{file}: {refused}"),
-            },
-            at: detail.at.clone(),
-            expected: detail.expected.clone(),
-            got: detail.got.clone(),
+    pub fn refused(file: &str, refused: &Refusal) -> Failure {
+        let mut failure = Failure::of(refused);
+        if !refused.at().starts_with(file) {
+            failure.message = format!("{file}: {refused}");
         }
+        failure
     }
 
     /// What a directory, a key or a candidate was refused for.
     pub fn of(refusal: &Refusal) -> Failure {
         Failure {
-            code: refusal.code,
-            name: refusal.name,
+            code: refusal.code(),
+            name: refusal.kind().map_or("refused", RefusalKind::name),
             message: refusal.to_string(),
-            at: refusal.detail.at.clone(),
-            expected: refusal.detail.expected.clone(),
-            got: refusal.detail.got.clone(),
+            at: refusal.at().into(),
+            expected: refusal.expected().into(),
+            got: refusal.got().into(),
         }
     }
 

@@ -2,7 +2,8 @@
 
 use crate::failure::Failure;
 use crate::files;
-use hedgerow::watch::{Keys, PublicKey, Refusal, SecretKey};
+use hedgerow::Refusal;
+use hedgerow::watch::{Keys, PublicKey, SecretKey};
 use std::path::{Path, PathBuf};
 
 /// The keys that a command trusts.

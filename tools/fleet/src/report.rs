@@ -1,7 +1,8 @@
 //! What a node reports of itself and of its engines.
 
 use crate::record::Ring;
-use hedgerow::watch::{Origin, Told, WatchStatus, status};
+use hedgerow::Refusal;
+use hedgerow::watch::{Origin, WatchStatus, status};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -78,7 +79,7 @@ impl EngineReport {
         let refused = engine.waiting.as_ref().filter(|waiting| waiting.refused);
         let why = |quarantined: bool| match (quarantined, engine.last_refusals.first()) {
             (true, _) => "quarantined".into(),
-            (false, Some(last)) => last.reason.name.clone(),
+            (false, Some(last)) => last.reason.name().into(),
             (false, None) => "refused".into(),
         };
         EngineReport {
@@ -117,7 +118,7 @@ pub struct NodeReport {
     /// The number of the last change of the switches in its directory.
     pub switches: u64,
     /// The last refusal and its generation, until it takes another.
-    pub refused: Option<(u64, Told)>,
+    pub refused: Option<(u64, Refusal)>,
     /// Its engines.
     pub engines: Vec<EngineReport>,
 }
@@ -174,7 +175,7 @@ impl NodeReport {
     /// Returns why it will not run a generation. `None` if it does, or may soon.
     pub fn trouble(&self, wanted: u64) -> Option<String> {
         if let Some((_, why)) = self.refused.as_ref().filter(|(it, _)| *it == wanted) {
-            return Some(format!("refused {wanted}: {}", why.name));
+            return Some(format!("refused {wanted}: {}", why.name()));
         }
         self.alive().find_map(|engine| {
             let name = &engine.name;

@@ -4,8 +4,9 @@ use crate::Report;
 use crate::failure::Failure;
 use crate::publishing::{Change, admit, report, warned};
 use crate::trust::Trust;
+use hedgerow::Refusal;
+use hedgerow::watch::Publisher;
 use hedgerow::watch::publisher::{KEEP, Shadowed};
-use hedgerow::watch::{Publisher, Refusal};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 

@@ -2,6 +2,7 @@
 
 use crate::Report;
 use crate::failure::{Failure, harmless};
+use hedgerow::Refusal;
 use hedgerow::watch::directory::{Directory, Pointer, ShadowsFile, SwitchesFile};
 use hedgerow::watch::ledger::{Ledger, Record};
 use hedgerow::watch::publisher::generations;
@@ -9,7 +10,6 @@ use hedgerow::watch::status::{
     self, Headroom, Quarantined, Refused, Reverted, ShadowStatus, WatchStatus,
 };
 use hedgerow::watch::watchdog::Watching;
-use hedgerow::watch::{Refusal, Told};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -229,7 +229,7 @@ fn shown(folder: &Path, engine: &WatchStatus, alive: bool) -> String {
     for (area, told) in &engine.problems {
         line(
             "problem",
-            format!("{area}: {}: {}", told.message, detail(told)),
+            format!("{area}: {}: {}", told.message(), told.detail()),
         );
     }
     line("capacity", format!("fullest: {}", fullest(engine)));
@@ -312,17 +312,10 @@ fn median(counts: &[u64]) -> usize {
     counts.iter().position(half).map_or(0, |at| at + 1)
 }
 
-fn detail(told: &Told) -> String {
-    let Told {
-        at, expected, got, ..
-    } = told;
-    format!("{at}: expected {expected}, got {got}")
-}
-
 fn refusal(refused: &Refused) -> String {
     let generation = refused.generation;
     let generation = generation.map_or(String::new(), |g| format!("generation {g}, "));
-    let (name, detail) = (&refused.reason.name, detail(&refused.reason));
+    let (name, detail) = (refused.reason.name(), refused.reason.detail());
     let (count, last) = (refused.count, &refused.last_at);
     format!("{generation}{name}: {detail} ({count} times, last {last})")
 }
@@ -404,13 +397,8 @@ fn told(record: &Record) -> String {
         let _ = write!(text, "  {selector}");
     }
     if let Some(reason) = &record.reason {
-        let _ = write!(
-            text,
-            "  {} {}: {}",
-            reason.code,
-            reason.name,
-            detail(reason)
-        );
+        let (code, name) = (reason.code(), reason.name());
+        let _ = write!(text, "  {code} {name}: {}", reason.detail());
     }
     if let Some(note) = &record.note {
         let _ = write!(text, "  {note}");

@@ -12,7 +12,7 @@ use crate::failure::{self, Failure};
 use hdrhistogram::Histogram;
 use hedgerow::limits::{BATCH_ROWS_MAX, RESERVOIR_EVERY, RESERVOIR_ROWS};
 use hedgerow::pool::{Call, Pool, PoolOptions};
-use hedgerow::{Engine, KERNELS, OpenError, PreparedTable, Row, Scorer, Table};
+use hedgerow::{Engine, KERNELS, PreparedTable, Refusal, Row, Scorer, Table};
 use std::fs;
 use std::future::Future;
 use std::hint::black_box;
@@ -50,7 +50,7 @@ impl Source {
         let table = Table::from_bytes(self.table.bytes());
         let prepared =
             table.and_then(|table| PreparedTable::with_kernel(table, &self.schema, kernel));
-        prepared.map_err(|refused: OpenError| Failure::refused(&self.name, &refused))
+        prepared.map_err(|refused: Refusal| Failure::refused(&self.name, &refused))
     }
 }
 

@@ -2,18 +2,17 @@
 
 use super::Agent;
 use crate::record::{Envelope, FleetSwitches, RingPointer, SWITCHES};
+use hedgerow::refusal::{TEXT_BYTES_MAX, printable};
+use hedgerow::watch::Directory;
 use hedgerow::watch::directory::SwitchesFile;
-use hedgerow::watch::{Directory, Told};
-use hedgerow_cli::failure::{Failure, harmless};
+use hedgerow::{Refusal, RefusalKind};
+use hedgerow_cli::failure::Failure;
 use std::collections::BTreeSet;
 use std::time::Instant;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Distinct lines that are logged, at most.
 const LOGGED_MAX: usize = 4_096;
-
-/// Characters of a text in a refusal, at most.
-const TEXT_MAX: usize = 300;
 
 /// What an agent knows.
 #[derive(Default)]
@@ -29,7 +28,7 @@ pub struct State {
     /// The last change of the switches in the directory.
     pub change: u64,
     /// The last refusal, and its generation.
-    pub refused: Option<(u64, Told)>,
+    pub refused: Option<(u64, Refusal)>,
     /// Whether a trusted key signed that generation.
     is_refusal_signed: bool,
     /// Hashes of the lines that were logged.
@@ -65,13 +64,13 @@ impl State {
     /// Logs a line, once.
     pub fn log(&mut self, line: &str) {
         if self.logged.len() < LOGGED_MAX && self.logged.insert(xxh3_64(line.as_bytes())) {
-            eprintln!("agent: {}", cut(line));
+            eprintln!("agent: {}", printable(line, TEXT_BYTES_MAX));
         }
     }
 
     /// Notes a refusal. Returns `true` if it is the last one now: an unsigned generation gives way
     /// to a signed one, and of two alike the later counts.
-    fn refuse(&mut self, generation: u64, is_signed: bool, why: Told) -> bool {
+    fn refuse(&mut self, generation: u64, is_signed: bool, why: Refusal) -> bool {
         let gives_way = is_signed && !self.is_refusal_signed;
         let hides = self.is_refusal_signed && !is_signed;
         let before = self.refused.as_ref().map_or(0, |(before, _)| *before);
@@ -139,15 +138,8 @@ impl Agent {
     /// Logs and reports a refusal of a generation, 0 for none.
     pub fn refuse(&self, generation: u64, is_signed: bool, failure: &Failure) {
         let why = reported(failure);
-        let Told {
-            name,
-            at,
-            expected,
-            got,
-            ..
-        } = &why;
-        let line = format!("{name}: {at}: expected {expected}, got {got}");
-        let line = format!("refused generation {generation}: {}", harmless(&line));
+        let (name, detail) = (why.name(), why.detail());
+        let line = format!("refused generation {generation}: {name}: {detail}");
         let mut state = self.state();
         state.log(&line);
         if state.refuse(generation, is_signed, why) {
@@ -156,22 +148,14 @@ impl Agent {
     }
 }
 
-/// Returns a failure as reports have it. Texts may come from an intruder, and are cut.
-fn reported(failure: &Failure) -> Told {
-    Told {
-        code: failure.code,
-        name: failure.name.to_string(),
-        message: cut(&failure.message),
-        at: cut(&failure.at),
-        expected: cut(&failure.expected),
-        got: cut(&failure.got),
-    }
-}
-
-fn cut(text: &str) -> String {
-    match text.char_indices().nth(TEXT_MAX) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text.into(),
+/// Returns a failure as reports have it.
+fn reported(failure: &Failure) -> Refusal {
+    let Failure {
+        at, expected, got, ..
+    } = failure;
+    match RefusalKind::from_code(failure.code) {
+        Some(kind) => kind.at(at, expected, got),
+        None => Refusal::uncoded(failure.name, at, expected, got),
     }
 }
 
@@ -183,10 +167,13 @@ mod tests {
     fn the_texts_of_a_refusal_are_short() {
         let long = "ü".repeat(900_000);
         let short = reported(&Failure::new("fleet-record", &long, &long, &long));
-        for text in [&short.message, &short.at, &short.expected, &short.got] {
-            assert_eq!(text.chars().count(), TEXT_MAX + 1);
+        for text in [short.message(), short.at(), short.expected(), short.got()] {
+            assert!(
+                text.len() <= TEXT_BYTES_MAX && text.ends_with('…'),
+                "{text}"
+            );
         }
         let short = reported(&Failure::new("fleet-record", "at", "this", "that"));
-        assert_eq!(short.message, "at: expected this, got that");
+        assert_eq!(short.message(), "at: expected this, got that");
     }
 }

@@ -211,7 +211,7 @@ fn older(carrier: &dyn Carrier, node: &Node, number: u8) {
     match third.status {
         0 => node.wait_for("a refusal", || {
             let refused = node.watcher.status().last_refusals;
-            refused.iter().any(|last| last.reason.name == "replayed")
+            refused.iter().any(|last| last.reason.name() == "replayed")
         }),
         _ => assert_eq!(third.name(), "replayed", "{third:?}"),
     }

@@ -202,8 +202,8 @@ fn table(page: &mut Page, shared: &Shared, engine: &EngineStats, watch: Option<&
             }
         }
         None => {
-            for refusal in &engine.refusals {
-                page.line(name, &[("reason", &refusal.name)], refusal.count);
+            for (reason, count) in &engine.refusals {
+                page.line(name, &[("reason", reason)], count);
             }
         }
     }

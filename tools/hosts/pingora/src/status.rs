@@ -164,8 +164,8 @@ fn add_engine(status: &mut Status, filter: &Filter, engine: &EngineStats) {
     status.switches = engine.switches.iter().map(ToString::to_string).collect();
     status.scores = rows.scores.counts().to_vec();
     status.scoring_latency = Latencies::of(&rows.latency);
-    for refusal in &engine.refusals {
-        status.refusals.insert(refusal.name.into(), refusal.count);
+    for (kind, count) in &engine.refusals {
+        status.refusals.insert(kind.name().into(), *count);
     }
     let catalog = filter.engine().catalog(engine.generation);
     let named = |id: u32| {

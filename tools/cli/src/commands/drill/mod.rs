@@ -232,8 +232,8 @@ fn treatment(status: &WatchStatus, generation: u64) -> Treatment {
             let mut last = status.last_refusals.iter();
             match last.find(|refused| refused.generation == Some(generation)) {
                 Some(refused) => Treatment::Refused {
-                    code: refused.reason.code,
-                    name: refused.reason.name.clone(),
+                    code: refused.reason.code(),
+                    name: refused.reason.name().into(),
                 },
                 // The engine went back from it.
                 None => Treatment::Reverted,
