@@ -65,8 +65,8 @@ fn stats_name_the_live_table_and_keep_what_gone_scorers_counted() {
     let mut first = engine.scorer().unwrap();
     let mut second = engine.scorer().unwrap();
     for _ in 0..5 {
-        first.score(&Row::MISSING);
-        second.score(&Row::MISSING);
+        let _ = first.score(&Row::MISSING);
+        let _ = second.score(&Row::MISSING);
         second.stats().latency.record(700);
     }
     assert_eq!(engine.stats().scorers, 2);

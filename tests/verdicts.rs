@@ -306,10 +306,10 @@ fn verdicts_are_counted_by_source_and_detections_by_id() {
     let none = Row::from_slice(&[0.0, 1.0, 0.0]);
     let client = Client::new("198.51.100.7".parse().unwrap(), b"");
     for _ in 0..3 {
-        scorer.score(&both);
+        let _ = scorer.score(&both);
     }
     scorer.score_batch(&[shadow.clone(), none], &mut [scorer_blank(&engine); 2]);
-    scorer.score_client(&both, &client);
+    let _ = scorer.score_client(&both, &client);
     let rows = engine.stats().rows;
     assert_eq!(
         (rows.scored, rows.by_detection, rows.verified_bots),
@@ -325,7 +325,7 @@ fn verdicts_are_counted_by_source_and_detections_by_id() {
         detections[1].active = true;
         detections.remove(0);
     });
-    scorer.score(&shadow);
+    let _ = scorer.score(&shadow);
     assert_eq!(
         (count(20, false), count(20, true), count(10, true)),
         (Some(4), Some(1), Some(3))
@@ -352,7 +352,7 @@ fn more_ids_than_there_are_counters_are_counted_together() {
         let many: Vec<Detection> = (first..first + 64).map(detection).collect();
         let table = table(&ensemble, many, Vec::new());
         engine.publish(table).expect("a good table");
-        engine.scorer().expect("a slot").score(&shadow);
+        let _ = engine.scorer().expect("a slot").score(&shadow);
     }
     let stats = engine.stats();
     assert_eq!(stats.detections.len(), 256);

@@ -33,6 +33,7 @@ impl fmt::Display for Score {
 
 /// The outcome for one request. A rule on the score cannot match a request that has none.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[must_use]
 pub enum Verdict {
     /// The table scored the row.
     Scored(Scored),

@@ -72,7 +72,7 @@ fn engine(name: &str, compares: bool) -> (Watcher, Scorer) {
 
 fn traffic(scorer: &mut Scorer) {
     for row in feature_rows().iter().cycle().take(400) {
-        scorer.score(row);
+        let _ = scorer.score(row);
         scorer.stats().latency.record(20_000);
     }
 }

@@ -122,7 +122,7 @@ fn with_default_options_a_constant_table_of_any_score_is_held_back() {
         let watcher = running(&place, place.options());
         let mut scorer = watcher.engine().scorer().unwrap();
         for row in real_rows().iter().cycle().take(1_000) {
-            scorer.score(row);
+            let _ = scorer.score(row);
         }
         place.publish_table(&constant(margin), false);
         place.wait(&watcher, |status| status.quarantines == 1);

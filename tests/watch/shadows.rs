@@ -106,7 +106,7 @@ fn the_counts_of_shadows_are_those_of_scoring_the_same_rows() {
     place.publish_table(&other_default(1), false);
     place.wait(&watcher, |status| status.generation == 2);
     for row in all.iter().cycle().take(640) {
-        scorer.score(row);
+        let _ = scorer.score(row);
     }
     place.wait(&watcher, |status| {
         let mut shadows = status.shadows.iter();
@@ -121,7 +121,7 @@ fn a_share_of_the_sampled_rows_is_scored() {
     shadow(&place, &watcher, &other(), "all", 1.0);
     shadow(&place, &watcher, &other_default(1), "quarter", 0.25);
     for row in real_rows().iter().cycle().take(RESERVOIR_ROWS) {
-        scorer.score(row);
+        let _ = scorer.score(row);
     }
     place.wait(&watcher, |status| {
         status.shadows[0].rows == RESERVOIR_ROWS as u64
@@ -138,7 +138,7 @@ fn a_shadow_is_promoted_through_all_of_admission_and_removed() {
     shadow(&place, &watcher, &other_default(1), "good", 1.0);
     shadow(&place, &watcher, &constant(-9.0), "bad", 1.0);
     for row in real_rows().iter().cycle().take(RESERVOIR_ROWS) {
-        scorer.score(row);
+        let _ = scorer.score(row);
     }
     let promoted = place.publisher().promote("good", 8).unwrap();
     assert_eq!(promoted.pointer.generation, 2);

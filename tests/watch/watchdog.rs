@@ -45,7 +45,7 @@ const LONG: Duration = Duration::from_secs(30);
 /// Traffic: so many rows, each of which takes this long.
 fn traffic(scorer: &mut Scorer, rows: u64, micros: u64) {
     for row in real_rows().iter().cycle().take(rows as usize) {
-        scorer.score(row);
+        let _ = scorer.score(row);
         scorer.stats().latency.record(1_000 * micros);
     }
 }

@@ -158,7 +158,7 @@ fn row_ns(args: &Args, kernel: &str, rows: &[Row]) -> Result<(f64, u64), Failure
     }
     let best = best(args.seconds, || {
         for row in rows {
-            black_box(scorer.score(black_box(row)));
+            let _ = black_box(scorer.score(black_box(row)));
         }
     });
     Ok((best.as_nanos() as f64 / rows.len() as f64, results.digest()))

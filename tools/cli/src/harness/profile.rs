@@ -139,7 +139,7 @@ fn one(
             other.iter().for_each(Evict::walk);
             let start = Instant::now();
             inputs.source.work.fill(inputs.at, &mut row);
-            black_box(scorer.score(black_box(&row)));
+            let _ = black_box(scorer.score(black_box(&row)));
             let done = Instant::now();
             inputs.at = inputs.source.work.after(inputs.at);
             times.saturating_record(done.duration_since(start).as_nanos() as u64);
@@ -269,7 +269,7 @@ fn scorer_bytes(engine: &Engine, inputs: &mut Inputs<'_>) -> Result<u64, Failure
         let mut scorer = scorer(engine)?;
         for _ in 0..ROWS {
             inputs.fill(&mut row);
-            black_box(scorer.score(&row));
+            let _ = black_box(scorer.score(&row));
         }
         scorers.push(scorer);
     }

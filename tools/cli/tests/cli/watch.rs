@@ -305,7 +305,7 @@ fn status_shows_quarantine_watchdog_and_shadows() {
     let table = Table::from_bytes(DEFAULT_TABLE).unwrap();
     let prepared = hedgerow::PreparedTable::new(table, engine.schema()).unwrap();
     for golden in prepared.table().golden_rows() {
-        scorer.score(&prepared.row(&golden.values));
+        let _ = scorer.score(&prepared.row(&golden.values));
     }
     wait(&|| watcher.status().shadows.iter().any(|it| it.rows == 128));
     // The same margins for everyone: a score map that knows two scores.

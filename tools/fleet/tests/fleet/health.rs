@@ -37,7 +37,7 @@ impl Host {
                         scorer.stats().count_turned_away();
                         continue;
                     }
-                    scorer.score(&Row::MISSING);
+                    let _ = scorer.score(&Row::MISSING);
                     let nanos = 1_000 * shared.micros.load(Relaxed);
                     scorer.stats().latency.record(nanos);
                 }
