@@ -1,10 +1,8 @@
 //! The control plane of an engine: publishes tables, flips switches, keeps names and counts.
 
 use super::live::{ActiveSwitches, LiveTable};
-use super::sample;
-use super::scorer::Scorer;
-use crate::epoch::{Barrier, NoSlot, RetiredFull, Swap};
-use crate::limits::{CATALOGS_MAX, DETECTION_COUNTERS_MAX, READERS_MAX};
+use crate::epoch::{Barrier, NoSlot, Reader, RetiredFull, Swap};
+use crate::limits::{CATALOGS_MAX, DETECTION_COUNTERS_MAX, READERS_MAX, RESERVOIR_ROWS};
 use crate::probe;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::schema::Schema;
@@ -17,11 +15,11 @@ use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// Publishes tables to any number of [`Scorer`]s. Cheap to clone and to share.
+/// Publishes tables to any number of [`Scorer`](super::Scorer)s. Cheap to clone and to share.
 ///
 /// A process that forks makes its engine in the child: a scorer that is scoring during the fork
-/// leaves its slot occupied in the child. The last owner of an engine, a [`Scorer`] included,
-/// drops its tables.
+/// leaves its slot occupied in the child. The last owner of an engine, a [`Scorer`](super::Scorer)
+/// included, drops its tables.
 ///
 /// ```
 /// use hedgerow::{DEFAULT_TABLE, Engine, Row, Schema, Table};
@@ -41,11 +39,29 @@ pub struct Engine {
 
 /// The parts that an engine and its scorers share.
 #[derive(Debug)]
-pub(super) struct Shared {
+struct Shared {
     schema: Schema,
     swap: crate::sync::Arc<Swap<LiveTable>>,
     /// Taken by control threads, and by threads that make or drop a scorer.
     control: Mutex<Control>,
+}
+
+/// The place of a scorer in its engine. Dropping the scorer gives it back.
+#[derive(Debug)]
+pub(super) struct Enlisted {
+    pub(super) reader: Reader<LiveTable>,
+    pub(super) stats: Arc<ScorerStats>,
+    shared: Arc<Shared>,
+}
+
+impl Drop for Enlisted {
+    fn drop(&mut self) {
+        let mut control = self.shared.control();
+        self.stats.add_to(&mut control.gone);
+        control
+            .scorers
+            .retain(|other| !Arc::ptr_eq(other, &self.stats));
+    }
 }
 
 /// The state of the control plane.
@@ -96,6 +112,13 @@ impl Control {
             self.catalogs.pop_front();
         }
         self.catalogs.push_back((generation, Arc::new(catalog)));
+    }
+
+    /// Returns the number of rows in the reservoirs of live scorers.
+    fn sampled_rows(&self) -> u64 {
+        let scorers = self.scorers.iter();
+        let rows = scorers.map(|scorer| scorer.reservoir.kept().min(RESERVOIR_ROWS as u64));
+        rows.sum()
     }
 
     /// Returns the matches by detection, and the number of those beyond the counters.
@@ -353,19 +376,19 @@ impl Engine {
             .map(|(_, catalog)| catalog.clone())
     }
 
-    /// Makes a scorer for one thread.
-    ///
-    /// # Errors
-    /// `NoSlot` if [`READERS_MAX`] scorers are alive.
-    pub fn scorer(&self) -> Result<Scorer, NoSlot> {
+    /// Takes a slot and counters for a new scorer.
+    pub(super) fn enlist(&self) -> Result<Enlisted, NoSlot> {
         let reader = self.shared.swap.reader()?;
         let features = self.schema().features().len();
         let mut control = self.control();
         control.scorers_made = control.scorers_made.saturating_add(1);
         let stats = Arc::new(ScorerStats::new(control.scorers_made, features));
         control.scorers.push(stats.clone());
-        drop(control);
-        Ok(Scorer::new(reader, stats, self.shared.clone()))
+        Ok(Enlisted {
+            reader,
+            stats,
+            shared: self.shared.clone(),
+        })
     }
 
     /// Returns the state of the engine now. Scoring threads are not delayed.
@@ -386,7 +409,7 @@ impl Engine {
             refusals: control.refusals.clone(),
             held_back: control.held_back,
             scorers: control.scorers.len(),
-            reservoir: sample::held(&control.scorers),
+            reservoir: control.sampled_rows(),
             retired: self.shared.swap.retired(),
             rows,
         }
@@ -403,12 +426,5 @@ impl Shared {
         self.control
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
-    /// Takes over the counts of a scorer that is dropped.
-    pub(super) fn release(&self, stats: &Arc<ScorerStats>) {
-        let mut control = self.control();
-        stats.add_to(&mut control.gone);
-        control.scorers.retain(|other| !Arc::ptr_eq(other, stats));
     }
 }

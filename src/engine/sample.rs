@@ -2,7 +2,6 @@
 
 use super::control::Engine;
 use super::live::FeatureMask;
-use crate::limits::RESERVOIR_ROWS;
 use crate::row::Row;
 use crate::score::PreparedTable;
 use crate::stats::ScorerStats;
@@ -65,10 +64,4 @@ impl Engine {
         let off = FeatureMask::new(&control.switches, self.schema());
         (control.scorers.clone(), off)
     }
-}
-
-/// Returns the number of rows in the reservoirs of scorers.
-pub(super) fn held(scorers: &[Arc<ScorerStats>]) -> u64 {
-    let held = |scorer: &Arc<ScorerStats>| scorer.reservoir.kept().min(RESERVOIR_ROWS as u64);
-    scorers.iter().map(held).sum()
 }

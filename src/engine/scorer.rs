@@ -1,16 +1,14 @@
 //! Scorers: the hot path from a row to a verdict.
 
-use super::control::Shared;
-use super::live::LiveTable;
-use crate::epoch::Reader;
+use super::control::{Engine, Enlisted};
+use crate::epoch::NoSlot;
 use crate::limits::BATCH_ROWS_MAX;
 use crate::row::Row;
 use crate::score::{Client, NotScored, Reason, Verdict};
 use crate::stats::ScorerStats;
 use std::sync::Arc;
 
-/// Scores rows on one thread with the table that is live. [`Engine::scorer`](super::Engine::scorer)
-/// makes it.
+/// Scores rows on one thread with the table that is live. [`Engine::scorer`] makes it.
 ///
 /// It may move to another thread; two threads cannot share it:
 ///
@@ -20,27 +18,25 @@ use std::sync::Arc;
 /// ```
 #[derive(Debug)]
 pub struct Scorer {
-    reader: Reader<LiveTable>,
+    place: Enlisted,
     /// Rows to pass over before the reservoir keeps the next one.
     pass: u32,
-    stats: Arc<ScorerStats>,
-    shared: Arc<Shared>,
+}
+
+impl Engine {
+    /// Makes a scorer for one thread.
+    ///
+    /// # Errors
+    /// `NoSlot` if [`READERS_MAX`](crate::limits::READERS_MAX) scorers are alive.
+    pub fn scorer(&self) -> Result<Scorer, NoSlot> {
+        Ok(Scorer {
+            place: self.enlist()?,
+            pass: 0,
+        })
+    }
 }
 
 impl Scorer {
-    pub(super) fn new(
-        reader: Reader<LiveTable>,
-        stats: Arc<ScorerStats>,
-        shared: Arc<Shared>,
-    ) -> Scorer {
-        Scorer {
-            reader,
-            pass: 0,
-            stats,
-            shared,
-        }
-    }
-
     /// Scores a row, laid out by the engine's schema. Without an address no bot is verified.
     #[inline]
     pub fn score(&mut self, row: &Row) -> Verdict {
@@ -58,14 +54,14 @@ impl Scorer {
     fn score_known(&mut self, row: &Row, client: Option<&Client<'_>>) -> Verdict {
         self.pass = match self.pass.checked_sub(1) {
             Some(pass) => pass,
-            None => self.stats.reservoir.keep(row),
+            None => self.place.stats.reservoir.keep(row),
         };
-        let Some(live) = self.reader.enter() else {
-            self.stats.count(&NO_TABLE);
+        let Some(live) = self.place.reader.enter() else {
+            self.place.stats.count(&NO_TABLE);
             return NO_TABLE;
         };
         let verdict = live.judge(row, client);
-        live.count(&self.stats, &verdict);
+        live.count(&self.place.stats, &verdict);
         verdict
     }
 
@@ -105,15 +101,17 @@ impl Scorer {
         let mut first = 0usize;
         for (rows, verdicts) in batches {
             self.keep_some(rows);
-            let Some(live) = self.reader.enter() else {
+            let Some(live) = self.place.reader.enter() else {
                 verdicts.fill(NO_TABLE);
-                verdicts.iter().for_each(|none| self.stats.count(none));
+                verdicts
+                    .iter()
+                    .for_each(|none| self.place.stats.count(none));
                 continue;
             };
             if let Some(off) = &live.off {
                 for (at, (verdict, row)) in (first..).zip(verdicts.iter_mut().zip(rows)) {
                     *verdict = live.judge_switched(off, row, client(at).as_ref());
-                    live.count(&self.stats, verdict);
+                    live.count(&self.place.stats, verdict);
                 }
                 first = first.wrapping_add(BATCH_ROWS_MAX);
                 continue;
@@ -127,7 +125,7 @@ impl Scorer {
                     Some(verified) => verified,
                     None => live.verdict(row, margin),
                 };
-                live.count(&self.stats, verdict);
+                live.count(&self.place.stats, verdict);
             }
             first = first.wrapping_add(BATCH_ROWS_MAX);
         }
@@ -143,21 +141,21 @@ impl Scorer {
             .and_then(|rest| rest.split_first())
         {
             rest = behind;
-            self.pass = self.stats.reservoir.keep(row);
+            self.pass = self.place.stats.reservoir.keep(row);
         }
         self.pass = self.pass.saturating_sub(rest.len() as u32);
     }
 
     /// Returns the counters, for code that turns requests away before they reach this scorer.
     pub(crate) fn counters(&self) -> Arc<ScorerStats> {
-        self.stats.clone()
+        self.place.stats.clone()
     }
 
     /// Returns the counters of this scorer. The host may record latencies here:
     /// [`score`](Scorer::score) does not read the clock.
     #[inline]
     pub fn stats(&self) -> &ScorerStats {
-        &self.stats
+        &self.place.stats
     }
 }
 
@@ -165,9 +163,3 @@ const NO_TABLE: Verdict = Verdict::NotScored(NotScored {
     reason: Reason::NoTable,
     generation: 0,
 });
-
-impl Drop for Scorer {
-    fn drop(&mut self) {
-        self.shared.release(&self.stats);
-    }
-}
