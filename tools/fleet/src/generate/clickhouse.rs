@@ -2,7 +2,7 @@
 //!
 //! A request is a GET, which the server runs read-only. The password goes in a header, never in
 //! the address, and over TLS unless the server is this machine. The answer is JSON with its own
-//! count of rows, so that one that was cut, or that ends in an error, is no answer.
+//! count of rows, so that an answer that was cut, or ends in an error, is refused.
 
 use super::list::{Column, Place, Problem};
 use hedgerow_cli::failure::Failure;
@@ -10,7 +10,8 @@ use hedgerow_cli::files;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
+use url::{Position, Url};
 
 /// Bytes of an answer, 4 MiB: a thousand times a list of features.
 const ANSWER_BYTES_MAX: u64 = 4 << 20;
@@ -18,7 +19,7 @@ const ANSWER_BYTES_MAX: u64 = 4 << 20;
 /// Bytes of a query, 8 KiB: it goes in the address, of which servers take 16.
 const QUERY_BYTES_MAX: usize = 8 << 10;
 
-/// Where the server is, and who asks it.
+/// A server, and the user who asks it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Server {
@@ -52,15 +53,15 @@ struct Answer {
     rows: usize,
 }
 
-/// What a server's file holds.
+/// The content of a server's file.
 const FILE: &str = "url, and user, password, ca and plain where needed, in TOML";
 
 impl Server {
-    /// The server of a file, or else of the environment: `HEDGEROW_CLICKHOUSE_URL`, `_USER`,
-    /// `_PASSWORD`, `_CA` and `_PLAIN`.
+    /// Reads the server from a file, or else from the environment: `HEDGEROW_CLICKHOUSE_URL`,
+    /// `_USER`, `_PASSWORD`, `_CA` and `_PLAIN`.
     ///
     /// # Errors
-    /// Where there is none, or a file with a password that others can read.
+    /// `usage` or `server` if there is none, or others can read the file with the password.
     pub fn find(file: Option<&Path>) -> Result<Server, Failure> {
         let server = match file {
             Some(path) => Server::read(path)?,
@@ -83,7 +84,7 @@ impl Server {
 
     fn read(path: &Path) -> Result<Server, Failure> {
         let text = files::read_text(path, "server", FILE)?;
-        // What the file holds is not shown: a slip may stand beside the password.
+        // The text is not shown: it may have the password.
         let wrong = |error: toml::de::Error| {
             let line = error.span().map_or(0, |span| {
                 text.get(..span.start).unwrap_or_default().lines().count()
@@ -103,28 +104,26 @@ impl Server {
     }
 
     fn check(&self) -> Result<(), Failure> {
-        let wrong = |got: &str| {
-            let expected = "https://HOST:PORT or http://HOST:PORT, without a user or a path";
-            Err(Failure::usage("the server's url", expected, got))
+        let wrong = |expected: &str, got: &str| {
+            let at = "the server's url";
+            Err(Failure::usage(at, expected, got))
         };
-        let (plain, rest) = match self.url.split_once("://") {
-            Some(("https", rest)) => (false, rest),
-            Some(("http", rest)) => (true, rest),
-            _ => return wrong("another beginning"),
+        let expected = "https://HOST:PORT or http://HOST:PORT, without a user or a path";
+        let url = Url::parse(&self.url).ok();
+        let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
+        let Some(url) = url else {
+            return wrong(expected, "another beginning");
         };
-        let host = rest.trim_end_matches('/');
-        if host.is_empty() || host.contains(['/', '?', '#', '@', ' ']) {
-            return wrong("more than a host and a port");
+        let is_bare = url.username().is_empty() && url.password().is_none();
+        if !is_bare || !matches!(&url[Position::AfterPort..], "" | "/") {
+            return wrong(expected, "more than a host and a port");
         }
-        let name = match host.rsplit_once(':') {
-            Some((name, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => name,
-            _ => host,
-        };
-        let local = matches!(name, "localhost" | "127.0.0.1" | "[::1]");
-        if plain && self.password.is_some() && !local && !self.plain {
+        let is_plain = url.scheme() == "http";
+        let is_here = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+        if is_plain && self.password.is_some() && !is_here && !self.plain {
             let expected =
                 "https for a password (plain = true, or _PLAIN=1, sends it all the same)";
-            return Err(Failure::usage("the server's url", expected, "http"));
+            return wrong(expected, "http");
         }
         Ok(())
     }
@@ -133,30 +132,26 @@ impl Server {
         let Some(path) = &self.ca else {
             return Ok(TlsConfig::default());
         };
-        let text = files::read_text(path, "server", "certificates in PEM")?;
+        let expected = "certificates in PEM";
+        let text = files::read_text(path, "server", expected)?;
+        let wrong = |got: String| Failure::new("server", path.display(), expected, got);
         let mut all: Vec<Certificate<'static>> = Vec::new();
         for item in ureq::tls::parse_pem(text.as_bytes()) {
-            match item {
-                Ok(ureq::tls::PemItem::Certificate(certificate)) => all.push(certificate),
-                Ok(_) => {}
-                Err(error) => {
-                    let expected = "certificates in PEM";
-                    return Err(Failure::new("server", path.display(), expected, error));
-                }
+            if let PemItem::Certificate(it) = item.map_err(|error| wrong(error.to_string()))? {
+                all.push(it);
             }
         }
         if all.is_empty() {
-            let expected = "certificates in PEM";
-            return Err(Failure::new("server", path.display(), expected, "none"));
+            return Err(wrong("none".into()));
         }
         let roots = RootCerts::new_with_certs(&all);
         Ok(TlsConfig::builder().root_certs(roots).build())
     }
 
-    /// The columns that a query gives.
+    /// Returns the columns of a query.
     ///
     /// # Errors
-    /// `Database`, where the server gives no whole answer in time.
+    /// [`Problem::Database`] if the server gives no whole answer in time.
     pub fn ask(&self, query: &str, within: Duration) -> Result<Vec<Column>, Failure> {
         let failed = |expected: &str, got: &dyn std::fmt::Display| {
             Problem::Database.at(&self.url, expected, got)
@@ -207,7 +202,7 @@ impl Server {
     }
 }
 
-/// The query for the columns of one table, and of no other.
+/// Returns the query for the columns of one table.
 pub fn scoped(place: &Place) -> String {
     let Place { database, table } = place;
     format!(
@@ -216,7 +211,7 @@ pub fn scoped(place: &Place) -> String {
     )
 }
 
-/// The query for the databases in which the user sees a table of this name.
+/// Returns the query for the databases in which the user sees a table of this name.
 pub fn homes(table: &str) -> String {
     format!(
         "SELECT database, table, database AS name, '' AS type FROM system.columns \
@@ -224,7 +219,7 @@ pub fn homes(table: &str) -> String {
     )
 }
 
-/// An identifier, which needs no quoting: what else there is is refused rather than quoted.
+/// Parses an identifier that needs no quotes; others are refused.
 pub fn identifier(text: &str) -> Result<String, String> {
     let sound = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     match (1..=128).contains(&text.len()) && text.bytes().all(sound) {

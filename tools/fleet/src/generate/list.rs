@@ -1,8 +1,7 @@
-//! A feature list as a database gave it, and every check that it passes before it is used.
+//! The checks of a feature list that a database gave.
 //!
-//! The query is scoped by database; nothing here relies on that. Whatever the query was, and
-//! whatever the server let it see, the rows are held against each other, against the features that
-//! the trees need, and against what was published last.
+//! The query is scoped by database, but the checks do not rely on it: rows are compared with each
+//! other, with the features of the trees, and with the last list.
 
 use hedgerow::limits::FEATURES_MAX;
 use hedgerow::schema::check_name;
@@ -14,10 +13,10 @@ use std::collections::{BTreeMap, BTreeSet};
 /// One row of the list.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Column {
-    /// The database that it belongs to, where the query says so.
+    /// The database, if the query returns it.
     #[serde(default)]
     pub database: Option<String>,
-    /// The table, where the query says so.
+    /// The table, if the query returns it.
     #[serde(default)]
     pub table: Option<String>,
     /// The feature's name.
@@ -26,7 +25,7 @@ pub struct Column {
     pub r#type: String,
 }
 
-/// Where the list belongs.
+/// The table whose columns are the list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// The database.
@@ -35,33 +34,33 @@ pub struct Place {
     pub table: String,
 }
 
-/// What a table says of the list that it was made with, in its provenance.
+/// The list of a table, in its provenance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recorded {
-    /// Where it came from.
+    /// The database's table.
     #[serde(flatten)]
     pub place: Place,
     /// When it was read, in seconds since 1970.
     pub read_at: u64,
-    /// Each feature's name and the database's type of it.
+    /// Each feature's name, and its type in the database.
     pub types: BTreeMap<String, String>,
 }
 
-/// What was published last.
+/// The table that was published last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Last {
-    /// What it is called in refusals.
+    /// Its name in refusals.
     pub name: String,
     /// Its features.
     pub features: Vec<Feature>,
-    /// The list that it was made with, where it was made with one.
+    /// Its list, if it was made with one.
     pub recorded: Option<Recorded>,
 }
 
-/// How lists are held.
+/// The bounds of the checks.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bounds {
-    /// By how large a share the count may differ from the last one's.
+    /// The largest change of the count, as a share of the last one.
     pub change_max: f64,
     /// Whether columns that the trees do not use are passed over.
     pub unused: bool,
@@ -80,7 +79,7 @@ macro_rules! problems {
             #[cfg(test)]
             pub const ALL: &'static [Problem] = &[$(Problem::$problem,)+];
 
-            /// The stable name.
+            /// Returns the stable name.
             pub fn name(self) -> &'static str {
                 match self { $(Problem::$problem => $name,)+ }
             }
@@ -89,7 +88,7 @@ macro_rules! problems {
 }
 
 problems! {
-    /// The server cannot be reached, refuses, or answers with something else than rows.
+    /// The server cannot be reached, refuses, or gives another answer than rows.
     Database = 701, "list-database";
     /// No rows: a wrong name, or a permission that was lost.
     Empty = 702, "list-empty";
@@ -114,7 +113,7 @@ problems! {
 }
 
 impl Problem {
-    /// The failure that says so.
+    /// Returns the failure of a problem.
     pub fn at(self, at: impl ToString, expected: impl ToString, got: impl ToString) -> Failure {
         Failure {
             code: self as u16,
@@ -126,17 +125,47 @@ impl Problem {
 /// Rows that a refusal names, at most.
 const NAMED_MAX: usize = 8;
 
-/// Names some of what is wrong, and says how many there are.
-fn named(all: &[String], what: &str) -> String {
-    let shown: Vec<&str> = all.iter().take(NAMED_MAX).map(String::as_str).collect();
-    let more = match all.len().saturating_sub(NAMED_MAX) {
+/// Names the first of some faults, and their number. `None` if there is none.
+fn named(all: impl IntoIterator<Item = String>, what: &str) -> Option<String> {
+    let all: Vec<String> = all.into_iter().collect();
+    let (count, shown) = (all.len(), all.len().min(NAMED_MAX));
+    let shown = all.get(..shown).unwrap_or_default().join(", ");
+    let more = match count.saturating_sub(NAMED_MAX) {
         0 => String::new(),
         more => format!(", and {more} more"),
     };
-    format!("{} {what}: {}{more}", all.len(), shown.join(", "))
+    (count > 0).then(|| format!("{count} {what}: {shown}{more}"))
 }
 
-/// How a row is called: its place in the answer, and where it says that it belongs.
+/// A list under check, and the place that refusals name.
+#[derive(Clone, Copy)]
+struct Check<'a> {
+    columns: &'a [Column],
+    at: &'a str,
+}
+
+impl<'a> Check<'a> {
+    /// Returns each column, and how a refusal calls its row.
+    fn rows(self) -> impl Iterator<Item = (String, &'a Column)> {
+        let rows = self.columns.iter().enumerate();
+        rows.map(|(index, column)| (row(index, column), column))
+    }
+
+    /// Refuses a list with faults.
+    fn none(
+        self,
+        problem: Problem,
+        expected: impl ToString,
+        faults: Option<String>,
+    ) -> Result<(), Failure> {
+        match faults {
+            Some(faults) => Err(problem.at(self.at, expected, faults)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Returns how a refusal calls a row: its place in the answer, and the table that it names.
 fn row(index: usize, column: &Column) -> String {
     let name = &column.name;
     let at = index.saturating_add(1);
@@ -147,10 +176,10 @@ fn row(index: usize, column: &Column) -> String {
     }
 }
 
-/// Holds a list against everything that it must be.
+/// Checks a list against itself, the features of the trees, and the last list.
 ///
 /// # Errors
-/// The first problem, in the order of their codes, naming rows.
+/// The first problem, in the order of their codes, with the rows.
 pub fn check(
     columns: &[Column],
     place: &Place,
@@ -159,115 +188,36 @@ pub fn check(
     bounds: Bounds,
 ) -> Result<Recorded, Failure> {
     let at = format!("{}.{}", place.database, place.table);
+    let check = Check { columns, at: &at };
     if columns.is_empty() {
         let expected = "the features' columns";
         let got = "no rows: the table is not there, or the user may not see it";
         return Err(Problem::Empty.at(at, expected, got));
     }
-    foreign(columns, place, &at)?;
-    names(columns, &at)?;
+    check.foreign(place)?;
+    check.names()?;
     if columns.len() > FEATURES_MAX {
         let expected = format!("at most {FEATURES_MAX} features (capacity)");
         return Err(Problem::OverCapacity.at(at, expected, format!("{} rows", columns.len())));
     }
-    let types: BTreeMap<String, String> = columns
-        .iter()
-        .map(|column| (column.name.clone(), column.r#type.clone()))
-        .collect();
-    vanished(columns, features, bounds, &at)?;
-    kinds(columns, features, &at)?;
+    check.features(features, bounds)?;
+    check.kinds(features)?;
     if let Some(last) = last {
         if !bounds.types {
-            changed(columns, features, last, &at)?;
+            check.unchanged(features, last)?;
         }
-        count(columns.len(), last, bounds, &at)?;
+        check.count(last, bounds)?;
     }
+    let types = columns.iter();
+    let types = types.map(|column| (column.name.clone(), column.r#type.clone()));
     Ok(Recorded {
         place: place.clone(),
         read_at: 0,
-        types,
+        types: types.collect(),
     })
 }
 
-fn foreign(columns: &[Column], place: &Place, at: &str) -> Result<(), Failure> {
-    let strange = |column: &&Column| {
-        let database = column.database.as_ref();
-        let table = column.table.as_ref();
-        database.is_some_and(|database| *database != place.database)
-            || table.is_some_and(|table| *table != place.table)
-    };
-    let all: Vec<String> = columns
-        .iter()
-        .enumerate()
-        .filter(|(_, column)| strange(column))
-        .map(|(index, column)| row(index, column))
-        .collect();
-    match all.is_empty() {
-        true => Ok(()),
-        false => {
-            let expected = format!("rows of {at} alone");
-            Err(Problem::Foreign.at(at, expected, named(&all, "rows of another table")))
-        }
-    }
-}
-
-fn names(columns: &[Column], at: &str) -> Result<(), Failure> {
-    for (index, column) in columns.iter().enumerate() {
-        if let Err(problem) = check_name(column.name.as_bytes()) {
-            let got = format!("{:?} in row {}, which {problem}", column.name, index + 1);
-            return Err(Problem::Name.at(at, "a feature's name", got));
-        }
-    }
-    let mut first: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut twice = Vec::new();
-    for (index, column) in columns.iter().enumerate() {
-        match first.get(column.name.as_str()) {
-            Some(before) => {
-                let earlier = row(*before, columns.get(*before).unwrap_or(column));
-                twice.push(format!("{earlier} and {}", row(index, column)));
-            }
-            None => _ = first.insert(&column.name, index),
-        }
-    }
-    match twice.is_empty() {
-        true => Ok(()),
-        false => {
-            let got = named(&twice, "names that stand again");
-            let got = format!("{} rows, {got}", columns.len());
-            Err(Problem::Duplicate.at(at, "each feature once", got))
-        }
-    }
-}
-
-fn vanished(
-    columns: &[Column],
-    features: &[Feature],
-    bounds: Bounds,
-    at: &str,
-) -> Result<(), Failure> {
-    let listed: BTreeSet<&str> = columns.iter().map(|column| column.name.as_str()).collect();
-    let needed: BTreeSet<&str> = features.iter().map(|f| f.name.as_str()).collect();
-    let gone: Vec<String> = needed
-        .difference(&listed)
-        .map(ToString::to_string)
-        .collect();
-    if !gone.is_empty() {
-        let expected = format!("the {} features that the trees use", needed.len());
-        return Err(Problem::Vanished.at(at, expected, named(&gone, "that are not there")));
-    }
-    let rows = columns.iter().enumerate();
-    let unknown: Vec<String> = rows
-        .filter(|(_, column)| !needed.contains(column.name.as_str()))
-        .map(|(index, column)| row(index, column))
-        .collect();
-    if !unknown.is_empty() && !bounds.unused {
-        let expected = "features that the trees use (--unused passes over others)";
-        return Err(Problem::Unknown.at(at, expected, named(&unknown, "others")));
-    }
-    Ok(())
-}
-
-/// The kinds whose values a type can hold; none where it holds no numbers.
+/// Returns the kinds whose values a type can hold; none if it holds no numbers.
 fn kinds_of(r#type: &str) -> &'static [FeatureKind] {
     use FeatureKind::{Category, Flag, Number};
     let inner = |wrapper: &str| {
@@ -290,70 +240,105 @@ fn kinds_of(r#type: &str) -> &'static [FeatureKind] {
     }
 }
 
-fn kinds(columns: &[Column], features: &[Feature], at: &str) -> Result<(), Failure> {
-    let mut wrong = Vec::new();
-    for (index, column) in columns.iter().enumerate() {
-        let feature = features.iter().find(|feature| feature.name == column.name);
-        let Some(feature) = feature else { continue };
-        if !kinds_of(&column.r#type).contains(&feature.kind) {
-            let (kind, got) = (feature.kind.name(), &column.r#type);
-            wrong.push(format!(
-                "{} is {got} and holds no {kind}",
-                row(index, column)
-            ));
-        }
+impl Check<'_> {
+    fn foreign(self, place: &Place) -> Result<(), Failure> {
+        let is_other =
+            |got: &Option<String>, own: &String| got.as_ref().is_some_and(|it| it != own);
+        let foreign = self.rows().filter(|(_, column)| {
+            is_other(&column.database, &place.database) || is_other(&column.table, &place.table)
+        });
+        let foreign = foreign.map(|(row, _)| row);
+        let expected = format!("rows of {} alone", self.at);
+        let faults = named(foreign, "rows of another table");
+        self.none(Problem::Foreign, expected, faults)
     }
-    match wrong.is_empty() {
-        true => Ok(()),
-        false => {
-            let expected = "types that hold the features' kinds";
-            Err(Problem::Type.at(at, expected, named(&wrong, "that do not")))
-        }
-    }
-}
 
-fn changed(columns: &[Column], features: &[Feature], last: &Last, at: &str) -> Result<(), Failure> {
-    let mut wrong = Vec::new();
-    for (index, column) in columns.iter().enumerate() {
-        let recorded = last.recorded.as_ref();
-        let before = recorded.and_then(|recorded| recorded.types.get(&column.name));
-        if let Some(before) = before.filter(|before| **before != column.r#type) {
-            let now = &column.r#type;
-            wrong.push(format!("{} was {before} and is {now}", row(index, column)));
+    fn names(self) -> Result<(), Failure> {
+        let mut first: BTreeMap<&str, String> = BTreeMap::new();
+        let mut twice = Vec::new();
+        for (index, (row, column)) in self.rows().enumerate() {
+            let name = column.name.as_str();
+            if let Err(problem) = check_name(name.as_bytes()) {
+                let got = format!("{name:?} in row {}, which {problem}", index + 1);
+                return Err(Problem::Name.at(self.at, "a feature's name", got));
+            }
+            match first.get(name) {
+                Some(before) => twice.push(format!("{before} and {row}")),
+                None => _ = first.insert(name, row),
+            }
         }
+        let faults = named(twice, "names that stand again");
+        let faults = faults.map(|faults| format!("{} rows, {faults}", self.columns.len()));
+        self.none(Problem::Duplicate, "each feature once", faults)
     }
-    for feature in features {
-        let before = last
-            .features
-            .iter()
-            .find(|before| before.name == feature.name);
-        if let Some(before) = before.filter(|before| before.kind != feature.kind) {
-            let (name, was, is) = (&feature.name, before.kind.name(), feature.kind.name());
-            wrong.push(format!("{name} was a {was} and is a {is}"));
-        }
-    }
-    match wrong.is_empty() {
-        true => Ok(()),
-        false => {
-            let expected = format!("the types of {} (--accept-types takes others)", last.name);
-            Err(Problem::TypeChanged.at(at, expected, named(&wrong, "that changed")))
-        }
-    }
-}
 
-fn count(now: usize, last: &Last, bounds: Bounds, at: &str) -> Result<(), Failure> {
-    let recorded = last.recorded.as_ref().map(|recorded| recorded.types.len());
-    let before = recorded.unwrap_or(last.features.len());
-    let change = (now as f64 - before as f64).abs() / (before.max(1)) as f64;
-    if change <= bounds.change_max {
-        return Ok(());
+    fn features(self, features: &[Feature], bounds: Bounds) -> Result<(), Failure> {
+        let listed: BTreeSet<&str> = self.columns.iter().map(|it| it.name.as_str()).collect();
+        let needed: BTreeSet<&str> = features.iter().map(|it| it.name.as_str()).collect();
+        let gone = needed.difference(&listed).map(ToString::to_string);
+        let expected = format!("the {} features that the trees use", needed.len());
+        self.none(
+            Problem::Vanished,
+            expected,
+            named(gone, "that are not there"),
+        )?;
+        if bounds.unused {
+            return Ok(());
+        }
+        let unknown = self
+            .rows()
+            .filter(|(_, it)| !needed.contains(it.name.as_str()));
+        let expected = "features that the trees use (--unused passes over others)";
+        let faults = named(unknown.map(|(row, _)| row), "others");
+        self.none(Problem::Unknown, expected, faults)
     }
-    let most = bounds.change_max * 100.0;
-    let expected = format!(
-        "{before} features as in {}, give or take {most} %",
-        last.name
-    );
-    Err(Problem::CountChanged.at(at, expected, now))
+
+    fn kinds(self, features: &[Feature]) -> Result<(), Failure> {
+        let wrong = self.rows().filter_map(|(row, column)| {
+            let feature = features
+                .iter()
+                .find(|feature| feature.name == column.name)?;
+            let (kind, got) = (feature.kind, &column.r#type);
+            let fits = kinds_of(got).contains(&kind);
+            (!fits).then(|| format!("{row} is {got} and holds no {}", kind.name()))
+        });
+        let expected = "types that hold the features' kinds";
+        self.none(Problem::Type, expected, named(wrong, "that do not"))
+    }
+
+    fn unchanged(self, features: &[Feature], last: &Last) -> Result<(), Failure> {
+        let types = self.rows().filter_map(|(row, column)| {
+            let (before, now) = (
+                last.recorded.as_ref()?.types.get(&column.name)?,
+                &column.r#type,
+            );
+            (before != now).then(|| format!("{row} was {before} and is {now}"))
+        });
+        let kinds = features.iter().filter_map(|feature| {
+            let before = last.features.iter().find(|it| it.name == feature.name)?;
+            let (name, was, is) = (&feature.name, before.kind, feature.kind);
+            (was != is).then(|| format!("{name} was a {} and is a {}", was.name(), is.name()))
+        });
+        let expected = format!("the types of {} (--accept-types takes others)", last.name);
+        let faults = named(types.chain(kinds), "that changed");
+        self.none(Problem::TypeChanged, expected, faults)
+    }
+
+    fn count(self, last: &Last, bounds: Bounds) -> Result<(), Failure> {
+        let now = self.columns.len();
+        let recorded = last.recorded.as_ref().map(|recorded| recorded.types.len());
+        let before = recorded.unwrap_or(last.features.len());
+        let change = (now as f64 - before as f64).abs() / before.max(1) as f64;
+        if change <= bounds.change_max {
+            return Ok(());
+        }
+        let most = bounds.change_max * 100.0;
+        let expected = format!(
+            "{before} features as in {}, give or take {most} %",
+            last.name
+        );
+        Err(Problem::CountChanged.at(self.at, expected, now))
+    }
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ pub struct RefreshArgs {
     source: SourceArgs,
 }
 
-/// Where the list comes from, what it is held against, and where the table goes.
+/// The source of the list, its bounds, and the table to write.
 #[derive(clap::Args)]
 struct SourceArgs {
     /// The table to write
@@ -107,7 +107,7 @@ fn percent(text: &str) -> Result<f64, String> {
 /// Generates a table.
 ///
 /// # Errors
-/// A refusal of the list, of the model or of the table: nothing is written then.
+/// A refusal of the list, the model or the table. No file is written then.
 pub fn run(args: &Args) -> Result<Report, Failure> {
     let source = &args.source;
     let mut draft = Draft::of(&args.model)?;
@@ -131,10 +131,8 @@ pub fn refreshed(args: &RefreshArgs) -> Result<Report, Failure> {
     let mut features = table.features();
     let schema = tables::schema_for(&args.schema, &table)?;
     for feature in &mut features {
-        let known = schema
-            .features()
-            .iter()
-            .find(|known| known.name == feature.name);
+        let mut known = schema.features().iter();
+        let known = known.find(|known| known.name == feature.name);
         feature.kind = known.map_or(feature.kind, |known| known.kind);
     }
     let last = match &source.against {
@@ -142,7 +140,7 @@ pub fn refreshed(args: &RefreshArgs) -> Result<Report, Failure> {
         None => Some(last_of(&name, &table)),
     };
     let (recorded, warnings) = source.list(&features, last.as_ref())?;
-    // What is no object has no place for the list.
+    // A provenance that is not an object is replaced.
     let provenance = serde_json::from_str(table.provenance()).ok();
     let mut provenance = provenance.filter(Value::is_object).unwrap_or(json!({}));
     provenance[RECORDED] = json!(recorded);
@@ -177,11 +175,11 @@ pub fn refreshed(args: &RefreshArgs) -> Result<Report, Failure> {
     Ok(with_list(Report::done(text, json), &recorded, &warnings))
 }
 
-/// Where the provenance of a table has its list.
+/// The field of the list in a table's provenance.
 const RECORDED: &str = "feature_list";
 
 impl SourceArgs {
-    /// Reads the list and holds it against everything.
+    /// Reads the list and checks it. Returns it and warnings.
     fn list(
         &self,
         features: &[hedgerow::Feature],
@@ -205,7 +203,7 @@ impl SourceArgs {
         };
         let mut recorded = list::check(&columns, &place, features, last, bounds)?;
         recorded.read_at = compile::created_at()?;
-        // A change of permissions shows here before it does anywhere else.
+        // A change of permissions is visible here first.
         let mut warnings = Vec::new();
         let homes = server.ask(&clickhouse::homes(&self.table), within);
         let elsewhere = homes.map(|all| {
@@ -225,7 +223,7 @@ impl SourceArgs {
     }
 }
 
-/// The table that runs, and what it is called; none where nothing was published yet.
+/// Returns the running table and its name. `None` if no table was published yet.
 fn running(path: &Path) -> Result<Option<(String, Table)>, Failure> {
     if !path.is_dir() {
         let name = path.display().to_string();
@@ -270,7 +268,7 @@ fn with_list(mut report: Report, recorded: &Recorded, warnings: &[String]) -> Re
         "columns": count,
         "read_at": recorded.read_at,
     });
-    // Beside those of the model's compiler.
+    // After those of the compiler.
     let compiled = report.json["warnings"].take();
     let compiled = compiled.as_array().into_iter().flatten().cloned();
     report.json["warnings"] = compiled.chain(warnings.iter().map(|w| json!(w))).collect();
