@@ -17,4 +17,4 @@ done
 cd "$(dirname "$0")/../.."
 sh tools/fleet/setup.sh
 HEDGEROW_REQUIRE_PEERS=1 HEDGEROW_OUTAGE_TICKS="$ticks" \
-    cargo test --release -p hedgerow-fleet --test outage -- --nocapture the_old_query
+    cargo test --release -p hedgerow-fleet --test fleet -- --nocapture the_old_query

@@ -1,40 +1,23 @@
 //! A real server that speaks S3, on loopback: SeaweedFS with a bucket and two users.
 
+use super::support::{Process, block_on, certificate, installed, ports, wait_until};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path as Key;
 use object_store::{ObjectStore, ObjectStoreExt};
 use std::cell::RefCell;
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// The secrets of the two users: nothing that is said may hold them.
 pub const SECRETS: [&str; 2] = ["secret-of-the-ops", "secret-of-the-node"];
 
-/// Says that the server is missing; a failure where it must not be.
+/// The server's program.
 fn binary() -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let path = root.join("target/s3-venv/bin/weed");
-    if path.is_file() {
-        return Some(path);
-    }
-    let required = std::env::var_os("HEDGEROW_REQUIRE_PEERS").is_some_and(|set| set == "1");
-    assert!(
-        !required,
-        "weed (SeaweedFS) is missing: tools/fleet/setup.sh"
-    );
-    eprintln!("SKIPPED: weed (SeaweedFS) is missing: tools/fleet/setup.sh");
-    None
-}
-
-/// Free ports of this machine.
-fn ports<const N: usize>() -> [u16; N] {
-    let listeners: [TcpListener; N] =
-        std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
-    listeners.map(|listener| listener.local_addr().unwrap().port())
+    installed("s3-venv/bin/weed")
 }
 
 /// A server that goes with its test.
@@ -42,7 +25,7 @@ pub struct Bucket {
     folder: PathBuf,
     /// master, volume, filer, S3, each for people and for servers; S3 with TLS.
     ports: [u16; 9],
-    running: RefCell<Option<Child>>,
+    running: RefCell<Option<Process>>,
 }
 
 impl Bucket {
@@ -52,18 +35,7 @@ impl Bucket {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("s3-{name}"));
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(folder.join("data")).unwrap();
-        let made = Command::new("openssl")
-            .args([
-                "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-            ])
-            .args(["-subj", "/CN=localhost", "-addext"])
-            .arg("subjectAltName=DNS:localhost")
-            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
-            .args(["-keyout", "key.pem", "-out", "cert.pem"])
-            .current_dir(&folder)
-            .stderr(Stdio::null())
-            .status();
-        assert!(made.is_ok_and(|made| made.success()), "openssl is needed");
+        certificate(&folder);
         // A node reads, and writes reports alone.
         let user = |name: &str, secret: &str, actions: &[&str]| {
             serde_json::json!({
@@ -123,7 +95,8 @@ impl Bucket {
             https,
         ] = self.ports;
         let log = fs::File::create(self.folder.join("log")).unwrap();
-        let child = Command::new(binary().unwrap())
+        let mut command = Command::new(binary().unwrap());
+        let command = command
             .args([
                 "server",
                 "-ip=127.0.0.1",
@@ -152,12 +125,9 @@ impl Bucket {
                 format!("-s3.port.https={https}"),
             ])
             .current_dir(&self.folder)
-            .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        *self.running.borrow_mut() = Some(child);
+            .stderr(log);
+        *self.running.borrow_mut() = Some(Process::start(command));
         let until = Instant::now() + Duration::from_secs(60);
         let answers = || {
             // The filer knows of a volume, and the gateway of the filer.
@@ -167,9 +137,7 @@ impl Bucket {
                 && TcpStream::connect(("127.0.0.1", https)).is_ok()
         };
         while !answers() {
-            let mut running = self.running.borrow_mut();
-            let ended = running.as_mut().unwrap().try_wait().unwrap();
-            if ended.is_some() {
+            if self.running.borrow_mut().as_mut().unwrap().ended() {
                 return false;
             }
             assert!(Instant::now() < until, "SeaweedFS: {}", self.log());
@@ -194,30 +162,18 @@ impl Bucket {
 
     fn make(&self, bucket: &str) {
         let path = format!("/buckets/{bucket}/");
-        let until = Instant::now() + Duration::from_secs(30);
-        while self.ask(self.ports[4], "POST", &path) != Some(201) {
-            assert!(Instant::now() < until, "no bucket can be made");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        let made = || self.ask(self.ports[4], "POST", &path) == Some(201);
+        wait_until(Duration::from_secs(30), made, || "no bucket can be made");
     }
 
     /// Kills it with SIGKILL.
     pub fn kill(&self) {
-        if let Some(mut child) = self.running.borrow_mut().take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        *self.running.borrow_mut() = None;
     }
 
     /// Stops or continues it: it neither answers nor closes anything.
     pub fn freeze(&self, frozen: bool) {
-        let running = self.running.borrow();
-        let pid = running.as_ref().unwrap().id();
-        let signal = if frozen { "-STOP" } else { "-CONT" };
-        let done = Command::new("kill")
-            .args([signal, &pid.to_string()])
-            .status();
-        assert!(done.unwrap().success());
+        self.running.borrow().as_ref().unwrap().freeze(frozen);
     }
 
     /// How clients reach it; with TLS where that is asked for.
@@ -271,7 +227,7 @@ impl Bucket {
 
     fn with<T>(&self, act: impl AsyncFnOnce(AmazonS3) -> T) -> T {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        super::node::block_on(act(self.objects()))
+        block_on(act(self.objects()))
     }
 
     /// Puts an object of the fleet, past every check.

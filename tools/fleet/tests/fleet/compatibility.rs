@@ -1,15 +1,9 @@
 //! Fleets that an earlier version wrote: the current one reads them, and goes on from there.
 
-use super::bucket::Bucket;
-use super::fleet;
-use super::node::{self, Folder, Node, Outcome, run};
-use super::servers::Servers;
-use hedgerow::Table;
+use super::*;
 use hedgerow::watch::SecretKey;
 use serde_json::{Value, json};
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -28,18 +22,14 @@ fn lines(name: &str) -> Vec<Value> {
 fn tables() -> Vec<(String, Vec<u8>)> {
     let of = |number: u8| {
         let file = fs::read(fixture(&format!("tables/signed-{number}.hedge"))).unwrap();
-        let id = Table::from_bytes(&file).unwrap().content_id();
-        let digest = xxhash_rust::xxh3::xxh3_128(&file);
-        (format!("{id}-{digest:032x}"), file)
+        (object(&file), file)
     };
     (1..=3).map(of).collect()
 }
 
 /// Writes a fixture's values into the buckets, each under the revision that it had.
 fn restore(address: &str, name: &str, tables: &[(String, Vec<u8>)]) {
-    node::block_on(async {
-        let client = async_nats::connect(address).await.unwrap();
-        let context = async_nats::jetstream::new(client);
+    with_context(address, async |context| {
         for record in lines(name) {
             let text = |field: &str| record[field].as_str().unwrap().to_string();
             let bucket = context.get_key_value(text("bucket")).await.unwrap();
@@ -48,12 +38,10 @@ fn restore(address: &str, name: &str, tables: &[(String, Vec<u8>)]) {
                 assert_eq!(wrote, revision, "{record}");
             }
         }
-        let objects = context.get_object_store("hedgerow").await.unwrap();
-        for (object, file) in tables {
-            let mut reader = file.as_slice();
-            objects.put(object.as_str(), &mut reader).await.unwrap();
-        }
     });
+    for (object, file) in tables {
+        put_object(address, object, file);
+    }
 }
 
 fn history(outcome: &Outcome, name: &str) {
@@ -70,9 +58,7 @@ fn states(status: &Outcome) -> Vec<&str> {
 /// A new operator's key file.
 fn key(folder: &Folder) -> String {
     let secret = SecretKey::new("next").unwrap();
-    let file = folder.file("next.key", secret.secret_text());
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
-    file
+    folder.secret("next.key", secret.secret_text())
 }
 
 #[test]
@@ -91,10 +77,8 @@ fn a_signed_fleet_of_an_earlier_version_goes_on() {
         "agent", &address, "--dir", dir, "--node", "edge-3", "--ring", "canary",
     ];
     let trust = ["--trust", &trusted, "--require-signature"];
-    let mut agent = node::command(&[&args[..], &trust].concat())
-        .spawn()
-        .unwrap();
-    let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    let mut agent = command(&[&args[..], &trust].concat()).spawn().unwrap();
+    let until = Instant::now() + Duration::from_secs(30);
     let reported = loop {
         let status = run(&["status", &address]);
         let nodes = status.json["nodes"].as_array().unwrap();
@@ -104,7 +88,7 @@ fn a_signed_fleet_of_an_earlier_version_goes_on() {
         if report["generation"] == 4 && report["switches"] == 9 && *refused == "key" {
             break report;
         }
-        assert!(std::time::Instant::now() < until, "{status:?}");
+        assert!(Instant::now() < until, "{status:?}");
     };
     agent.kill().unwrap();
     agent.wait().unwrap();
@@ -143,8 +127,8 @@ fn an_unsigned_fleet_of_an_earlier_version_goes_on() {
     assert_eq!((on.status, &on.json["off"]), (0, &json!([])), "{on:?}");
     node.wait_off(&[]);
     // A table that is numbered above the last one's.
-    let table = folder.file("5.hedge", node::numbered(1, 5));
-    let next = super::publish(&address, &table, &["--force"]);
+    let table = folder.file("5.hedge", numbered(1, 5));
+    let next = publish(&address, &table, &["--force"]);
     assert_eq!(next.generation(), 6, "{next:?}");
     node.wait(6);
 }

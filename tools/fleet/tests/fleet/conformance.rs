@@ -1,19 +1,16 @@
 //! The same cases for everything that carries tables to engines: a directory, NATS, and S3.
 
-use super::bucket::Bucket;
-use super::node::{self, Folder, Node, Outcome, bytes, content_id, numbered};
-use super::servers::Servers;
+use super::*;
 use clap::Parser;
 use hedgerow_cli::commands::{publish, switch};
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::PathBuf;
 
 /// A command that is ready to run, here or on another thread.
 type Job = Box<dyn FnOnce() -> Outcome + Send>;
 
 /// What carries tables.
-trait Carrier {
+trait Backend {
     fn folder(&self) -> &Folder;
     fn publishing(&self, table: &str) -> Job;
     fn rollback(&self, to: u64) -> Outcome;
@@ -24,7 +21,7 @@ trait Carrier {
     fn overwrite_table(&self, table: &[u8], bytes: &[u8]);
     /// Puts other bytes in place of the pointer, past every check.
     fn overwrite_pointer(&self, bytes: &[u8]);
-    /// Takes the carrier away, or gives it back.
+    /// Takes the backend away, or gives it back.
     fn away(&self, away: bool);
     /// A publish while it is away, where that makes sense.
     fn publish_away(&self, table: &str) -> Option<Outcome>;
@@ -35,7 +32,7 @@ trait Carrier {
 }
 
 /// A case: a fleet whose one node runs something, and which number tables may have.
-type Case = fn(&dyn Carrier, &Node, u8);
+type Case = fn(&dyn Backend, &Node, u8);
 
 /// All cases, in the order in which they follow each other on one fleet.
 const CASES: &[(&str, Case)] = &[
@@ -48,93 +45,93 @@ const CASES: &[(&str, Case)] = &[
     ("a pointer of garbage changes nothing", garbage),
     ("two publishers do not cross", crossing),
     ("what is switched off is off everywhere", switches),
-    ("without its carrier a node stays as it is", gone),
+    ("without its backend a node stays as it is", gone),
     ("an older table comes back by a rollback alone", older),
 ];
 
-fn conform(carrier: &dyn Carrier) {
-    let node = carrier.node("one");
+fn conform(backend: &dyn Backend) {
+    let node = backend.node("one");
     for (number, (name, case)) in (1..).zip(CASES) {
         println!("{name}");
-        case(carrier, &node, number * 10);
+        case(backend, &node, number * 10);
         node.is_sound();
     }
 }
 
-fn table(carrier: &dyn Carrier, number: u8) -> String {
-    carrier.folder().table(number)
+fn table(backend: &dyn Backend, number: u8) -> String {
+    backend.folder().table(number)
 }
 
 /// Publishes and waits until the node runs it.
-fn published(carrier: &dyn Carrier, node: &Node, number: u8) -> u64 {
-    let generation = carrier.publish(&table(carrier, number)).generation();
+fn published(backend: &dyn Backend, node: &Node, number: u8) -> u64 {
+    let generation = backend.publish(&table(backend, number)).generation();
     node.wait_table(generation, &content_id(number));
     generation
 }
 
-fn runs(carrier: &dyn Carrier, node: &Node, number: u8) {
-    let first = published(carrier, node, number);
-    let second = published(carrier, node, number + 1);
+fn runs(backend: &dyn Backend, node: &Node, number: u8) {
+    let first = published(backend, node, number);
+    let second = published(backend, node, number + 1);
     assert!(second > first);
-    let back = carrier.rollback(first);
+    let back = backend.rollback(first);
     assert!(back.generation() > second, "{back:?}");
     assert_eq!(back.json["from_generation"], first, "{back:?}");
     node.wait_table(back.generation(), &content_id(number));
-    let none = carrier.rollback(1_000_000);
-    assert_eq!((none.status, none.name()), (1, "no-generation"), "{none:?}");
+    let none = backend.rollback(1_000_000);
+    none.fails("no-generation");
 }
 
-fn bad(carrier: &dyn Carrier, node: &Node, number: u8) {
+fn bad(backend: &dyn Backend, node: &Node, number: u8) {
     let before = node.generation();
     let good = bytes(number);
     let mut flipped = good.clone();
     flipped[5_000] ^= 1;
     for (name, bad) in [("flipped", flipped), ("cut", good[..4_000].to_vec())] {
-        let file = carrier.folder().file(name, bad);
-        let refused = carrier.publish(&file);
+        let file = backend.folder().file(name, bad);
+        let refused = backend.publish(&file);
         assert_eq!(refused.status, 1, "{name}: {refused:?}");
     }
     assert_eq!(node.generation(), before);
     // Its number was not used up for the next one, or is passed over.
-    assert!(published(carrier, node, number) > before);
+    assert!(published(backend, node, number) > before);
 }
 
-fn corrupted(carrier: &dyn Carrier, node: &Node, number: u8) {
-    let generation = published(carrier, node, number);
+fn corrupted(backend: &dyn Backend, node: &Node, number: u8) {
+    let generation = published(backend, node, number);
     let good = bytes(number);
     let mut flipped = good.clone();
     flipped[5_000] ^= 1;
-    carrier.overwrite_table(&good, &flipped);
-    let late = carrier.node("late");
+    backend.overwrite_table(&good, &flipped);
+    let late = backend.node("late");
     late.wait_refused();
-    carrier.overwrite_table(&good, &good[..4_000]);
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    backend.overwrite_table(&good, &good[..4_000]);
+    std::thread::sleep(Duration::from_millis(300));
     // It runs what was good before, or what was there at first.
     assert_ne!(late.watcher.status().content_id, content_id(number));
     assert_eq!(node.generation(), generation);
     // A publisher finds what is not what it says, and puts it right.
-    let again = carrier.publish(&table(carrier, number)).generation();
+    let again = backend.publish(&table(backend, number)).generation();
     for node in [node, &late] {
         node.wait_table(again, &content_id(number));
     }
 }
 
-fn garbage(carrier: &dyn Carrier, node: &Node, number: u8) {
-    let generation = published(carrier, node, number);
+fn garbage(backend: &dyn Backend, node: &Node, number: u8) {
+    let generation = published(backend, node, number);
     let huge = vec![b'{'; 900_000];
     for garbage in [&b"no pointer"[..], b"", b"{}", &huge] {
-        carrier.overwrite_pointer(garbage);
-        std::thread::sleep(std::time::Duration::from_millis(200));
+        backend.overwrite_pointer(garbage);
+        std::thread::sleep(Duration::from_millis(200));
         assert_eq!(node.generation(), generation);
     }
-    assert!(published(carrier, node, number + 1) > generation);
+    assert!(published(backend, node, number + 1) > generation);
 }
 
-fn crossing(carrier: &dyn Carrier, node: &Node, number: u8) {
+fn crossing(backend: &dyn Backend, node: &Node, number: u8) {
     let mut taken = BTreeMap::new();
     for round in 0..2 {
         let numbers = [number + 2 * round, number + 2 * round + 1];
-        let jobs = numbers.map(|number| carrier.publishing(&table(carrier, number)));
+        let jobs = numbers.map(|number| backend.publishing(&table(backend, number)));
         let threads = jobs.map(std::thread::spawn);
         let outcomes = threads.map(|thread| thread.join().unwrap());
         for (number, outcome) in numbers.into_iter().zip(outcomes) {
@@ -148,9 +145,9 @@ fn crossing(carrier: &dyn Carrier, node: &Node, number: u8) {
     node.wait_table(*last, &content_id(*number));
 }
 
-fn switches(carrier: &dyn Carrier, node: &Node, number: u8) {
-    published(carrier, node, number);
-    let other = carrier.node("other");
+fn switches(backend: &dyn Backend, node: &Node, number: u8) {
+    published(backend, node, number);
+    let other = backend.node("other");
     for (verb, selector, off) in [
         ("kill", "ensemble", &["ensemble"][..]),
         (
@@ -161,53 +158,45 @@ fn switches(carrier: &dyn Carrier, node: &Node, number: u8) {
         ("restore", "ensemble", &["feature:ua_bot_word"]),
         ("restore", "feature:ua_bot_word", &[]),
     ] {
-        let done = carrier.switch(verb, selector);
+        let done = backend.switch(verb, selector);
         assert_eq!(done.status, 0, "{verb} {selector}: {done:?}");
         node.wait_off(off);
         other.wait_off(off);
     }
     for (verb, selector) in [("restore", "ensemble"), ("kill", "feature:nothing")] {
-        let refused = carrier.switch(verb, selector);
-        assert_eq!(
-            (refused.status, refused.name()),
-            (1, "selector"),
-            "{refused:?}"
-        );
+        let refused = backend.switch(verb, selector);
+        refused.fails("selector");
     }
 }
 
-fn gone(carrier: &dyn Carrier, node: &Node, number: u8) {
-    let generation = published(carrier, node, number);
-    carrier.away(true);
-    if let Some(refused) = carrier.publish_away(&table(carrier, number + 1)) {
-        assert_eq!(
-            (refused.status, refused.name()),
-            (1, "fleet-store"),
-            "{refused:?}"
-        );
+fn gone(backend: &dyn Backend, node: &Node, number: u8) {
+    let generation = published(backend, node, number);
+    backend.away(true);
+    if let Some(refused) = backend.publish_away(&table(backend, number + 1)) {
+        refused.fails("fleet-store");
     }
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    std::thread::sleep(Duration::from_millis(300));
     assert_eq!(node.generation(), generation);
     assert_eq!(node.watcher.status().content_id, content_id(number));
-    carrier.away(false);
-    assert!(published(carrier, node, number + 2) > generation);
+    backend.away(false);
+    assert!(published(backend, node, number + 2) > generation);
 }
 
-fn older(carrier: &dyn Carrier, node: &Node, number: u8) {
+fn older(backend: &dyn Backend, node: &Node, number: u8) {
     let id = |bytes: &[u8]| hedgerow::Table::from_bytes(bytes).unwrap().content_id();
     let tables = [(0, 5), (1, 6), (2, 5)].map(|(at, own)| numbered(number + at, own));
     let files = [0, 1, 2].map(|at| {
         let bytes = &tables[at];
-        carrier
+        backend
             .folder()
             .file(&format!("numbered-{at}.hedge"), bytes)
     });
-    let first = carrier.publish(&files[0]).generation();
+    let first = backend.publish(&files[0]).generation();
     node.wait(first);
-    let second = carrier.publish(&files[1]).generation();
+    let second = backend.publish(&files[1]).generation();
     node.wait(second);
     // Who publishes says so, or every engine does.
-    let third = carrier.publish(&files[2]);
+    let third = backend.publish(&files[2]);
     match third.status {
         0 => node.wait_for("a refusal", || {
             let refused = node.watcher.status().last_refusals;
@@ -216,7 +205,7 @@ fn older(carrier: &dyn Carrier, node: &Node, number: u8) {
         _ => assert_eq!(third.name(), "replayed", "{third:?}"),
     }
     assert_eq!(node.watcher.status().content_id, id(&tables[1]));
-    let back = carrier.rollback(first).generation();
+    let back = backend.rollback(first).generation();
     node.wait_table(back, &id(&tables[0]));
 }
 
@@ -246,10 +235,12 @@ fn direct(args: &[&str]) -> Outcome {
         Ok(report) => Outcome {
             status: i32::from(!report.ok),
             json: report.json,
+            err: String::new(),
         },
         Err(failure) => Outcome {
             status: failure.status().into(),
             json: serde_json::json!({ "name": failure.name, "message": failure.message }),
+            err: String::new(),
         },
     }
 }
@@ -267,7 +258,7 @@ impl Directory {
     }
 }
 
-impl Carrier for Directory {
+impl Backend for Directory {
     fn folder(&self) -> &Folder {
         &self.folder
     }
@@ -315,7 +306,7 @@ impl Carrier for Directory {
     }
 }
 
-/// A fleet: what differs between its carriers is what its commands are given, and how a server is
+/// A fleet: what differs between its backends is what its commands are given, and how a server is
 /// reached past them.
 struct Fleet<S> {
     server: S,
@@ -333,11 +324,11 @@ impl<S> Fleet<S> {
     fn job(&self, args: &[&str]) -> Job {
         let mut args: Vec<String> = args.iter().map(ToString::to_string).collect();
         args.extend(self.more.iter().cloned());
-        Box::new(move || node::run(&args.iter().map(String::as_str).collect::<Vec<_>>()))
+        Box::new(move || run(&args.iter().map(String::as_str).collect::<Vec<_>>()))
     }
 }
 
-impl<S: Server> Carrier for Fleet<S> {
+impl<S: Server> Backend for Fleet<S> {
     fn folder(&self) -> &Folder {
         &self.folder
     }
@@ -361,9 +352,7 @@ impl<S: Server> Carrier for Fleet<S> {
     }
 
     fn overwrite_table(&self, table: &[u8], bytes: &[u8]) {
-        let id = hedgerow::Table::from_bytes(table).unwrap().content_id();
-        let object = format!("{id}-{:032x}", xxhash_rust::xxh3::xxh3_128(table));
-        self.server.put(&self.address, Some(&object), bytes);
+        self.server.put(&self.address, Some(&object(table)), bytes);
     }
 
     fn overwrite_pointer(&self, bytes: &[u8]) {
@@ -387,23 +376,10 @@ impl<S: Server> Carrier for Fleet<S> {
 
 impl Server for Servers {
     fn put(&self, address: &str, object: Option<&str>, bytes: &[u8]) {
-        node::block_on(async {
-            let client = async_nats::connect(address).await.unwrap();
-            let context = async_nats::jetstream::new(client);
-            match object {
-                Some(object) => {
-                    let objects = context.get_object_store("hedgerow").await.unwrap();
-                    let mut reader = bytes;
-                    objects.put(object, &mut reader).await.unwrap();
-                }
-                None => {
-                    let keys = context.get_key_value("hedgerow").await.unwrap();
-                    keys.put("pointer.all", bytes.to_vec().into())
-                        .await
-                        .unwrap();
-                }
-            }
-        });
+        match object {
+            Some(object) => put_object(address, object, bytes),
+            None => put_key(address, "pointer.all", bytes),
+        }
     }
 
     fn freeze(&self, frozen: bool) {

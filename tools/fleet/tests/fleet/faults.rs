@@ -1,24 +1,9 @@
 //! Faults: servers, agents and publishers that die, and a network that is gone for a while.
 
-use super::node::{self, Folder, Node, content_id, run};
-use super::servers::Servers;
-use super::{fleet, publish};
-use std::fs;
+use super::*;
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
-
-/// How often each fault is tried.
-pub fn rounds(short: u32) -> u32 {
-    given("HEDGEROW_FLEET_ROUNDS", short)
-}
-
-/// A number of the environment's.
-pub fn given(name: &str, short: u32) -> u32 {
-    let given = std::env::var(name).ok();
-    given.map_or(short, |given| given.parse().expect("a number"))
-}
 
 /// What was accepted is in the fleet's history: the last values that a bucket keeps of a key.
 pub fn nothing_is_lost(address: &str, accepted: &[u64]) {
@@ -40,13 +25,10 @@ fn spread(round: u32, below: u64) -> Duration {
 
 /// A command ends well in spite of all, and every node runs its table; the generation.
 fn taken(command: Child, nodes: &[Node], number: u8) -> u64 {
-    let output = command.wait_with_output().unwrap();
-    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert!(output.status.success(), "table {number}: {json}");
-    let generation = json["generation"].as_u64().unwrap();
+    let done = Outcome::of(&command.wait_with_output().unwrap());
+    let generation = done.generation();
     for node in nodes {
-        node.wait(generation);
-        assert_eq!(node.watcher.status().content_id, content_id(number));
+        node.wait_table(generation, &content_id(number));
     }
     generation
 }
@@ -64,8 +46,7 @@ fn a_server_dies_in_mid_publish() {
         let args = [
             "publish", &table, &address, "--within", "60", "--wait", "60",
         ];
-        let mut command = node::command(&args);
-        let child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let child = spawn(&args);
         sleep(spread(round, 120));
         servers.kill(victim);
         let started = Instant::now();
@@ -112,9 +93,7 @@ fn a_server_dies_in_mid_rollout() {
             "90",
         ];
         let started = Instant::now();
-        let mut command = node::command(&args);
-        let (out, err) = (Stdio::piped(), Stdio::null());
-        let child = command.stdout(out).stderr(err).spawn().unwrap();
+        let child = spawn(&args);
         sleep(spread(round, 1_500));
         servers.kill(victim);
         accepted.push(taken(child, &nodes, number));
@@ -136,19 +115,14 @@ fn a_publisher_dies_at_any_step() {
     let (mut died, rounds) = (0, rounds(10));
     for round in 0..rounds {
         let table = folder.table((round % 100) as u8);
-        let mut child = node::command(&["publish", &table, &address])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut child = spawn(&["publish", &table, &address]);
         sleep(spread(round, 250));
         let _ = child.kill();
         died += u32::from(!child.wait().unwrap().success());
         // Whatever it left, the next one goes through and everybody has it.
         let number = (round % 100) as u8 + 100;
         let next = publish(&address, &folder.table(number), &["--wait", "20"]);
-        node.wait(next.generation());
-        assert_eq!(node.watcher.status().content_id, content_id(number));
+        node.wait_table(next.generation(), &content_id(number));
     }
     node.is_sound();
     println!(
@@ -173,8 +147,7 @@ fn a_publisher_dies_between_object_and_pointer() {
         between += u32::from(pointer == last);
         node.wait(pointer);
         last = publish(&address, &folder.table(next), &["--wait", "20"]).generation();
-        node.wait(last);
-        assert_eq!(node.watcher.status().content_id, content_id(next));
+        node.wait_table(last, &content_id(next));
     }
     node.is_sound();
     println!(
@@ -186,13 +159,11 @@ fn a_publisher_dies_between_object_and_pointer() {
 /// Publishes, and kills the publisher as soon as its object is there.
 fn kill_at_object(address: &str, table: &str) {
     use futures_util::StreamExt;
-    node::block_on(async {
+    support::block_on(async {
         let client = async_nats::connect(address).await.unwrap();
         let mut objects = client.subscribe("$O.hedgerow.M.>").await.unwrap();
         client.flush().await.unwrap();
-        let mut command = node::command(&["publish", table, address]);
-        let (out, err) = (Stdio::null(), Stdio::null());
-        let mut child = command.stdout(out).stderr(err).spawn().unwrap();
+        let mut child = spawn(&["publish", table, address]);
         let came = tokio::time::timeout(Duration::from_secs(30), objects.next());
         assert!(came.await.unwrap().is_some());
         let _ = child.kill();
@@ -210,9 +181,8 @@ fn an_object_is_corrupted_before_a_node_has_it() {
         let number = (round % 200) as u8 + 1;
         node.kill();
         let generation = publish(&address, &folder.table(number), &[]).generation();
-        let file = node::bytes(number);
-        let digest = format!("{:032x}", xxhash_rust::xxh3::xxh3_128(&file));
-        let object = format!("{}-{digest}", content_id(number));
+        let file = bytes(number);
+        let object = object(&file);
         let mut bad = file.clone();
         let at = (round as usize * 7_919 + 4_001) % bad.len();
         match round % 3 {
@@ -220,12 +190,12 @@ fn an_object_is_corrupted_before_a_node_has_it() {
             1 => bad.truncate(at),
             _ => bad.extend_from_slice(&file[..at]),
         }
-        super::put_object(&address, &object, &bad);
+        put_object(&address, &object, &bad);
         let said = node.log().matches(&object).count();
         node.start();
         node.wait_for("a refusal", || node.log().matches(&object).count() > said);
         assert_eq!(node.generation(), last, "round {round}");
-        super::put_object(&address, &object, &file);
+        put_object(&address, &object, &file);
         node.wait(generation);
         last = generation;
     }
@@ -256,8 +226,7 @@ fn an_agent_is_stopped_for_a_while() {
         assert_eq!(slow.generation(), generation - 1);
         sleep(spread(round, 3_000));
         slow.freeze(false);
-        slow.wait(generation);
-        assert_eq!(slow.watcher.status().content_id, content_id(number));
+        slow.wait_table(generation, &content_id(number));
     }
     slow.is_sound();
     println!("an agent, stopped while others take a table: {rounds} times");
@@ -265,7 +234,7 @@ fn an_agent_is_stopped_for_a_while() {
 
 #[test]
 fn so_many_agents_are_on_one_machine() {
-    let count = given("HEDGEROW_FLEET_MANY", 10);
+    let count = support::given("HEDGEROW_FLEET_MANY", 10);
     let (servers, folder, address) = fleet!("crowd", 1);
     let look = |options: &mut hedgerow::WatchOptions| options.poll = Duration::from_millis(250);
     let nodes: Vec<Node> = (0..count)
@@ -274,8 +243,7 @@ fn so_many_agents_are_on_one_machine() {
     let wait = ["--within", "60", "--wait", "120"];
     let all_run = |number: u8, generation: u64| {
         for node in &nodes {
-            node.wait(generation);
-            assert_eq!(node.watcher.status().content_id, content_id(number));
+            node.wait_table(generation, &content_id(number));
         }
     };
     let one = publish(&address, &folder.table(1), &wait);
@@ -314,8 +282,7 @@ fn an_agent_dies_at_any_step() {
         // Its engine goes on with one of the two.
         assert!((generation - 1..=generation).contains(&node.generation()));
         node.start();
-        node.wait(generation);
-        assert_eq!(node.watcher.status().content_id, content_id(number));
+        node.wait_table(generation, &content_id(number));
     }
     node.is_sound();
     println!("the agent, killed at any step: {rounds} times");
@@ -338,11 +305,7 @@ fn a_fleet_without_a_network_stays_as_it_is_and_says_how_old_that_is() {
     // A publisher says so, and in time.
     let started = Instant::now();
     let refused = run(&["publish", "default", &address, "--within", "2"]);
-    assert_eq!(
-        (refused.status, refused.name()),
-        (1, "fleet-store"),
-        "{refused:?}"
-    );
+    refused.fails("fleet-store");
     assert!(
         started.elapsed() < Duration::from_secs(15),
         "{:?}",

@@ -1,39 +1,21 @@
 //! What others put into the store: it is not signed with the next record, and steers no rollout.
 //! Machines whose directories have higher numbers than the store.
 
-use super::fleet;
-use super::node::{self, Folder, Node, bytes, content_id, run};
-use super::publish;
-use super::servers::Servers;
+use super::*;
 use hedgerow::Table;
 use hedgerow::watch::directory::{FILES_VERSION, Pointer, SwitchesFile};
 use hedgerow::watch::{Origin, Publisher, SecretKey};
 use serde_json::{Value, json};
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::process::Stdio;
-use std::time::Duration;
 
-/// Writes under a key, as whoever has the right to write may.
+/// Writes a record, as a user with the right to write may.
 fn put(address: &str, key: &str, value: &Value) {
-    node::block_on(async {
-        let client = async_nats::connect(address).await.unwrap();
-        let keys = async_nats::jetstream::new(client)
-            .get_key_value("hedgerow")
-            .await
-            .unwrap();
-        keys.put(key, value.to_string().into()).await.unwrap();
-    });
+    put_key(address, key, value.to_string().as_bytes());
 }
 
-/// What stands under a key.
+/// Returns the current record of a key.
 fn envelope(address: &str, key: &str) -> Value {
-    let bytes = node::block_on(async {
-        let client = async_nats::connect(address).await.unwrap();
-        let keys = async_nats::jetstream::new(client)
-            .get_key_value("hedgerow")
-            .await
-            .unwrap();
+    let bytes = with_context(address, async |context| {
+        let keys = context.get_key_value("hedgerow").await.unwrap();
         keys.get(key).await.unwrap().unwrap()
     });
     serde_json::from_slice(&bytes).unwrap()
@@ -50,8 +32,7 @@ fn forge(address: &str, key: &str, edit: impl FnOnce(&mut Value)) {
 /// A secret key's file, and its public half's.
 fn key(folder: &Folder) -> (SecretKey, String, String) {
     let secret = SecretKey::new("ops").unwrap();
-    let file = folder.file("ops.key", secret.secret_text());
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let file = folder.secret("ops.key", secret.secret_text());
     let public = folder.file("ops.pub", secret.public().text());
     (secret, file, public)
 }
@@ -160,12 +141,7 @@ fn a_rollout_with_a_key_is_forced_by_a_key_alone() {
     let args = [
         "rollout", &table, &address, "--rings", "canary", "--soak", "60",
     ];
-    let mut command = node::command(&[&args[..], &["--key", &file]].concat());
-    let mut rollout = command
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut rollout = spawn(&[&args[..], &["--key", &file]].concat());
     node.wait(1);
     let steer = |more: &[&str]| {
         let told = run(&[&["steer", "force", &address, "--ring"][..], more].concat());
@@ -257,12 +233,7 @@ fn a_rollout_ends_where_somebody_else_goes_back() {
         "--soak",
         "30",
     ];
-    let mut command = node::command(&args);
-    let rollout = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let rollout = spawn(&args);
     canary.wait_table(2, &content_id(2));
     let back = run(&["rollback", &address, "--ring", "canary", "--wait", "20"]);
     assert_eq!(back.generation(), 3, "{back:?}");

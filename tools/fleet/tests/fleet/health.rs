@@ -1,9 +1,6 @@
 //! What engines see of their requests decides over a rollout: requests without a score, and p99.
 
-use super::fleet;
-use super::node::{Folder, Node, Outcome, content_id, run};
-use super::publish;
-use super::servers::Servers;
+use super::*;
 use hedgerow::{Row, WatchOptions};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};

@@ -1,9 +1,7 @@
 //! A leaf server between agents and the cluster.
 
-use super::node::{Folder, Node, content_id, run};
-use super::publish;
-use super::servers::{Leaf, Servers, WITH_LEAVES};
-use std::time::{Duration, Instant};
+use super::servers::{Leaf, WITH_LEAVES};
+use super::*;
 
 #[test]
 fn faults_of_a_leaf_server_between_agents_and_the_cluster() {
@@ -18,20 +16,15 @@ fn faults_of_a_leaf_server_between_agents_and_the_cluster() {
         ["a", "b"].map(|name| Node::new(&folder, name, &leaf.address, &["--domain", "hub"]));
     let everywhere = |number: u8, generation: u64| {
         for node in &nodes {
-            node.wait(generation);
-            assert_eq!(node.watcher.status().content_id, content_id(number));
+            node.wait_table(generation, &content_id(number));
         }
     };
     // The agents' first reports come through the leaf.
-    let until = Instant::now() + Duration::from_secs(30);
-    loop {
+    let reports = || {
         let status = run(&["status", &address, "--within", "30"]);
-        if status.json["nodes"].as_array().map_or(0, Vec::len) == 2 {
-            break;
-        }
-        assert!(Instant::now() < until, "{status:?}\n{}", nodes[0].log());
-        std::thread::sleep(Duration::from_millis(200));
-    }
+        status.json["nodes"].as_array().map_or(0, Vec::len) == 2
+    };
+    wait_until(Duration::from_secs(30), reports, || nodes[0].log());
     let wait = ["--within", "60", "--wait", "60"];
     let done = publish(&address, &folder.table(1), &wait);
     assert_eq!(done.json["nodes"]["done"], 2, "{done:?}");

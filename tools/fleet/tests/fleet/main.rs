@@ -2,7 +2,8 @@
 //! bad nowhere, whatever dies in between. `tools/fleet/faults.sh` tries the faults for longer.
 
 mod bucket;
-mod careless;
+mod chdb;
+mod clickhouse;
 mod compatibility;
 mod conformance;
 mod faults;
@@ -12,19 +13,24 @@ mod leaf;
 mod manual;
 mod measure;
 mod network;
+mod no_conditions;
 mod node;
+mod outage;
 mod prune;
 mod rights;
 mod rollout;
 mod s3;
 mod servers;
+mod support;
 mod tls;
 
-use node::{Folder, Node, Outcome, bytes, content_id, run};
-use servers::Servers;
+use bucket::Bucket;
+use node::{Node, bytes, content_id, numbered, object};
+use servers::{Servers, put_key, put_object, with_context};
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use support::{Folder, Outcome, command, rounds, run, spawn, wait_until};
 
 /// A fleet's own server, folder and address; the test ends where there is no server.
 macro_rules! fleet {
@@ -164,9 +170,7 @@ fn a_kill_switch_reaches_all_and_needs_no_tables() {
 
 /// Deletes the object store, past the publisher.
 fn object_store_goes(address: &str) {
-    node::block_on(async {
-        let client = async_nats::connect(address).await.unwrap();
-        let context = async_nats::jetstream::new(client);
+    with_context(address, async |context| {
         context.delete_stream("OBJ_hedgerow").await.unwrap();
     });
 }
@@ -176,9 +180,7 @@ fn what_is_not_signed_as_it_must_be_is_refused_and_told() {
     let (_servers, folder, address) = fleet!("signed", 1);
     let key = |name: &str| {
         let secret = hedgerow::watch::SecretKey::new(name).unwrap();
-        let file = folder.file(&format!("{name}.key"), secret.secret_text());
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-        fs::set_permissions(&file, mode).unwrap();
+        let file = folder.secret(&format!("{name}.key"), secret.secret_text());
         folder.file(&format!("{name}.pub"), secret.public().text());
         (secret, file)
     };
@@ -231,24 +233,11 @@ fn what_is_not_signed_as_it_must_be_is_refused_and_told() {
 /// Writes the ring's first pointer again, as whoever has the right to write may.
 fn replay_first_pointer(address: &str) {
     use futures_util::StreamExt;
-    node::block_on(async {
-        let client = async_nats::connect(address).await.unwrap();
-        let context = async_nats::jetstream::new(client);
+    with_context(address, async |context| {
         let keys = context.get_key_value("hedgerow").await.unwrap();
         let mut history = keys.history("pointer.all").await.unwrap();
         let first = history.next().await.unwrap().unwrap();
         keys.put("pointer.all", first.value).await.unwrap();
-    });
-}
-
-/// Puts bytes in an object's place, past the publisher: the store knows them to be right.
-fn put_object(address: &str, object: &str, bytes: &[u8]) {
-    node::block_on(async {
-        let client = async_nats::connect(address).await.unwrap();
-        let context = async_nats::jetstream::new(client);
-        let objects = context.get_object_store("hedgerow").await.unwrap();
-        let mut reader = bytes;
-        objects.put(object, &mut reader).await.unwrap();
     });
 }
 
@@ -259,8 +248,7 @@ fn a_corrupted_object_is_refused_until_it_is_put_right() {
     publish(&address, &folder.table(1), &["--wait", "20"]).generation();
     // Under the name of the next table stand other bytes, which the store knows to be right.
     let file = bytes(2);
-    let digest = format!("{:032x}", xxhash_rust::xxh3::xxh3_128(&file));
-    let object = format!("{}-{digest}", content_id(2));
+    let object = object(&file);
     let mut other = file.clone();
     other[5_000] ^= 1;
     let put = |object: &str, bytes: &[u8]| put_object(&address, object, bytes);
@@ -291,23 +279,13 @@ fn two_publishers_do_not_cross() {
     let mut crossed = 0;
     for round in 0..6u8 {
         let files = [folder.table(2 * round), folder.table(2 * round + 1)];
-        let children = files.map(|file| {
-            let mut command = node::command(&["publish", &file, &address]);
-            command
-                .stdout(std::process::Stdio::piped())
-                .spawn()
-                .unwrap()
-        });
+        let children = files.map(|file| spawn(&["publish", &file, &address]));
         for (number, child) in (2 * round..).zip(children) {
-            let output = child.wait_with_output().unwrap();
-            let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-            match output.status.success() {
-                true => {
-                    let generation = json["generation"].as_u64().unwrap();
-                    assert_eq!(taken.insert(generation, number), None, "{json}");
-                }
-                false => {
-                    assert_eq!(json["name"], "fleet-crossed", "{json}");
+            let done = Outcome::of(&child.wait_with_output().unwrap());
+            match done.status {
+                0 => assert_eq!(taken.insert(done.generation(), number), None, "{done:?}"),
+                _ => {
+                    assert_eq!(done.name(), "fleet-crossed", "{done:?}");
                     crossed += 1;
                 }
             }
@@ -315,7 +293,6 @@ fn two_publishers_do_not_cross() {
     }
     println!("{} published, {crossed} came second", taken.len());
     let (last, number) = taken.last_key_value().unwrap();
-    node.wait(*last);
-    assert_eq!(node.watcher.status().content_id, content_id(*number));
+    node.wait_table(*last, &content_id(*number));
     assert_eq!(taken.len() + crossed, 12);
 }

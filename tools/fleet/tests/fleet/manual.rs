@@ -1,9 +1,8 @@
 //! The commands of README and of the manual, as they are written, on a server of their own.
 
-use super::bucket::Bucket;
-use super::node::Folder;
-use super::servers::{binary, port};
-use std::path::Path;
+use super::servers::binary;
+use super::support::{port, root};
+use super::*;
 use std::process::Command;
 
 const README: &str = include_str!("../../../../README.md");
@@ -49,7 +48,6 @@ fn follow(name: &str, script: &str) {
 
 /// Runs a script in the project's folder.
 fn run(folder: &Folder, script: &str) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let program = env!("CARGO_BIN_EXE_hedgerow-fleet");
     // A folder with the program alone, to be found by its name.
     let bin = folder.path("bin");
@@ -64,7 +62,7 @@ fn run(folder: &Folder, script: &str) {
     );
     let done = Command::new("timeout")
         .args(["120", "bash", "-c", &script])
-        .current_dir(root)
+        .current_dir(root())
         .output()
         .unwrap();
     let (out, err) = (

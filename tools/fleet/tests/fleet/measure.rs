@@ -1,13 +1,10 @@
 //! Fifty agents on this machine: how long until the last one's engine has what was published,
 //! switched off, or gone back to. `tools/fleet/measure.sh` prints the figures.
 
-use super::fleet;
-use super::node::{Folder, Node, run};
-use super::publish;
-use super::servers::Servers;
+use super::support::given;
+use super::*;
 use hedgerow::Schema;
 use hedgerow::model::{BuildOptions, Ensemble, Missing, Split, Test, Tree, build};
-use std::time::{Duration, Instant};
 
 /// A table of about 1 MB; each number gives the same scores and another content.
 fn large(number: u64) -> Vec<u8> {
@@ -106,12 +103,6 @@ impl Times {
             times.push(started.elapsed());
         }
     }
-}
-
-/// A number of the environment's.
-fn given(name: &str, short: u64) -> u64 {
-    let given = std::env::var(name).ok();
-    given.map_or(short, |given| given.parse().expect("a number"))
 }
 
 #[test]

@@ -1,17 +1,16 @@
 //! Networks of the system's own that are cut and slow, and clocks that are an hour apart.
 
-use super::faults::{given, rounds, skipped};
-use super::node::{Folder, Node, Outcome, content_id, run, run_by};
-use super::servers::{Servers, binary};
-use super::{fleet, publish};
-use std::process::{Child, Command, Stdio};
+use super::faults::skipped;
+use super::servers::binary;
+use super::support::{Process, given, run_by};
+use super::*;
+use std::process::{Command, Stdio};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 /// Two networks of this test's own, joined by a cable: a server is in one, and a node in the other.
 struct Networks {
     names: [String; 2],
-    server: Option<Child>,
+    server: Option<Process>,
     address: String,
 }
 
@@ -56,14 +55,10 @@ impl Networks {
             folder.path("store").display()
         );
         let config = folder.file("n.conf", text);
-        let server = Command::new("ip")
-            .args(["netns", "exec", a])
-            .arg(program)
-            .args(["-c", &config])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        networks.server = Some(server.unwrap());
+        let mut server = Command::new("ip");
+        let server = server.args(["netns", "exec", a]).arg(program);
+        let server = server.args(["-c", &config]).stderr(Stdio::null());
+        networks.server = Some(Process::start(server));
         let init = ["init", &networks.address, "--within", "30"];
         let made = run_by(&networks.by(0), &init);
         assert_eq!(made.status, 0, "{made:?}");
@@ -79,9 +74,7 @@ impl Networks {
 
     fn node(&self, folder: &Folder, name: &str, side: usize) -> Node {
         let mut node = Node::new(folder, name, &self.address, &["--within", "10"]);
-        node.kill();
-        node.before = self.by(side);
-        node.start();
+        node.restart_by(self.by(side));
         node
     }
 
@@ -110,10 +103,7 @@ impl Networks {
 
 impl Drop for Networks {
     fn drop(&mut self) {
-        if let Some(mut server) = self.server.take() {
-            let _ = server.kill();
-            let _ = server.wait();
-        }
+        self.server = None;
         for name in &self.names {
             does(&format!("ip netns del {name}"));
         }
@@ -172,8 +162,7 @@ fn faults_of_a_network_that_is_cut_and_one_that_is_slow() {
         let generation = networks.publish(&folder.table(number), "0").generation();
         near.wait(generation);
         assert_eq!(far.generation(), last, "300 kbit/s for 90 kB");
-        far.wait(generation);
-        assert_eq!(far.watcher.status().content_id, content_id(number));
+        far.wait_table(generation, &content_id(number));
         last = generation;
     }
     assert!(networks.slow(false));
@@ -213,9 +202,7 @@ fn faults_of_clocks_that_are_an_hour_apart() {
     let (_servers, folder, address) = fleet!("clocks", 1);
     let node = |name: &str, by: &[String]| {
         let mut node = Node::new(&folder, name, &address, &[]);
-        node.kill();
-        node.before = by.to_vec();
-        node.start();
+        node.restart_by(by.to_vec());
         node
     };
     let nodes = [
@@ -234,8 +221,7 @@ fn faults_of_clocks_that_are_an_hour_apart() {
             assert_eq!(done.json["nodes"]["done"], 3, "{done:?}");
             times.push(done.json["at"].as_str().unwrap().to_string());
             for node in &nodes {
-                node.wait(done.generation());
-                assert_eq!(node.watcher.status().content_id, content_id(number));
+                node.wait_table(done.generation(), &content_id(number));
             }
         }
         let back = run_by(&behind, &["rollback", &address, "--wait", "20"]);

@@ -1,81 +1,36 @@
 //! Machines of a fleet: a directory, an agent's process, and an engine that watches.
 
+use super::support::{Folder, Process, command_by, wait_until};
+use hedgerow::table::format::Header;
 use hedgerow::watch::ledger::Ledger;
 use hedgerow::watch::{Admission, Keys, PublicKey};
 use hedgerow::{DEFAULT_TABLE, Engine, Schema, Table, WatchOptions, Watcher};
-use serde_json::Value;
 use std::fs;
+use std::mem::offset_of;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
-
-/// Does on this thread what waits for a server.
-pub fn block_on<T>(act: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    runtime.unwrap().block_on(act)
-}
-
-/// A folder of a test's own, empty at its start.
-pub struct Folder(PathBuf);
+use std::process::Stdio;
+use std::time::Duration;
 
 impl Folder {
-    pub fn new(test: &str) -> Folder {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
-        Folder(path)
-    }
-
-    /// The same, where a variable of the environment says.
-    pub fn within(variable: &str, test: &str) -> Folder {
-        match std::env::var_os(variable) {
-            None => Folder::new(test),
-            Some(place) => {
-                let path =
-                    Path::new(&place).join(format!("hedgerow-{}-{test}", std::process::id()));
-                fs::create_dir_all(&path).unwrap();
-                Folder(path)
-            }
-        }
-    }
-
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    pub fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> String {
-        fs::write(self.0.join(name), bytes).unwrap();
-        self.0.join(name).to_str().unwrap().into()
-    }
-
-    /// A table like the bundled one, and another for each number; its file.
+    /// The file of a table: the bundled one's trees, and another content for each number.
     pub fn table(&self, number: u8) -> String {
         self.file(&format!("{number}.hedge"), bytes(number))
     }
 }
 
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 /// The bundled table with another time in its header: the same scores, another content.
 pub fn bytes(number: u8) -> Vec<u8> {
-    let mut bytes = DEFAULT_TABLE.to_vec();
-    let created = std::mem::offset_of!(hedgerow::table::format::Header, created_at);
-    bytes[created] = number;
-    hedgerow::table::format::rehash(&mut bytes);
-    bytes
+    numbered(number, 0)
 }
 
-/// As `bytes`, with the table's own running number.
+/// As `bytes`, with the table's own running number; 0 for the bundled one's.
 pub fn numbered(number: u8, own: u64) -> Vec<u8> {
-    let mut bytes = bytes(number);
-    let at = std::mem::offset_of!(hedgerow::table::format::Header, generation);
-    bytes[at..at + 8].copy_from_slice(&own.to_le_bytes());
+    let mut bytes = DEFAULT_TABLE.to_vec();
+    bytes[offset_of!(Header, created_at)] = number;
+    if own > 0 {
+        let at = offset_of!(Header, generation);
+        bytes[at..at + 8].copy_from_slice(&own.to_le_bytes());
+    }
     hedgerow::table::format::rehash(&mut bytes);
     bytes
 }
@@ -84,58 +39,10 @@ pub fn content_id(number: u8) -> String {
     Table::from_bytes(&bytes(number)).unwrap().content_id()
 }
 
-/// What a run left.
-#[derive(Debug)]
-pub struct Outcome {
-    pub status: i32,
-    pub json: Value,
-}
-
-impl Outcome {
-    pub fn generation(&self) -> u64 {
-        assert_eq!(self.status, 0, "{self:?}");
-        self.json["generation"].as_u64().unwrap()
-    }
-
-    pub fn name(&self) -> &str {
-        self.json["name"].as_str().unwrap_or("")
-    }
-}
-
-pub fn command(args: &[&str]) -> Command {
-    command_by(&[], args)
-}
-
-/// The command, run by another.
-pub fn command_by(by: &[String], args: &[&str]) -> Command {
-    let program = env!("CARGO_BIN_EXE_hedgerow-fleet");
-    let mut command = match by {
-        [] => Command::new(program),
-        [first, rest @ ..] => {
-            let mut command = Command::new(first);
-            command.args(rest).arg(program);
-            command
-        }
-    };
-    command.arg("--json").args(args);
-    command.stdin(Stdio::null());
-    command
-}
-
-/// Runs the binary with JSON.
-pub fn run(args: &[&str]) -> Outcome {
-    run_by(&[], args)
-}
-
-/// Runs it by another command.
-pub fn run_by(by: &[String], args: &[&str]) -> Outcome {
-    let output = command_by(by, args).output().unwrap();
-    let out = String::from_utf8(output.stdout).unwrap();
-    let err = String::from_utf8(output.stderr).unwrap();
-    assert!(!err.contains("panicked"), "{err}");
-    let status = output.status.code().unwrap_or(-1);
-    let json = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out} {err}"));
-    Outcome { status, json }
+/// The name of a table's object.
+pub fn object(table: &[u8]) -> String {
+    let id = Table::from_bytes(table).unwrap().content_id();
+    format!("{id}-{:032x}", xxhash_rust::xxh3::xxh3_128(table))
 }
 
 /// A machine.
@@ -145,7 +52,7 @@ pub struct Node {
     args: Vec<String>,
     /// A command that the agent is run by: of another network, or another clock.
     pub before: Vec<String>,
-    agent: Option<Child>,
+    agent: Option<Process>,
     pub watcher: Watcher,
 }
 
@@ -222,23 +129,24 @@ impl Node {
             .unwrap();
         let mut command = command_by(&self.before, &args);
         command.stdout(Stdio::null()).stderr(log);
-        self.agent = Some(command.spawn().unwrap());
+        self.agent = Some(Process::start(&mut command));
+    }
+
+    /// Starts it again by another command.
+    pub fn restart_by(&mut self, before: Vec<String>) {
+        self.kill();
+        self.before = before;
+        self.start();
     }
 
     /// Stops or continues the agent.
     pub fn freeze(&self, frozen: bool) {
-        let pid = self.agent.as_ref().unwrap().id().to_string();
-        let signal = if frozen { "-STOP" } else { "-CONT" };
-        let done = Command::new("kill").args([signal, &pid]).status();
-        assert!(done.unwrap().success());
+        self.agent.as_ref().unwrap().freeze(frozen);
     }
 
     /// Kills the agent with SIGKILL.
     pub fn kill(&mut self) {
-        if let Some(mut agent) = self.agent.take() {
-            let _ = agent.kill();
-            let _ = agent.wait();
-        }
+        self.agent = None;
     }
 
     pub fn generation(&self) -> u64 {
@@ -279,16 +187,10 @@ impl Node {
     }
 
     pub fn wait_for(&self, what: &str, so: impl Fn() -> bool) {
-        let until = Instant::now() + Duration::from_secs(30);
-        while !so() {
+        wait_until(Duration::from_secs(30), so, || {
             let (name, status) = (&self.name, self.watcher.status());
-            assert!(
-                Instant::now() < until,
-                "{name}: {what}: {status:?}\n{}",
-                self.log()
-            );
-            std::thread::sleep(Duration::from_millis(5));
-        }
+            format!("{name}: {what}: {status:?}\n{}", self.log())
+        });
     }
 
     /// Every table that the directory has had passed its checks, and its ledger is whole.
@@ -305,11 +207,5 @@ impl Node {
                 Table::open(&path).unwrap();
             }
         }
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        self.kill();
     }
 }

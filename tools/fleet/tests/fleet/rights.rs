@@ -1,10 +1,7 @@
 //! Who may do what: a node's key reads tables and writes its own report, and nothing else.
 
-use super::faults::rounds;
-use super::node::{Folder, Node, Outcome, run};
-use super::publish;
-use super::servers::{Servers, binary};
-use std::time::Duration;
+use super::servers::binary;
+use super::*;
 
 /// A fleet whose servers know one key for each role.
 struct Fleet {
@@ -84,8 +81,7 @@ impl Fleet {
 }
 
 fn is_refused(refused: &Outcome) {
-    let told = (refused.status, refused.name());
-    assert_eq!(told, (1, "fleet-store"), "{refused:?}");
+    refused.fails("fleet-store");
 }
 
 #[test]

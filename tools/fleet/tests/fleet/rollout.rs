@@ -1,13 +1,9 @@
 //! A table that goes to one ring after the other, and back where it is not taken well.
 
-use super::fleet;
-use super::node::{self, Folder, Node, content_id, run};
-use super::publish;
-use super::servers::Servers;
+use super::*;
 use hedgerow::model::{BuildOptions, Ensemble, Node as TreeNode, Tree, build};
 use hedgerow::{DEFAULT_TABLE, Table};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 /// Well-formed, and the same score for everybody: engines hold it in quarantine.
 fn constant() -> Vec<u8> {
@@ -26,7 +22,7 @@ const WIDTH: usize = 100;
 
 /// Runs a command on a terminal. Returns its exit status, and all output.
 fn in_a_terminal(args: &[&str]) -> (Option<i32>, String) {
-    let command = node::command(args);
+    let command = command(args);
     let quoted = std::iter::once(command.get_program())
         .chain(command.get_args().filter(|arg| *arg != "--json"))
         .map(|word| format!("'{}'", word.to_str().unwrap()));
@@ -143,12 +139,7 @@ fn a_rollout_goes_ring_by_ring_and_back_by_itself() {
     for (steer, status) in [("resume", 0), ("halt", 1)] {
         let number = 3 + status as u8;
         let args = args(&folder.table(number), "4");
-        let mut command = node::command(&args.iter().map(String::as_str).collect::<Vec<_>>());
-        let child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let child = spawn(&args.iter().map(String::as_str).collect::<Vec<_>>());
         nodes[0].wait_for("the canary's turn", || {
             nodes[0].watcher.status().content_id == content_id(number)
         });

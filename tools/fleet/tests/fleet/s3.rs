@@ -1,13 +1,10 @@
 //! A fleet in a bucket, where something is wrong: keys, addresses, objects, the server, who
 //! publishes.
 
-use super::bucket::{Bucket, SECRETS};
+use super::bucket::SECRETS;
 use super::manual::follow_in_bucket;
-use super::node::{self, Folder, Node, Outcome, bytes, content_id};
-use std::fs;
-use std::process::Stdio;
+use super::*;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 const ADDRESS: &str = "s3://tables/edge";
 
@@ -19,7 +16,7 @@ fn run_as(bucket: &Bucket, user: &str, args: &[&str]) -> Outcome {
 }
 
 fn run(args: &[&str]) -> Outcome {
-    let mut command = node::command(args);
+    let mut command = command(args);
     for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
         command.env_remove(name);
     }
@@ -27,16 +24,12 @@ fn run(args: &[&str]) -> Outcome {
 }
 
 fn outcome(output: &std::process::Output) -> Outcome {
-    let out = String::from_utf8_lossy(&output.stdout);
-    let err = String::from_utf8_lossy(&output.stderr);
-    assert!(!err.contains("panicked"), "{err}");
+    let outcome = Outcome::of(output);
     for secret in SECRETS {
-        assert!(!out.contains(secret) && !err.contains(secret), "{out}{err}");
+        let told = outcome.json.to_string().contains(secret) || outcome.err.contains(secret);
+        assert!(!told, "{outcome:?}");
     }
-    Outcome {
-        status: output.status.code().unwrap_or(-1),
-        json: serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}{err}")),
-    }
+    outcome
 }
 
 fn publish(bucket: &Bucket, table: &str, more: &[&str]) -> Outcome {
@@ -162,7 +155,7 @@ fn wrong_keys_are_refused(bucket: &Bucket, folder: &Folder) {
         started.elapsed()
     );
     // The environment is as good as a file.
-    let mut command = node::command(&[&["status", ADDRESS], &endpoint[..]].concat());
+    let mut command = command(&[&["status", ADDRESS], &endpoint[..]].concat());
     command.env("AWS_ACCESS_KEY_ID", "ops-id");
     command.env("AWS_SECRET_ACCESS_KEY", SECRETS[0]);
     let outcome = outcome(&command.output().unwrap());
@@ -312,8 +305,7 @@ fn bad_objects_change_nothing(bucket: &Bucket, folder: &Folder, nodes: &[Node; 2
     // A table in place of which stands far more, and one that is cut.
     let last = publish(bucket, &folder.table(7), &["--wait", "20"]).generation();
     let file = bytes(7);
-    let digest = xxhash_rust::xxh3::xxh3_128(&file);
-    let object = format!("tables/{}-{digest:032x}", content_id(7));
+    let object = format!("tables/{}", object(&file));
     bucket.put(&object, [&file[..], &vec![0; 9_000_000]].concat());
     let late = agent(bucket, folder, "late", "all");
     late.wait_for("a refusal", || late.log().contains("got more"));
@@ -352,8 +344,7 @@ fn lost_objects_do_no_harm(bucket: &Bucket, folder: &Folder, nodes: &[Node; 2]) 
     assert!(next > before, "{next} after {before}");
     nodes.iter().for_each(|node| node.wait(next));
     // A table that is gone is not gone back to.
-    let digest = xxhash_rust::xxh3::xxh3_128(&bytes(8));
-    bucket.delete(&format!("tables/{}-{digest:032x}", content_id(8)));
+    bucket.delete(&format!("tables/{}", object(&bytes(8))));
     let to = before.to_string();
     let outcome = run_as(bucket, "ops", &["rollback", ADDRESS, "--to", &to]);
     refused(&outcome, 1, "no-generation", "still in the store");
@@ -363,21 +354,10 @@ fn lost_objects_do_no_harm(bucket: &Bucket, folder: &Folder, nodes: &[Node; 2]) 
     }
 }
 
-/// How often each fault is tried.
-fn rounds(short: u32) -> u32 {
-    let given = std::env::var("HEDGEROW_FLEET_ROUNDS").ok();
-    given.map_or(short, |rounds| rounds.parse().expect("a number of rounds"))
-}
-
 fn spawn(bucket: &Bucket, args: &[&str]) -> std::process::Child {
     let more = bucket.args("ops");
     let more: Vec<&str> = more.iter().map(String::as_str).collect();
-    let mut command = node::command(&[args, &more].concat());
-    command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
+    super::spawn(&[args, &more].concat())
 }
 
 fn a_publisher_dies_at_any_step(bucket: &Bucket, folder: &Folder, node: &Node) {

@@ -1,29 +1,17 @@
 //! Real NATS servers on loopback: one, or three that replicate.
 
+use super::support::{Process, block_on, installed, port, wait_until};
+use async_nats::jetstream::{self, Context};
 use std::cell::RefCell;
 use std::fs;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
-/// Says that the server is missing; a failure where it must not be.
+/// The server's program.
 pub fn binary() -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let path = root.join("target/fleet-venv/bin/nats-server");
-    if path.is_file() {
-        return Some(path);
-    }
-    let required = std::env::var_os("HEDGEROW_REQUIRE_PEERS").is_some_and(|set| set == "1");
-    assert!(!required, "nats-server is missing: tools/fleet/setup.sh");
-    eprintln!("SKIPPED: nats-server is missing: tools/fleet/setup.sh");
-    None
-}
-
-/// A free port of this machine.
-pub fn port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+    installed("fleet-venv/bin/nats-server")
 }
 
 /// Servers that go with their test.
@@ -33,7 +21,7 @@ pub struct Servers {
     /// Where leaf servers join them, as their configuration may say.
     leaves: Vec<u16>,
     scheme: &'static str,
-    running: RefCell<Vec<Option<Child>>>,
+    running: RefCell<Vec<Option<Process>>>,
 }
 
 /// What a server's configuration says for leaf servers to join it.
@@ -44,7 +32,7 @@ pub struct Leaf {
     config: PathBuf,
     pub address: String,
     port: u16,
-    child: Option<Child>,
+    process: Option<Process>,
 }
 
 impl Leaf {
@@ -65,47 +53,32 @@ impl Leaf {
             config,
             address: format!("nats://127.0.0.1:{port}"),
             port,
-            child: None,
+            process: None,
         };
         leaf.run();
         leaf
     }
 
     pub fn run(&mut self) {
-        self.child = Some(started(&self.config, self.port));
+        self.process = Some(started(&self.config, self.port));
     }
 
     pub fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
-
-impl Drop for Leaf {
-    fn drop(&mut self) {
-        self.kill();
+        self.process = None;
     }
 }
 
 /// Starts a server, and waits until it answers.
-fn started(config: &Path, port: u16) -> Child {
+fn started(config: &Path, port: u16) -> Process {
     let log = fs::File::create(config.with_extension("log")).unwrap();
-    let child = Command::new(binary().unwrap())
-        .arg("-c")
-        .arg(config)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(log)
-        .spawn()
-        .unwrap();
-    let until = Instant::now() + Duration::from_secs(20);
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(Instant::now() < until, "{config:?}: does not start");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    child
+    let mut command = Command::new(binary().unwrap());
+    let command = command.arg("-c").arg(config).stderr(log);
+    let process = Process::start(command);
+    let answers = || TcpStream::connect(("127.0.0.1", port)).is_ok();
+    wait_until(Duration::from_secs(20), answers, || {
+        format!("{config:?}: does not start")
+    });
+    process
 }
 
 impl Servers {
@@ -182,27 +155,18 @@ impl Servers {
     /// Starts one that is not running.
     pub fn run(&self, at: usize) {
         let config = self.folder.join(format!("n{at}.conf"));
-        let child = started(&config, self.ports[at]);
-        self.running.borrow_mut()[at] = Some(child);
+        let process = started(&config, self.ports[at]);
+        self.running.borrow_mut()[at] = Some(process);
     }
 
     /// Kills one with SIGKILL.
     pub fn kill(&self, at: usize) {
-        if let Some(mut child) = self.running.borrow_mut()[at].take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        self.running.borrow_mut()[at] = None;
     }
 
     /// Stops or continues one: it neither answers nor closes anything.
     pub fn freeze(&self, at: usize, frozen: bool) {
-        let running = self.running.borrow();
-        let pid = running[at].as_ref().unwrap().id();
-        let signal = if frozen { "-STOP" } else { "-CONT" };
-        let done = Command::new("kill")
-            .args([signal, &pid.to_string()])
-            .status();
-        assert!(done.unwrap().success());
+        self.running.borrow()[at].as_ref().unwrap().freeze(frozen);
     }
 
     /// How clients reach them.
@@ -218,9 +182,32 @@ impl Servers {
 
 impl Drop for Servers {
     fn drop(&mut self) {
-        for at in 0..self.ports.len() {
-            self.kill(at);
-        }
+        self.running.borrow_mut().clear();
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+/// Reaches a fleet's servers past the program.
+pub fn with_context<T>(address: &str, act: impl AsyncFnOnce(Context) -> T) -> T {
+    block_on(async {
+        let client = async_nats::connect(address).await.unwrap();
+        act(jetstream::new(client)).await
+    })
+}
+
+/// Writes under a key, as a user with the right to write may.
+pub fn put_key(address: &str, key: &str, bytes: &[u8]) {
+    with_context(address, async |context| {
+        let keys = context.get_key_value("hedgerow").await.unwrap();
+        keys.put(key, bytes.to_vec().into()).await.unwrap();
+    });
+}
+
+/// Writes an object: the store knows its bytes to be right.
+pub fn put_object(address: &str, object: &str, bytes: &[u8]) {
+    with_context(address, async |context| {
+        let objects = context.get_object_store("hedgerow").await.unwrap();
+        let mut reader = bytes;
+        objects.put(object, &mut reader).await.unwrap();
+    });
 }

@@ -1,9 +1,7 @@
 //! TLS between a fleet and three servers, by certificates of an authority of one's own.
 
-use super::node::{Folder, Node, command, run};
-use super::publish;
-use super::servers::{Servers, binary};
-use std::path::Path;
+use super::servers::binary;
+use super::*;
 use std::process::Command;
 
 /// A folder of certificates, by the script of the project.
@@ -53,15 +51,14 @@ fn a_fleet_is_encrypted_and_knows_its_servers() {
     // An authority that did not sign the servers' certificate, and none: said at once, and why.
     for more in [&["--ca", wrong.as_str()][..], &[]] {
         let refused = run(&[&["status", &address, "--within", "20"], more].concat());
-        let told = (refused.status, refused.name());
-        assert_eq!(told, (1, "fleet-store"), "{refused:?}");
+        refused.fails("fleet-store");
         let text = refused.json.to_string();
         let clear = text.contains("invalid peer certificate") && text.contains("--ca FILE");
         assert!(clear, "{text}");
     }
     let nothing = folder.path("nothing").display().to_string();
     let refused = run(&["status", &address, "--ca", &nothing]);
-    assert_eq!((refused.status, refused.name()), (1, "io"), "{refused:?}");
+    refused.fails("io");
     // An agent says so too, and its directory stays as it is.
     let late = Node::new(&folder, "late", &address, &["--ca", &wrong]);
     late.wait_for("a word", || late.log().contains("invalid peer certificate"));
@@ -77,6 +74,5 @@ fn one_encrypted_address_of_several_means_all() {
     assert_eq!(run(&["init", &plain]).status, 0);
     let mixed = format!("tls://127.0.0.1:1,{plain}");
     let refused = run(&["status", &mixed, "--within", "1"]);
-    assert_eq!(refused.status, 1, "{refused:?}");
-    assert_eq!(refused.name(), "fleet-store", "{refused:?}");
+    refused.fails("fleet-store");
 }

@@ -3,16 +3,89 @@
 //!
 //! `tools/fleet/outage.sh` runs it for longer, and shows the timeline.
 
-mod chdb;
-mod clickhouse;
-mod common;
-
-use clickhouse::{ClickHouse, OLD_QUERY, TABLE};
-use common::{FEATURES, Folder, Outcome, Place, generate, skipped};
-use hedgerow::{Row, Verdict, WatchOptions, Watcher};
+use super::clickhouse::{self, ClickHouse, OLD_QUERY, TABLE, generate};
+use super::support::{Folder, Outcome, wait_until};
+use hedgerow::table::Table;
+use hedgerow::watch::{Directory, PublishOptions, Publisher};
+use hedgerow::{Engine, Feature, FeatureKind, Row, Schema, Verdict, WatchOptions, Watcher};
+use std::fs;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+
+/// Features of the model, and columns of the database's table.
+pub const FEATURES: usize = 60;
+
+/// A watched directory, and an engine.
+pub struct Place {
+    pub root: PathBuf,
+    pub engine: Engine,
+}
+
+impl Place {
+    pub fn new(folder: &Folder, name: &str) -> Place {
+        let feature = |index| Feature {
+            name: format!("f{index:02}"),
+            kind: FeatureKind::Number,
+        };
+        let schema = Schema::new((0..FEATURES).map(feature).collect()).unwrap();
+        let root = folder.path(name);
+        fs::create_dir_all(&root).unwrap();
+        Place {
+            root,
+            engine: Engine::new(schema),
+        }
+    }
+
+    pub fn publish(&self, file: &str) -> u64 {
+        let wait = Duration::from_secs(10);
+        let publisher = Publisher::create(&self.root, wait, "tester").unwrap();
+        let options = PublishOptions::default();
+        let published = publisher.publish(&table(file), &options).unwrap();
+        published.pointer.generation
+    }
+
+    pub fn generation(&self) -> u64 {
+        let pointer = Directory::new(&self.root).read_pointer().unwrap();
+        pointer.map_or(0, |pointer| pointer.generation)
+    }
+
+    pub fn watch(&self, options: WatchOptions) -> Watcher {
+        Watcher::start(&self.engine, &self.root, options).unwrap()
+    }
+}
+
+pub fn table(file: &str) -> Table {
+    Table::open(file).unwrap()
+}
+
+/// A LightGBM model of 60 features, f00 to f59, with a split on each.
+pub fn model() -> String {
+    let names: Vec<String> = (0..FEATURES).map(|index| format!("f{index:02}")).collect();
+    let tree = |index: usize| {
+        let leaf = 0.01 * (index as f64 + 1.0);
+        format!(
+            "Tree={index}\nnum_leaves=2\nnum_cat=0\nsplit_feature={index}\nsplit_gain=1\n\
+             threshold=0.5\ndecision_type=2\nleft_child=-1\nright_child=-2\n\
+             leaf_value={leaf} -{leaf}\nleaf_weight=1 1\nleaf_count=1 1\ninternal_value=0\n\
+             internal_weight=2\ninternal_count=2\nis_linear=0\nshrinkage=1\n\n\n"
+        )
+    };
+    let trees: Vec<String> = (0..FEATURES).map(tree).collect();
+    let sizes: Vec<String> = trees.iter().map(|tree| tree.len().to_string()).collect();
+    let text = format!(
+        "tree\nversion=v4\nnum_class=1\nnum_tree_per_iteration=1\nlabel_index=0\n\
+         max_feature_idx={}\nobjective=binary sigmoid:1\nfeature_names={}\nfeature_infos={}\n\
+         tree_sizes={}\n\n{}",
+        FEATURES - 1,
+        names.join(" "),
+        vec!["[0:1]"; FEATURES].join(" "),
+        sizes.join(" "),
+        trees.concat()
+    );
+    text + "end of trees\n\nparameters:\nend of parameters\n"
+}
 
 /// How often a table is made.
 const TICK: Duration = Duration::from_secs(1);
@@ -33,15 +106,15 @@ fn ticks() -> u64 {
 #[test]
 fn the_old_query_doubles_and_the_fleet_keeps_its_table() {
     let Some(server) = ClickHouse::start("outage") else {
-        return skipped("clickhouse-server", "tools/fleet/setup.sh");
+        return;
     };
     let folder = Folder::new("outage-replayed");
     let query = folder.file("old.sql", OLD_QUERY);
-    let model = folder.file("model.txt", common::model());
+    let model = folder.file("model.txt", model());
     // One directory lives by the old query, the other by the scoped one.
     let (old, scoped) = (Place::new(&folder, "old"), Place::new(&folder, "scoped"));
     let make = |place: &Place, name: &str, more: &[&str]| -> Outcome {
-        let output = folder.path(name);
+        let output = folder.text(name);
         let _ = std::fs::remove_file(&output);
         let against = place.root.to_str().unwrap();
         let mut args = vec![model.as_str(), "-o", &output, "--against", against];
@@ -51,7 +124,7 @@ fn the_old_query_doubles_and_the_fleet_keeps_its_table() {
         outcome
     };
     assert!(make(&old, "old.hedge", &["--query", &query]).ok());
-    old.publish(&folder.path("old.hedge"));
+    old.publish(&folder.text("old.hedge"));
     let watcher = old.watch(WatchOptions::default());
     let seen = Seen::default();
     let mut refused = 0;
@@ -65,18 +138,22 @@ fn the_old_query_doubles_and_the_fleet_keeps_its_table() {
             let before = old.generation();
             let by_old = make(&old, "old.hedge", &["--query", &query]);
             if by_old.ok() {
-                old.publish(&folder.path("old.hedge"));
+                old.publish(&folder.text("old.hedge"));
             }
             let by_scoped = make(&scoped, "scoped.hedge", &[]);
             assert!(by_scoped.ok(), "{by_scoped:?}");
-            scoped.publish(&folder.path("scoped.hedge"));
+            scoped.publish(&folder.text("scoped.hedge"));
             let generation = old.generation();
             settled(&watcher, generation);
             println!(
                 "{tick:>3} s  permission {:<7}  old query {rows:>3} rows, {:<14}  \
                  generation {generation}, scoped {}",
                 if changed { "changed" } else { "as it was" },
-                by_old.name(),
+                if by_old.ok() {
+                    "accepted"
+                } else {
+                    by_old.name()
+                },
                 scoped.generation()
             );
             assert_eq!(by_old.ok(), !changed);
@@ -115,22 +192,20 @@ fn score(place: &Place, seen: &Seen) {
 }
 
 fn settled(watcher: &Watcher, generation: u64) {
-    let until = Instant::now() + Duration::from_secs(10);
-    while watcher.status().generation != generation {
-        assert!(Instant::now() < until, "{:?}", watcher.status());
-        thread::sleep(Duration::from_millis(5));
-    }
+    let runs = || watcher.status().generation == generation;
+    let why = || format!("{:?}", watcher.status());
+    wait_until(Duration::from_secs(10), runs, why);
 }
 
 #[test]
 fn what_else_a_database_can_do_is_refused_by_name() {
     let Some(server) = ClickHouse::start("refusals") else {
-        return skipped("clickhouse-server", "tools/fleet/setup.sh");
+        return;
     };
     let folder = Folder::new("outage-refusals");
-    let model = folder.file("model.txt", common::model());
+    let model = folder.file("model.txt", model());
     let place = Place::new(&folder, "published");
-    let output = folder.path("x.hedge");
+    let output = folder.text("x.hedge");
     let make = |env: &[(&str, String)], more: &[&str]| -> Outcome {
         let against = place.root.to_str().unwrap();
         let mut args = vec![model.as_str(), "-o", &output, "--against", against];
@@ -178,12 +253,12 @@ fn what_else_a_database_can_do_is_refused_by_name() {
 #[test]
 fn a_running_table_gets_a_fresh_list_and_keeps_its_trees() {
     let Some(server) = ClickHouse::start("refresh") else {
-        return skipped("clickhouse-server", "tools/fleet/setup.sh");
+        return;
     };
     let folder = Folder::new("outage-refresh");
-    let model = folder.file("model.txt", common::model());
+    let model = folder.file("model.txt", model());
     let place = Place::new(&folder, "running");
-    let (first, next) = (folder.path("first.hedge"), folder.path("next.hedge"));
+    let (first, next) = (folder.text("first.hedge"), folder.text("next.hedge"));
     assert!(generate(&server.as_reader(), &[&model, "-o", &first]).ok());
     place.publish(&first);
     let root = place.root.to_str().unwrap();
@@ -191,11 +266,11 @@ fn a_running_table_gets_a_fresh_list_and_keeps_its_trees() {
     let refresh = |more: &[&str]| {
         let mut args = vec!["refresh", root, "--table", TABLE, "-o", &next];
         args.extend(more);
-        common::run(&env, &args)
+        clickhouse::run(&env, &args)
     };
     let done = refresh(&[]);
     assert!(done.ok(), "{done:?}");
-    let (was, is) = (common::table(&first), common::table(&next));
+    let (was, is) = (table(&first), table(&next));
     let golden = |table: &hedgerow::Table| table.golden_rows().map(|row| row.margin).collect();
     let (before, after): (Vec<i64>, Vec<i64>) = (golden(&was), golden(&is));
     assert_eq!(before, after);
@@ -213,21 +288,17 @@ fn a_running_table_gets_a_fresh_list_and_keeps_its_trees() {
     refresh(&[]).refused(710, "list-type-changed", &["f00 was Float32 and is UInt8"]);
     let done = refresh(&["--accept-types"]);
     assert!(done.ok(), "{done:?}");
-    assert!(
-        common::table(&next)
-            .provenance()
-            .contains("\"f00\":\"UInt8\"")
-    );
+    assert!(table(&next).provenance().contains("\"f00\":\"UInt8\""));
 }
 
 #[test]
 fn a_list_comes_over_tls_from_a_server_that_is_known() {
     let Some(server) = ClickHouse::start("tls") else {
-        return skipped("clickhouse-server", "tools/fleet/setup.sh");
+        return;
     };
     let folder = Folder::new("outage-tls");
-    let model = folder.file("model.txt", common::model());
-    let output = folder.path("x.hedge");
+    let model = folder.file("model.txt", model());
+    let output = folder.text("x.hedge");
     let args = [model.as_str(), "-o", &output, "--within", "5"];
     let (known, unknown) = (server.over_tls(true), server.over_tls(false));
     let done = generate(&known, &args);

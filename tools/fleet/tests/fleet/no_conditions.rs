@@ -1,6 +1,6 @@
 //! A store that passes over conditions, as some that speak S3 do: `init` refuses it.
 
-use super::node;
+use super::*;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -63,7 +63,7 @@ fn a_store_that_passes_over_conditions_is_refused() {
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         // It ends with the test, however many requests come.
         std::thread::spawn(move || serve(&listener, keeps_to_none_match, requests));
-        let mut command = node::command(&["init", "s3://tables", "--endpoint", &endpoint]);
+        let mut command = command(&["init", "s3://tables", "--endpoint", &endpoint]);
         command.env("AWS_ACCESS_KEY_ID", "id");
         command.env("AWS_SECRET_ACCESS_KEY", "word");
         let output = command.output().unwrap();
@@ -77,7 +77,7 @@ fn a_store_that_passes_over_conditions_is_refused() {
 fn a_proxy_of_the_environment_does_not_read_what_is_sent() {
     for (exempt, status) in [("other", 2), ("127.0.0.1", 1)] {
         let at = ["init", "s3://tables", "--endpoint", "http://127.0.0.1:1"];
-        let mut command = node::command(&[&at[..], &["--within", "1"]].concat());
+        let mut command = command(&[&at[..], &["--within", "1"]].concat());
         command.env("AWS_ACCESS_KEY_ID", "id");
         command.env("AWS_SECRET_ACCESS_KEY", "word");
         command.env("HTTP_PROXY", "http://127.0.0.1:1");

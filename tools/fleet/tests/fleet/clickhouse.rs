@@ -1,14 +1,15 @@
 //! A ClickHouse server with the two databases of the outage: `r0` has the table, `default` has a
 //! distributed table over it, and whether a user sees `r0` is a line in a file.
 
-use super::common::{FEATURES, port};
-use std::cell::Cell;
+use super::outage::FEATURES;
+use super::support::{Outcome, Process, certificate, command, missing, ports, wait_until};
+use std::cell::RefCell;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 pub const TABLE: &str = "http_requests_features";
 
@@ -23,7 +24,7 @@ pub struct ClickHouse {
     folder: PathBuf,
     http: u16,
     https: u16,
-    process: Cell<Option<Child>>,
+    process: RefCell<Option<Process>>,
 }
 
 /// Where Debian puts it, and where else it may be.
@@ -37,12 +38,14 @@ fn binary() -> Option<PathBuf> {
 impl ClickHouse {
     /// Starts one with the tables made; none where it is not installed.
     pub fn start(name: &str) -> Option<ClickHouse> {
-        let binary = binary()?;
+        let Some(binary) = binary() else {
+            return missing("clickhouse-server");
+        };
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("clickhouse-{name}"));
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
         certificate(&folder);
-        let [http, https, tcp, between] = std::array::from_fn(|_| port());
+        let [http, https, tcp, between] = ports();
         let at = folder.display();
         let config = format!(
             "<yandex><logger><level>error</level><log>{at}/log</log>\
@@ -67,24 +70,21 @@ impl ClickHouse {
             folder: folder.clone(),
             http,
             https,
-            process: Cell::new(None),
+            process: RefCell::new(None),
         };
         server.permit(false);
-        let process = Command::new(binary)
+        let mut command = Command::new(binary);
+        let command = command
             .arg(format!("--config-file={at}/config.xml"))
             .current_dir(&folder)
-            .stdin(Stdio::null())
             .stdout(fs::File::create(folder.join("out")).unwrap())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        server.process.set(Some(process));
-        let until = Instant::now() + Duration::from_secs(60);
-        while server.ask("owner", "", "SELECT 1").is_none() {
-            let told = fs::read_to_string(folder.join("errors")).unwrap_or_default();
-            assert!(Instant::now() < until, "the server does not answer: {told}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+            .stderr(Stdio::null());
+        *server.process.borrow_mut() = Some(Process::start(command));
+        let answers = || server.ask("owner", "", "SELECT 1").is_some();
+        wait_until(Duration::from_secs(60), answers, || {
+            let errors = fs::read_to_string(folder.join("errors")).unwrap_or_default();
+            format!("the server does not answer: {errors}")
+        });
         server.make();
         Some(server)
     }
@@ -131,16 +131,14 @@ impl ClickHouse {
 
     /// Waits until the old query gives the reader so many rows.
     pub fn wait_rows(&self, rows: usize) -> usize {
-        let until = Instant::now() + Duration::from_secs(20);
-        loop {
-            let answer = self.ask("reader", WORD, OLD_QUERY.trim_end_matches(';'));
-            let got = answer.map_or(0, |answer| answer.lines().count());
-            if got == rows {
-                return got;
-            }
-            assert!(Instant::now() < until, "{got} rows, not {rows}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        let query = OLD_QUERY.trim_end_matches(';');
+        let count = || {
+            self.ask("reader", WORD, query)
+                .map_or(0, |all| all.lines().count())
+        };
+        let within = Duration::from_secs(20);
+        wait_until(within, || count() == rows, || format!("not {rows} rows"));
+        rows
     }
 
     /// Runs a statement as the owner.
@@ -195,10 +193,7 @@ impl ClickHouse {
     }
 
     pub fn stop(&self) {
-        if let Some(mut process) = self.process.take() {
-            let _ = process.kill();
-            let _ = process.wait();
-        }
+        *self.process.borrow_mut() = None;
     }
 }
 
@@ -209,22 +204,38 @@ impl Drop for ClickHouse {
     }
 }
 
-/// A certificate of this machine, made by openssl.
-fn certificate(folder: &Path) {
-    let made = Command::new("openssl")
-        .args([
-            "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-        ])
-        .args([
-            "-subj",
-            "/CN=localhost",
-            "-addext",
-            "subjectAltName=DNS:localhost",
-        ])
-        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
-        .args(["-keyout", "key.pem", "-out", "cert.pem"])
-        .current_dir(folder)
-        .stderr(Stdio::null())
-        .status();
-    assert!(made.is_ok_and(|made| made.success()), "openssl is needed");
+/// Runs a command with an environment.
+pub fn run(env: &[(&str, String)], args: &[&str]) -> Outcome {
+    let env = env.iter().map(|(name, value)| (name, value));
+    Outcome::of(&command(args).envs(env).output().unwrap())
+}
+
+/// Runs `generate` on the table of the outage.
+pub fn generate(env: &[(&str, String)], args: &[&str]) -> Outcome {
+    run(env, &[&["generate", "--table", TABLE], args].concat())
+}
+
+impl Outcome {
+    pub fn ok(&self) -> bool {
+        self.status == 0
+    }
+
+    pub fn warns_of(&self, what: &str) -> bool {
+        self.json["warnings"].to_string().contains(what)
+    }
+
+    pub fn text(&self) -> String {
+        format!("{} {}", self.json, self.err)
+    }
+
+    /// Asserts a refusal by its number, its name and what it tells.
+    pub fn refused(&self, code: u64, name: &str, words: &[&str]) {
+        assert_eq!(self.status, 1, "{self:?}");
+        assert_eq!(self.json["code"].as_u64(), Some(code), "{self:?}");
+        assert_eq!(self.name(), name, "{self:?}");
+        let message = self.json["message"].as_str().unwrap();
+        for word in words {
+            assert!(message.contains(word), "{word}: {message}");
+        }
+    }
 }
