@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The secrets of the two users: nothing that is said may hold them.
+/// The secrets of the two users, which no output may have.
 pub const SECRETS: [&str; 2] = ["secret-of-the-ops", "secret-of-the-node"];
 
 /// The server's program.
@@ -20,7 +20,7 @@ fn binary() -> Option<PathBuf> {
     installed("s3-venv/bin/weed")
 }
 
-/// A server that goes with its test.
+/// A server that ends with its test.
 pub struct Bucket {
     folder: PathBuf,
     /// master, volume, filer, S3, each for people and for servers; S3 with TLS.
@@ -29,14 +29,14 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// Starts one with the bucket `tables`; none where it is not installed.
+    /// Starts one with the bucket `tables`. `None` if it is not installed.
     pub fn start(name: &str) -> Option<Bucket> {
         binary()?;
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("s3-{name}"));
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(folder.join("data")).unwrap();
         certificate(&folder);
-        // A node reads, and writes reports alone.
+        // A node reads, and writes reports only.
         let user = |name: &str, secret: &str, actions: &[&str]| {
             serde_json::json!({
                 "name": name,
@@ -80,7 +80,7 @@ impl Bucket {
         fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
 
-    /// Starts it; false where it ends by itself.
+    /// Starts it. Returns `false` if it ends at once.
     fn try_run(&self) -> bool {
         let at = |name: &str| self.folder.join(name).display().to_string();
         let [
@@ -107,7 +107,7 @@ impl Bucket {
             .args(["-master.telemetry=false", "-s3.autoCreateBucket=false"])
             .args(["-s3.port.iceberg=0", "-s3.port.lance=0"])
             .args(["-master.volumeSizeLimitMB=64", "-volume.max=16"])
-            // It waits for so long after a restart for others, of which there are none.
+            // How long it waits for other servers after a restart: there are none.
             .arg("-master.electionTimeout=1s")
             .arg(format!("-dir={}", at("data")))
             .arg(format!("-s3.config={}", at("users.json")))
@@ -146,7 +146,7 @@ impl Bucket {
         true
     }
 
-    /// One request past the gateway's rights; the status where there is an answer.
+    /// Sends a request past the gateway's rights. Returns the status.
     fn ask(&self, port: u16, method: &str, path: &str) -> Option<u16> {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
@@ -176,7 +176,7 @@ impl Bucket {
         self.running.borrow().as_ref().unwrap().freeze(frozen);
     }
 
-    /// How clients reach it; with TLS where that is asked for.
+    /// Returns its address, with TLS or without.
     pub fn endpoint(&self, encrypted: bool) -> String {
         match encrypted {
             true => format!("https://localhost:{}", self.ports[8]),
@@ -230,7 +230,7 @@ impl Bucket {
         block_on(act(self.objects()))
     }
 
-    /// Puts an object of the fleet, past every check.
+    /// Writes an object of the fleet, past every check.
     pub fn put(&self, name: &str, bytes: Vec<u8>) {
         let key = Key::from(format!("edge/hedgerow/{name}"));
         self.with(async |objects| objects.put(&key, bytes.into()).await.unwrap());

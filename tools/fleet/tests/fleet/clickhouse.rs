@@ -27,7 +27,7 @@ pub struct ClickHouse {
     process: RefCell<Option<Process>>,
 }
 
-/// Where Debian puts it, and where else it may be.
+/// The server's program: in Debian's folder, or in another of `PATH`.
 fn binary() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
@@ -36,7 +36,7 @@ fn binary() -> Option<PathBuf> {
 }
 
 impl ClickHouse {
-    /// Starts one with the tables made; none where it is not installed.
+    /// Starts one and creates the tables. `None` if it is not installed.
     pub fn start(name: &str) -> Option<ClickHouse> {
         let Some(binary) = binary() else {
             return missing("clickhouse-server");
@@ -103,7 +103,7 @@ impl ClickHouse {
         ));
     }
 
-    /// Whether the reader sees `r0` too, as after the change of that day.
+    /// Shows `r0` to the reader, as after the change of that day, or hides it.
     pub fn permit(&self, changed: bool) {
         let r0 = if changed {
             "<database>r0</database>"
@@ -119,7 +119,7 @@ impl ClickHouse {
              <database>default</database>{r0}</allow_databases></reader></users></yandex>"
         );
         let (new, place) = (self.folder.join("users.new"), self.folder.join("users.xml"));
-        // The server tells two versions of the file apart by the second in which they were written.
+        // The server distinguishes two versions of the file by the second of their writing.
         let written = fs::metadata(&place).and_then(|file| file.modified()).ok();
         let age = written.and_then(|written| written.elapsed().ok());
         if let Some(rest) = age.and_then(|age| Duration::from_millis(1_100).checked_sub(age)) {
@@ -129,7 +129,7 @@ impl ClickHouse {
         fs::rename(new, place).unwrap();
     }
 
-    /// Waits until the old query gives the reader so many rows.
+    /// Waits until the old query gives the reader this many rows.
     pub fn wait_rows(&self, rows: usize) -> usize {
         let query = OLD_QUERY.trim_end_matches(';');
         let count = || {
@@ -147,7 +147,7 @@ impl ClickHouse {
         assert!(done.is_some(), "{statement}");
     }
 
-    /// The answer to a query, by plain HTTP; none where there is none, or one with an error.
+    /// Returns the answer to a query, by plain HTTP. `None` if it fails.
     fn ask(&self, user: &str, word: &str, query: &str) -> Option<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.http)).ok()?;
         let time = Some(Duration::from_secs(10));
@@ -165,7 +165,7 @@ impl ClickHouse {
         head.contains(" 200 ").then(|| body.to_string())
     }
 
-    /// The environment of one who reads the list.
+    /// Returns the environment of a reader.
     pub fn as_reader(&self) -> Vec<(&'static str, String)> {
         self.with_password(WORD)
     }
@@ -181,7 +181,7 @@ impl ClickHouse {
         ]
     }
 
-    /// The environment of one who reads it over TLS, and knows the server's certificate or not.
+    /// Returns the environment of a reader over TLS who knows the server's certificate, or not.
     pub fn over_tls(&self, known: bool) -> Vec<(&'static str, String)> {
         let mut env = self.as_reader();
         env[0].1 = format!("https://localhost:{}", self.https);
@@ -228,7 +228,7 @@ impl Outcome {
         format!("{} {}", self.json, self.err)
     }
 
-    /// Asserts a refusal by its number, its name and what it tells.
+    /// Asserts a refusal by its code, its name and words of its message.
     pub fn refused(&self, code: u64, name: &str, words: &[&str]) {
         assert_eq!(self.status, 1, "{self:?}");
         assert_eq!(self.json["code"].as_u64(), Some(code), "{self:?}");

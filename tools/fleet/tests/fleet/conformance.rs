@@ -1,4 +1,4 @@
-//! The same cases for everything that carries tables to engines: a directory, NATS, and S3.
+//! The same cases for each way of tables to engines: a directory, NATS, and S3.
 
 use super::*;
 use clap::Parser;
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 /// A command that is ready to run, here or on another thread.
 type Job = Box<dyn FnOnce() -> Outcome + Send>;
 
-/// What carries tables.
+/// A way of tables to engines.
 trait Backend {
     fn folder(&self) -> &Folder;
     fn publishing(&self, table: &str) -> Job;
@@ -17,13 +17,13 @@ trait Backend {
     fn switch(&self, verb: &str, selector: &str) -> Outcome;
     /// A machine with an engine.
     fn node(&self, name: &str) -> Node;
-    /// Puts other bytes in place of a table's, past every check.
+    /// Replaces a table's bytes, past every check.
     fn overwrite_table(&self, table: &[u8], bytes: &[u8]);
-    /// Puts other bytes in place of the pointer, past every check.
+    /// Replaces the pointer's bytes, past every check.
     fn overwrite_pointer(&self, bytes: &[u8]);
-    /// Takes the backend away, or gives it back.
+    /// Stops the backend, or continues it.
     fn away(&self, away: bool);
-    /// A publish while it is away, where that makes sense.
+    /// Publishes while it is away, if that makes sense.
     fn publish_away(&self, table: &str) -> Option<Outcome>;
 
     fn publish(&self, table: &str) -> Outcome {
@@ -31,10 +31,10 @@ trait Backend {
     }
 }
 
-/// A case: a fleet whose one node runs something, and which number tables may have.
+/// A case: a fleet, its node, and the first number of the case's tables.
 type Case = fn(&dyn Backend, &Node, u8);
 
-/// All cases, in the order in which they follow each other on one fleet.
+/// All cases, in their order on one fleet.
 const CASES: &[(&str, Case)] = &[
     ("what is published runs, and goes back", runs),
     ("a bad table is refused, and the last good one stays", bad),
@@ -92,7 +92,7 @@ fn bad(backend: &dyn Backend, node: &Node, number: u8) {
         assert_eq!(refused.status, 1, "{name}: {refused:?}");
     }
     assert_eq!(node.generation(), before);
-    // Its number was not used up for the next one, or is passed over.
+    // The next publish is not affected.
     assert!(published(backend, node, number) > before);
 }
 
@@ -106,10 +106,10 @@ fn corrupted(backend: &dyn Backend, node: &Node, number: u8) {
     late.wait_refused();
     backend.overwrite_table(&good, &good[..4_000]);
     std::thread::sleep(Duration::from_millis(300));
-    // It runs what was good before, or what was there at first.
+    // It keeps the table before, or the bundled one.
     assert_ne!(late.watcher.status().content_id, content_id(number));
     assert_eq!(node.generation(), generation);
-    // A publisher finds what is not what it says, and puts it right.
+    // A publisher finds the wrong bytes, and replaces them.
     let again = backend.publish(&table(backend, number)).generation();
     for node in [node, &late] {
         node.wait_table(again, &content_id(number));
@@ -195,7 +195,7 @@ fn older(backend: &dyn Backend, node: &Node, number: u8) {
     node.wait(first);
     let second = backend.publish(&files[1]).generation();
     node.wait(second);
-    // Who publishes says so, or every engine does.
+    // The publisher refuses it, or every engine does.
     let third = backend.publish(&files[2]);
     match third.status {
         0 => node.wait_for("a refusal", || {
@@ -306,8 +306,7 @@ impl Backend for Directory {
     }
 }
 
-/// A fleet: what differs between its backends is what its commands are given, and how a server is
-/// reached past them.
+/// A fleet. Its backends differ in the options of commands, and in the access past them.
 struct Fleet<S> {
     server: S,
     folder: Folder,

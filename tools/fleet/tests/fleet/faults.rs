@@ -5,7 +5,7 @@ use std::io::Write;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 
-/// What was accepted is in the fleet's history: the last values that a bucket keeps of a key.
+/// Checks that accepted generations are in the fleet's history, as far as a bucket keeps it.
 pub fn nothing_is_lost(address: &str, accepted: &[u64]) {
     let history = run(&["history", address, "--within", "60"]);
     let lines = history.json["history"].as_array().unwrap();
@@ -18,12 +18,12 @@ pub fn nothing_is_lost(address: &str, accepted: &[u64]) {
     }
 }
 
-/// A small sequence that differs from round to round.
+/// Returns a pause that differs from round to round.
 fn spread(round: u32, below: u64) -> Duration {
     Duration::from_millis(u64::from(round).wrapping_mul(2_654_435_761) / 7 % below)
 }
 
-/// A command ends well in spite of all, and every node runs its table; the generation.
+/// Waits until a command succeeds and every node runs its table. Returns the generation.
 fn taken(command: Child, nodes: &[Node], number: u8) -> u64 {
     let done = Outcome::of(&command.wait_with_output().unwrap());
     let generation = done.generation();
@@ -119,7 +119,7 @@ fn a_publisher_dies_at_any_step() {
         sleep(spread(round, 250));
         let _ = child.kill();
         died += u32::from(!child.wait().unwrap().success());
-        // Whatever it left, the next one goes through and everybody has it.
+        // The next publish succeeds, and every node has it.
         let number = (round % 100) as u8 + 100;
         let next = publish(&address, &folder.table(number), &["--wait", "20"]);
         node.wait_table(next.generation(), &content_id(number));
@@ -141,7 +141,7 @@ fn a_publisher_dies_between_object_and_pointer() {
         let (lost, next) = ((round % 100) as u8 + 1, (round % 100) as u8 + 101);
         let table = folder.table(lost);
         kill_at_object(&address, &table);
-        // Nobody has what was not pointed to, or everybody has it whole.
+        // Every node has the table that the pointer names, whole.
         let history = run(&["status", &address]);
         let pointer = history.json["rings"][0]["generation"].as_u64().unwrap();
         between += u32::from(pointer == last);
@@ -233,7 +233,7 @@ fn an_agent_is_stopped_for_a_while() {
 }
 
 #[test]
-fn so_many_agents_are_on_one_machine() {
+fn many_agents_are_on_one_machine() {
     let count = support::given("HEDGEROW_FLEET_MANY", 10);
     let (servers, folder, address) = fleet!("crowd", 1);
     let look = |options: &mut hedgerow::WatchOptions| options.poll = Duration::from_millis(250);
@@ -279,7 +279,7 @@ fn an_agent_dies_at_any_step() {
         let generation = publish(&address, &folder.table(number), &[]).generation();
         sleep(spread(round, 60));
         node.kill();
-        // Its engine goes on with one of the two.
+        // Its engine runs one of the two.
         assert!((generation - 1..=generation).contains(&node.generation()));
         node.start();
         node.wait_table(generation, &content_id(number));
@@ -302,7 +302,7 @@ fn a_fleet_without_a_network_stays_as_it_is_and_says_how_old_that_is() {
         .unwrap();
     assert!(age >= 2, "{shown:?}");
     assert_eq!(node.watcher.status().generation, before.generation);
-    // A publisher says so, and in time.
+    // A publisher fails, and in time.
     let started = Instant::now();
     let refused = run(&["publish", "default", &address, "--within", "2"]);
     refused.fails("fleet-store");
@@ -314,7 +314,7 @@ fn a_fleet_without_a_network_stays_as_it_is_and_says_how_old_that_is() {
     servers.freeze(0, false);
     let generation = publish(&address, &folder.table(2), &["--wait", "30"]).generation();
     node.wait(generation);
-    // And where the server itself was gone and comes back.
+    // The server ends and comes back.
     let rounds = rounds(1);
     for round in 0..rounds {
         servers.kill(0);
@@ -327,7 +327,7 @@ fn a_fleet_without_a_network_stays_as_it_is_and_says_how_old_that_is() {
     println!("the one server, gone for a second: {rounds} times; frozen for 6 s: once");
 }
 
-/// Says that a part is missing; a failure where it must not be, and root is here.
+/// Logs that something is missing. Fails if it must not be missing.
 pub fn skipped(what: &str) {
     let required = std::env::var_os("HEDGEROW_FLEET_ALL").is_some_and(|set| set == "1");
     assert!(!required, "{what}");
@@ -338,7 +338,7 @@ pub fn skipped(what: &str) {
 struct Small(std::path::PathBuf);
 
 impl Small {
-    /// Mounts one; none where this user may not.
+    /// Mounts one. `None` if this user may not.
     fn mount(place: std::path::PathBuf) -> Option<Small> {
         fs::create_dir_all(&place).unwrap();
         let mut command = Command::new("mount");
@@ -378,10 +378,10 @@ fn a_full_disk_refuses_a_table_and_says_so() {
         let table = folder.table((round % 200) as u8 + 1);
         let next = publish(&address, &table, &["--wait", "5"]);
         assert_eq!(next.status, 1, "{next:?}");
-        let told = next.json["nodes"]["others"].to_string();
+        let report = next.json["nodes"]["others"].to_string();
         assert!(
-            told.contains("refused") && told.contains("directory"),
-            "{told}"
+            report.contains("refused") && report.contains("directory"),
+            "{report}"
         );
         let next = next.json["generation"].as_u64().unwrap();
         other.wait(next);

@@ -75,22 +75,26 @@ fn a_rollout_halts_and_goes_back_for_what_engines_see() {
         let done = run(&args);
         (done.status == 0, done)
     };
-    let (well, told) = rollout(2, &["--p99-max", "1000", "--require-health"]);
-    assert!(well, "{told:?}");
-    for ring in told.json["rings"].as_array().unwrap() {
+    let (well, report) = rollout(2, &["--p99-max", "1000", "--require-health"]);
+    assert!(well, "{report:?}");
+    for ring in report.json["rings"].as_array().unwrap() {
         let health = &ring["nodes"]["health"];
         assert!(health["rows"].as_u64().unwrap() >= 300, "{health}");
         let p99 = health["p99_nanos"].as_u64().unwrap();
         assert!((10_000..12_000).contains(&p99), "{health}");
     }
-    let (good, canary_traffic) = (told.generation(), &hosts[0].traffic);
+    let (good, canary_traffic) = (report.generation(), &hosts[0].traffic);
 
-    let went_back = |(well, told): (bool, Outcome), why: &str| {
-        assert!(!well, "{told:?}");
-        assert_eq!(told.json["rings"].as_array().unwrap().len(), 1, "{told:?}");
-        assert!(told.json["rings"].to_string().contains(why), "{told:?}");
-        let back = told.json["back"]["generation"].as_u64();
-        canary.wait(back.unwrap_or_else(|| panic!("{told:?}")));
+    let went_back = |(well, report): (bool, Outcome), why: &str| {
+        assert!(!well, "{report:?}");
+        assert_eq!(
+            report.json["rings"].as_array().unwrap().len(),
+            1,
+            "{report:?}"
+        );
+        assert!(report.json["rings"].to_string().contains(why), "{report:?}");
+        let back = report.json["back"]["generation"].as_u64();
+        canary.wait(back.unwrap_or_else(|| panic!("{report:?}")));
         assert_eq!(canary.watcher.status().content_id, content_id(2));
         assert_eq!(all.generation(), good, "nobody else had it");
     };
@@ -102,14 +106,14 @@ fn a_rollout_halts_and_goes_back_for_what_engines_see() {
     went_back(rollout(4, &more), "a p99 of 5");
     canary_traffic.micros.store(10, Relaxed);
 
-    // Nobody asks the canary any more: it is not known how it is.
+    // No requests reach the canary: its health is unknown.
     let [quiet, _busy] = hosts;
     drop(quiet);
     let more = ["--require-health", "--ring-within", "4"];
     went_back(rollout(5, &more), "is not known");
-    let (well, told) = rollout(6, &[]);
-    assert!(well, "{told:?}");
-    let unknown = told.json["rings"][0]["nodes"]["unknown"].to_string();
+    let (well, report) = rollout(6, &[]);
+    assert!(well, "{report:?}");
+    let unknown = report.json["rings"][0]["nodes"]["unknown"].to_string();
     assert!(unknown.contains("0 requests, of 300 to tell"), "{unknown}");
     let status = run(&["status", &address]);
     let nodes = status.json["nodes"].as_array().unwrap();

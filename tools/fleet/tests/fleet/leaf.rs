@@ -19,7 +19,7 @@ fn faults_of_a_leaf_server_between_agents_and_the_cluster() {
             node.wait_table(generation, &content_id(number));
         }
     };
-    // The agents' first reports come through the leaf.
+    // The agents' first reports.
     let reports = || {
         let status = run(&["status", &address, "--within", "30"]);
         status.json["nodes"].as_array().map_or(0, Vec::len) == 2
@@ -32,7 +32,7 @@ fn faults_of_a_leaf_server_between_agents_and_the_cluster() {
     let killed = run(&[&["kill", "ensemble", &address], &wait[..]].concat());
     assert_eq!(killed.json["nodes"]["done"], 2, "{killed:?}");
     nodes.iter().for_each(|node| node.wait_off(&["ensemble"]));
-    // The leaf dies, and comes back to a fleet that went on.
+    // The leaf ends, and comes back after a publish.
     leaf.kill();
     let missed = publish(&address, &folder.table(2), &["--within", "60"]).generation();
     nodes
@@ -40,11 +40,11 @@ fn faults_of_a_leaf_server_between_agents_and_the_cluster() {
         .for_each(|node| assert!(node.generation() < missed));
     leaf.run();
     everywhere(2, missed);
-    // A server of the cluster dies under it.
+    // A server of the cluster ends.
     servers.kill(0);
     let done = publish(&address, &folder.table(3), &wait);
     everywhere(3, done.generation());
-    // Publishing through the leaf works as well.
+    // A publish through the leaf.
     let done = publish(
         &leaf.address,
         &folder.table(4),

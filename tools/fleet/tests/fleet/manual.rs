@@ -8,7 +8,7 @@ use std::process::Command;
 const README: &str = include_str!("../../../../README.md");
 const MANUAL: &str = include_str!("../../../../src/manual/fleet.md");
 
-/// The commands below a heading, a line each; those that continue stand in several.
+/// Returns the commands below a heading.
 fn commands(text: &str, heading: &str) -> String {
     let (_, rest) = text.split_once(heading).expect(heading);
     let section = rest.split("\n## ").next().unwrap();

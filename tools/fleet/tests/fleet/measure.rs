@@ -46,7 +46,7 @@ fn large(number: u64) -> Vec<u8> {
     build(&ensemble, &options).unwrap().bytes
 }
 
-/// How long until all are so.
+/// Returns how long it takes until all nodes are so.
 fn last(nodes: &[Node], so: impl Fn(&Node) -> bool) -> Duration {
     let started = Instant::now();
     let until = started + Duration::from_secs(60);
@@ -59,7 +59,7 @@ fn last(nodes: &[Node], so: impl Fn(&Node) -> bool) -> Duration {
     started.elapsed()
 }
 
-fn told(what: &str, times: &mut [Duration]) {
+fn print(what: &str, times: &mut [Duration]) {
     times.sort();
     let ms = |at: usize| times.get(at).map_or(0, Duration::as_millis);
     let (least, median, most) = (
@@ -109,8 +109,7 @@ impl Times {
 fn the_last_of_many_agents_has_it_soon() {
     let count = given("HEDGEROW_FLEET_AGENTS", 5);
     let (_servers, tables, address) = fleet!("many", 1);
-    // On one machine all share one disk, which a fleet's machines do not: their folders may be
-    // put elsewhere.
+    // A fleet's machines do not share one disk: the folders may be in memory.
     let places = Folder::within("HEDGEROW_FLEET_PLACES", "fleet-many-nodes");
     let nodes: Vec<Node> = (0..count)
         .map(|at| Node::new(&places, &format!("n{at}"), &address, &[]))
@@ -129,10 +128,10 @@ fn the_last_of_many_agents_has_it_soon() {
     for _ in 0..given("HEDGEROW_FLEET_MEASURES", 1) {
         times.round(&nodes, &address, &next());
     }
-    told("publish", &mut times.published);
-    told("rollback", &mut times.back);
-    told("kill ensemble", &mut times.off);
-    told("restore ensemble", &mut times.on);
+    print("publish", &mut times.published);
+    print("rollback", &mut times.back);
+    print("kill ensemble", &mut times.off);
+    print("restore ensemble", &mut times.on);
     // Far above what is measured alone: others may be at work here.
     let least = [&times.published, &times.back, &times.off].map(|times| times[0]);
     let bounds = [20, 20, 10].map(Duration::from_secs);

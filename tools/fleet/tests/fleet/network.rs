@@ -1,4 +1,4 @@
-//! Networks of the system's own that are cut and slow, and clocks that are an hour apart.
+//! Networks that are cut and slow, and clocks that are an hour apart.
 
 use super::faults::skipped;
 use super::servers::binary;
@@ -7,7 +7,7 @@ use super::*;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 
-/// Two networks of this test's own, joined by a cable: a server is in one, and a node in the other.
+/// Two private networks, joined by a cable: a server is in one, and a node in the other.
 struct Networks {
     names: [String; 2],
     server: Option<Process>,
@@ -23,7 +23,7 @@ fn does(command: &str) -> bool {
 }
 
 impl Networks {
-    /// None where the system does not let this user make networks.
+    /// `None` if this user may not make networks.
     fn make(folder: &Folder) -> Option<Networks> {
         let program = binary()?;
         let id = std::process::id();
@@ -65,7 +65,7 @@ impl Networks {
         Some(networks)
     }
 
-    /// What runs a command in a network.
+    /// Returns the command that runs another in a network.
     fn by(&self, side: usize) -> Vec<String> {
         ["ip", "netns", "exec", &self.names[side]]
             .map(Into::into)
@@ -83,13 +83,13 @@ impl Networks {
         run_by(&self.by(0), &args)
     }
 
-    /// Pulls the cable, or puts it in. Nobody is told: what is sent goes nowhere.
+    /// Pulls the cable, or puts it in. Packets are lost without an error.
     fn cut(&self, cut: bool) {
         let (a, state) = (&self.names[0], if cut { "down" } else { "up" });
         assert!(does(&format!("ip -n {a} link set va {state}")));
     }
 
-    /// Lets through so little, or everything.
+    /// Limits the rate, or not.
     fn slow(&self, slow: bool) -> bool {
         let a = &self.names[0];
         match slow {
@@ -133,7 +133,7 @@ fn faults_of_a_network_that_is_cut_and_one_that_is_slow() {
         assert_eq!(run_by(&networks.by(0), &kill).status, 0);
         near.wait_off(&["ensemble"]);
         sleep(Duration::from_secs(seconds).saturating_sub(cut.elapsed()));
-        // The far one runs what it has, and says how old that is.
+        // The far node keeps its table, and reports how old its knowledge is.
         assert_eq!(far.generation(), last);
         let shown = run(&["node", far.directory.to_str().unwrap()]);
         let age = shown.json["heard_seconds_ago"].as_u64().unwrap();
@@ -152,7 +152,7 @@ fn faults_of_a_network_that_is_cut_and_one_that_is_slow() {
         "a node's network, cut for {seconds} s: {cuts} times; at most {slowest:?} until it was \
          level again"
     );
-    // A slow line: the table takes some seconds for one node alone.
+    // A slow line: the table takes some seconds to one node.
     if !networks.slow(true) {
         return skipped("no `tc` that makes a network slow");
     }
@@ -170,14 +170,14 @@ fn faults_of_a_network_that_is_cut_and_one_that_is_slow() {
     println!("a node at 300 kbit/s: {rounds} times");
 }
 
-/// The library that tells a program another time.
+/// The library that gives a program another time.
 const OTHER_CLOCKS: [&str; 3] = [
     "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
     "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
     "/usr/lib64/faketime/libfaketime.so.1",
 ];
 
-/// What runs a command with a clock that is so far off.
+/// Returns the command that runs another with a wrong clock.
 fn by_clock(offset: &str) -> Option<Vec<String>> {
     let library = OTHER_CLOCKS
         .iter()
@@ -213,7 +213,7 @@ fn faults_of_clocks_that_are_an_hour_apart() {
     let rounds = rounds(1);
     let mut times = Vec::new();
     for round in 0..rounds {
-        // Each publisher's clock is another hour's than the last one's.
+        // Each publisher's clock is an hour or two off the last one's.
         for (at, by) in [&ahead, &behind, &Vec::new()].into_iter().enumerate() {
             let number = ((3 * round + at as u32) % 200) as u8 + 1;
             let table = folder.table(number);
@@ -231,7 +231,7 @@ fn faults_of_clocks_that_are_an_hour_apart() {
             assert_eq!(done.json["nodes"]["done"], 3, "{done:?}");
         }
     }
-    // The clocks were apart: the first publish says to be of a later time than the second.
+    // The clocks were apart: the first publish has a later time than the second.
     assert!(times[0] > times[2] && times[1] < times[2], "{times:?}");
     let status = run_by(&behind, &["status", &address]);
     assert_eq!(status.status, 0, "{status:?}");

@@ -1,11 +1,11 @@
-//! A store that passes over conditions, as some that speak S3 do: `init` refuses it.
+//! A server that ignores conditions, as some with the interface of S3 do: `init` refuses it.
 
 use super::*;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 
-/// Answers so many requests: it keeps what is put, and to `If-None-Match` where it is told to.
+/// Answers some requests: it keeps what is put, and honours `If-None-Match` if it is to.
 fn serve(listener: &TcpListener, keeps_to_none_match: bool, requests: usize) {
     let mut objects: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     for stream in listener.incoming().take(requests) {

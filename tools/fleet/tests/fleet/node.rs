@@ -50,19 +50,19 @@ pub struct Node {
     pub name: String,
     pub directory: PathBuf,
     args: Vec<String>,
-    /// A command that the agent is run by: of another network, or another clock.
+    /// The command that runs the agent: in another network, or with another clock.
     pub before: Vec<String>,
     agent: Option<Process>,
     pub watcher: Watcher,
 }
 
 impl Node {
-    /// One with an engine, whose agent runs.
+    /// Starts an engine and an agent.
     pub fn new(folder: &Folder, name: &str, address: &str, more: &[&str]) -> Node {
         Node::with(folder, name, address, more, |_| {})
     }
 
-    /// The same, with an engine that watches otherwise.
+    /// As `new`, with other options of the engine.
     pub fn with(
         folder: &Folder,
         name: &str,
@@ -77,7 +77,7 @@ impl Node {
             .into();
         args.extend(more.iter().map(ToString::to_string));
         let engine = Engine::new(Schema::http());
-        // An engine trusts whom its agent does.
+        // The engine trusts the agent's keys.
         let keys = match more {
             ["--trust", file, "--require-signature"] => {
                 let text = fs::read_to_string(file).unwrap();
@@ -103,7 +103,7 @@ impl Node {
         node
     }
 
-    /// One with an engine alone, which watches a directory that others may share.
+    /// Starts an engine only, on a directory that others may share.
     pub fn watching(name: &str, directory: &Path) -> Node {
         let options = WatchOptions {
             state: Some(directory.join("engines").join(name)),
@@ -157,14 +157,14 @@ impl Node {
         fs::read_to_string(self.directory.with_extension("log")).unwrap_or_default()
     }
 
-    /// Waits until the engine runs a generation; half a minute, which is a failure.
+    /// Waits until the engine runs a generation, at most half a minute.
     pub fn wait(&self, generation: u64) {
         self.wait_for(&format!("generation {generation}"), || {
             self.generation() == generation && self.watcher.status().generation == generation
         });
     }
 
-    /// Waits until the engine runs a generation, and says that it is this table.
+    /// Waits until the engine runs a generation and reports this table.
     pub fn wait_table(&self, generation: u64, content_id: &str) {
         self.wait_for(&format!("generation {generation} of {content_id}"), || {
             let status = self.watcher.status();
@@ -193,7 +193,7 @@ impl Node {
         });
     }
 
-    /// Every table that the directory has had passed its checks, and its ledger is whole.
+    /// Checks that every table of the directory passes its checks, and that its ledger is whole.
     pub fn is_sound(&self) {
         let history = Ledger::of(&self.directory).read().unwrap();
         let broken = history.problems.len();

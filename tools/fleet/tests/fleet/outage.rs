@@ -1,5 +1,5 @@
-//! The outage of 18 November 2025 with a real database: a permission changes, the old query gives
-//! every feature twice, and what becomes of the table that is made from it every second.
+//! The outage of 18 November 2025 with a real database: a permission changes, and the old query
+//! gives every feature twice. A table is made from its answer every second.
 //!
 //! `tools/fleet/outage.sh` runs it for longer, and shows the timeline.
 
@@ -90,7 +90,7 @@ pub fn model() -> String {
 /// How often a table is made.
 const TICK: Duration = Duration::from_secs(1);
 
-/// What a scoring thread saw.
+/// The counts of a scoring thread.
 #[derive(Default)]
 struct Seen {
     scored: AtomicU64,
@@ -111,7 +111,7 @@ fn the_old_query_doubles_and_the_fleet_keeps_its_table() {
     let folder = Folder::new("outage-replayed");
     let query = folder.file("old.sql", OLD_QUERY);
     let model = folder.file("model.txt", model());
-    // One directory lives by the old query, the other by the scoped one.
+    // One directory's tables come from the old query, the other's from the scoped one.
     let (old, scoped) = (Place::new(&folder, "old"), Place::new(&folder, "scoped"));
     let make = |place: &Place, name: &str, more: &[&str]| -> Outcome {
         let output = folder.text(name);
@@ -177,7 +177,7 @@ fn the_old_query_doubles_and_the_fleet_keeps_its_table() {
     assert_eq!(seen.wrong.load(Ordering::Relaxed), 0);
 }
 
-/// Scores rows all the while: each has a score, from a table that was published.
+/// Scores rows until it is stopped, and counts those without a score of a published table.
 fn score(place: &Place, seen: &Seen) {
     let mut scorer = place.engine.scorer().unwrap();
     while !seen.stop.load(Ordering::Relaxed) {

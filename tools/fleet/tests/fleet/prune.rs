@@ -1,4 +1,4 @@
-//! Tables that nobody can want go, and no other.
+//! `prune` removes tables that no node can need, and no other.
 
 use super::*;
 
@@ -28,7 +28,7 @@ fn what_a_ring_or_a_rollback_names_is_never_pruned() {
         ids
     };
     let prune = |more: &[&str]| run(&[&["prune", &address], more].concat());
-    // All are within what is kept by default.
+    // By default all are kept.
     let nothing = prune(&[]);
     assert_eq!(ids(&nothing.json["removed"]), of(&[]), "{nothing:?}");
     let dry = prune(&["--keep", "1", "--dry-run"]);
@@ -39,20 +39,20 @@ fn what_a_ring_or_a_rollback_names_is_never_pruned() {
     let again = prune(&["--keep", "1"]);
     assert_eq!(ids(&again.json["removed"]), of(&[]), "{again:?}");
     assert_eq!(again.json["kept"], dry.json["kept"], "{again:?}");
-    // What is gone is said to be gone; what stayed is there for a machine that has nothing.
+    // A rollback to a removed table is refused; a kept table is there for a new machine.
     let gone = run(&["rollback", &address, "--to", "2"]);
     gone.fails("no-generation");
     let back = run(&["rollback", &address, "--wait", "20"]);
     assert_eq!(back.json["content_id"], content_id(5), "{back:?}");
     node.wait(back.generation());
     node.kill();
-    // It is out of service: nobody waits for it.
+    // It is out of service.
     for status in [0, 1] {
         assert_eq!(run(&["forget", "one", &address]).status, status);
     }
     let fresh = Node::new(&folder, "fresh", &address, &[]);
     fresh.wait_table(back.generation(), &content_id(5));
-    // A table that was pruned is published again as any.
+    // A removed table can be published again.
     let next = publish(&address, &folder.table(2), &["--wait", "20"]).generation();
     fresh.wait(next);
     fresh.is_sound();

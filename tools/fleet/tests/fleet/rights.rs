@@ -1,4 +1,4 @@
-//! Who may do what: a node's key reads tables and writes its own report, and nothing else.
+//! Rights: a node's key reads tables and writes its own report, and nothing else.
 
 use super::servers::binary;
 use super::*;
@@ -32,7 +32,7 @@ impl Fleet {
             assert!(!made.json.to_string().contains(secret.trim()));
             entries.push_str(made.json["entry"].as_str().unwrap());
         }
-        // Who makes the buckets may do everything.
+        // The owner makes the buckets, and may do everything.
         let owner = run(&["nkey", "reader", &seed("owner")]);
         let owner = format!("{{ nkey: {} }}\n", owner.json["nkey"].as_str().unwrap());
         let users = format!("authorization {{ users: [\n{owner}{entries}] }}\n");
@@ -115,7 +115,7 @@ fn a_key_has_the_rights_of_its_role_and_no_other() {
     assert_eq!(done.json["nodes"]["done"], 1, "{done:?}");
     assert_eq!(fleet.status().status, 0);
 
-    // A stolen node's key, a reader's, and a canary publisher's elsewhere: nothing changes.
+    // A stolen key of a node, a reader's, and a canary publisher's in another ring.
     for (by, ring) in [
         ("one", "canary"),
         ("reader", "canary"),
@@ -129,7 +129,7 @@ fn a_key_has_the_rights_of_its_role_and_no_other() {
     }
     let pruned = run(&["prune", &fleet.address, "--nkey", &fleet.seed("all")]);
     assert_eq!(pruned.status, 0, "{pruned:?}");
-    // A key that is no user's, and none at all.
+    // A key of no user, and no key.
     let stranger = fleet.seed("stranger");
     run(&["nkey", "reader", &stranger]);
     let with = [
@@ -143,7 +143,7 @@ fn a_key_has_the_rights_of_its_role_and_no_other() {
     for args in [&with[..], &with[..4]] {
         assert_eq!(run(args).status, 1);
     }
-    // Another node's report is not the own one.
+    // A node cannot write the report of another.
     let mut thief = fleet.node("two", &[]);
     std::thread::sleep(Duration::from_secs(3));
     thief.kill();

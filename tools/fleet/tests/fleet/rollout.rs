@@ -148,8 +148,8 @@ fn a_rollout_goes_ring_by_ring_and_back_by_itself() {
         assert_ne!(nodes[2].watcher.status().content_id, content_id(number));
         assert_eq!(run(&["steer", steer, &address]).status, 0);
         let output = child.wait_with_output().unwrap();
-        let told = String::from_utf8_lossy(&output.stdout).to_string();
-        assert_eq!(output.status.code(), Some(status), "{told}");
+        let report = String::from_utf8_lossy(&output.stdout).to_string();
+        assert_eq!(output.status.code(), Some(status), "{report}");
         let there = nodes[2].watcher.status().content_id;
         assert_eq!(there == content_id(number), status == 0);
     }

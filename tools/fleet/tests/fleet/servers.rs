@@ -14,20 +14,20 @@ pub fn binary() -> Option<PathBuf> {
     installed("fleet-venv/bin/nats-server")
 }
 
-/// Servers that go with their test.
+/// Servers that end with their test.
 pub struct Servers {
     folder: PathBuf,
     ports: Vec<u16>,
-    /// Where leaf servers join them, as their configuration may say.
+    /// Ports for leaf servers, if the configuration has them.
     leaves: Vec<u16>,
     scheme: &'static str,
     running: RefCell<Vec<Option<Process>>>,
 }
 
-/// What a server's configuration says for leaf servers to join it.
+/// The part of a server's configuration for leaf servers.
 pub const WITH_LEAVES: &str = "leafnodes { listen: \"127.0.0.1:LEAF_PORT\" }\n";
 
-/// A server between clients and others, which keeps nothing itself. It goes with its test.
+/// A server between clients and the cluster, without a store. It ends with its test.
 pub struct Leaf {
     config: PathBuf,
     pub address: String,
@@ -82,7 +82,7 @@ fn started(config: &Path, port: u16) -> Process {
 }
 
 impl Servers {
-    /// Starts so many, and waits until they answer; none where the server is not installed.
+    /// Starts servers, and waits until they answer. `None` if they are not installed.
     pub fn start(name: &str, count: usize) -> Option<Servers> {
         Servers::start_with(name, count, "")
     }
@@ -93,7 +93,7 @@ impl Servers {
         Servers::start_secured(folder, count, more, None)
     }
 
-    /// As `start`, encrypted: to clients and among each other, by a folder's certificates.
+    /// As `start`, encrypted: to clients and to each other, with a folder's certificates.
     pub fn start_secured(
         folder: PathBuf,
         count: usize,
@@ -152,7 +152,7 @@ impl Servers {
         Some(servers)
     }
 
-    /// Starts one that is not running.
+    /// Starts a server that is not running.
     pub fn run(&self, at: usize) {
         let config = self.folder.join(format!("n{at}.conf"));
         let process = started(&config, self.ports[at]);
@@ -169,7 +169,7 @@ impl Servers {
         self.running.borrow()[at].as_ref().unwrap().freeze(frozen);
     }
 
-    /// How clients reach them.
+    /// Returns their addresses.
     pub fn address(&self) -> String {
         let all: Vec<String> = self
             .ports

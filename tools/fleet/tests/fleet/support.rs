@@ -193,6 +193,13 @@ impl Outcome {
         self.json["name"].as_str().unwrap_or("")
     }
 
+    /// Asserts the generation of a publish, and a number in its report.
+    pub fn published(&self, generation: u64, pointer: &str, number: u64) {
+        assert_eq!(self.generation(), generation, "{self:?}");
+        let found = self.json.pointer(pointer).and_then(Value::as_u64);
+        assert_eq!(found, Some(number), "{pointer}: {self:?}");
+    }
+
     /// Asserts a failure by its name.
     pub fn fails(&self, name: &str) {
         assert_eq!((self.status, self.name()), (1, name), "{self:?}");

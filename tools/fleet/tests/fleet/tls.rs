@@ -1,10 +1,10 @@
-//! TLS between a fleet and three servers, by certificates of an authority of one's own.
+//! TLS between a fleet and three servers, with certificates of a private authority.
 
 use super::servers::binary;
 use super::*;
 use std::process::Command;
 
-/// A folder of certificates, by the script of the project.
+/// Makes a folder of certificates with the project's script.
 fn certificates(folder: &Folder, name: &str) -> std::path::PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let path = folder.path(name);
@@ -44,11 +44,11 @@ fn a_fleet_is_encrypted_and_knows_its_servers() {
     );
     assert_eq!(done.json["nodes"]["done"], 1, "{done:?}");
     node.wait(done.generation());
-    // By the environment as well.
+    // The same from the environment.
     let mut status = command(&["status", &address]);
     let output = status.env("HEDGEROW_FLEET_CA", &ca).output().unwrap();
     assert!(output.status.success(), "{output:?}");
-    // An authority that did not sign the servers' certificate, and none: said at once, and why.
+    // An authority that did not sign the certificate, and none: refused at once, with the reason.
     for more in [&["--ca", wrong.as_str()][..], &[]] {
         let refused = run(&[&["status", &address, "--within", "20"], more].concat());
         refused.fails("fleet-store");
@@ -59,7 +59,7 @@ fn a_fleet_is_encrypted_and_knows_its_servers() {
     let nothing = folder.path("nothing").display().to_string();
     let refused = run(&["status", &address, "--ca", &nothing]);
     refused.fails("io");
-    // An agent says so too, and its directory stays as it is.
+    // An agent logs the same, and its directory stays as it is.
     let late = Node::new(&folder, "late", &address, &["--ca", &wrong]);
     late.wait_for("a word", || late.log().contains("invalid peer certificate"));
     assert_eq!(late.generation(), 0);
