@@ -11,7 +11,7 @@ mod write;
 use common::*;
 use hedgerow::watch::directory::{Pointer, ShadowsFile, SwitchesFile};
 use hedgerow::watch::ledger::{Event, Ledger, Record};
-use hedgerow::watch::publisher::generations;
+use hedgerow::watch::publish::generations;
 use hedgerow::watch::watchdog::Health;
 use hedgerow::watch::{
     Admission, Directory, Keys, PublicKey, SecretKey, Source, WatchStatus, status,

@@ -20,7 +20,7 @@ mod watchdog;
 use common::*;
 use following::elsewhere;
 use hedgerow::watch::ledger::{Event, Ledger};
-use hedgerow::watch::publisher::generations;
+use hedgerow::watch::publish::generations;
 use hedgerow::watch::{Admission, Keys, PublishOptions, SecretKey, Source};
 use hedgerow::{RefusalKind, Row, Table, WatchOptions, Watcher, watch};
 use std::fs;

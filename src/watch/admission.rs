@@ -75,3 +75,12 @@ impl Admission {
             .map_err(|refused| rejected(refused, artefact))
     }
 }
+
+/// Returns the refusal of a table whose own running number is below `last`, the number of the table
+/// before it.
+pub(super) fn replayed(table: &Table, last: u64, at: &str) -> Option<Refusal> {
+    let own = table.header().generation;
+    let expected = || format!("a table numbered {last} or above (or a rollback)");
+    let refused = || RefusalKind::Replayed.at(at, expected(), own);
+    (own < last).then(refused)
+}

@@ -14,7 +14,7 @@
 //! that a reader sees the old one or the new one. Readers need no lock, and no permission to
 //! write.
 
-use super::moment;
+use super::time;
 use crate::limits::{SHADOWS_MAX, TABLE_BYTES_MAX};
 use crate::refusal::{Refusal, RefusalKind, TEXT_BYTES_MAX, printable};
 use crate::switches::{Selector, Switches};
@@ -478,7 +478,7 @@ impl Lock {
         // Who holds it, for messages alone: where there is no room for it, the lock still holds.
         let _ = file
             .set_len(0)
-            .and_then(|()| writeln!(file, "{origin}, {}", moment::now()));
+            .and_then(|()| writeln!(file, "{origin}, {}", time::now()));
         Ok(Lock { _file: file })
     }
 
@@ -503,7 +503,7 @@ mod tests {
             bytes: 4_096,
             from_generation: None,
             forced: false,
-            at: moment::now(),
+            at: time::now(),
             origin: Origin::here("me"),
         }
     }

@@ -118,7 +118,7 @@ impl Record {
     /// A record of an event, now.
     pub fn new(event: Event, origin: &Origin) -> Record {
         Record {
-            at: super::moment::now(),
+            at: super::time::now(),
             event,
             generation: None,
             content_id: None,

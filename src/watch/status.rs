@@ -44,7 +44,7 @@ impl Source {
 
 /// A table that an engine took.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Good {
+pub struct KnownGood {
     /// Its generation.
     pub generation: u64,
     /// Its content hash.
@@ -215,7 +215,7 @@ pub struct WatchStatus {
     /// How much of each capacity the running table uses.
     pub headroom: Vec<Headroom>,
     /// Tables that this engine took and would go back to, newest first.
-    pub good: Vec<Good>,
+    pub good: Vec<KnownGood>,
 }
 
 impl WatchStatus {
@@ -223,12 +223,12 @@ impl WatchStatus {
         WatchStatus {
             version: FILES_VERSION,
             origin,
-            started_at: super::moment::now(),
+            started_at: super::time::now(),
             directory: directory.display().to_string(),
             source: Source::None,
             generation: 0,
             content_id: String::new(),
-            since: super::moment::now(),
+            since: super::time::now(),
             publisher: None,
             switches: Vec::new(),
             waiting: None,

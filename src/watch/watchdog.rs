@@ -8,7 +8,7 @@
 //! not watched at all: the way back is not undone.
 
 use super::directory::FILES_VERSION;
-use super::moment;
+use super::time;
 use crate::engine::Engine;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::score::{PreparedTable, Reason};
@@ -248,7 +248,7 @@ impl Watchdog {
         let watching = Watching {
             generation,
             against: former.generation,
-            since: moment::now(),
+            since: time::now(),
             ended: false,
             scores,
             before: before.seen(),

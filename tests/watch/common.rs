@@ -3,7 +3,7 @@
 use hedgerow::model::{BuildOptions, Ensemble, Missing, Node, Split, Test, Tree, build};
 use hedgerow::watch::directory::{FILES_VERSION, Pointer};
 use hedgerow::watch::ledger::Ledger;
-use hedgerow::watch::publisher::Published;
+use hedgerow::watch::publish::Published;
 use hedgerow::watch::{Directory, Origin, PublishOptions, Publisher, WatchStatus};
 use hedgerow::{
     DEFAULT_TABLE, Engine, PreparedTable, Row, Schema, Table, Verdict, WatchOptions, Watcher,

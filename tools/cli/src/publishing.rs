@@ -4,7 +4,7 @@
 use crate::failure::{Failure, harmless};
 use crate::trust::Trust;
 use crate::{Report, tables};
-use hedgerow::watch::publisher::Published;
+use hedgerow::watch::publish::Published;
 use hedgerow::watch::{Admission, Keys};
 use hedgerow::{Engine, PreparedTable, Table};
 use serde_json::json;

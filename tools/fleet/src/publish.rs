@@ -15,7 +15,7 @@ use crate::waiting::{self, Target};
 use bytes::Bytes;
 use hedgerow::Table;
 use hedgerow::watch::directory::{FILES_VERSION, Pointer};
-use hedgerow::watch::moment;
+use hedgerow::watch::time;
 use hedgerow_cli::Report;
 use hedgerow_cli::failure::Failure;
 use serde_json::json;
@@ -136,7 +136,7 @@ impl Operator {
                 generation,
                 ring,
                 content_id: content_id.into(),
-                at: moment::now(),
+                at: time::now(),
                 origin: self.origin.clone(),
             };
             let bytes = serde_json::to_vec(&claim).unwrap_or_default().into();
@@ -169,7 +169,7 @@ impl Operator {
             version: FILES_VERSION,
             generation,
             from_generation,
-            at: moment::now(),
+            at: time::now(),
             origin: self.origin.clone(),
             ..record.pointer
         };

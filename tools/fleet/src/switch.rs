@@ -5,7 +5,7 @@ use crate::operator::{CLAIMS_MAX, Change, Operator, crossed};
 use crate::record::{Envelope, FleetSwitches, Ring, RingPointer, SWITCHES};
 use crate::waiting::{self, Target};
 use hedgerow::watch::directory::{FILES_VERSION, SwitchesFile};
-use hedgerow::watch::moment;
+use hedgerow::watch::time;
 use hedgerow::{Selector, Switches};
 use hedgerow_cli::Report;
 use hedgerow_cli::failure::Failure;
@@ -99,7 +99,7 @@ impl Operator {
                 version: FILES_VERSION,
                 change: self.highest(known, others).saturating_add(1),
                 off: all.iter().map(Selector::to_string).collect(),
-                at: moment::now(),
+                at: time::now(),
                 origin: self.origin.clone(),
             };
             let record = FleetSwitches {

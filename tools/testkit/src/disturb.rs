@@ -3,7 +3,7 @@
 use hedgerow::table::format::rehash;
 use hedgerow::table::format::{HASH_OFFSET, Header};
 use hedgerow::watch::directory::FILES_VERSION;
-use hedgerow::watch::{Directory, Origin, Pointer, PublishOptions, Publisher, moment};
+use hedgerow::watch::{Directory, Origin, Pointer, PublishOptions, Publisher, time};
 use hedgerow::{DEFAULT_TABLE, Selector, Table};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -56,7 +56,7 @@ fn place_bad(directory: &Path, turn: u64) {
         bytes: bytes.len() as u64,
         from_generation: None,
         forced: false,
-        at: moment::now(),
+        at: time::now(),
         origin: Origin::here("broken exporter"),
         content_id,
     };

@@ -4,7 +4,7 @@ use crate::Report;
 use crate::failure::Failure;
 use crate::publishing::{Change, admit, report};
 use crate::trust::Trust;
-use hedgerow::watch::publisher::KEEP;
+use hedgerow::watch::publish::KEEP;
 use hedgerow::watch::{PublishOptions, Publisher};
 use std::path::PathBuf;
 

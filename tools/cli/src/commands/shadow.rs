@@ -6,7 +6,7 @@ use crate::publishing::{Change, admit, report, warned};
 use crate::trust::Trust;
 use hedgerow::Refusal;
 use hedgerow::watch::Publisher;
-use hedgerow::watch::publisher::{KEEP, Shadowed};
+use hedgerow::watch::publish::{KEEP, Shadowed};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 

@@ -5,7 +5,7 @@ use crate::failure::{Failure, harmless};
 use hedgerow::Refusal;
 use hedgerow::watch::directory::{Directory, Pointer, ShadowsFile, SwitchesFile};
 use hedgerow::watch::ledger::{Ledger, Record};
-use hedgerow::watch::publisher::generations;
+use hedgerow::watch::publish::generations;
 use hedgerow::watch::status::{
     self, Headroom, Quarantined, Refused, Reverted, ShadowStatus, WatchStatus,
 };

@@ -4,7 +4,7 @@ use hedgerow::table::format::rehash;
 use hedgerow::table::format::{HEADER_BYTES, Header};
 use hedgerow::watch::directory::{Directory, FILES_VERSION, Origin, Pointer};
 use hedgerow::watch::ledger::Ledger;
-use hedgerow::watch::publisher::generations;
+use hedgerow::watch::publish::generations;
 use hedgerow::{DEFAULT_TABLE, PreparedTable, Schema, Table};
 use serde_json::Value;
 use std::fs;

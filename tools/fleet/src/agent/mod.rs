@@ -14,7 +14,7 @@ use futures_util::StreamExt;
 use hedgerow::Refusal;
 use hedgerow::Table;
 use hedgerow::watch::directory::FILES_VERSION;
-use hedgerow::watch::{Directory, Keys, Origin, Publisher, moment, status};
+use hedgerow::watch::{Directory, Keys, Origin, Publisher, status, time};
 use hedgerow_cli::Report;
 use hedgerow_cli::failure::Failure;
 use hedgerow_cli::trust::Trust;
@@ -388,7 +388,7 @@ impl Agent {
             "ring": self.ring.name(),
             "fleet": self.store.fleet,
             "generation": generation,
-            "at": moment::now(),
+            "at": time::now(),
             "heard_seconds_before": heard,
             "connected": self.store.is_connected(),
         });

@@ -73,7 +73,7 @@ impl Line<'_> {
         };
         let catalog = self.catalog.as_deref();
         let fields = Fields {
-            time: hedgerow::watch::moment::now(),
+            time: hedgerow::watch::time::now(),
             client: self.client,
             method: text(self.request.method.as_str().as_bytes()),
             host: text(said_host(self.request)),

@@ -96,7 +96,7 @@ impl log::Log for ToStandardError {
         }
         // The library's own lines are few, and each is told once.
         if record.target().starts_with("hedgerow") || self.has_room() {
-            let now = hedgerow::watch::moment::now();
+            let now = hedgerow::watch::time::now();
             let (level, target, args) = (record.level(), record.target(), record.args());
             self.waiting.fetch_add(1, Ordering::Relaxed);
             let mut line = format!("{now} {level} {target}: {args}");

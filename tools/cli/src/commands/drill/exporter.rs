@@ -6,7 +6,7 @@ use hedgerow::Table;
 use hedgerow::limits::FEATURES_MAX;
 use hedgerow::table::format::HASH_OFFSET;
 use hedgerow::watch::directory::FILES_VERSION;
-use hedgerow::watch::moment;
+use hedgerow::watch::time;
 use hedgerow::watch::{Directory, Origin, Pointer, PublishOptions, Publisher};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -157,7 +157,7 @@ impl Place {
             bytes: bytes.len() as u64,
             from_generation: None,
             forced: false,
-            at: moment::now(),
+            at: time::now(),
             origin: Origin::here("broken exporter"),
             content_id: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
         };

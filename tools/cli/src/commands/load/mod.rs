@@ -19,7 +19,7 @@ use crate::harness::{Interruption, cores, drive, machine};
 use crate::page;
 use core_affinity::CoreId;
 use hedgerow::Reason;
-use hedgerow::watch::moment;
+use hedgerow::watch::time;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -152,7 +152,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
 impl Args {
     /// The run itself, with shadows and a live view, and kernels alone before and after it.
     fn measured(&self, interruption: &Interruption) -> Result<(Run, Sums, Stage), Failure> {
-        let (machine, at) = (machine::machine(), moment::now());
+        let (machine, at) = (machine::machine(), time::now());
         let source = Source::open(&self.table, self.input.as_deref())?;
         let plan = self.plan(cores(&self.cores)?);
         let kernel = self.kernel.as_deref();

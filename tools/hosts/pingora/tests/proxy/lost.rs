@@ -11,7 +11,7 @@ use crate::common::*;
 use crate::recorded::{self, Recorded};
 use hedgerow::table::format::HASH_OFFSET;
 use hedgerow::watch::directory::FILES_VERSION;
-use hedgerow::watch::{Directory, Origin, Pointer, Publisher, moment};
+use hedgerow::watch::{Directory, Origin, Pointer, Publisher, time};
 use hedgerow::{DEFAULT_TABLE, Engine, Schema, Selector, Switches, Table};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -164,7 +164,7 @@ fn place(directory: &Directory, good: &[Vec<u8>; 2], bytes: &[u8], generation: u
         bytes: bytes.len() as u64,
         from_generation: None,
         forced: false,
-        at: moment::now(),
+        at: time::now(),
         origin: Origin::here("broken exporter"),
         content_id,
     };

@@ -6,13 +6,14 @@
 //! push the first one out of. The price is that a shadow sees a sample and not every request; with
 //! a thousand requests a second it has a thousand rows within about a minute.
 
-use super::directory::{ShadowEntry, parse_shadows, read_small};
-use super::drift::{Both, score};
-use super::status::ShadowStatus;
-use super::{Artefact, Shared, moment};
+use super::{Artefact, Shared};
 use crate::limits::DRIFT_ROWS_MAX;
 use crate::refusal::Refusal;
 use crate::score::PreparedTable;
+use crate::watch::directory::{ShadowEntry, parse_shadows, read_small};
+use crate::watch::drift::{Both, score};
+use crate::watch::status::ShadowStatus;
+use crate::watch::time;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -53,7 +54,7 @@ impl Shadow {
             prepared: None,
             retry: Some(Instant::now()),
             against: 0,
-            since: moment::now(),
+            since: time::now(),
             both: Both::default(),
         }
     }
@@ -174,7 +175,7 @@ impl Shadows {
         for shadow in &mut self.all {
             if shadow.against != generation || shadow.both.crossed.is_empty() {
                 shadow.against = generation;
-                shadow.since = moment::now();
+                shadow.since = time::now();
                 shadow.both = Both::new(&shared.options.drift.thresholds);
             }
         }

@@ -6,7 +6,7 @@ use crate::refusal::{Refusal, RefusalKind};
 use crate::table::Table;
 use crate::watch::directory::{FILES_VERSION, ShadowEntry, ShadowsFile};
 use crate::watch::ledger::{Event, Record};
-use crate::watch::moment;
+use crate::watch::time;
 
 /// What is tried in shadow.
 #[derive(Debug, Clone, PartialEq)]
@@ -126,7 +126,7 @@ impl Publisher {
             version: FILES_VERSION,
             change: all.max().unwrap_or_default().saturating_add(1),
             shadows,
-            at: moment::now(),
+            at: time::now(),
             origin: self.origin.clone(),
         }
     }

@@ -7,7 +7,7 @@ use crate::switches::{Selector, Switches};
 use crate::table::{DEFAULT_TABLE, Table};
 use crate::watch::directory::{FILES_VERSION, SwitchesFile};
 use crate::watch::ledger::{Event, FROM_POINTER, Record};
-use crate::watch::{moment, status};
+use crate::watch::{status, time};
 
 impl Publisher {
     /// The number of the last change that the switches show. A file that is gone or damaged is
@@ -59,7 +59,7 @@ impl Publisher {
             version: FILES_VERSION,
             change,
             off: switches.iter().map(Selector::to_string).collect(),
-            at: moment::now(),
+            at: time::now(),
             origin: self.origin.clone(),
         }
     }

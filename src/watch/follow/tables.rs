@@ -1,15 +1,16 @@
 //! The thread that keeps an engine's table as the directory says, or the last good one.
 
-use super::directory::{Pointer, parse_pointer, read_small};
-use super::ledger::{Event, Ledger, Record};
-use super::publisher::generations;
-use super::restraint::{drifts, is_held_back, is_kept_out, is_reverted, not_replayed, went_back};
-use super::status::{Good, Headroom, Source, Waiting};
-use super::watchdog::{Former, Watchdog};
-use super::{Artefact, Fallback, Shared, moment};
+use super::holdback::{drifts, is_held_back, is_kept_out, is_reverted, not_replayed, went_back};
+use super::{Artefact, Shared, runs};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::score::PreparedTable;
 use crate::table::{DEFAULT_TABLE, Table};
+use crate::watch::directory::{Pointer, parse_pointer, read_small};
+use crate::watch::ledger::{Event, Ledger, Record};
+use crate::watch::options::Fallback;
+use crate::watch::publish::generations;
+use crate::watch::status::{KnownGood, Source, Waiting};
+use crate::watch::watchdog::{Former, Watchdog};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -34,7 +35,7 @@ pub(super) struct Tables {
     named: bool,
     candidate: Option<Candidate>,
     /// The last generation that was taken; none is taken that is not above it.
-    last: Option<Good>,
+    last: Option<KnownGood>,
     watchdog: Watchdog,
     /// Good tables of which no copy is kept yet, newest first, and when that is tried again.
     unkept: Vec<Arc<PreparedTable>>,
@@ -108,7 +109,7 @@ impl Tables {
     }
 
     /// The last generations of the directory's ledger, newest first, each table once.
-    fn of_ledger(&self, shared: &Shared) -> Vec<Good> {
+    fn of_ledger(&self, shared: &Shared) -> Vec<KnownGood> {
         let ledger = Ledger::of(shared.directory.root());
         let history = match ledger.read() {
             Ok(history) => history,
@@ -119,13 +120,13 @@ impl Tables {
             }
         };
         let pointer = self.candidate.as_ref().map(|candidate| &candidate.pointer);
-        let mut found: Vec<Good> = Vec::new();
+        let mut found: Vec<KnownGood> = Vec::new();
         for past in generations(&history.records, pointer).into_iter().rev() {
             let named = pointer.is_some_and(|pointer| pointer.content_id == past.content_id);
             let there = found.iter().any(|good| good.content_id == past.content_id);
             let held = is_kept_out(shared, &past.content_id);
             if !named && !there && !held && found.len() < LEDGER_TRIES {
-                found.push(Good {
+                found.push(KnownGood {
                     generation: past.generation,
                     content_id: past.content_id,
                     table_generation: 0,
@@ -135,7 +136,13 @@ impl Tables {
         found
     }
 
-    fn fall_back(&mut self, shared: &Shared, good: &Good, path: &Path, source: Source) -> bool {
+    fn fall_back(
+        &mut self,
+        shared: &Shared,
+        good: &KnownGood,
+        path: &Path,
+        source: Source,
+    ) -> bool {
         let admission = &shared.options.admission;
         let prepared = match admission.admit(&shared.engine, path, Some(&good.content_id)) {
             Ok(prepared) => prepared,
@@ -157,7 +164,7 @@ impl Tables {
             return false;
         }
         if self.last.is_none() {
-            self.last = Some(Good {
+            self.last = Some(KnownGood {
                 table_generation: prepared.table().header().generation,
                 ..good.clone()
             });
@@ -469,7 +476,7 @@ impl Tables {
     /// A candidate is live: it is the last known good from now on.
     fn taken(&mut self, shared: &Shared, prepared: Arc<PreparedTable>, pointer: &Pointer) {
         self.candidate = None;
-        let good = Good {
+        let good = KnownGood {
             generation: pointer.generation,
             content_id: pointer.content_id.clone(),
             table_generation: prepared.table().header().generation,
@@ -524,31 +531,5 @@ fn waits(shared: &Shared, pointer: &Pointer, refused: bool) {
         refused,
         quarantined,
     });
-    desk.dirty = true;
-}
-
-/// Writes down what runs.
-pub(super) fn runs(
-    shared: &Shared,
-    prepared: &PreparedTable,
-    generation: u64,
-    source: Source,
-    publisher: Option<super::Origin>,
-) {
-    let usage = prepared.table().usage().into_iter();
-    let headroom = usage.map(|usage| Headroom {
-        name: usage.name.into(),
-        used: usage.used,
-        max: usage.max,
-    });
-    let mut desk = shared.desk();
-    let status = &mut desk.status;
-    (status.source, status.generation) = (source, generation);
-    status.content_id = prepared.table().content_id();
-    (status.since, status.publisher) = (moment::now(), publisher);
-    status.headroom = headroom.collect();
-    if source == Source::Directory {
-        status.waiting = None;
-    }
     desk.dirty = true;
 }

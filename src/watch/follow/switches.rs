@@ -2,11 +2,11 @@
 
 use super::Artefact;
 use super::Shared;
-use super::directory::{parse_switches, read_small};
-use super::ledger::{Event, Record};
-use super::status::WatchStatus;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::switches::{Selector, Switches};
+use crate::watch::directory::{parse_switches, read_small};
+use crate::watch::ledger::{Event, Record};
+use crate::watch::status::WatchStatus;
 use std::path::Path;
 use xxhash_rust::xxh3::xxh3_128;
 

@@ -4,16 +4,16 @@
 //! rename. A process that is killed in between leaves an announcement, which the next publisher
 //! marks as abandoned: the ledger never lacks what happened, and never claims what did not.
 
-mod following;
+mod mirror;
 mod shadows;
-mod switching;
+mod switches;
 
 pub use shadows::Shadowed;
 
 use super::directory::{self, *};
 use super::ledger::{Event, FROM_POINTER, Ledger, Record};
-use super::moment;
 use super::status;
+use super::time;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::table::Table;
 use crate::table::format::{HEADER_BYTES, SIGNATURE_OFFSET};
@@ -399,7 +399,7 @@ impl Publisher {
             bytes,
             from_generation,
             forced,
-            at: moment::now(),
+            at: time::now(),
             origin: self.origin.clone(),
         })
     }

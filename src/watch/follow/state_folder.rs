@@ -10,11 +10,11 @@
 //!
 //! Trouble with it is trouble for the next start alone: the watch goes on without.
 
-use super::directory::{Lock, Origin, remove_if_there, remove_partials, replace};
-use super::ledger::{Ledger, Record};
-use super::status::{self, Good, WatchStatus};
-use super::watchdog::Health;
 use crate::refusal::{Refusal, RefusalKind};
+use crate::watch::directory::{Lock, Origin, remove_if_there, remove_partials, replace};
+use crate::watch::ledger::{Ledger, Record};
+use crate::watch::status::{self, KnownGood, WatchStatus};
+use crate::watch::watchdog::Health;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// An engine's folder, or none.
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct StateFolder {
     folder: Option<PathBuf>,
     held: Mutex<Held>,
 }
@@ -38,9 +38,9 @@ struct Held {
     retry: Option<Instant>,
 }
 
-impl State {
-    pub(super) fn of(folder: Option<PathBuf>) -> State {
-        State {
+impl StateFolder {
+    pub(super) fn of(folder: Option<PathBuf>) -> StateFolder {
+        StateFolder {
             folder,
             held: Mutex::default(),
         }
@@ -140,7 +140,7 @@ impl State {
         &self,
         content_id: &str,
         bytes: &[u8],
-        good: &[Good],
+        good: &[KnownGood],
         origin: &Origin,
     ) -> Result<bool, Refusal> {
         let Some(path) = self.kept(content_id) else {
@@ -152,7 +152,7 @@ impl State {
         if !fs::read(&path).is_ok_and(|there| there == bytes) {
             replace(&path, bytes)?.map_or(Ok(()), Err)?;
         }
-        let there = |good: &Good| {
+        let there = |good: &KnownGood| {
             self.kept(&good.content_id)
                 .is_some_and(|path| path.is_file())
         };

@@ -7,9 +7,9 @@ use crate::switches::Switches;
 use crate::table::Table;
 use crate::table::sealed::Sealed;
 use crate::table::validate::header_of;
+use crate::watch::admission::replayed;
 use crate::watch::directory::{Pointer, SwitchesFile};
 use crate::watch::ledger::{Event, Record};
-use crate::watch::restraint::replayed;
 
 impl Publisher {
     /// The generation that the directory's pointer names; 0 where there is none.

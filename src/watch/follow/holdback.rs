@@ -1,16 +1,15 @@
 //! What keeps a sound table from running: its drift, a quarantine, or that the engine went back.
 
-use super::admission::Rejected;
-use super::directory::Pointer;
-use super::drift::Drift;
-use super::ledger::{Event, Record};
-use super::status::{Good, Quarantined, Reverted, Source, Waiting};
-use super::tables::runs;
-use super::watchdog::Watching;
-use super::{REFUSED_MAX, Shared, moment};
-use crate::refusal::{Refusal, RefusalKind};
+use super::{REFUSED_MAX, Shared, runs};
 use crate::score::PreparedTable;
 use crate::table::Table;
+use crate::watch::admission::{Rejected, replayed};
+use crate::watch::directory::Pointer;
+use crate::watch::drift::Drift;
+use crate::watch::ledger::{Event, Record};
+use crate::watch::status::{KnownGood, Quarantined, Reverted, Source, Waiting};
+use crate::watch::time;
+use crate::watch::watchdog::Watching;
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -20,7 +19,7 @@ use xxhash_rust::xxh3::xxh3_128;
 pub(super) fn not_replayed(
     prepared: Arc<PreparedTable>,
     pointer: &Pointer,
-    last: Option<&Good>,
+    last: Option<&KnownGood>,
 ) -> Result<Arc<PreparedTable>, Box<Rejected>> {
     let table = prepared.table();
     let last = last.map_or(0, |last| last.table_generation);
@@ -32,14 +31,6 @@ pub(super) fn not_replayed(
         })),
         _ => Ok(prepared),
     }
-}
-
-/// Why a table that is numbered below another is not to follow it.
-pub(super) fn replayed(table: &Table, last: u64, at: &str) -> Option<Refusal> {
-    let own = table.header().generation;
-    let expected = || format!("a table numbered {last} or above (or a rollback)");
-    let refused = || RefusalKind::Replayed.at(at, expected(), own);
-    (own < last).then(refused)
 }
 
 /// Whether a candidate differs too much from the running table, and is held back. A table that is
@@ -65,7 +56,7 @@ pub(super) fn drifts(shared: &Shared, prepared: &PreparedTable, pointer: &Pointe
         return false;
     }
     shared.quarantine(Quarantined {
-        at: moment::now(),
+        at: time::now(),
         generation: pointer.generation,
         content_id: pointer.content_id.clone(),
         against,
@@ -92,7 +83,7 @@ pub(super) fn went_back(
         status.good.retain(|good| good.content_id != content_id);
         status.reverts = status.reverts.saturating_add(1);
         let reverted = Reverted {
-            at: moment::now(),
+            at: time::now(),
             generation,
             content_id: content_id.clone(),
             to,
