@@ -3,6 +3,10 @@
 # (real sockets, real clients), and the comparison with other libraries. One build for all.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-bash ci/setup.sh build proxy fleet
+bash ci/setup.sh build
 
-cargo test --release -p hedgerow-fleet -p hedgerow-proxy -p peers
+test=(cargo test --release -p hedgerow-fleet -p hedgerow-proxy -p peers)
+# What is missing may be installed meanwhile.
+"${test[@]}" --quiet --no-run
+bash ci/setup.sh proxy fleet
+"${test[@]}"

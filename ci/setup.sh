@@ -3,11 +3,11 @@
 #
 #   ci/setup.sh [PART...]      all parts, or these
 #
-# Parts: build import cli envoy nginx valgrind proxy fleet deny. One run at a time: others wait.
+# Parts: build deny import cli envoy nginx valgrind proxy fleet. One run at a time: others wait.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-[ $# -gt 0 ] || set -- build import cli envoy nginx valgrind proxy fleet deny
+[ $# -gt 0 ] || set -- build deny import cli envoy nginx valgrind proxy fleet
 export DEBIAN_FRONTEND=noninteractive
 mkdir -p target/ci
 exec 9>target/ci/setup.lock
