@@ -4,7 +4,8 @@ pub mod bots;
 mod catalog;
 pub mod detections;
 pub mod format;
-pub mod sealed;
+pub(crate) mod sealed;
+#[doc(hidden)]
 pub mod validate;
 mod view;
 
