@@ -1,8 +1,8 @@
 //! The compile side: a trained [`Ensemble`], and what turns it into a table file.
 //!
-//! Importers make an [`Ensemble`] from a library's own model. [`build`] writes its table: the
+//! Importers make an [`Ensemble`] from a library's own model. [`build()`] writes its table: the
 //! splits' borders become lanes, leaves become fixed-point numbers, and everything is laid out as
-//! kernels execute it. [`refresh`] writes a table again with other descriptions of its features.
+//! kernels execute it. [`refresh()`] writes a table again with other descriptions of its features.
 //! A host needs none of this: it opens what was written, see [`table`](crate::table).
 
 mod arrange;

@@ -91,7 +91,6 @@ impl Batch {
 
     #[inline(always)]
     fn add<const SPECIAL: bool>(&mut self, view: &View<'_>, list: &Partition) {
-        // Clearing `reach` costs some 250 instructions per row.
         if list.trees.is_empty() {
             return;
         }
