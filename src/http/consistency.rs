@@ -12,8 +12,8 @@ use super::target::Target;
 use super::values::{Accept, Brands, Encoding};
 use super::words::Platform;
 
-/// A request of which every header is known, and its parts.
-pub(super) struct Parts<'a> {
+/// A request whose headers are all known, and what its headers say.
+pub(super) struct ParsedRequest<'a> {
     pub request: &'a Request<'a>,
     pub headers: &'a Headers<'a>,
     pub agent: &'a Agent,
@@ -28,7 +28,7 @@ pub(super) struct Parts<'a> {
 /// Site, mode and dest.
 type Fetch<'a> = (Option<&'a [u8]>, Option<&'a [u8]>, Option<&'a [u8]>);
 
-impl Parts<'_> {
+impl ParsedRequest<'_> {
     fn is_https(&self) -> bool {
         self.request.scheme == Scheme::Https
     }

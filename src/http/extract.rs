@@ -2,7 +2,7 @@
 
 use super::agent::{Agent, Family};
 use super::bytes::{HIGH, any, below, equal, starts};
-use super::consistency::Parts;
+use super::consistency::ParsedRequest;
 use super::features::{FEATURES, Id};
 use super::headers::{CHROMIUM, FIREFOX, Headers, Name};
 use super::peer::Peer;
@@ -107,7 +107,7 @@ fn fill_row(request: &Request<'_>, headers: &Headers<'_>, row: &mut Row) {
     if !complete {
         return;
     }
-    let parts = Parts {
+    let parts = ParsedRequest {
         request,
         headers,
         agent: &agent,
@@ -264,7 +264,7 @@ impl Fill<'_> {
     }
 
     /// What needs the whole list of headers.
-    fn list(&mut self, parts: &Parts<'_>) {
+    fn list(&mut self, parts: &ParsedRequest<'_>) {
         let headers = parts.headers;
         self.count(Id::Malformed, headers.malformed, 7);
         self.count(Id::Repeated, headers.repeated, 7);
@@ -290,7 +290,7 @@ impl Fill<'_> {
     }
 
     /// What single values say.
-    fn values(&mut self, parts: &Parts<'_>) {
+    fn values(&mut self, parts: &ParsedRequest<'_>) {
         if let Some(value) = parts.headers.get(Name::AcceptLanguage) {
             let language = Language::parse(value);
             self.flag(Id::LanguageOdd, language.odd);
@@ -313,7 +313,7 @@ impl Fill<'_> {
     }
 
     /// Where it says that it comes from.
-    fn site(&mut self, parts: &Parts<'_>) {
+    fn site(&mut self, parts: &ParsedRequest<'_>) {
         self.maybe(Id::HostMismatch, parts.host_mismatch());
         self.flag(Id::RefererMismatch, parts.referer_mismatch());
         self.maybe(Id::RefererCrossPath, parts.referer_cross_path());
@@ -324,7 +324,7 @@ impl Fill<'_> {
     }
 
     /// Whether the parts fit together.
-    fn coherence(&mut self, parts: &Parts<'_>) {
+    fn coherence(&mut self, parts: &ParsedRequest<'_>) {
         self.maybe(Id::AcceptDocumentOdd, parts.document_odd());
         self.maybe(Id::AcceptPage, parts.page_mismatch());
         self.maybe_count(Id::EncodingOdd, parts.encoding_odd(), 3);

@@ -1,12 +1,12 @@
 //! Whether Accept-*, Priority and Connection have the form that the claimed browser gives them.
 
 use super::agent::Family;
-use super::consistency::Parts;
+use super::consistency::ParsedRequest;
 use super::headers::Name;
 use super::request::{Scheme, Version};
 use super::values::Language;
 
-impl Parts<'_> {
+impl ParsedRequest<'_> {
     fn is_multiplexed(&self) -> bool {
         matches!(self.request.version, Version::Http2 | Version::Http3)
     }

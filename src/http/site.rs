@@ -1,7 +1,7 @@
 //! Whether a request's Referer, Origin and Host fit its target and its fetch metadata.
 
 use super::bytes::{find, first, from, same, starts};
-use super::consistency::Parts;
+use super::consistency::ParsedRequest;
 use super::headers::Name;
 use super::request::Version;
 
@@ -18,7 +18,7 @@ pub(super) fn split(url: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((rest.get(..end)?, from(rest, end)))
 }
 
-impl Parts<'_> {
+impl ParsedRequest<'_> {
     /// The host that was asked for.
     fn host(&self) -> Option<&[u8]> {
         let host = self.headers.get(Name::Host).or(self.request.authority);

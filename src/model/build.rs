@@ -7,7 +7,7 @@ use super::error::BuildError;
 use super::fixed_point::FixedPoint;
 use super::lanes::Lanes;
 use super::options::{BuildOptions, check_options};
-use super::sections::Sections;
+use super::sections::SectionWriter;
 use super::{bots, detections, shapes};
 use crate::schema::check_features;
 use crate::table::format::Section;
@@ -34,7 +34,7 @@ pub fn build(ensemble: &Ensemble, options: &BuildOptions) -> Result<Built, Build
     let written = shapes::in_writable_form(ensemble, &lanes)?;
     let fixed = FixedPoint::of(ensemble)?;
 
-    let mut sections = Sections::new(ensemble, options, &lanes, &fixed);
+    let mut sections = SectionWriter::new(ensemble, options, &lanes, &fixed);
     let (oblivious, any) = by_form(&written);
     check_steps(&oblivious, &any)?;
     let arranged = arranged(&oblivious, &lanes)?;

@@ -1,7 +1,7 @@
 //! Writes a table again with another description of its features, and the same trees.
 
 use super::error::{BuildError, at_most};
-use super::sections::Sections;
+use super::sections::SectionWriter;
 use crate::limits::PROVENANCE_BYTES_MAX;
 use crate::schema::{Feature, SchemaError, check_features};
 use crate::table::Table;
@@ -45,7 +45,7 @@ pub fn refresh(table: &Table, with: Refresh) -> Result<Vec<u8>, BuildError> {
         PROVENANCE_BYTES_MAX,
         with.provenance.len(),
     )?;
-    let mut sections = Sections::copied(table);
+    let mut sections = SectionWriter::copied(table);
     for section in [Section::Features, Section::Provenance] {
         sections.clear(section);
     }

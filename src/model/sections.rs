@@ -13,7 +13,7 @@ use crate::table::format::*;
 use bytemuck::Zeroable;
 
 /// The header and the sections, as far as they are written.
-pub(super) struct Sections {
+pub(super) struct SectionWriter {
     pub(super) header: Header,
     bytes: [Vec<u8>; SECTION_COUNT],
     counts: [usize; SECTION_COUNT],
@@ -21,15 +21,15 @@ pub(super) struct Sections {
     margin_max: i64,
 }
 
-impl Sections {
+impl SectionWriter {
     pub(super) fn new(
         ensemble: &Ensemble,
         options: &BuildOptions,
         lanes: &Lanes,
         fixed: &FixedPoint,
-    ) -> Sections {
+    ) -> SectionWriter {
         let bias = fixed.margin(ensemble.bias);
-        let mut sections = Sections {
+        let mut sections = SectionWriter {
             header: Header::zeroed(),
             bytes: Default::default(),
             counts: [0; SECTION_COUNT],
@@ -56,9 +56,9 @@ impl Sections {
     }
 
     /// The header and the sections of a table.
-    pub(super) fn copied(table: &Table) -> Sections {
+    pub(super) fn copied(table: &Table) -> SectionWriter {
         let header = *table.header();
-        let mut sections = Sections {
+        let mut sections = SectionWriter {
             header,
             bytes: Default::default(),
             counts: header.counts.map(|count| count as usize),

@@ -5,7 +5,7 @@ use super::ensemble::{Ensemble, Tree};
 use super::error::{BuildError, at_most};
 use super::fixed_point::FixedPoint;
 use super::lanes::{BinTest, Lanes, Place};
-use super::sections::Sections;
+use super::sections::SectionWriter;
 use crate::limits::{LEAVES_MAX, SETS_MAX, TREE_NODES_MAX};
 use crate::table::format::*;
 use std::borrow::Cow;
@@ -68,7 +68,7 @@ impl Sets {
     }
 }
 
-impl Sections {
+impl SectionWriter {
     pub(super) fn add_any(
         &mut self,
         trees: &Placed<'_>,

@@ -1,7 +1,7 @@
 //! Checks verified bots and their address ranges.
 
 use super::detections::{check_text, check_zero};
-use super::{Check, Parts, at_most};
+use super::{Check, Sections, at_most};
 use crate::limits::*;
 use crate::refusal::RefusalKind;
 use crate::table::bots::{Category, is_one_family, is_token};
@@ -15,8 +15,8 @@ pub(super) fn check_counts(bots: usize, ranges: usize) -> Check<()> {
     at_most("bot_ranges", BOT_RANGES_MAX, ranges)
 }
 
-pub(super) fn check_bots(parts: &Parts<'_>) -> Check<()> {
-    let bots: &[BotRecord] = parts.records(Section::Bots)?;
+pub(super) fn check_bots(sections: &Sections<'_>) -> Check<()> {
+    let bots: &[BotRecord] = sections.records(Section::Bots)?;
     let mut names = HashMap::with_capacity(bots.len());
     for (index, bot) in bots.iter().enumerate() {
         let at = |field: &str| format!("bots[{index}].{field}");
@@ -43,7 +43,7 @@ pub(super) fn check_bots(parts: &Parts<'_>) -> Check<()> {
         check_zero(rest, || at("agent"))?;
         check_zero(&bot.zero, || at("zero"))?;
     }
-    check_ranges(parts.records(Section::BotRanges)?, bots.len())
+    check_ranges(sections.records(Section::BotRanges)?, bots.len())
 }
 
 /// Ranges ascend and have a gap of nothing or more between them: a binary search finds the one.

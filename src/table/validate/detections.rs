@@ -1,6 +1,6 @@
 //! Checks detections and their conditions.
 
-use super::{Check, Parts, at_most, exactly};
+use super::{Check, Sections, at_most, exactly};
 use crate::limits::*;
 use crate::refusal::RefusalKind;
 use crate::schema::check_name;
@@ -14,9 +14,9 @@ pub(super) fn check_counts(detections: usize, conditions: usize) -> Check<()> {
     at_most("conditions", CONDITIONS_MAX, conditions)
 }
 
-pub(super) fn check_detections(parts: &Parts<'_>) -> Check<()> {
-    let detections: &[DetectionRecord] = parts.records(Section::Detections)?;
-    let conditions: &[ConditionRecord] = parts.records(Section::Conditions)?;
+pub(super) fn check_detections(sections: &Sections<'_>) -> Check<()> {
+    let detections: &[DetectionRecord] = sections.records(Section::Detections)?;
+    let conditions: &[ConditionRecord] = sections.records(Section::Conditions)?;
     let mut names = HashMap::with_capacity(detections.len());
     let (mut before, mut start) = (None, 0usize);
     for (index, detection) in detections.iter().enumerate() {
@@ -38,7 +38,7 @@ pub(super) fn check_detections(parts: &Parts<'_>) -> Check<()> {
         start = start.saturating_add(usize::from(detection.conditions));
     }
     exactly("conditions", start, conditions.len())?;
-    let features = parts.records::<FeatureRecord>(Section::Features)?.len();
+    let features = sections.records::<FeatureRecord>(Section::Features)?.len();
     conditions
         .iter()
         .enumerate()

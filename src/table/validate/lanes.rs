@@ -1,14 +1,14 @@
 //! Checks lanes, their borders, and the splits that name them.
 
-use super::{Check, Parts, exactly};
+use super::{Check, Sections, exactly};
 use crate::refusal::RefusalKind;
 use crate::table::format::*;
 
 /// Returns the lanes in use.
-pub(super) fn check_lanes<'a>(parts: &Parts<'a>) -> Check<&'a [LaneRecord]> {
-    let records: &[LaneRecord] = parts.records(Section::Lanes)?;
-    let features = parts.records::<FeatureRecord>(Section::Features)?.len();
-    let used = parts.header.lanes_used as usize;
+pub(super) fn check_lanes<'a>(sections: &Sections<'a>) -> Check<&'a [LaneRecord]> {
+    let records: &[LaneRecord] = sections.records(Section::Lanes)?;
+    let features = sections.records::<FeatureRecord>(Section::Features)?.len();
+    let used = sections.header.lanes_used as usize;
     for (index, lane) in records.iter().enumerate() {
         if index >= used {
             if *lane != bytemuck::Zeroable::zeroed() {
@@ -39,9 +39,9 @@ pub(super) fn check_lanes<'a>(parts: &Parts<'a>) -> Check<&'a [LaneRecord]> {
         .ok_or_else(|| RefusalKind::CountMismatch.at("header.lanes_used", records.len(), used))
 }
 
-pub(super) fn check_borders(parts: &Parts<'_>, lanes: &[LaneRecord]) -> Check<()> {
-    let groups: &[GroupRecord] = parts.records(Section::Groups)?;
-    let ranks: &[[f32; GROUP_LANES]] = parts.records(Section::Borders)?;
+pub(super) fn check_borders(sections: &Sections<'_>, lanes: &[LaneRecord]) -> Check<()> {
+    let groups: &[GroupRecord] = sections.records(Section::Groups)?;
+    let ranks: &[[f32; GROUP_LANES]] = sections.records(Section::Borders)?;
     let mut start = 0usize;
     for (index, (group, lanes)) in groups.iter().zip(lanes.chunks(GROUP_LANES)).enumerate() {
         let count = lanes

@@ -81,26 +81,26 @@ pub(crate) fn validate_with(
     check_hash(file, &header)?;
     signature(file)?;
     let ranges = check_sections(file, &header)?;
-    let parts = Parts {
+    let sections = Sections {
         file,
         header: &header,
         ranges: &ranges,
     };
-    check_features(&parts)?;
-    let lanes = check_lanes(&parts)?;
-    check_borders(&parts, lanes)?;
+    check_features(&sections)?;
+    let lanes = check_lanes(&sections)?;
+    check_borders(&sections, lanes)?;
     let bias = header.bias;
     let mut margins = Margins::new(bias, header.margin_shift)?;
-    let mut sources = Sources::new(&parts)?;
-    check_oblivious(&parts, lanes, &mut margins, &mut sources)?;
-    check_trees(&parts, lanes, &mut margins, &mut sources)?;
-    check_steps(&parts)?;
+    let mut sources = Sources::new(&sections)?;
+    check_oblivious(&sections, lanes, &mut margins, &mut sources)?;
+    check_trees(&sections, lanes, &mut margins, &mut sources)?;
+    check_steps(&sections)?;
     margins.check_against(&header)?;
-    check_score_map(&parts)?;
-    check_golden(&parts)?;
-    check_provenance(&parts)?;
-    detections::check_detections(&parts)?;
-    bots::check_bots(&parts)?;
+    check_score_map(&sections)?;
+    check_golden(&sections)?;
+    check_provenance(&sections)?;
+    detections::check_detections(&sections)?;
+    bots::check_bots(&sections)?;
     Ok(Validated { header, ranges })
 }
 
@@ -300,13 +300,13 @@ fn check_sections(file: &[u8], header: &Header) -> Check<[Range<usize>; SECTION_
 }
 
 /// The file's sections, within bounds, their contents not yet checked.
-struct Parts<'a> {
+struct Sections<'a> {
     file: &'a [u8],
     header: &'a Header,
     ranges: &'a [Range<usize>; SECTION_COUNT],
 }
 
-impl<'a> Parts<'a> {
+impl<'a> Sections<'a> {
     fn bytes(&self, section: Section) -> Check<&'a [u8]> {
         let range = self
             .ranges
@@ -325,8 +325,8 @@ impl<'a> Parts<'a> {
     }
 }
 
-fn check_features(parts: &Parts<'_>) -> Check<()> {
-    let records: &[FeatureRecord] = parts.records(Section::Features)?;
+fn check_features(sections: &Sections<'_>) -> Check<()> {
+    let records: &[FeatureRecord] = sections.records(Section::Features)?;
     let mut seen: HashMap<&[u8], usize> = HashMap::with_capacity(records.len());
     let mut named = Vec::with_capacity(records.len());
     for (index, record) in records.iter().enumerate() {
@@ -354,7 +354,7 @@ fn check_features(parts: &Parts<'_>) -> Check<()> {
         named.push((name, record.kind));
     }
     let got = fingerprint(named.into_iter());
-    let expected = parts.header.fingerprint;
+    let expected = sections.header.fingerprint;
     if got != expected {
         let (expected, got) = (format!("{expected:016x}"), format!("{got:016x}"));
         return Err(RefusalKind::Fingerprint.at("header.fingerprint", expected, got));
@@ -362,8 +362,8 @@ fn check_features(parts: &Parts<'_>) -> Check<()> {
     Ok(())
 }
 
-fn check_score_map(parts: &Parts<'_>) -> Check<()> {
-    let margins: &[i64] = parts.records(Section::ScoreMap)?;
+fn check_score_map(sections: &Sections<'_>) -> Check<()> {
+    let margins: &[i64] = sections.records(Section::ScoreMap)?;
     let mut before = MARGIN_MAX.saturating_neg();
     for (index, margin) in margins.iter().enumerate() {
         if *margin < before || *margin > MARGIN_MAX {
@@ -376,10 +376,10 @@ fn check_score_map(parts: &Parts<'_>) -> Check<()> {
     Ok(())
 }
 
-fn check_golden(parts: &Parts<'_>) -> Check<()> {
-    let features = parts.records::<FeatureRecord>(Section::Features)?.len();
-    let (min, max) = (parts.header.margin_min, parts.header.margin_max);
-    let rows = parts
+fn check_golden(sections: &Sections<'_>) -> Check<()> {
+    let features = sections.records::<FeatureRecord>(Section::Features)?.len();
+    let (min, max) = (sections.header.margin_min, sections.header.margin_max);
+    let rows = sections
         .bytes(Section::Golden)?
         .chunks_exact(golden_bytes(features));
     for (index, row) in rows.enumerate() {
@@ -415,8 +415,8 @@ pub(super) fn golden_row(row: &[u8], features: usize) -> (i64, impl Iterator<Ite
     (margin, values.map(value))
 }
 
-fn check_provenance(parts: &Parts<'_>) -> Check<()> {
-    let bytes = parts.bytes(Section::Provenance)?;
+fn check_provenance(sections: &Sections<'_>) -> Check<()> {
+    let bytes = sections.bytes(Section::Provenance)?;
     match std::str::from_utf8(bytes) {
         Ok(_) => Ok(()),
         Err(error) => Err(RefusalKind::Provenance.at("provenance", "UTF-8 text", error)),

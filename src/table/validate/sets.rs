@@ -1,7 +1,7 @@
 //! Checks what only splits of trees of any shape say: marks for missing values, and sets of bins.
 
 use super::lanes::check_split;
-use super::{Check, Parts, exactly};
+use super::{Check, Sections, exactly};
 use crate::refusal::RefusalKind;
 use crate::table::format::*;
 use std::collections::HashSet;
@@ -14,9 +14,9 @@ pub(super) struct Sets<'a> {
 }
 
 impl<'a> Sets<'a> {
-    pub(super) fn of(parts: &Parts<'a>) -> Check<Sets<'a>> {
+    pub(super) fn of(sections: &Sections<'a>) -> Check<Sets<'a>> {
         Ok(Sets {
-            records: parts.records(Section::Sets)?,
+            records: sections.records(Section::Sets)?,
             named: 0,
             different: HashSet::new(),
         })

@@ -2,7 +2,7 @@
 
 use super::lanes::check_split;
 use super::sets::Sets;
-use super::{Check, Parts, at_most, exactly};
+use super::{Check, Sections, at_most, exactly};
 use crate::limits::*;
 use crate::refusal::RefusalKind;
 use crate::table::format::*;
@@ -69,9 +69,9 @@ pub(super) struct Sources {
 }
 
 impl Sources {
-    pub(super) fn new(parts: &Parts<'_>) -> Check<Sources> {
-        let any = parts.records::<TreeRecord>(Section::Trees)?.len();
-        let count = any.saturating_add(parts.header.oblivious_trees as usize);
+    pub(super) fn new(sections: &Sections<'_>) -> Check<Sources> {
+        let any = sections.records::<TreeRecord>(Section::Trees)?.len();
+        let count = any.saturating_add(sections.header.oblivious_trees as usize);
         Ok(Sources {
             taken: vec![false; count],
         })
@@ -93,18 +93,18 @@ impl Sources {
 }
 
 pub(super) fn check_oblivious(
-    parts: &Parts<'_>,
+    sections: &Sections<'_>,
     lanes: &[LaneRecord],
     margins: &mut Margins,
     sources: &mut Sources,
 ) -> Check<()> {
-    let blocks: &[BlockRecord] = parts.records(Section::Blocks)?;
-    let levels: &[LevelRecord] = parts.records(Section::Levels)?;
-    let leaves: &[i32] = parts.records(Section::Leaves)?;
-    let starts: &[u32] = parts.records(Section::LeafStarts)?;
-    let places: &[u32] = parts.records(Section::Sources)?;
-    let orders: &[u64] = parts.records(Section::Orders)?;
-    let trees = parts.header.oblivious_trees as usize;
+    let blocks: &[BlockRecord] = sections.records(Section::Blocks)?;
+    let levels: &[LevelRecord] = sections.records(Section::Levels)?;
+    let leaves: &[i32] = sections.records(Section::Leaves)?;
+    let starts: &[u32] = sections.records(Section::LeafStarts)?;
+    let places: &[u32] = sections.records(Section::Sources)?;
+    let orders: &[u64] = sections.records(Section::Orders)?;
+    let trees = sections.header.oblivious_trees as usize;
     let (mut level_start, mut leaf_start) = (0usize, 0usize);
     let mut before = OBLIVIOUS_DEPTH_MAX;
     let slots = starts.chunks(BLOCK_TREES).zip(places.chunks(BLOCK_TREES));
@@ -221,15 +221,15 @@ fn check_level_order(order: u64, depth: usize, at: impl Fn() -> String) -> Check
 }
 
 pub(super) fn check_trees(
-    parts: &Parts<'_>,
+    sections: &Sections<'_>,
     lanes: &[LaneRecord],
     margins: &mut Margins,
     sources: &mut Sources,
 ) -> Check<()> {
-    let trees: &[TreeRecord] = parts.records(Section::Trees)?;
-    let nodes: &[NodeRecord] = parts.records(Section::Nodes)?;
+    let trees: &[TreeRecord] = sections.records(Section::Trees)?;
+    let nodes: &[NodeRecord] = sections.records(Section::Nodes)?;
     let mut depths = Vec::with_capacity(nodes.len().min(TREE_NODES_MAX));
-    let mut sets = Sets::of(parts)?;
+    let mut sets = Sets::of(sections)?;
     let mut start = 0usize;
     let (mut before, mut special) = (TREE_DEPTH_MAX, false);
     for (index, tree) in trees.iter().enumerate() {
@@ -307,9 +307,9 @@ fn check_nodes(
 }
 
 /// Holds the depths of all trees, added up, against the capacity. Depths were checked before.
-pub(super) fn check_steps(parts: &Parts<'_>) -> Check<()> {
-    let blocks: &[BlockRecord] = parts.records(Section::Blocks)?;
-    let trees: &[TreeRecord] = parts.records(Section::Trees)?;
+pub(super) fn check_steps(sections: &Sections<'_>) -> Check<()> {
+    let blocks: &[BlockRecord] = sections.records(Section::Blocks)?;
+    let trees: &[TreeRecord] = sections.records(Section::Trees)?;
     let oblivious = blocks
         .iter()
         .map(|block| (block.levels as usize).saturating_mul(BLOCK_TREES));
@@ -333,12 +333,12 @@ mod tests {
             let trees = vec![tree; count];
             let mut ranges: [std::ops::Range<usize>; SECTION_COUNT] = Default::default();
             ranges[Section::Trees as usize] = 0..count * size_of::<TreeRecord>();
-            let parts = Parts {
+            let sections = Sections {
                 file: bytemuck::cast_slice(&trees),
                 header: &Header::zeroed(),
                 ranges: &ranges,
             };
-            let checked = check_steps(&parts).map_err(|refused| refused.kind());
+            let checked = check_steps(&sections).map_err(|refused| refused.kind());
             let refused = Err(Some(RefusalKind::OverCapacity));
             assert_eq!(checked, if good { Ok(()) } else { refused });
         }
