@@ -4,7 +4,8 @@ use crate::failure::Failure;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use tempfile::NamedTempFile;
 
 /// Bytes of a file of rows or of requests that is held in memory, 512 MiB: its contents take up
 /// to ten times as much once they are parsed.
@@ -110,8 +111,7 @@ pub fn check_output(output: &Path, read: &[&Path]) -> Result<(), Failure> {
     if there.as_ref().is_none_or(fs::Metadata::is_file) {
         let target = fs::canonicalize(output).unwrap_or_else(|_| output.to_path_buf());
         let failed = |error| Failure::io(output, "a writable file", error);
-        let (temporary, _) = create_beside(&target).map_err(failed)?;
-        let _ = fs::remove_file(temporary);
+        temporary(&target).map_err(failed)?;
     }
     let file = |of: fs::Metadata| of.is_file().then(|| (of.dev(), of.ino()));
     let Some(there) = there.and_then(file) else {
@@ -128,8 +128,8 @@ pub fn check_output(output: &Path, read: &[&Path]) -> Result<(), Failure> {
     }
 }
 
-/// Writes a file under a temporary name beside it, and renames it into place when it is whole.
-/// Where `fill` fails, nothing stays, and what was there before is left as it was.
+/// Writes a file under a temporary name in its folder, and renames it into place when it is whole.
+/// If `fill` fails, nothing stays, and a file that was there before is left as it was.
 pub fn write_whole(
     path: &Path,
     fill: impl FnOnce(&mut dyn Write) -> Result<(), Failure>,
@@ -147,37 +147,30 @@ pub fn write_whole(
         Some(_) => fs::canonicalize(path).map_err(failed)?,
         None => path.to_path_buf(),
     };
-    let (temporary, file) = create_beside(&target).map_err(failed)?;
-    let mut writer = BufWriter::new(file);
-    let written = fill(&mut writer).and_then(|()| {
-        let file = writer
-            .into_inner()
-            .map_err(|error| failed(error.into_error()))?;
-        if let Some(meta) = &present {
-            file.set_permissions(meta.permissions()).map_err(failed)?;
-        }
-        file.sync_all().map_err(failed)?;
-        fs::rename(&temporary, &target).map_err(failed)
-    });
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary);
+    let mut writer = BufWriter::new(temporary(&target).map_err(failed)?);
+    fill(&mut writer)?;
+    let file = writer.into_inner();
+    let file = file.map_err(|error| failed(error.into_error()))?;
+    if let Some(meta) = &present {
+        file.as_file()
+            .set_permissions(meta.permissions())
+            .map_err(failed)?;
     }
-    written
+    file.as_file().sync_all().map_err(failed)?;
+    file.persist(&target).map_err(|error| failed(error.error))?;
+    Ok(())
 }
 
-/// A new file in the same folder. Its name does not grow with the target's, which may be as long
-/// as names can be; a name that an earlier, killed process left behind is passed over.
-fn create_beside(target: &Path) -> io::Result<(PathBuf, File)> {
-    let mut attempt = 0;
-    loop {
-        let name = format!(".hedgerow-{}-{attempt}.partial", std::process::id());
-        let temporary = target.with_file_name(name);
-        match File::create_new(&temporary) {
-            Ok(file) => return Ok((temporary, file)),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < 100 => {
-                attempt += 1;
-            }
-            Err(error) => return Err(error),
-        }
-    }
+/// Writes bytes as [`write_whole`] does.
+pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let failed = |error| Failure::io(path, "a writable file", error);
+    write_whole(path, |out| out.write_all(bytes).map_err(failed))
+}
+
+/// Creates a new file in the same folder, which is removed unless it is persisted. Its name does
+/// not grow with the target's, which may be as long as names can be.
+fn temporary(target: &Path) -> io::Result<NamedTempFile> {
+    let mut named = tempfile::Builder::new();
+    let named = named.prefix(".hedgerow-").suffix(".partial");
+    named.make_in(target.with_file_name(""), |path| File::create_new(path))
 }

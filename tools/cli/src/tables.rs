@@ -2,11 +2,11 @@
 
 use crate::failure::{self, Failure};
 use crate::files;
+use hedgerow::table::Usage;
 use hedgerow::table::detections::FeatureRef;
 use hedgerow::{Feature, FeatureKind, PreparedTable, Schema, Source, Table};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::fmt::Write;
 use std::path::Path;
 
 /// Opens a table file, or the bundled one by the word `default`.
@@ -110,16 +110,12 @@ pub fn feature_name(feature: &FeatureRef) -> String {
 
 /// Use against capacity, a line each.
 pub fn headroom(table: &Table) -> String {
-    let mut text = String::new();
-    for usage in table.usage() {
-        let share = 100.0 * usage.used as f64 / usage.max as f64;
-        let _ = writeln!(
-            text,
-            "  {:<17} {:>9} of {:>9}  {share:>5.1} %",
-            usage.name, usage.used, usage.max
-        );
-    }
-    text
+    let line = |usage: &Usage| {
+        let Usage { name, used, max } = usage;
+        let share = 100.0 * *used as f64 / *max as f64;
+        format!("  {name:<17} {used:>9} of {max:>9}  {share:>5.1} %\n")
+    };
+    table.usage().iter().map(line).collect()
 }
 
 /// Use against capacity, for machines.

@@ -1,5 +1,6 @@
 //! Text for people: names and values in two columns.
 
+use crate::failure::harmless;
 use std::fmt::Display;
 
 /// Lines of a name and a value.
@@ -52,4 +53,10 @@ pub fn listed<T: Display>(all: impl IntoIterator<Item = T>, none: &str) -> Strin
     } else {
         all.join(", ")
     }
+}
+/// Lines for a terminal, which must not take any of their content for commands.
+pub fn printable(text: &str) -> String {
+    text.lines()
+        .map(|line| format!("{}\n", harmless(line)))
+        .collect()
 }

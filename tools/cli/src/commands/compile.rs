@@ -142,10 +142,7 @@ pub fn write(draft: Draft, output: &Path) -> Result<Report, Failure> {
     let name = output.display().to_string();
     let warnings = draft.warnings.clone();
     let (prepared, built) = draft.compile(&name)?;
-    files::write_whole(output, |out| {
-        let failed = |error| Failure::io(output, "a writable file", error);
-        out.write_all(&built.bytes).map_err(failed)
-    })?;
+    files::write_bytes(output, &built.bytes)?;
     Ok(report(&name, &prepared, &built, &warnings))
 }
 

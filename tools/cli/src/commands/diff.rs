@@ -1,13 +1,13 @@
 //! `diff`: what changed between two tables.
 
-use crate::failure::Failure;
+use crate::failure::{Failure, harmless};
 use crate::rows::{Absent, Rows};
 use crate::tables::feature_names;
+use crate::text::listed;
 use crate::{Report, tables};
 use hedgerow::{Feature, PreparedTable};
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use std::fmt::Write;
 use std::path::PathBuf;
 
 /// Show what changed between two tables: features, size, and scores on rows
@@ -45,40 +45,28 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     }
     let mut sizes = Vec::new();
     for (old, new) in before.table().usage().iter().zip(after.table().usage()) {
-        let change = new.used as i64 - old.used as i64;
-        let _ = writeln!(
-            text,
-            "{:<17} {:>9} -> {:>9}  ({change:+})",
-            old.name, old.used, new.used
-        );
-        sizes.push(json!({ "name": old.name, "before": old.used, "after": new.used }));
+        let (name, before, after) = (old.name, old.used, new.used);
+        let change = after as i64 - before as i64;
+        text += &format!("{name:<17} {before:>9} -> {after:>9}  ({change:+})\n");
+        sizes.push(json!({ "name": name, "before": before, "after": after }));
     }
-    for (what, names) in [
+    let names = [
         ("removed", &removed),
         ("added", &added),
         ("other kind", &kinds),
-    ] {
-        let list: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
-        let list = if list.is_empty() {
-            "none".to_string()
-        } else {
-            list.join(", ")
-        };
-        let _ = writeln!(text, "features {what:<10} {list}");
+    ];
+    for (what, names) in names {
+        text += &format!("features {what:<10} {}\n", listed(names, "none"));
     }
-    let detections = changes(
-        &before.table().detections(),
-        &after.table().detections(),
-        |d| format!("detection {}", d.id),
-    );
-    let bots = changes(&before.table().bots(), &after.table().bots(), |bot| {
-        format!("bot {}", crate::failure::harmless(&bot.name))
-    });
+    let (old, new) = (before.table().detections(), after.table().detections());
+    let detections = changes(&old, &new, |it| format!("detection {}", it.id));
+    let (old, new) = (before.table().bots(), after.table().bots());
+    let bots = changes(&old, &new, |it| format!("bot {}", harmless(&it.name)));
     for change in detections.iter().chain(&bots) {
-        let _ = writeln!(text, "{change}");
+        text += &format!("{change}\n");
     }
     let shift = shift(args, &before, &after)?;
-    text.push_str(&shift.text());
+    text += &shift.text();
     let json = json!({
         "identical": same,
         "sizes": sizes,

@@ -1,12 +1,11 @@
 //! `explain`: what a row's margin is made of, and which detections it matches.
 
-use crate::failure::Failure;
+use crate::failure::{Failure, harmless};
 use crate::rows::{Absent, Rows};
 use crate::tables::{feature_name, feature_names, source};
 use crate::{Report, tables};
 use hedgerow::{PreparedTable, Source};
 use serde_json::{Value, json};
-use std::fmt::Write;
 use std::path::PathBuf;
 
 /// Show what a row's margin is made of, and which detections it matches
@@ -67,31 +66,30 @@ fn explained(prepared: &PreparedTable, names: &[String], values: &[f32], args: &
     let rest: i64 = rest.iter().map(|at| explanation.contributions[*at]).sum();
 
     let mut text = String::new();
-    let mut line = |fixed: i64, what: String| {
-        let _ = writeln!(text, "{:>12.6}  {what}", units(fixed));
+    let mut line = |fixed: i64, what: &str| {
+        text += &format!("{:>12.6}  {what}\n", units(fixed));
     };
     line(
         explanation.base,
-        "base: bias and the mean leaf of each tree".into(),
+        "base: bias and the mean leaf of each tree",
     );
     for at in top {
         let what = format!("{} = {}", names[*at], shown(values[*at]));
-        line(explanation.contributions[*at], what);
+        line(explanation.contributions[*at], &what);
     }
     if top.len() < names.len() {
         line(
             rest,
-            format!("the other {} features", names.len() - top.len()),
+            &format!("the other {} features", names.len() - top.len()),
         );
     }
-    let says = format!(
-        "margin; score {} by {}",
-        scored.score,
-        source(scored.source)
+    let source = source(scored.source);
+    line(
+        explanation.margin,
+        &format!("margin; score {} by {source}", scored.score),
     );
-    line(explanation.margin, says);
     let (lines, detections) = detections(&explanation, scored.source);
-    text.push_str(&lines);
+    text += &lines;
     let contribution = |at: &usize| {
         let (fixed, value) = (explanation.contributions[*at], values[*at]);
         json!({ "feature": names[*at], "value": value, "contribution": units(fixed) })
@@ -99,7 +97,7 @@ fn explained(prepared: &PreparedTable, names: &[String], values: &[f32], args: &
     let json = json!({
         "row": args.row,
         "score": scored.score.get(),
-        "source": source(scored.source),
+        "source": source,
         "margin": units(explanation.margin),
         "base": units(explanation.base),
         "contributions": top.iter().map(contribution).collect::<Vec<_>>(),
@@ -113,42 +111,34 @@ fn explained(prepared: &PreparedTable, names: &[String], values: &[f32], args: &
 fn detections(explanation: &hedgerow::Explanation, decided: Source) -> (String, Vec<Value>) {
     let (mut text, mut list) = (String::new(), Vec::new());
     for explained in &explanation.detections {
-        let detection = &explained.detection;
-        let outcome = match (explained.matches(), detection.active) {
+        let (detection, matches) = (&explained.detection, explained.matches());
+        let decides = decided == Source::Detection(detection.id);
+        let outcome = match (matches, detection.active) {
             (false, _) => "no match",
             (true, false) => "match, a shadow",
-            (true, true) if decided == Source::Detection(detection.id) => "match, decides",
+            (true, true) if decides => "match, decides",
             (true, true) => "match",
         };
-        let (id, name) = (detection.id, crate::failure::harmless(&detection.name));
-        let _ = writeln!(text, "detection {id} \"{name}\": {outcome}");
+        let (id, name) = (detection.id, harmless(&detection.name));
+        text += &format!("detection {id} \"{name}\": {outcome}\n");
         let conditions = detection.conditions.iter().zip(&explained.conditions);
         let mut held = Vec::new();
         for (condition, (value, holds)) in conditions {
-            let feature = feature_name(&condition.feature);
+            let (feature, test) = (feature_name(&condition.feature), &condition.test);
             let sign = if *holds { "holds" } else { "fails" };
-            if explained.matches() {
-                let _ = writeln!(
-                    text,
-                    "    {feature} {}: {sign}, it is {}",
-                    condition.test,
-                    shown(*value)
-                );
+            if matches {
+                text += &format!("    {feature} {test}: {sign}, it is {}\n", shown(*value));
             }
-            held.push(json!({
-                "feature": feature,
-                "test": condition.test.to_string(),
-                "value": value,
-                "holds": holds,
-            }));
+            let test = test.to_string();
+            held.push(json!({ "feature": feature, "test": test, "value": value, "holds": holds }));
         }
         list.push(json!({
             "id": id,
             "name": detection.name,
             "active": detection.active,
             "score": detection.score,
-            "matches": explained.matches(),
-            "decides": decided == Source::Detection(id),
+            "matches": matches,
+            "decides": decides,
             "conditions": held,
         }));
     }

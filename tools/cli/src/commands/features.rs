@@ -2,9 +2,9 @@
 
 use crate::Report;
 use crate::failure::Failure;
+use crate::text::Columns;
 use hedgerow::http::FEATURES;
 use serde_json::json;
-use std::fmt::Write;
 
 /// Print every built-in feature: name, kind, largest value, when it is missing, why it tells
 ///
@@ -15,11 +15,11 @@ pub struct Args {}
 
 /// Prints the features in row order.
 pub fn run(_args: &Args) -> Result<Report, Failure> {
-    let mut text = String::new();
+    let mut text = Columns::new(28);
     for doc in FEATURES {
-        let (kind, max) = (doc.kind.name(), doc.max);
-        let _ = writeln!(text, "{:<28} {kind:<7} 0..{max:<4} {}", doc.name, doc.why);
-        let _ = writeln!(text, "{:<28} missing: {}", "", doc.missing);
+        let (kind, max, why) = (doc.kind.name(), doc.max, doc.why);
+        text.line(doc.name, format!("{kind:<7} 0..{max:<4} {why}"));
+        text.line("", format!("missing: {}", doc.missing));
     }
     let rows = FEATURES.iter().map(|doc| {
         json!({
@@ -31,8 +31,6 @@ pub fn run(_args: &Args) -> Result<Report, Failure> {
             "why": doc.why,
         })
     });
-    Ok(Report::done(
-        text,
-        json!({ "features": rows.collect::<Vec<_>>() }),
-    ))
+    let json = json!({ "features": rows.collect::<Vec<_>>() });
+    Ok(Report::done(text.end(), json))
 }

@@ -1,13 +1,14 @@
 //! `inspect`: what is in a table.
 
-use crate::failure::{self, Failure};
+use crate::failure::{Failure, harmless};
 use crate::tables::{feature_name, headroom, headroom_json};
+use crate::text::Columns;
 use crate::{Report, tables};
-use hedgerow::Table;
 use hedgerow::table::bots::Bot;
 use hedgerow::table::detections::{Condition, Detection};
+use hedgerow::watch::moment;
+use hedgerow::{Feature, Table};
 use serde_json::{Value, json};
-use std::fmt::Write;
 
 /// Show what is in a table
 ///
@@ -28,47 +29,46 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     let provenance: Value = serde_json::from_str(table.provenance())
         .unwrap_or_else(|_| Value::String(table.provenance().into()));
 
-    let mut text = String::new();
-    let mut line = |name: &str, value: String| {
-        let _ = writeln!(text, "{name:<12} {value}");
-    };
-    line("table", args.table.clone());
-    line("id", table.content_id());
-    line("format", format!("version {}", header.format_version));
-    line(
+    let (detections, bots) = (table.detections(), table.bots());
+    let mut text = Columns::new(12);
+    text.line("table", &args.table);
+    text.line("id", table.content_id());
+    text.line("format", format!("version {}", header.format_version));
+    text.line(
         "number",
         format!("{} (the publisher's own)", header.generation),
     );
-    line("created", date(header.created_at));
-    line("fingerprint", format!("{:016x}", header.fingerprint));
-    line("trees", trees(&table));
-    line("scores", scores(&table));
-    line(
-        "margins",
-        format!(
-            "{min:.4} to {max:.4}, in steps of 2^-{}",
-            header.margin_shift
-        ),
+    text.line("created", date(header.created_at));
+    text.line("fingerprint", format!("{:016x}", header.fingerprint));
+    let (oblivious, any) = (header.oblivious_trees, any_trees(&table));
+    text.line(
+        "trees",
+        format!("{oblivious} oblivious, {any} of any shape"),
     );
-    line("golden rows", table.golden_rows().count().to_string());
-    line("provenance", failure::harmless(&provenance.to_string()));
-    text.push_str("\nheadroom\n");
-    text.push_str(&headroom(&table));
-    let _ = writeln!(text, "\nfeatures");
-    for (index, feature) in features.iter().enumerate() {
-        let _ = writeln!(
-            text,
-            "{index:>4}  {:<40} {}",
-            feature.name,
-            feature.kind.name()
-        );
-    }
+    text.line("scores", scores(&table));
+    let step = header.margin_shift;
+    text.line(
+        "margins",
+        format!("{min:.4} to {max:.4}, in steps of 2^-{step}"),
+    );
+    text.line("golden rows", table.golden_rows().count());
+    text.line("provenance", harmless(&provenance.to_string()));
+    text.add(&section("headroom", [headroom(&table)]));
+    let feature = |(index, feature): (usize, &Feature)| {
+        format!("{index:>4}  {:<40} {}\n", feature.name, feature.kind.name())
+    };
+    text.add(&section(
+        "features",
+        features.iter().enumerate().map(feature),
+    ));
+    text.add(&section(
+        "detections",
+        detections.iter().map(detection_line),
+    ));
+    text.add(&section("verified bots", bots.iter().map(bot_line)));
     let named = features
         .iter()
         .map(|f| json!({ "name": f.name, "kind": f.kind.name() }));
-    let (detections, bots) = (table.detections(), table.bots());
-    text.push_str(&detection_lines(&detections));
-    text.push_str(&bot_lines(&bots));
     let json = json!({
         "table": args.table,
         "content_id": table.content_id(),
@@ -76,7 +76,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         "generation": header.generation,
         "created_at": header.created_at,
         "fingerprint": format!("{:016x}", header.fingerprint),
-        "trees": { "oblivious": header.oblivious_trees, "any": any_trees(&table) },
+        "trees": { "oblivious": header.oblivious_trees, "any": any },
         "margin_shift": header.margin_shift,
         "margin_min": min,
         "margin_max": max,
@@ -87,32 +87,28 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         "verified_bots": bots.iter().map(bot_json).collect::<Vec<_>>(),
         "provenance": provenance,
     });
-    Ok(Report::done(text, json))
+    Ok(Report::done(text.end(), json))
+}
+
+/// Lines under a title, if there are any.
+fn section(title: &str, lines: impl IntoIterator<Item = String>) -> String {
+    let lines: String = lines.into_iter().collect();
+    match lines.is_empty() {
+        true => lines,
+        false => format!("\n{title}\n{lines}"),
+    }
 }
 
 /// A detection on one line.
-pub fn detection_line(detection: &Detection) -> String {
+fn detection_line(detection: &Detection) -> String {
     let conditions = detection.conditions.iter();
     let conditions: Vec<String> = conditions
         .map(|condition| format!("{} {}", feature_name(&condition.feature), condition.test))
         .collect();
     let state = if detection.active { "active" } else { "shadow" };
-    let (id, name, score) = (detection.id, &detection.name, detection.score);
-    let name = failure::harmless(name);
-    format!(
-        "{id:>6}  {state}  score {score:>2}  {name}: {}",
-        conditions.join(" and ")
-    )
-}
-
-fn detection_lines(detections: &[Detection]) -> String {
-    let lines = detections.iter().map(detection_line);
-    let lines: String = lines.map(|line| format!("{line}\n")).collect();
-    if lines.is_empty() {
-        lines
-    } else {
-        format!("\ndetections\n{lines}")
-    }
+    let (id, name, score) = (detection.id, harmless(&detection.name), detection.score);
+    let conditions = conditions.join(" and ");
+    format!("{id:>6}  {state}  score {score:>2}  {name}: {conditions}\n")
 }
 
 fn detection_json(detection: &Detection) -> Value {
@@ -131,22 +127,13 @@ fn detection_json(detection: &Detection) -> Value {
     })
 }
 
-fn bot_lines(bots: &[Bot]) -> String {
-    let line = |bot: &Bot| {
-        let (name, category) = (failure::harmless(&bot.name), bot.category.name());
-        let agent = bot.agent.as_ref();
-        let agent = agent.map_or("any agent".into(), |agent| {
-            format!("agent with \"{agent}\"")
-        });
-        let ranges = bot.ranges.len();
-        format!("  {name:<32} {category:<14} {ranges:>5} ranges, {agent}\n")
+fn bot_line(bot: &Bot) -> String {
+    let (name, category, ranges) = (harmless(&bot.name), bot.category.name(), bot.ranges.len());
+    let agent = match &bot.agent {
+        None => "any agent".into(),
+        Some(agent) => format!("agent with \"{agent}\""),
     };
-    let lines: String = bots.iter().map(line).collect();
-    if lines.is_empty() {
-        lines
-    } else {
-        format!("\nverified bots\n{lines}")
-    }
+    format!("  {name:<32} {category:<14} {ranges:>5} ranges, {agent}\n")
 }
 
 fn bot_json(bot: &Bot) -> Value {
@@ -158,25 +145,14 @@ fn bot_json(bot: &Bot) -> Value {
     })
 }
 
-/// A moment as people write it, in UTC; the years of a calendar are 400 years of 146,097 days, over
-/// and over.
+/// Seconds since 1970 as people write them, in UTC.
 fn date(seconds: u64) -> String {
-    let (day, second) = (seconds / 86_400, seconds % 86_400);
-    // Days since 1 March of the year 0, so that a leap day ends a year.
-    let day = day + 719_468;
-    let (cycle, day) = (day / 146_097, day % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (month, next) = if month < 10 {
-        (month + 3, 0)
-    } else {
-        (month - 9, 1)
-    };
-    let year = 400 * cycle + year + next;
-    let (hour, minute) = (second / 3_600, second / 60 % 60);
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02} UTC ({seconds})")
+    let moment = moment::utc(seconds.saturating_mul(1_000));
+    let (day, time) = moment.split_once('T').unwrap_or((&moment, ""));
+    format!(
+        "{day} {} UTC ({seconds})",
+        time.get(..5).unwrap_or_default()
+    )
 }
 
 /// The scores that the attainable margins span, whether a row exists for each or not.
@@ -195,14 +171,6 @@ fn scores(table: &Table) -> String {
 
 fn any_trees(table: &Table) -> usize {
     table.tree_count() - table.header().oblivious_trees as usize
-}
-
-fn trees(table: &Table) -> String {
-    format!(
-        "{} oblivious, {} of any shape",
-        table.header().oblivious_trees,
-        any_trees(table)
-    )
 }
 
 #[cfg(test)]

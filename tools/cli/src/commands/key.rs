@@ -148,10 +148,7 @@ pub fn sign(args: &SignArgs) -> Result<Report, Failure> {
     let table = tables::open(&args.table)?;
     let key = secret(&args.key)?;
     let signed = key.sign(table.bytes());
-    files::write_whole(&output, |file| {
-        let failed = |error| Failure::io(&output, "a writable file", error);
-        file.write_all(&signed).map_err(failed)
-    })?;
+    files::write_bytes(&output, &signed)?;
     let public = key.public();
     let text = format!(
         "{}: table {} signed by {} ({})\n",

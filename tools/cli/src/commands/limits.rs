@@ -2,9 +2,9 @@
 
 use crate::Report;
 use crate::failure::Failure;
+use crate::text::Columns;
 use hedgerow::limits::LIMITS;
 use serde_json::json;
-use std::fmt::Write;
 
 /// Print every capacity of the engine
 ///
@@ -15,15 +15,13 @@ pub struct Args {}
 
 /// Prints the capacities.
 pub fn run(_args: &Args) -> Result<Report, Failure> {
-    let mut text = String::new();
+    let mut text = Columns::new(20);
     for limit in LIMITS {
-        let _ = writeln!(text, "{:<20} {:>17}  {}", limit.name, limit.max, limit.unit);
+        text.line(limit.name, format!("{:>17}  {}", limit.max, limit.unit));
     }
     let rows = LIMITS
         .iter()
         .map(|l| json!({ "name": l.name, "max": l.max, "unit": l.unit }));
-    Ok(Report::done(
-        text,
-        json!({ "limits": rows.collect::<Vec<_>>() }),
-    ))
+    let json = json!({ "limits": rows.collect::<Vec<_>>() });
+    Ok(Report::done(text.end(), json))
 }

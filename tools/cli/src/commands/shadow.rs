@@ -3,6 +3,7 @@
 use crate::Report;
 use crate::failure::Failure;
 use crate::publishing::{Change, admit, report, warned};
+use crate::text::listed;
 use crate::trust::Trust;
 use hedgerow::Refusal;
 use hedgerow::watch::Publisher;
@@ -74,11 +75,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         }
     };
     let Shadowed { file, warnings } = shadowed.map_err(|refusal| Failure::of(&refusal))?;
-    let names: Vec<&str> = file.shadows.iter().map(|it| it.name.as_str()).collect();
-    let all = match names.join(", ") {
-        none if none.is_empty() => "none".into(),
-        all => all,
-    };
+    let all = listed(file.shadows.iter().map(|it| &it.name), "none");
     let text = format!("{said}\nshadows now: {all}\n{}", warned(&warnings));
     let json = json!({
         "ok": true,

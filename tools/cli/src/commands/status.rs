@@ -1,7 +1,8 @@
 //! `status` and `history`: what runs, what was refused and why, and what happened before.
 
 use crate::Report;
-use crate::failure::{Failure, harmless};
+use crate::failure::Failure;
+use crate::text::{Columns, listed, printable};
 use hedgerow::Refusal;
 use hedgerow::watch::directory::{Directory, Pointer, ShadowsFile, SwitchesFile};
 use hedgerow::watch::ledger::{Ledger, Record};
@@ -11,8 +12,7 @@ use hedgerow::watch::status::{
 };
 use hedgerow::watch::watchdog::Watching;
 use serde_json::{Value, json};
-use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Show what a directory's engines run, what they refused, and what is switched off
 ///
@@ -29,21 +29,21 @@ pub struct Args {
     state: Vec<PathBuf>,
 }
 
+/// What a file holds, if anything; `None` if it cannot be read, which is not "nothing".
+type Read<T> = Option<Option<T>>;
+
 /// What was found.
 struct Found {
-    pointer: Option<Pointer>,
-    switches: Option<SwitchesFile>,
-    shadows: Option<ShadowsFile>,
+    pointer: Read<Pointer>,
+    switches: Read<SwitchesFile>,
+    shadows: Read<ShadowsFile>,
     engines: Vec<(PathBuf, WatchStatus, bool)>,
     problems: Vec<String>,
-    /// Whether the pointer and the switches could be read: what cannot be is not "nothing".
-    read: [bool; 2],
 }
 
 impl Found {
     fn of(args: &Args) -> Result<Found, Failure> {
-        let directory = Directory::new(&args.directory);
-        let root = &args.directory;
+        let (root, directory) = (&args.directory, Directory::new(&args.directory));
         let expected = "a directory that tables were published to";
         let meta = std::fs::metadata(root);
         let meta = meta.map_err(|error| Failure::io(root, expected, error))?;
@@ -51,112 +51,118 @@ impl Found {
             return Err(Failure::new("io", root.display(), expected, "a file"));
         }
         let mut problems = Vec::new();
-        let mut told = |refusal: Refusal| problems.push(refusal.to_string());
-        let (pointer, switches) = (directory.read_pointer(), directory.read_switches());
-        let read = [pointer.is_ok(), switches.is_ok()];
-        let pointer = pointer.unwrap_or_else(|refusal| {
-            told(refusal);
-            None
-        });
-        let switches = switches.unwrap_or_else(|refusal| {
-            told(refusal);
-            None
-        });
-        let shadows = directory.read_shadows().unwrap_or_else(|refusal| {
-            told(refusal);
-            None
-        });
+        let pointer = read(directory.read_pointer(), &mut problems);
+        let switches = read(directory.read_switches(), &mut problems);
+        let shadows = read(directory.read_shadows(), &mut problems);
         match Ledger::of(root).read() {
             Ok(history) => {
                 problems.extend(history.problems);
-                let known = |record: &Record| {
-                    record.generation == pointer.as_ref().map(|pointer| pointer.generation)
-                };
-                if let Some(pointer) = &pointer
-                    && !history.records.iter().any(known)
+                let active = pointer.as_ref().and_then(Option::as_ref);
+                let generation = active.map(|pointer| pointer.generation);
+                let mut records = history.records.iter();
+                if let Some(active) = generation
+                    && !records.any(|record| record.generation == generation)
                 {
-                    let generation = pointer.generation;
-                    problems.push(format!("the ledger has no line of generation {generation}"));
+                    problems.push(format!("the ledger has no line of generation {active}"));
                 }
             }
             Err(error) => problems.push(format!("the ledger cannot be read: {error}")),
         }
         let mut engines = status::engines(&directory);
         for folder in &args.state {
-            let found = status::read(folder);
-            let expected = "the state of an engine";
-            engines.push(match found {
-                Some(found) => (folder.clone(), found),
-                None => return Err(Failure::new("state", folder.display(), expected, "none")),
-            });
+            let Some(found) = status::read(folder) else {
+                let expected = "the state of an engine";
+                return Err(Failure::new("state", folder.display(), expected, "none"));
+            };
+            engines.push((folder.clone(), found));
         }
         let alive = |(folder, found): (PathBuf, WatchStatus)| {
             let alive = status::is_alive(&folder);
             (folder, found, alive)
         };
+        let engines = engines.into_iter().map(alive).collect();
         Ok(Found {
             pointer,
             switches,
             shadows,
-            engines: engines.into_iter().map(alive).collect(),
+            engines,
             problems,
-            read,
         })
     }
+
+    fn active(&self) -> String {
+        match &self.pointer {
+            None => UNKNOWN.into(),
+            Some(None) => "nothing was published".into(),
+            Some(Some(pointer)) => {
+                let Pointer {
+                    generation,
+                    at,
+                    origin,
+                    content_id,
+                    ..
+                } = pointer;
+                let forced = if pointer.forced { ", forced" } else { "" };
+                let from = pointer.from_generation;
+                let from = from.map(|from| format!(", rolled back to generation {from}"));
+                let from = from.unwrap_or_default();
+                format!(
+                    "generation {generation} since {at}, by {origin}{forced}\n           \
+                     table {content_id}{from}"
+                )
+            }
+        }
+    }
+
+    fn off(&self) -> String {
+        match &self.switches {
+            None => UNKNOWN.into(),
+            Some(Some(SwitchesFile {
+                off, at, origin, ..
+            })) if !off.is_empty() => {
+                format!("off: {}, since {at}, by {origin}", off.join(", "))
+            }
+            Some(_) => "nothing is off".into(),
+        }
+    }
+}
+
+const UNKNOWN: &str = "not known: its file cannot be read; engines keep what they have";
+
+fn read<T>(read: Result<Option<T>, Refusal>, problems: &mut Vec<String>) -> Read<T> {
+    read.map_err(|refusal| problems.push(refusal.to_string()))
+        .ok()
 }
 
 /// Shows the state of a directory.
 pub fn run(args: &Args) -> Result<Report, Failure> {
     let found = Found::of(args)?;
-    let mut text = String::new();
-    let _ = writeln!(text, "directory  {}", args.directory.display());
-    let unknown = "not known: its file cannot be read; engines keep what they have";
-    let active = match &found.pointer {
-        None if !found.read[0] => unknown.into(),
-        None => "nothing was published".into(),
-        Some(pointer) => format!(
-            "generation {} since {}, by {}{}\n           table {}{}",
-            pointer.generation,
-            pointer.at,
-            pointer.origin,
-            if pointer.forced { ", forced" } else { "" },
-            pointer.content_id,
-            match pointer.from_generation {
-                Some(from) => format!(", rolled back to generation {from}"),
-                None => String::new(),
-            }
-        ),
-    };
-    let _ = writeln!(text, "active     {active}");
-    let off = found.switches.as_ref().map(|file| file.off.join(", "));
-    let off = match (off.filter(|off| !off.is_empty()), &found.switches) {
-        (Some(off), Some(file)) => format!("off: {off}, since {}, by {}", file.at, file.origin),
-        _ if !found.read[1] => unknown.into(),
-        _ => "nothing is off".into(),
-    };
-    let _ = writeln!(text, "switches   {off}");
-    if let Some(file) = found.shadows.as_ref().filter(|it| !it.shadows.is_empty()) {
-        let named = |entry: &hedgerow::watch::directory::ShadowEntry| {
+    let mut text = Columns::new(10);
+    text.line("directory", args.directory.display());
+    text.line("active", found.active());
+    text.line("switches", found.off());
+    let shadows = found.shadows.iter().flatten();
+    for file in shadows.filter(|file| !file.shadows.is_empty()) {
+        let named = file.shadows.iter().map(|entry| {
             format!(
                 "{} on {} % of sampled rows",
                 entry.name,
                 100.0 * entry.share
             )
-        };
-        let all: Vec<String> = file.shadows.iter().map(named).collect();
-        let (at, origin) = (&file.at, &file.origin);
-        let all = all.join(", ");
-        let _ = writeln!(text, "shadows    {all}, since {at}, by {origin}");
+        });
+        let (all, at, origin) = (listed(named, ""), &file.at, &file.origin);
+        text.line("shadows", format!("{all}, since {at}, by {origin}"));
     }
     if found.engines.is_empty() {
-        let _ = writeln!(text, "engines    none keeps its state here");
+        text.line("engines", "none keeps its state here");
     }
     for (folder, engine, alive) in &found.engines {
-        text.push_str(&shown(folder, engine, *alive));
+        let state = if *alive { "alive" } else { "not running" };
+        let folder = folder.display();
+        text.line("engine", format!("{} ({state}), {folder}", engine.origin));
+        text.add(&shown(engine));
     }
-    for problem in &found.problems {
-        let _ = writeln!(text, "problem    {problem}");
-    }
+    text.lines("problem", &found.problems);
     let engine = |(folder, engine, alive): &(PathBuf, WatchStatus, bool)| {
         let mut value = json!(engine);
         value["state"] = json!(folder.display().to_string());
@@ -172,78 +178,55 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         "engines": found.engines.iter().map(engine).collect::<Vec<Value>>(),
         "problems": found.problems,
     });
-    Ok(Report::done(printable(&text), json))
+    Ok(Report::done(printable(&text.end()), json))
 }
 
-/// A text of several lines for a terminal.
-fn printable(text: &str) -> String {
-    let lines = text.lines().map(|line| format!("{}\n", harmless(line)));
-    lines.collect()
-}
-
-/// One engine, some lines.
-fn shown(folder: &Path, engine: &WatchStatus, alive: bool) -> String {
-    let mut text = String::new();
-    let state = if alive { "alive" } else { "not running" };
-    let _ = writeln!(
-        text,
-        "engine     {} ({state}), {}",
-        engine.origin,
-        folder.display()
-    );
-    let mut line = |name: &str, value: String| {
-        let _ = writeln!(text, "  {name:<11}{value}");
-    };
-    line(
-        "runs",
-        format!(
-            "generation {} since {}, from {}",
-            engine.generation,
-            engine.since,
-            engine.source.name()
-        ),
+/// What one engine does, some lines.
+fn shown(engine: &WatchStatus) -> String {
+    let mut text = Columns::new(12);
+    let (generation, since) = (engine.generation, &engine.since);
+    let from = engine.source.name();
+    text.line(
+        "  runs",
+        format!("generation {generation} since {since}, from {from}"),
     );
     if let Some(waiting) = &engine.waiting {
         let how = match (waiting.refused, waiting.quarantined) {
-            (_, true) => "held back",
-            (true, _) => "refused",
-            _ => "awaited",
+            (_, true) => "  held back",
+            (true, _) => "  refused",
+            _ => "  awaited",
         };
-        line(
+        text.line(
             how,
             format!("generation {}, which is to run", waiting.generation),
         );
     }
     if !engine.switches.is_empty() {
-        line("off", engine.switches.join(", "));
+        text.line("  off", engine.switches.join(", "));
     }
-    for held in engine.quarantined.iter().take(5) {
-        line("quarantine", quarantine(held));
-    }
-    for back in engine.reverted.iter().take(5) {
-        line("went back", reverted(back));
-    }
-    for refused in engine.last_refusals.iter().take(5) {
-        line("refusal", refusal(refused));
-    }
-    for (area, told) in &engine.problems {
-        line(
-            "problem",
-            format!("{area}: {}: {}", told.message(), told.detail()),
-        );
-    }
-    line("capacity", format!("fullest: {}", fullest(engine)));
+    text.lines(
+        "  quarantine",
+        engine.quarantined.iter().take(5).map(quarantine),
+    );
+    text.lines("  went back", engine.reverted.iter().take(5).map(reverted));
+    text.lines(
+        "  refusal",
+        engine.last_refusals.iter().take(5).map(refusal),
+    );
+    let problem = |(area, refusal): (&String, &Refusal)| {
+        format!("{area}: {}: {}", refusal.message(), refusal.detail())
+    };
+    text.lines("  problem", engine.problems.iter().map(problem));
+    text.line("  capacity", format!("fullest: {}", fullest(engine)));
     let drift = engine.drift.as_ref();
     let drift = drift.map_or(String::new(), |drift| format!("; last taken: {drift}"));
-    line(
-        "reservoir",
+    text.line(
+        "  reservoir",
         format!("{} live rows{drift}", engine.reservoir),
     );
-    line("watchdog", watchdog(engine.watchdog.as_ref()));
-    for it in &engine.shadows {
-        line("shadow", shadow(it));
-    }
-    text
+    text.line("  watchdog", watchdog(engine.watchdog.as_ref()));
+    text.lines("  shadow", engine.shadows.iter().map(shadow));
+    text.end()
 }
 
 fn quarantine(held: &Quarantined) -> String {
@@ -289,12 +272,11 @@ fn shadow(shadow: &ShadowStatus) -> String {
     let share = |count: u64| 100.0 * count as f64 / rows as f64;
     let crossed = shadow.crossed.iter();
     let crossed = crossed.map(|(at, count)| format!("{:.1} % across {at}", share(*count)));
-    let crossed: Vec<String> = crossed.collect();
     format!(
         "{name}: {rows} rows beside generation {against}; {:.1} % are 10 or more apart, {}, index \
          {:.3}; medians {} and {}",
         share(shadow.far),
-        crossed.join(", "),
+        listed(crossed, ""),
         shadow.psi,
         median(&shadow.scores),
         median(&shadow.running_scores)
@@ -326,8 +308,7 @@ fn fullest(engine: &WatchStatus) -> String {
     let mut fullest: Vec<_> = engine.headroom.iter().collect();
     fullest.sort_by(|one, other| share(other.used, other.max).total_cmp(&share(one.used, one.max)));
     let shown = |used: &&Headroom| format!("{} {:.1} %", used.name, share(used.used, used.max));
-    let shown: Vec<String> = fullest.iter().take(3).map(shown).collect();
-    shown.join(", ")
+    listed(fullest.iter().take(3).map(shown), "")
 }
 
 /// Show what happened in a directory: what was published, rolled back and switched, by whom
@@ -359,18 +340,17 @@ pub fn history(args: &HistoryArgs) -> Result<Report, Failure> {
     };
     let first = history.records.len().saturating_sub(args.last);
     let records = &history.records[first..];
-    let mut text = String::new();
-    for record in records {
-        text.push_str(&told(record));
-    }
-    for problem in &history.problems {
-        let _ = writeln!(text, "problem: {problem}");
-    }
+    let mut text: String = records.iter().map(line).collect();
+    text.extend(
+        history
+            .problems
+            .iter()
+            .map(|problem| format!("problem: {problem}\n")),
+    );
     let generations: Vec<u64> = effective.iter().map(|past| past.generation).collect();
     let kept: Vec<u64> = generations.iter().copied().filter(can_go_back).collect();
     if pointer.is_some() {
-        let named: Vec<String> = kept.iter().map(u64::to_string).collect();
-        let _ = writeln!(text, "tables of generations {} are there", named.join(", "));
+        text += &format!("tables of generations {} are there\n", listed(&kept, ""));
     }
     let json = json!({
         "ok": true,
@@ -382,27 +362,29 @@ pub fn history(args: &HistoryArgs) -> Result<Report, Failure> {
     Ok(Report::done(printable(&text), json))
 }
 
-fn told(record: &Record) -> String {
+fn line(record: &Record) -> String {
     let mut text = format!("{}  {:<8}", record.at, record.event.name());
-    if let Some(generation) = record.generation {
-        let _ = write!(text, "  generation {generation}");
-    }
-    if let Some(from) = record.from_generation {
-        let _ = write!(text, " from {from}");
-    }
-    if let Some(id) = &record.content_id {
-        let _ = write!(text, "  table {id}");
-    }
-    if let Some(selector) = &record.selector {
-        let _ = write!(text, "  {selector}");
-    }
-    if let Some(reason) = &record.reason {
+    let reason = record.reason.as_ref();
+    let reason = reason.map(|reason| {
         let (code, name) = (reason.code(), reason.name());
-        let _ = write!(text, "  {code} {name}: {}", reason.detail());
-    }
-    if let Some(note) = &record.note {
-        let _ = write!(text, "  {note}");
-    }
-    let _ = writeln!(text, "  by {}", record.origin);
-    text
+        format!("  {code} {name}: {}", reason.detail())
+    });
+    text.extend(
+        [
+            record
+                .generation
+                .map(|generation| format!("  generation {generation}")),
+            record.from_generation.map(|from| format!(" from {from}")),
+            record.content_id.as_ref().map(|id| format!("  table {id}")),
+            record
+                .selector
+                .as_ref()
+                .map(|selector| format!("  {selector}")),
+            reason,
+            record.note.as_ref().map(|note| format!("  {note}")),
+        ]
+        .into_iter()
+        .flatten(),
+    );
+    text + &format!("  by {}\n", record.origin)
 }

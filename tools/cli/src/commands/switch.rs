@@ -70,8 +70,10 @@ fn switch(
         none if none.is_empty() => "nothing is off".into(),
         all => format!("off now: {all}"),
     };
-    let mut text = format!("{selector} is {state}; {all}\n");
-    text.push_str(&warned(&switched.warnings));
+    let text = format!(
+        "{selector} is {state}; {all}\n{}",
+        warned(&switched.warnings)
+    );
     let json = json!({
         "ok": true,
         "change": switched.file.change,

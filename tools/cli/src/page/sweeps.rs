@@ -1,12 +1,13 @@
 //! The plots of a sweep: throughput against latency, a figure for each axis.
 
-use crate::drawing::{Axis, BOTTOM, Figure, HEIGHT, LEFT, Plot, RIGHT, Scale, TOP, count, time};
+use crate::drawing::plot::{BOTTOM, HEIGHT, LEFT, Plot, RIGHT, Scale, TOP};
+use crate::drawing::{Figure, count, time};
 use crate::harness::run::{Curve, Point, Run};
 
 /// Colours of the curves of a sweep.
 const CURVES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 
-/// What the curves of an axis are called: the figure, its title, and each by its value.
+/// The names of an axis's figure, its title, and each of its curves by its value.
 fn axis_names(axis: &str) -> (&'static str, &'static str, fn(f64) -> String) {
     match axis {
         "cores" => (
@@ -29,28 +30,18 @@ fn axis_names(axis: &str) -> (&'static str, &'static str, fn(f64) -> String) {
 
 /// The figures of a curve.
 fn curve_rows(curve: &Curve, name: &str) -> Vec<Vec<String>> {
-    let rate = |what: &str, offered: f64, answered: f64| {
-        vec![format!("{name}{what}"), count(offered), count(answered)]
+    let row = |what: &str, offered: f64, answered: f64, times: [String; 3]| {
+        let rate = vec![format!("{name}{what}"), count(offered), count(answered)];
+        [rate, times.to_vec()].concat()
     };
-    let times = |point: &Point| [point.p50, point.p99, point.p999].map(|ns| time(ns as f64));
-    let mut rows: Vec<Vec<String>> = { curve.points.iter() }
-        .map(|point| {
-            [
-                rate("", point.offered, point.answered),
-                times(point).to_vec(),
-            ]
-            .concat()
-        })
-        .collect();
-    let none = vec![String::from("–"); 3];
-    rows.push(
-        [
-            rate(", without a pause", curve.saturation, curve.saturation),
-            none,
-        ]
-        .concat(),
-    );
-    rows
+    let points = curve.points.iter().map(|point| {
+        let times = [point.p50, point.p99, point.p999].map(|nanos| time(nanos as f64));
+        row("", point.offered, point.answered, times)
+    });
+    let (most, none) = (curve.saturation, ["–"; 3].map(String::from));
+    points
+        .chain([row(", without a pause", most, most, none)])
+        .collect()
 }
 
 /// A curve's median and p99, and its knee.
@@ -67,10 +58,12 @@ fn draw(plot: &mut Plot, curve: &Curve, class: &str, name: &str) {
     for (at, point) in p50.iter().enumerate() {
         let words = format!("{name}: {} a second, p50 {}", count(point.0), time(point.1));
         match curve.knee == Some(at) {
-            true => {
-                let (class, words) = (format!("knee {class}"), format!("knee, {words}"));
-                plot.dot(*point, 5.5, &class, &words);
-            }
+            true => plot.dot(
+                *point,
+                5.5,
+                &format!("knee {class}"),
+                &format!("knee, {words}"),
+            ),
             false => plot.dot(*point, 2.0, &format!("dot {class}"), &words),
         }
     }
@@ -78,44 +71,27 @@ fn draw(plot: &mut Plot, curve: &Curve, class: &str, name: &str) {
 
 /// Throughput against latency along one axis.
 pub fn sweep(run: &Run, axis: &str) -> Option<Figure> {
-    let curves: Vec<&Curve> = run
-        .sweep
-        .iter()
-        .filter(|curve| curve.axis == axis)
-        .collect();
+    let curves = run.sweep.iter().filter(|curve| curve.axis == axis);
+    let curves: Vec<&Curve> = curves.collect();
     let first = curves.first()?;
     let (id, title, unit) = axis_names(axis);
     let points = || curves.iter().flat_map(|curve| &curve.points);
+    let rates = points().map(|point| point.answered);
     let x = match axis {
-        "trees" | "batch" => Scale::log(points().map(|point| point.answered), LEFT, RIGHT),
-        _ => {
-            let most = points().map(|point| point.answered).fold(0.0, f64::max);
-            Scale::linear(most * 1.05, LEFT, RIGHT)
-        }
+        "trees" | "batch" => Scale::log(rates, LEFT, RIGHT),
+        _ => Scale::linear(rates.fold(0.0, f64::max) * 1.05, LEFT, RIGHT),
     };
     let values = points().flat_map(|point| [point.p50 as f64, point.p99 as f64]);
     let y = Scale::log(values, BOTTOM, TOP);
-    let names = (
-        Axis {
-            name: "verdicts a second",
-            show: &count,
-        },
-        Axis {
-            name: "",
-            show: &time,
-        },
-    );
-    let mut plot = Plot::new(title, (x, y), names, HEIGHT);
+    let mut plot = Plot::new(title, "verdicts a second", (x, &count), (y, &time), HEIGHT);
     let (mut legend, mut rows) = (Vec::new(), Vec::new());
     for (curve, class) in curves.iter().zip(CURVES.iter().cycle()) {
-        draw(&mut plot, curve, class, &unit(curve.value));
+        let name = unit(curve.value);
+        draw(&mut plot, curve, class, &name);
         let knee = curve.knee.and_then(|at| curve.points.get(at));
         let knee = knee.map_or("none".into(), |point| count(point.answered));
-        legend.push((
-            class.to_string(),
-            format!("{}: knee {knee}", unit(curve.value)),
-        ));
-        rows.extend(curve_rows(curve, &unit(curve.value)));
+        legend.push((class.to_string(), format!("{name}: knee {knee}")));
+        rows.extend(curve_rows(curve, &name));
     }
     Some(Figure {
         id,
