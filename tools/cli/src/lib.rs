@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod commands;
-mod drawing;
+pub mod drawing;
 pub mod failure;
 pub mod files;
 mod harness;

@@ -1,7 +1,6 @@
 //! Pages and plots, written by hand as HTML and SVG: no script, nothing from a network.
 //!
-//! Colours are classes, so that the page's style decides them, for light, dark and paper. This
-//! module names no other: programs outside this package include it by its path.
+//! Colours are classes, so that the page's style decides them, for light, dark and paper.
 
 pub mod plot;
 
@@ -59,12 +58,14 @@ pub fn grouped(value: u64) -> String {
 #[derive(Default)]
 pub struct Figure {
     /// The name by which tests and links find it.
-    pub id: &'static str,
+    pub id: String,
+    /// What it is of.
     pub title: String,
     /// What it shows, in a sentence.
     pub about: String,
     /// A class of colour, and what it means.
     pub legend: Vec<(String, String)>,
+    /// The drawing.
     pub svg: String,
     /// The same in figures: a head, and rows.
     pub table: (Vec<&'static str>, Vec<Vec<String>>),

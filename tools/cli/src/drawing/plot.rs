@@ -6,11 +6,15 @@ use std::fmt::Write;
 /// Width of every plot, narrow enough that its text stays readable on a phone.
 pub const WIDTH: f64 = 440.0;
 
-/// The area of the data, and the height of a plot of usual height.
+/// Where the area of the data begins.
 pub const LEFT: f64 = 70.0;
+/// Where it ends.
 pub const RIGHT: f64 = WIDTH - 14.0;
+/// Its upper end.
 pub const TOP: f64 = 12.0;
+/// Its lower end, in a plot of usual height.
 pub const BOTTOM: f64 = 218.0;
+/// The usual height.
 pub const HEIGHT: f64 = 258.0;
 
 const _: () = assert!(LEFT < RIGHT && RIGHT < WIDTH);
@@ -118,7 +122,9 @@ pub type Axis<'a> = (Scale, &'a dyn Fn(f64) -> String);
 /// A plot being drawn.
 pub struct Plot {
     svg: String,
+    /// The horizontal axis.
     pub x: Scale,
+    /// The vertical axis.
     pub y: Scale,
 }
 
@@ -208,11 +214,13 @@ impl Plot {
 
 /// One bar of a horizontal bar chart.
 pub struct HorizontalBar {
+    /// The words above it.
     pub name: String,
     /// In nanoseconds.
     pub value: f64,
     /// The smallest and the largest of what the value is the middle of.
     pub range: Option<(f64, f64)>,
+    /// A class of colour.
     pub class: &'static str,
     /// What follows its figure.
     pub note: String,

@@ -87,7 +87,7 @@ fn percentiles(run: &Run) -> Figure {
     }
     rows.push(row("all", |of| of.max));
     Figure {
-        id: "percentiles",
+        id: "percentiles".into(),
         title: title.into(),
         about: "From the moment a request was due to its verdict: a stall counts for every \
                 request that it delays. Below it, the time at work on a request alone."
@@ -131,7 +131,7 @@ fn over_time(run: &Run) -> Figure {
     });
     let head = vec!["from", "answered", "p50", "p99", "p99.9", "max"];
     Figure {
-        id: "over-time",
+        id: "over-time".into(),
         title: title.into(),
         about: "The same latency in pieces of the run. Marks below are tables that were published \
                 under it, refused, or held back while old ones were still seen."
@@ -213,7 +213,7 @@ fn scores(run: &Run) -> Figure {
         .map(|(class, name, _)| (*class, *name))
         .collect();
     Figure {
-        id: "scores",
+        id: "scores".into(),
         title: title.into(),
         about: "What the requests of this run were scored, as shares of each kind.".into(),
         legend: owned(&legend),
@@ -248,7 +248,7 @@ fn kernels(run: &Run) -> Option<Figure> {
     }
     let rounds = run.kernels.first()?.row.len();
     Some(Figure {
-        id: "kernels",
+        id: "kernels".into(),
         title: "Kernels".into(),
         about: format!(
             "From a filled row to its score on {}, on one thread; medians of {rounds} rounds by \
@@ -306,7 +306,7 @@ fn peers(record: &Value, model: &Value) -> Option<Figure> {
     ]
     .map(text);
     Some(Figure {
-        id,
+        id: id.into(),
         title: format!("Peers: {name}"),
         about: format!(
             "One row, median, logarithmic: {about}. Not of this run: recorded on {date} by \

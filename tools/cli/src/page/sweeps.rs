@@ -94,7 +94,7 @@ pub fn sweep(run: &Run, axis: &str) -> Option<Figure> {
         rows.extend(curve_rows(curve, &name));
     }
     Some(Figure {
-        id,
+        id: id.into(),
         title: title.into(),
         about: format!(
             "{}. Full lines are the median, dashed ones p99; the ring is the knee: the last rate \

@@ -274,19 +274,12 @@ pub fn grouped(value: f64) -> String {
         _ => 2,
     };
     let text = format!("{value:.decimals$}");
-    let (whole, rest) = match text.split_once('.') {
-        Some((whole, rest)) if value.fract() != 0.0 => (whole, format!(".{rest}")),
-        Some((whole, _)) => (whole, String::new()),
-        None => (text.as_str(), String::new()),
-    };
-    let mut out = String::new();
-    for (at, digit) in whole.chars().enumerate() {
-        if at > 0 && (whole.len() - at).is_multiple_of(3) && !out.ends_with('-') {
-            out.push(',');
-        }
-        out.push(digit);
+    let (whole, rest) = text.split_once('.').unwrap_or((&text, ""));
+    let whole = hedgerow_cli::drawing::grouped(whole.parse().unwrap_or_default());
+    match rest.is_empty() || value.fract() == 0.0 {
+        true => whole,
+        false => format!("{whole}.{rest}"),
     }
-    out + &rest
 }
 
 /// The results as JSON, without the machine.
