@@ -6,7 +6,7 @@ use crate::text::Columns;
 use crate::{Report, tables};
 use hedgerow::table::bots::Bot;
 use hedgerow::table::detections::{Condition, Detection};
-use hedgerow::watch::moment;
+use hedgerow::watch::time;
 use hedgerow::{Feature, Table};
 use serde_json::{Value, json};
 
@@ -147,11 +147,11 @@ fn bot_json(bot: &Bot) -> Value {
 
 /// Seconds since 1970 as people write them, in UTC.
 fn date(seconds: u64) -> String {
-    let moment = moment::utc(seconds.saturating_mul(1_000));
-    let (day, time) = moment.split_once('T').unwrap_or((&moment, ""));
+    let moment = time::utc(seconds.saturating_mul(1_000));
+    let (day, hour) = moment.split_once('T').unwrap_or((&moment, ""));
     format!(
         "{day} {} UTC ({seconds})",
-        time.get(..5).unwrap_or_default()
+        hour.get(..5).unwrap_or_default()
     )
 }
 
