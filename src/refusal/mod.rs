@@ -46,6 +46,8 @@ struct Facts {
     expected: String,
     got: String,
     #[cfg_attr(feature = "serde", serde(skip))]
+    hint: Option<&'static str>,
+    #[cfg_attr(feature = "serde", serde(skip))]
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
@@ -60,6 +62,7 @@ impl RefusalKind {
             at: bounded(at.to_string()),
             expected: bounded(expected.to_string()),
             got: bounded(got.to_string()),
+            hint: None,
             source: None,
         }))
     }
@@ -92,6 +95,7 @@ impl Refusal {
             at: bounded(at.to_string()),
             expected: bounded(expected.to_string()),
             got: bounded(got.to_string()),
+            hint: None,
             source: None,
         }));
         failure.0.message = bounded(failure.detail()).into();
@@ -101,6 +105,18 @@ impl Refusal {
     /// Returns a refusal of a directory for a file or folder in it that cannot be used.
     pub(crate) fn directory(path: &Path, expected: &str, error: io::Error) -> Refusal {
         RefusalKind::Directory.caused(path.display(), expected, error)
+    }
+
+    /// Returns it with advice, which is displayed in brackets and not serialized.
+    pub fn with_hint(mut self, hint: &'static str) -> Refusal {
+        self.0.hint = Some(hint);
+        self
+    }
+
+    /// Returns it with another place.
+    pub fn with_place(mut self, at: impl ToString) -> Refusal {
+        self.0.at = bounded(at.to_string());
+        self
     }
 
     /// Returns the kind, or `None` for code 0 or a code of a newer version.
@@ -143,6 +159,11 @@ impl Refusal {
         &self.0.got
     }
 
+    /// Returns advice, if there is any.
+    pub fn hint(&self) -> Option<&'static str> {
+        self.0.hint
+    }
+
     /// Returns the place, what was expected and what was found, as one text.
     pub fn detail(&self) -> String {
         let Facts {
@@ -161,6 +182,7 @@ impl From<Facts> for Refusal {
             at: bounded(facts.at),
             expected: bounded(facts.expected),
             got: bounded(facts.got),
+            hint: facts.hint,
             source: facts.source,
         }))
     }
@@ -181,7 +203,11 @@ impl fmt::Display for Refusal {
         if self.code() != 0 {
             write!(f, "{} ({}): ", self.message(), self.name())?;
         }
-        f.write_str(&self.detail())
+        f.write_str(&self.detail())?;
+        match self.hint() {
+            Some(hint) => write!(f, " ({hint})"),
+            None => Ok(()),
+        }
     }
 }
 

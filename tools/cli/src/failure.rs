@@ -2,7 +2,6 @@
 
 use hedgerow::model::BuildError;
 use hedgerow::{PublishError, Refusal, RefusalKind, SchemaError};
-use hedgerow_import::ImportError;
 use serde_json::{Value, json};
 use std::fmt;
 use std::path::Path;
@@ -117,23 +116,6 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&harmless(&self.message))
-    }
-}
-
-impl From<ImportError> for Failure {
-    fn from(error: ImportError) -> Failure {
-        let message = error.to_string();
-        let ImportError {
-            at, expected, got, ..
-        } = error;
-        Failure {
-            code: 0,
-            name: "import",
-            message,
-            at,
-            expected,
-            got,
-        }
     }
 }
 

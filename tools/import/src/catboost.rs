@@ -22,15 +22,15 @@ mod columns;
 mod raw;
 mod source;
 
-use crate::error::{ImportError, Problem};
 use crate::{Imported, json};
 use columns::Columns;
+use hedgerow::Refusal;
+use hedgerow::RefusalKind::{ModelOverCapacity, ModelShape, ModelUnsupported, ModelValue};
 use hedgerow::limits::{LEAVES_MAX, TREE_DEPTH_MAX, TREE_NODES_MAX};
 use hedgerow::model::{Ensemble, Node, Tree};
-use std::fmt;
 
 /// Imports a model.
-pub(crate) fn import(bytes: &[u8]) -> Result<Imported, ImportError> {
+pub(crate) fn import(bytes: &[u8]) -> Result<Imported, Refusal> {
     let raw: raw::Model<'_> = json::parse(bytes)?;
     let columns = Columns::new(raw.features_info)?;
     let (scale, bias) = scale_and_bias(&raw.scale_and_bias)?;
@@ -43,13 +43,13 @@ pub(crate) fn import(bytes: &[u8]) -> Result<Imported, ImportError> {
         (None, Some(trees)) => nested_trees(&trees.0, &columns, &leaves)?,
         (Some(_), Some(_)) => {
             let expected = "either `oblivious_trees` or `trees`";
-            return Err(shape("the top level", expected, "both"));
+            return Err(ModelShape.at("the top level", expected, "both"));
         }
         (None, None) => Vec::new(),
     };
     if trees.is_empty() {
         let expected = "`oblivious_trees` or `trees` with at least 1 tree";
-        return Err(shape("the top level", expected, "none"));
+        return Err(ModelShape.at("the top level", expected, "none"));
     }
     Ok(Imported {
         leaf_order: vec![Vec::new(); trees.len()],
@@ -70,29 +70,29 @@ struct Leaves {
 
 impl Leaves {
     /// What a leaf adds to the margin.
-    fn value(&self, leaf: f64, at: impl Fn() -> String) -> Result<f64, ImportError> {
+    fn value(&self, leaf: f64, at: impl Fn() -> String) -> Result<f64, Refusal> {
         let scaled = leaf * self.scale;
         if scaled.is_finite() {
             return Ok(scaled);
         }
         let got = format!("{leaf:?} times the scale {:?}", self.scale);
-        Err(value(at(), "a finite leaf", got))
+        Err(ModelValue.at(at(), "a finite leaf", got))
     }
 
     /// Counts entries (leaves of oblivious trees, nodes of others) against the capacity.
-    fn count(&self, more: usize, at: impl Fn() -> String) -> Result<(), ImportError> {
+    fn count(&self, more: usize, at: impl Fn() -> String) -> Result<(), Refusal> {
         let total = self.total.get().saturating_add(more);
         self.total.set(total);
         if total <= LEAVES_MAX {
             return Ok(());
         }
         let expected = format!("at most {LEAVES_MAX} leaves or nodes in all trees (capacity)");
-        Err(capacity(at(), expected, format!("{total} up to here")))
+        Err(ModelOverCapacity.at(at(), expected, format!("{total} up to here")))
     }
 }
 
 /// One finite scale and one finite bias.
-fn scale_and_bias(raw: &raw::ScaleAndBias) -> Result<(f64, f64), ImportError> {
+fn scale_and_bias(raw: &raw::ScaleAndBias) -> Result<(f64, f64), Refusal> {
     let bias = match raw.biases.as_slice() {
         [] => 0.0,
         [bias] => *bias,
@@ -101,7 +101,7 @@ fn scale_and_bias(raw: &raw::ScaleAndBias) -> Result<(f64, f64), ImportError> {
     for (index, number) in [raw.scale, bias].into_iter().enumerate() {
         if !number.is_finite() {
             let at = format!("scale_and_bias[{index}]");
-            return Err(value(at, "a finite number", number));
+            return Err(ModelValue.at(at, "a finite number", number));
         }
     }
     Ok((raw.scale, bias))
@@ -111,7 +111,7 @@ fn oblivious_trees(
     raw: &[raw::Oblivious],
     columns: &Columns,
     leaves: &Leaves,
-) -> Result<Vec<Tree>, ImportError> {
+) -> Result<Vec<Tree>, Refusal> {
     let mut trees = Vec::with_capacity(raw.len());
     for (tree, raw) in raw.iter().enumerate() {
         let mut splits = Vec::new();
@@ -127,7 +127,7 @@ fn oblivious_trees(
                 return Err(several_outputs(at(), outputs));
             }
             let expected = format!("{expected} leaves below {} splits", splits.len());
-            return Err(shape(at(), expected, got));
+            return Err(ModelShape.at(at(), expected, got));
         }
         leaves.count(got, at)?;
         let values = raw.leaf_values.0.iter().enumerate().map(|(leaf, value)| {
@@ -146,18 +146,18 @@ fn oblivious_trees(
 }
 
 /// The weights of a tree's leaves, or none.
-fn weights(tree: usize, raw: &raw::Oblivious, leaves: usize) -> Result<Vec<f64>, ImportError> {
+fn weights(tree: usize, raw: &raw::Oblivious, leaves: usize) -> Result<Vec<f64>, Refusal> {
     let weights = raw.leaf_weights.as_ref().map_or(&[][..], |all| &all.0);
     let at = format!("oblivious_trees[{tree}].leaf_weights");
     if !weights.is_empty() && weights.len() != leaves {
         let expected = format!("no weights, or {leaves}, one a leaf");
-        return Err(shape(at, expected, weights.len()));
+        return Err(ModelShape.at(at, expected, weights.len()));
     }
     let is_weight = |weight: &f64| weight.is_finite() && *weight >= 0.0;
     if let Some(leaf) = weights.iter().position(|weight| !is_weight(weight)) {
         let got = weights.get(leaf).copied().unwrap_or_default();
         let expected = "a finite weight of at least 0";
-        return Err(value(format!("{at}[{leaf}]"), expected, got));
+        return Err(ModelValue.at(format!("{at}[{leaf}]"), expected, got));
     }
     Ok(weights.to_vec())
 }
@@ -166,7 +166,7 @@ fn nested_trees(
     raw: &[raw::Nested],
     columns: &Columns,
     leaves: &Leaves,
-) -> Result<Vec<Tree>, ImportError> {
+) -> Result<Vec<Tree>, Refusal> {
     let mut trees = Vec::with_capacity(raw.len());
     for (tree, root) in raw.iter().enumerate() {
         let mut flat = Flat {
@@ -194,7 +194,7 @@ struct Flat<'a> {
 
 impl Flat<'_> {
     /// Adds a node and all below it. The parser has bounded the recursion.
-    fn add(&mut self, raw: &raw::Nested) -> Result<u32, ImportError> {
+    fn add(&mut self, raw: &raw::Nested) -> Result<u32, Refusal> {
         let place = |path| Place::Node {
             tree: self.tree,
             path,
@@ -202,11 +202,11 @@ impl Flat<'_> {
         let index = self.nodes.len();
         if index >= TREE_NODES_MAX {
             let expected = format!("at most {TREE_NODES_MAX} nodes in a tree (capacity)");
-            return Err(capacity(place(&self.path).key(""), expected, "more"));
+            return Err(ModelOverCapacity.at(place(&self.path).key(""), expected, "more"));
         }
         if self.path.len() > TREE_DEPTH_MAX {
             let expected = format!("at most {TREE_DEPTH_MAX} levels in a tree (capacity)");
-            return Err(capacity(place(&self.path).key(""), expected, "more"));
+            return Err(ModelOverCapacity.at(place(&self.path).key(""), expected, "more"));
         }
         self.leaves.count(1, || place(&self.path).key(""))?;
         let number = index as u32;
@@ -247,8 +247,8 @@ enum Place<'a> {
 
 impl Place<'_> {
     /// The value of a key of the split that must be there.
-    fn required<T>(&self, key: &str, value: Option<T>) -> Result<T, ImportError> {
-        value.ok_or_else(|| shape(self.key(""), format!("the key `{key}`"), "nothing"))
+    fn required<T>(&self, key: &str, value: Option<T>) -> Result<T, Refusal> {
+        value.ok_or_else(|| ModelShape.at(self.key(""), format!("the key `{key}`"), "nothing"))
     }
 
     /// The JSON path of a key of the split, or, with an empty key, of the split or node itself.
@@ -274,31 +274,13 @@ impl Place<'_> {
     }
 }
 
-fn several_outputs(at: String, outputs: usize) -> ImportError {
+fn several_outputs(at: String, outputs: usize) -> Refusal {
     let got = format!("{outputs} outputs (a multi-class or multi-target model)");
-    unsupported(at, "one output", got).with_hint("train a binary classifier or a regressor")
+    ModelUnsupported
+        .at(at, "one output", got)
+        .with_hint("train a binary classifier or a regressor")
 }
 
 fn counters() -> &'static str {
     "train with one_hot_max_size above the number of categories, or encode the feature as numbers"
-}
-
-fn unsupported(at: String, expected: impl Into<String>, got: impl Into<String>) -> ImportError {
-    ImportError::new(Problem::Unsupported, at, expected, got)
-}
-
-fn shape(
-    at: impl Into<String>,
-    expected: impl Into<String>,
-    got: impl fmt::Display,
-) -> ImportError {
-    ImportError::new(Problem::Shape, at, expected, got.to_string())
-}
-
-fn value(at: String, expected: impl Into<String>, got: impl fmt::Display) -> ImportError {
-    ImportError::new(Problem::Value, at, expected, got.to_string())
-}
-
-fn capacity(at: String, expected: impl Into<String>, got: impl fmt::Display) -> ImportError {
-    ImportError::new(Problem::Capacity, at, expected, got.to_string())
 }

@@ -1,6 +1,7 @@
 //! Checks a model's features, and says in one way for all importers what is wrong with them.
 
-use crate::error::{ImportError, Problem};
+use hedgerow::Refusal;
+use hedgerow::RefusalKind::{ModelDuplicate, ModelOverCapacity, ModelShape, ModelValue};
 use hedgerow::limits::FEATURES_MAX;
 use hedgerow::schema::{Feature, SchemaError, check_features};
 
@@ -12,7 +13,7 @@ pub(crate) fn check(
     features: &[Feature],
     list: &str,
     place: impl Fn(usize) -> String,
-) -> Result<(), ImportError> {
+) -> Result<(), Refusal> {
     check_features(features).map_err(|error| refusal(error, features, list, place))
 }
 
@@ -22,11 +23,10 @@ pub(crate) fn refusal(
     features: &[Feature],
     list: &str,
     place: impl Fn(usize) -> String,
-) -> ImportError {
+) -> Refusal {
     match error {
-        SchemaError::Empty => ImportError::new(Problem::Shape, list, "at least 1 feature", "none"),
-        SchemaError::TooMany { got } => ImportError::new(
-            Problem::Capacity,
+        SchemaError::Empty => ModelShape.at(list, "at least 1 feature", "none"),
+        SchemaError::TooMany { got } => ModelOverCapacity.at(
             list,
             format!("at most {FEATURES_MAX} features (capacity)"),
             got.to_string(),
@@ -36,8 +36,7 @@ pub(crate) fn refusal(
             first,
             second,
             duplicates,
-        } => ImportError::new(
-            Problem::Duplicate,
+        } => ModelDuplicate.at(
             place(second),
             "unique feature names",
             format!(
@@ -49,7 +48,7 @@ pub(crate) fn refusal(
             let name = features.get(index).map_or("", |feature| &feature.name);
             let shown: String = name.chars().take(80).collect();
             let got = format!("{shown:?}, which {problem}");
-            ImportError::new(Problem::Value, place(index), "a feature name", got)
+            ModelValue.at(place(index), "a feature name", got)
         }
     }
 }

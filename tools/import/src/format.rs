@@ -1,7 +1,8 @@
 //! Tells by its first bytes and keys what kind of model a file is.
 
-use crate::error::{ImportError, Problem};
 use crate::json::{self, Present};
+use hedgerow::Refusal;
+use hedgerow::RefusalKind::ModelFormat;
 use serde::Deserialize;
 
 /// How each library exports what is imported.
@@ -64,7 +65,7 @@ pub enum Format {
 ///
 /// # Errors
 /// Where it is JSON by its first bytes, and is malformed.
-pub(crate) fn recognise(bytes: &[u8]) -> Result<Format, ImportError> {
+pub(crate) fn recognise(bytes: &[u8]) -> Result<Format, Refusal> {
     if let Some(&(_, format)) = MAGICS.iter().find(|(magic, _)| bytes.starts_with(magic)) {
         return Ok(format);
     }
@@ -92,7 +93,7 @@ pub(crate) fn recognise(bytes: &[u8]) -> Result<Format, ImportError> {
 
 /// Which model a JSON object is, by the keys of its top level. Looks at the whole file, so that a
 /// file that is cut off is said to be that.
-fn json_format(bytes: &[u8]) -> Result<Format, ImportError> {
+fn json_format(bytes: &[u8]) -> Result<Format, Refusal> {
     let keys: Keys = json::parse(bytes)?;
     Ok(if keys.oblivious_trees.0 || keys.features_info.0 {
         Format::CatBoostJson
@@ -198,9 +199,8 @@ impl Format {
     }
 
     /// Why a file of this kind is not imported.
-    pub(crate) fn refusal(self) -> ImportError {
-        let error = ImportError::new(
-            Problem::Format,
+    pub(crate) fn refusal(self) -> Refusal {
+        let error = ModelFormat.at(
             "the whole file",
             "a CatBoost model in JSON, a LightGBM model in text form, or an XGBoost model in JSON \
              or UBJSON",

@@ -1,7 +1,8 @@
 //! Typed JSON with errors that say where: a path for a wrong value, a line and column for broken
 //! syntax.
 
-use crate::error::{ImportError, Problem};
+use hedgerow::Refusal;
+use hedgerow::RefusalKind::{ModelDuplicate, ModelMalformed, ModelOverCapacity, ModelShape};
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
@@ -11,7 +12,7 @@ use std::marker::PhantomData;
 /// Parses the whole input as one `T`.
 ///
 /// Nesting is bounded by the parser to 128 levels, so no input overflows the stack.
-pub(crate) fn parse<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, ImportError> {
+pub(crate) fn parse<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Refusal> {
     let mut parser = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut parser).map_err(|error| {
         let path = error.path().to_string();
@@ -97,7 +98,7 @@ impl<'de> Deserialize<'de> for Codes {
 }
 
 /// The parser's error in this crate's words.
-fn refusal(error: &serde_json::Error, path: &str) -> ImportError {
+fn refusal(error: &serde_json::Error, path: &str) -> Refusal {
     let place = format!("line {}, column {}", error.line(), error.column());
     let message = error.to_string();
     let message = match message.rfind(" at line ") {
@@ -107,34 +108,32 @@ fn refusal(error: &serde_json::Error, path: &str) -> ImportError {
     match error.classify() {
         Category::Syntax if message == "recursion limit exceeded" => {
             let expected = "at most 127 levels of nesting (capacity)";
-            ImportError::new(Problem::Capacity, place, expected, "more")
+            ModelOverCapacity.at(place, expected, "more")
         }
-        Category::Eof => ImportError::new(
-            Problem::Malformed,
-            place,
-            "more JSON",
-            format!("the end of the file ({message})"),
-        )
-        .with_hint("the export or copy may have been cut off"),
-        Category::Syntax | Category::Io => {
-            ImportError::new(Problem::Malformed, place, "well-formed JSON", message)
-        }
+        Category::Eof => ModelMalformed
+            .at(
+                place,
+                "more JSON",
+                format!("the end of the file ({message})"),
+            )
+            .with_hint("the export or copy may have been cut off"),
+        Category::Syntax | Category::Io => ModelMalformed.at(place, "well-formed JSON", message),
         Category::Data => data_refusal(message, path, &place),
     }
 }
 
 /// A value of the wrong type or length, or a key that is missing or stands twice.
-pub(crate) fn data_refusal(message: &str, path: &str, place: &str) -> ImportError {
+pub(crate) fn data_refusal(message: &str, path: &str, place: &str) -> Refusal {
     let at = match path {
         "." => place.to_owned(),
         path => format!("{path} ({place})"),
     };
     if let Some(key) = message.strip_prefix("missing field ") {
-        return ImportError::new(Problem::Shape, at, format!("the key {key}"), "nothing");
+        return ModelShape.at(at, format!("the key {key}"), "nothing");
     }
     if let Some(key) = message.strip_prefix("duplicate field ") {
         let got = format!("the key {key} twice");
-        return ImportError::new(Problem::Duplicate, at, "each key once", got);
+        return ModelDuplicate.at(at, "each key once", got);
     }
     let (got, expected) = message
         .split_once(", expected ")
@@ -147,9 +146,9 @@ pub(crate) fn data_refusal(message: &str, path: &str, place: &str) -> ImportErro
         .unwrap_or(got);
     match length {
         true if expected.ends_with("(capacity)") => {
-            ImportError::new(Problem::Capacity, at, expected, format!("{got} or more"))
+            ModelOverCapacity.at(at, expected, format!("{got} or more"))
         }
-        true => ImportError::new(Problem::Shape, at, expected, format!("{got} elements")),
-        false => ImportError::new(Problem::Shape, at, expected, got),
+        true => ModelShape.at(at, expected, format!("{got} elements")),
+        false => ModelShape.at(at, expected, got),
     }
 }

@@ -42,7 +42,6 @@
 
 mod catboost;
 mod category;
-mod error;
 mod features;
 mod format;
 mod json;
@@ -51,9 +50,10 @@ pub mod reference;
 mod ubj;
 mod xgboost;
 
-pub use error::{ImportError, Problem};
 pub use format::Format;
 
+use hedgerow::Refusal;
+use hedgerow::RefusalKind::ModelTooLarge;
 use hedgerow::limits::{LEAVES_MAX, PROVENANCE_BYTES_MAX};
 use hedgerow::model::{Ensemble, Node, Tree};
 use serde_json::{Value, json};
@@ -113,31 +113,27 @@ impl Link {
     }
 }
 
-/// Imports a model. `bytes` are the whole file; `file` is its name, for messages only.
+/// Imports a model; `bytes` are the whole file.
 ///
 /// # Errors
-/// Where the file is no model that is imported, is malformed, exceeds a capacity of
-/// [`hedgerow::limits`], or holds a construct that is not carried over exactly.
-pub fn import(bytes: &[u8], file: &str) -> Result<Imported, ImportError> {
-    let located = |error: ImportError| error.in_file(file);
+/// A refusal from 901 on: the file is no model of a known format, is malformed, is over a capacity
+/// of [`hedgerow::limits`], or uses a construct without an exact equivalent. Its place is a JSON
+/// path such as `oblivious_trees[3].splits[0].border`, or a line and column.
+pub fn import(bytes: &[u8]) -> Result<Imported, Refusal> {
     if bytes.len() > MODEL_BYTES_MAX {
-        return Err(located(ImportError::new(
-            Problem::TooLarge,
-            "the whole file",
-            format!("at most {MODEL_BYTES_MAX} bytes"),
-            format!("{} bytes", bytes.len()),
-        )));
+        let expected = format!("at most {MODEL_BYTES_MAX} bytes");
+        let got = format!("{} bytes", bytes.len());
+        return Err(ModelTooLarge.at("the whole file", expected, got));
     }
     let text = bytes.strip_prefix(format::BYTE_ORDER_MARK).unwrap_or(bytes);
-    let imported = match format::recognise(text).map_err(located)? {
+    match format::recognise(text)? {
         Format::CatBoostJson => catboost::import(text),
         Format::LightGbmText => lightgbm::import(text),
         Format::XgBoostJson => xgboost::import_json(text),
         // No text: a mark does not belong before it.
         Format::XgBoostUbj => xgboost::import_ubj(bytes),
         other => Err(other.refusal()),
-    };
-    imported.map_err(located)
+    }
 }
 
 impl Imported {

@@ -18,8 +18,9 @@
 mod sets;
 mod text;
 
-use crate::error::{ImportError, Problem};
 use crate::{Imported, Link, Source, features};
+use hedgerow::Refusal;
+use hedgerow::RefusalKind::{ModelOverCapacity, ModelShape, ModelUnsupported, ModelValue};
 use hedgerow::limits::{LEAVES_MAX, TREE_DEPTH_MAX, TREE_NODES_MAX};
 use hedgerow::model::{Ensemble, Missing, Node, Split, Test, Tree};
 use hedgerow::schema::{Feature, FeatureKind};
@@ -29,7 +30,7 @@ use std::sync::Arc;
 use text::{Block, Model};
 
 /// Imports a model.
-pub(crate) fn import(bytes: &[u8]) -> Result<Imported, ImportError> {
+pub(crate) fn import(bytes: &[u8]) -> Result<Imported, Refusal> {
     let model = text::read(bytes, PARAMETERS)?;
     check_header(&model.header)?;
     let mut features = read_features(&model.header)?;
@@ -49,7 +50,7 @@ pub(crate) fn import(bytes: &[u8]) -> Result<Imported, ImportError> {
         nodes_total = nodes_total.saturating_add(nodes.len());
         if nodes_total > LEAVES_MAX {
             let expected = format!("at most {LEAVES_MAX} nodes in all trees (capacity)");
-            return Err(block.refusal(Problem::Capacity, "", expected, nodes_total.to_string()));
+            return Err(block.refusal(ModelOverCapacity, "", expected, nodes_total));
         }
         trees.push(Tree::Any { nodes });
         leaf_order.push(order);
@@ -66,24 +67,24 @@ pub(crate) fn import(bytes: &[u8]) -> Result<Imported, ImportError> {
 }
 
 /// Version, number of outputs and of trees.
-fn check_header(header: &Block<'_>) -> Result<(), ImportError> {
+fn check_header(header: &Block<'_>) -> Result<(), Refusal> {
     let version = header.get("version")?;
     if !["v3", "v4"].contains(&version) {
-        return Err(header.refusal(Problem::Unsupported, "version", "v3 or v4", version));
+        return Err(header.refusal(ModelUnsupported, "version", "v3 or v4", version));
     }
     for key in ["num_class", "num_tree_per_iteration"] {
         let outputs = header.count(key)?;
         if outputs != 1 {
             let got = format!("{outputs} outputs (a multi-class model)");
             return Err(header
-                .refusal(Problem::Unsupported, key, "one output", got)
+                .refusal(ModelUnsupported, key, "one output", got)
                 .with_hint("train a binary classifier or a regressor"));
         }
     }
     Ok(())
 }
 
-fn read_features(header: &Block<'_>) -> Result<Vec<Feature>, ImportError> {
+fn read_features(header: &Block<'_>) -> Result<Vec<Feature>, Refusal> {
     const KEY: &str = "feature_names";
     let features: Vec<Feature> = header
         .get(KEY)?
@@ -97,7 +98,7 @@ fn read_features(header: &Block<'_>) -> Result<Vec<Feature>, ImportError> {
     if features.len() != wanted {
         let got = format!("{} names", features.len());
         let expected = format!("{wanted} names, one more than max_feature_idx");
-        return Err(header.refusal(Problem::Shape, KEY, expected, got));
+        return Err(header.refusal(ModelShape, KEY, expected, got));
     }
     let place = |_| header.place(KEY);
     features::check(&features, &header.place(KEY), place)?;
@@ -112,11 +113,11 @@ fn tree(
     features: &mut [Feature],
     edges_total: &mut usize,
     divisor: f64,
-) -> Result<(Vec<Node>, Vec<u32>), ImportError> {
+) -> Result<(Vec<Node>, Vec<u32>), Refusal> {
     if block.count_or("is_linear", 0)? != 0 {
         let got = "a linear tree";
         return Err(block
-            .refusal(Problem::Unsupported, "is_linear", "0", got)
+            .refusal(ModelUnsupported, "is_linear", "0", got)
             .with_hint("train with linear_tree=false"));
     }
     let leaves = block.count("num_leaves")?;
@@ -125,7 +126,7 @@ fn tree(
     if !(1..=max).contains(&leaves) {
         let expected = format!("1 to {max} leaves (capacity)");
         return Err(block.refusal(
-            Problem::Capacity,
+            ModelOverCapacity,
             "num_leaves",
             expected,
             leaves.to_string(),
@@ -141,7 +142,7 @@ fn tree(
         if !value.is_finite() {
             let key = format!("leaf_value[{leaf}]");
             let got = value.to_string();
-            return Err(block.refusal(Problem::Value, &key, "a finite leaf", got));
+            return Err(block.refusal(ModelValue, &key, "a finite leaf", got));
         }
         nodes.push(Node::Leaf { value });
     }
@@ -155,7 +156,7 @@ fn split_nodes(
     features: &mut [Feature],
     edges_total: &mut usize,
     nodes: &mut Vec<Node>,
-) -> Result<(), ImportError> {
+) -> Result<(), Refusal> {
     let leaves = block.count("num_leaves")?;
     let splits = leaves.saturating_sub(1);
     let columns: Vec<u32> = block.numbers("split_feature", splits)?;
@@ -175,21 +176,15 @@ fn split_nodes(
         let (Some(feature), Some(known)) = (feature, known) else {
             let expected = format!("a feature below {count}");
             let (key, got) = (at("split_feature"), column.to_string());
-            return Err(block.refusal(Problem::Value, &key, expected, got));
+            return Err(block.refusal(ModelValue, &key, expected, got));
         };
-        let (missing, zero_is_missing) = missing(decision).map_err(|got| {
-            block.refusal(
-                Problem::Value,
-                &at("decision_type"),
-                "0 to 11",
-                got.to_string(),
-            )
-        })?;
+        let (missing, zero_is_missing) = missing(decision)
+            .map_err(|got| block.refusal(ModelValue, &at("decision_type"), "0 to 11", got))?;
         let child = |key: &str, child: i64| {
             node_of(child, splits, leaves).ok_or_else(|| {
                 let expected =
                     format!("a split below {splits}, or the complement of a leaf below {leaves}");
-                block.refusal(Problem::Value, &at(key), expected, child.to_string())
+                block.refusal(ModelValue, &at(key), expected, child)
             })
         };
         let (left, right) = (child("left_child", left)?, child("right_child", right)?);
@@ -225,20 +220,20 @@ fn set(
     sets: &mut Sets,
     edges_total: &mut usize,
     block: &Block<'_>,
-) -> Result<Arc<[f32]>, ImportError> {
+) -> Result<Arc<[f32]>, Refusal> {
     // LightGBM takes a tree for one of numerical splits only where it has no sets.
     if sets.count() == 0 {
         let (key, expected) = (
             format!("decision_type[{index}]"),
             "a numerical split in a tree of num_cat=0",
         );
-        return Err(block.refusal(Problem::Value, &key, expected, "a categorical split"));
+        return Err(block.refusal(ModelValue, &key, expected, "a categorical split"));
     }
     let number = threshold as usize;
     if number as f64 != threshold || number >= sets.count() {
         let key = format!("threshold[{index}]");
         let expected = format!("the number of one of num_cat={} sets", sets.count());
-        return Err(block.refusal(Problem::Value, &key, expected, threshold.to_string()));
+        return Err(block.refusal(ModelValue, &key, expected, threshold));
     }
     sets.edges(number, edges_total, block)
 }
@@ -257,10 +252,10 @@ fn node_of(child: i64, splits: usize, leaves: usize) -> Option<u32> {
 }
 
 /// Checks that the nodes are one tree, and numbers its leaves from left to right.
-fn leaf_order(block: &Block<'_>, nodes: &[Node], splits: usize) -> Result<Vec<u32>, ImportError> {
+fn leaf_order(block: &Block<'_>, nodes: &[Node], splits: usize) -> Result<Vec<u32>, Refusal> {
     let broken = |got: String| {
         let expected = "every node below exactly one parent, from split 0 down";
-        block.refusal(Problem::Shape, "left_child and right_child", expected, got)
+        block.refusal(ModelShape, "left_child and right_child", expected, got)
     };
     let mut seen = vec![false; nodes.len()];
     let mut order = Vec::new();
@@ -273,7 +268,7 @@ fn leaf_order(block: &Block<'_>, nodes: &[Node], splits: usize) -> Result<Vec<u3
         }
         if depth > TREE_DEPTH_MAX {
             let expected = format!("at most {TREE_DEPTH_MAX} levels (capacity)");
-            return Err(block.refusal(Problem::Capacity, "left_child", expected, "more"));
+            return Err(block.refusal(ModelOverCapacity, "left_child", expected, "more"));
         }
         match nodes.get(index) {
             Some(Node::Split { left, right, .. }) => {
@@ -306,14 +301,14 @@ fn missing(decision: u8) -> Result<(Missing, bool), u8> {
 }
 
 /// The test that holds where a value that is not missing goes right.
-fn threshold_test(threshold: f64, at: impl Fn() -> String) -> Result<Test, ImportError> {
+fn threshold_test(threshold: f64, at: impl Fn() -> String) -> Result<Test, Refusal> {
     // All values are at most infinity: +inf too goes left.
     if threshold == f64::INFINITY {
         return Ok(Test::Within(Arc::new([])));
     }
     border(threshold).map(Test::Above).ok_or_else(|| {
         let expected = "infinity, or a number not below the lowest f32";
-        ImportError::new(Problem::Value, at(), expected, threshold.to_string())
+        ModelValue.at(at(), expected, threshold)
     })
 }
 

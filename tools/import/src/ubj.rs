@@ -6,8 +6,9 @@
 //! made of it. Sized objects, high-precision numbers, characters and no-ops are not written by
 //! XGBoost, and are refused.
 
-use crate::error::{ImportError, Problem};
 use crate::json;
+use hedgerow::Refusal;
+use hedgerow::RefusalKind::{ModelMalformed, ModelOverCapacity};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, forward_to_deserialize_any};
 use std::fmt;
@@ -16,7 +17,7 @@ use std::fmt;
 const DEPTH_MAX: usize = 127;
 
 /// Parses the whole input as one `T`.
-pub(crate) fn parse<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, ImportError> {
+pub(crate) fn parse<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Refusal> {
     let mut reader = Reader {
         rest: bytes,
         depth: 0,
@@ -29,8 +30,7 @@ pub(crate) fn parse<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Imp
     })?;
     match reader.rest {
         [] => Ok(value),
-        [byte, ..] => Err(ImportError::new(
-            Problem::Malformed,
+        [byte, ..] => Err(ModelMalformed.at(
             format!("byte {at}"),
             "the end of the file",
             format!("more bytes, the first 0x{byte:02x}"),
@@ -70,22 +70,16 @@ impl serde::de::Error for Fault {
     }
 }
 
-fn refusal(fault: Fault, path: &str, at: usize) -> ImportError {
+fn refusal(fault: Fault, path: &str, at: usize) -> Refusal {
     let place = format!("byte {at}");
     match fault {
-        Fault::End => ImportError::new(
-            Problem::Malformed,
-            place,
-            "more UBJSON",
-            "the end of the file",
-        )
-        .with_hint("the export or copy may have been cut off"),
-        Fault::Syntax { expected, got } => {
-            ImportError::new(Problem::Malformed, place, expected, got)
-        }
+        Fault::End => ModelMalformed
+            .at(place, "more UBJSON", "the end of the file")
+            .with_hint("the export or copy may have been cut off"),
+        Fault::Syntax { expected, got } => ModelMalformed.at(place, expected, got),
         Fault::Depth => {
             let expected = format!("at most {DEPTH_MAX} levels of nesting (capacity)");
-            ImportError::new(Problem::Capacity, place, expected, "more")
+            ModelOverCapacity.at(place, expected, "more")
         }
         Fault::Data(message) => json::data_refusal(&message, path, &place),
     }

@@ -25,29 +25,29 @@ mod margin;
 mod raw;
 mod tree;
 
-use crate::error::{ImportError, Problem};
 use crate::{Imported, Link, Source, features, json, ubj};
+use hedgerow::Refusal;
+use hedgerow::RefusalKind::{ModelOverCapacity, ModelShape, ModelUnsupported};
 use hedgerow::limits::{FEATURES_MAX, LEAVES_MAX};
 use hedgerow::model::{Ensemble, Node, Split, Test, Tree};
 use hedgerow::schema::{Feature, FeatureKind};
 use serde_json::{Map, Value};
-use std::fmt;
 
 /// Imports a model in JSON.
-pub(crate) fn import_json(bytes: &[u8]) -> Result<Imported, ImportError> {
+pub(crate) fn import_json(bytes: &[u8]) -> Result<Imported, Refusal> {
     import(json::parse(bytes)?)
 }
 
 /// Imports a model in UBJSON.
-pub(crate) fn import_ubj(bytes: &[u8]) -> Result<Imported, ImportError> {
+pub(crate) fn import_ubj(bytes: &[u8]) -> Result<Imported, Refusal> {
     import(ubj::parse(bytes)?)
 }
 
-fn import(model: raw::Model) -> Result<Imported, ImportError> {
+fn import(model: raw::Model) -> Result<Imported, Refusal> {
     let version = model.version;
     if !(1..=3).contains(&version[0]) {
         let got = format!("{version:?}");
-        return Err(unsupported("version", "version 1, 2 or 3", got));
+        return Err(ModelUnsupported.at("version", "version 1, 2 or 3", got));
     }
     let learner = model.learner;
     let source = source(version, &learner);
@@ -66,7 +66,7 @@ fn import(model: raw::Model) -> Result<Imported, ImportError> {
         nodes_total = nodes_total.saturating_add(nodes.len());
         if nodes_total > LEAVES_MAX {
             let expected = format!("at most {LEAVES_MAX} nodes in all trees (capacity)");
-            return Err(capacity(at, expected, nodes_total));
+            return Err(ModelOverCapacity.at(at, expected, nodes_total));
         }
         mark_categories(&nodes, &mut features);
         trees.push(Tree::Any { nodes });
@@ -83,7 +83,7 @@ fn import(model: raw::Model) -> Result<Imported, ImportError> {
     })
 }
 
-fn check_outputs(parameters: &raw::Parameters) -> Result<(), ImportError> {
+fn check_outputs(parameters: &raw::Parameters) -> Result<(), Refusal> {
     let classes = ("num_class", parameters.num_class, "a multi-class model");
     let targets = ("num_target", parameters.num_target, "a multi-target model");
     for (key, count, kind) in [classes, targets] {
@@ -96,7 +96,7 @@ fn check_outputs(parameters: &raw::Parameters) -> Result<(), ImportError> {
 }
 
 /// The features: by their names, or `f0`, `f1` and so on where the model was trained without.
-fn read_features(learner: &raw::Learner) -> Result<Vec<Feature>, ImportError> {
+fn read_features(learner: &raw::Learner) -> Result<Vec<Feature>, Refusal> {
     let count = learner.learner_model_param.num_feature.0;
     let names = learner
         .feature_names
@@ -108,16 +108,12 @@ fn read_features(learner: &raw::Learner) -> Result<Vec<Feature>, ImportError> {
         .map_or(&[][..], |list| &list.0);
     if names.is_empty() && count > FEATURES_MAX as u64 {
         let expected = format!("at most {FEATURES_MAX} features (capacity)");
-        return Err(capacity(
-            format!("{PARAMETERS}.num_feature"),
-            expected,
-            count,
-        ));
+        return Err(ModelOverCapacity.at(format!("{PARAMETERS}.num_feature"), expected, count));
     }
     for (list, key) in [(names, "feature_names"), (types, "feature_types")] {
         if !list.is_empty() && list.len() as u64 != count {
             let expected = format!("none, or num_feature = {count}");
-            return Err(shape(format!("learner.{key}"), expected, list.len()));
+            return Err(ModelShape.at(format!("learner.{key}"), expected, list.len()));
         }
     }
     let count = count as usize;
@@ -173,7 +169,7 @@ struct Forest {
     weights: Vec<f32>,
 }
 
-fn forest(booster: raw::Booster) -> Result<Forest, ImportError> {
+fn forest(booster: raw::Booster) -> Result<Forest, Refusal> {
     const BOOSTER: &str = "learner.gradient_booster";
     let (at, model) = match booster.name.as_str() {
         "gbtree" => ("learner.gradient_booster.model", booster.model),
@@ -183,7 +179,7 @@ fn forest(booster: raw::Booster) -> Result<Forest, ImportError> {
         }
         other => {
             let at = format!("{BOOSTER}.name");
-            let error = unsupported(at, "gbtree or dart", shown(other));
+            let error = ModelUnsupported.at(at, "gbtree or dart", shown(other));
             return Err(error.with_hint("train with booster=gbtree"));
         }
     };
@@ -199,16 +195,16 @@ fn forest(booster: raw::Booster) -> Result<Forest, ImportError> {
         && parameters.num_trees.0 != trees.len() as u64
     {
         let expected = format!("num_trees = {} trees", parameters.num_trees.0);
-        return Err(shape(format!("{at}.trees"), expected, trees.len()));
+        return Err(ModelShape.at(format!("{at}.trees"), expected, trees.len()));
     }
     if trees.is_empty() {
-        return Err(shape(format!("{at}.trees"), "at least 1 tree", "none"));
+        return Err(ModelShape.at(format!("{at}.trees"), "at least 1 tree", "none"));
     }
     let groups = model.tree_info;
     let groups = groups.ok_or_else(|| missing(&format!("{at}.tree_info")))?.0;
     if groups.len() != trees.len() {
         let expected = format!("{} entries, one a tree", trees.len());
-        return Err(shape(format!("{at}.tree_info"), expected, groups.len()));
+        return Err(ModelShape.at(format!("{at}.tree_info"), expected, groups.len()));
     }
     if let Some(index) = groups.iter().position(|group| *group != 0) {
         let at = format!("{at}.tree_info[{index}]");
@@ -218,7 +214,7 @@ fn forest(booster: raw::Booster) -> Result<Forest, ImportError> {
         && (rounds.first() != Some(&0) || rounds.last().copied() != i32::try_from(trees.len()).ok())
     {
         let expected = format!("rounds from tree 0 up to {}", trees.len());
-        return Err(shape(format!("{at}.iteration_indptr"), expected, "others"));
+        return Err(ModelShape.at(format!("{at}.iteration_indptr"), expected, "others"));
     }
     let weights = match booster.weight_drop {
         Some(weights) if booster.name == "dart" => weights.0.iter().map(|w| w.0).collect(),
@@ -229,11 +225,7 @@ fn forest(booster: raw::Booster) -> Result<Forest, ImportError> {
     };
     if booster.name == "dart" && weights.len() != trees.len() {
         let expected = format!("{} weights, one a tree", trees.len());
-        return Err(shape(
-            format!("{BOOSTER}.weight_drop"),
-            expected,
-            weights.len(),
-        ));
+        return Err(ModelShape.at(format!("{BOOSTER}.weight_drop"), expected, weights.len()));
     }
     Ok(Forest { at, trees, weights })
 }
@@ -295,30 +287,12 @@ fn shown(text: &str) -> String {
     format!("{text:?}")
 }
 
-fn several_outputs(at: String, got: String) -> ImportError {
-    unsupported(at, "one output", got).with_hint("train a binary classifier or a regressor")
+fn several_outputs(at: String, got: String) -> Refusal {
+    ModelUnsupported
+        .at(at, "one output", got)
+        .with_hint("train a binary classifier or a regressor")
 }
 
-fn missing(key: &str) -> ImportError {
-    shape(key.to_owned(), "this key", "nothing")
-}
-
-fn unsupported(
-    at: impl Into<String>,
-    expected: impl Into<String>,
-    got: impl fmt::Display,
-) -> ImportError {
-    ImportError::new(Problem::Unsupported, at, expected, got.to_string())
-}
-
-fn shape(at: String, expected: impl Into<String>, got: impl fmt::Display) -> ImportError {
-    ImportError::new(Problem::Shape, at, expected, got.to_string())
-}
-
-fn value(at: String, expected: impl Into<String>, got: impl fmt::Display) -> ImportError {
-    ImportError::new(Problem::Value, at, expected, got.to_string())
-}
-
-fn capacity(at: String, expected: impl Into<String>, got: impl fmt::Display) -> ImportError {
-    ImportError::new(Problem::Capacity, at, expected, got.to_string())
+fn missing(key: &str) -> Refusal {
+    ModelShape.at(key.to_owned(), "this key", "nothing")
 }

@@ -3,8 +3,8 @@
 mod common;
 
 use common::{compare, expected, fixture, reference_models};
+use hedgerow::RefusalKind;
 use hedgerow::model::Test;
-use hedgerow_import::Problem;
 
 /// What `parity/make_catboost.py` makes.
 const MODELS: &[&str] = &[
@@ -46,16 +46,16 @@ fn reference_models_score_as_in_catboost() {
     };
     for (name, said) in REFUSED {
         let bytes = std::fs::read(folder.join(name).join("model.json")).expect("the model");
-        let error = hedgerow_import::import(&bytes, name).expect_err(name);
-        assert_eq!(error.problem, Problem::Unsupported, "{error}");
-        assert!(error.got.contains(said), "{error}");
-        assert!(error.hint.is_some(), "{error}");
+        let error = hedgerow_import::import(&bytes).expect_err(name);
+        assert_eq!(error.kind(), Some(RefusalKind::ModelUnsupported), "{error}");
+        assert!(error.got().contains(said), "{error}");
+        assert!(error.hint().is_some(), "{error}");
         println!("{name}: refused, as it should be: {error}");
     }
     for name in MODELS {
         let folder = folder.join(name);
         let bytes = std::fs::read(folder.join("model.json")).expect("the model");
-        let imported = hedgerow_import::import(&bytes, name).expect("the model imports");
+        let imported = hedgerow_import::import(&bytes).expect("the model imports");
         let expected = expected(&folder);
         assert_eq!(imported.ensemble.features.len(), expected.rows[0].len());
         // A sum of models keeps no version.

@@ -4,8 +4,9 @@
 mod refusals;
 
 use hedgerow::FeatureKind;
+use hedgerow::RefusalKind;
 use hedgerow::model::{Ensemble, Tree};
-use hedgerow_import::{Imported, Problem, import};
+use hedgerow_import::{Imported, import};
 use refusals::{changed, check, parsed, refused, walk};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -19,25 +20,25 @@ const SPLIT_AT: &str = "oblivious_trees[1].splits[0]";
 
 #[test]
 fn constructs_that_are_not_carried_over() {
-    use Problem::Unsupported;
+    use RefusalKind::ModelUnsupported;
     for kind in ["OnlineCtr", "EstimatedFeature", "Unheard"] {
         let at = format!("{SPLIT_AT}.split_type");
         let split = json!({ "split_type": kind, "cat_feature_index": 0, "value": -7 });
-        let want = (Unsupported, at.as_str(), "FloatFeature", kind);
+        let want = (ModelUnsupported, at.as_str(), "FloatFeature", kind);
         check(OBLIVIOUS, SPLIT, split.clone(), want);
         let at = "trees[2].right.split.split_type";
-        let want = (Unsupported, at, "FloatFeature", kind);
+        let want = (ModelUnsupported, at, "FloatFeature", kind);
         check(NONSYMMETRIC, "/trees/2/right/split", split, want);
     }
     for key in ["text", "embedding"] {
         let mut model = parsed(OBLIVIOUS);
         model["features_info"][format!("{key}_features")] = json!([{ "flat_feature_index": 4 }]);
         let error = refused(model.to_string().as_bytes());
-        assert_eq!(error.problem, Unsupported);
-        assert_eq!(error.at, format!("features_info.{key}_features"));
+        assert_eq!(error.kind(), Some(ModelUnsupported));
+        assert_eq!(error.at(), format!("features_info.{key}_features"));
     }
     let classes = (
-        Unsupported,
+        ModelUnsupported,
         "oblivious_trees[0].leaf_values",
         "one output",
         "3 outputs",
@@ -48,10 +49,15 @@ fn constructs_that_are_not_carried_over() {
         json!(vec![0.5; 24]),
         classes,
     );
-    let biases = (Unsupported, "scale_and_bias[1]", "one output", "3 outputs");
+    let biases = (
+        ModelUnsupported,
+        "scale_and_bias[1]",
+        "one output",
+        "3 outputs",
+    );
     check(OBLIVIOUS, "/scale_and_bias/1", json!([0, 0, 0]), biases);
     let leaf = (
-        Unsupported,
+        ModelUnsupported,
         "trees[0].right.value",
         "one output",
         "3 outputs",
@@ -66,7 +72,7 @@ fn constructs_that_are_not_carried_over() {
 
 #[test]
 fn split_numbers_out_of_range() {
-    use Problem::{Shape, Value};
+    use RefusalKind::{ModelShape, ModelValue};
     let border = format!("{SPLIT}/border");
     let border_at = format!("{SPLIT_AT}.border");
     for (number, got) in [
@@ -74,14 +80,19 @@ fn split_numbers_out_of_range() {
         (json!(1e300), "1e300"),
         (json!(1e-50), "1e-50"),
     ] {
-        let want = (Value, border_at.as_str(), "f32 holds exactly", got);
+        let want = (ModelValue, border_at.as_str(), "f32 holds exactly", got);
         check(OBLIVIOUS, &border, number, want);
     }
-    let want = (Value, border_at.as_str(), "one of the borders", "12345");
+    let want = (
+        ModelValue,
+        border_at.as_str(),
+        "one of the borders",
+        "12345",
+    );
     check(OBLIVIOUS, &border, json!(12345.0), want);
     let at = format!("{SPLIT_AT}.split_index");
     let want = (
-        Value,
+        ModelValue,
         at.as_str(),
         "the number of this feature and border",
         "77",
@@ -93,33 +104,38 @@ fn split_numbers_out_of_range() {
         OBLIVIOUS,
         &pointer,
         json!(4),
-        (Value, &at, "feature_index of one of", "4"),
+        (ModelValue, &at, "feature_index of one of", "4"),
     );
     check(
         OBLIVIOUS,
         &pointer,
         json!(u64::MAX),
-        (Value, &at, "one of", "18446744073709551615"),
+        (ModelValue, &at, "one of", "18446744073709551615"),
     );
-    check(OBLIVIOUS, &pointer, json!(-1), (Shape, &at, "u64", "-1"));
+    check(
+        OBLIVIOUS,
+        &pointer,
+        json!(-1),
+        (ModelShape, &at, "u64", "-1"),
+    );
     check(
         OBLIVIOUS,
         &pointer,
         json!(18446744073709551616.0),
-        (Shape, &at, "u64", "floating"),
+        (ModelShape, &at, "u64", "floating"),
     );
 }
 
 #[test]
 fn numbers_out_of_range() {
-    use Problem::{Capacity, Malformed, Value};
+    use RefusalKind::{ModelMalformed, ModelOverCapacity, ModelValue};
     let listed = format!("{FLOAT}/borders/0");
     let at = "features_info.float_features[0].borders[0]";
     check(
         OBLIVIOUS,
         &listed,
         json!(0.1),
-        (Value, at, "f32 holds exactly", "0.1"),
+        (ModelValue, at, "f32 holds exactly", "0.1"),
     );
     let flat = format!("{FLOAT}/flat_feature_index");
     let at = "features_info.float_features[0].flat_feature_index";
@@ -129,48 +145,53 @@ fn numbers_out_of_range() {
             OBLIVIOUS,
             &flat,
             json!(number),
-            (Capacity, at, "at most", &got),
+            (ModelOverCapacity, at, "at most", &got),
         );
     }
     let scaled = changed(OBLIVIOUS, "/scale_and_bias/0", json!(1e308));
     let at = "oblivious_trees[2].leaf_values[3]";
-    let want = (Value, at, "a finite leaf", "10.0 times the scale 1e308");
+    let want = (
+        ModelValue,
+        at,
+        "a finite leaf",
+        "10.0 times the scale 1e308",
+    );
     check(&scaled, "/oblivious_trees/2/leaf_values/3", json!(10), want);
     let huge = OBLIVIOUS.replacen("0.5,", "1e999,", 1);
     assert_ne!(huge, OBLIVIOUS);
     let error = refused(huge.as_bytes());
-    assert_eq!(error.problem, Malformed);
-    assert!(error.at.starts_with("line "), "{error}");
+    assert_eq!(error.kind(), Some(ModelMalformed));
+    assert!(error.at().starts_with("line "), "{error}");
     for word in ["NaN", "Infinity", "-Infinity"] {
         let error = refused(
             OBLIVIOUS
                 .replacen("0.5,", &format!("{word},"), 1)
                 .as_bytes(),
         );
-        assert_eq!(error.problem, Malformed, "{error}");
+        assert_eq!(error.kind(), Some(ModelMalformed), "{error}");
     }
 }
 
 #[test]
 fn shapes_that_are_wrong() {
-    use Problem::{Capacity, Duplicate, Shape};
+    use RefusalKind::{ModelDuplicate, ModelOverCapacity, ModelShape};
     let leaves = "/oblivious_trees/0/leaf_values";
     let at = "oblivious_trees[0].leaf_values";
     check(
         OBLIVIOUS,
         leaves,
         json!([1, 2, 3]),
-        (Shape, at, "8 leaves below 3 splits", "3"),
+        (ModelShape, at, "8 leaves below 3 splits", "3"),
     );
     check(
         OBLIVIOUS,
         leaves,
         json!([]),
-        (Shape, at, "8 leaves below 3 splits", "0"),
+        (ModelShape, at, "8 leaves below 3 splits", "0"),
     );
     let at = "oblivious_trees[0].splits";
     let split = parsed(OBLIVIOUS)["oblivious_trees"][0]["splits"][0].clone();
-    let want = (Capacity, at, "at most 16", "17");
+    let want = (ModelOverCapacity, at, "at most 16", "17");
     check(
         OBLIVIOUS,
         "/oblivious_trees/0/splits",
@@ -178,25 +199,25 @@ fn shapes_that_are_wrong() {
         want,
     );
     let tree = json!({ "leaf_values": [0.0], "splits": null });
-    let want = (Capacity, "oblivious_trees", "at most 8192", "8193");
+    let want = (ModelOverCapacity, "oblivious_trees", "at most 8192", "8193");
     check(OBLIVIOUS, "/oblivious_trees", json!(vec![tree; 8193]), want);
     for trees in [json!([]), json!(null)] {
-        let want = (Shape, "the top level", "at least 1 tree", "none");
+        let want = (ModelShape, "the top level", "at least 1 tree", "none");
         check(OBLIVIOUS, "/oblivious_trees", trees, want);
     }
     let mut both = parsed(OBLIVIOUS);
     both["trees"] = parsed(NONSYMMETRIC)["trees"].clone();
-    assert_eq!(refused(both.to_string().as_bytes()).got, "both");
+    assert_eq!(refused(both.to_string().as_bytes()).got(), "both");
     let twice = OBLIVIOUS.replacen('{', "{\"scale_and_bias\": [1, [0]],", 1);
-    assert_eq!(refused(twice.as_bytes()).problem, Duplicate);
+    assert_eq!(refused(twice.as_bytes()).kind(), Some(ModelDuplicate));
     for node in [
         json!({}),
         json!({ "left": { "value": 1 } }),
         json!({ "split": {} }),
     ] {
         let error = refused(changed(NONSYMMETRIC, "/trees/0/left", node).as_bytes());
-        assert_eq!(error.problem, Shape);
-        assert!(error.at.starts_with("trees[0].left"), "{error}");
+        assert_eq!(error.kind(), Some(ModelShape));
+        assert!(error.at().starts_with("trees[0].left"), "{error}");
     }
     for pair in [
         json!([1]),
@@ -209,7 +230,7 @@ fn shapes_that_are_wrong() {
             OBLIVIOUS,
             "/scale_and_bias",
             pair,
-            (Shape, "scale_and_bias", "[scale, [bias]]", ""),
+            (ModelShape, "scale_and_bias", "[scale, [bias]]", ""),
         );
     }
     let treatment = format!("{FLOAT}/nan_value_treatment");
@@ -218,7 +239,7 @@ fn shapes_that_are_wrong() {
         OBLIVIOUS,
         &treatment,
         json!("AsZero"),
-        (Shape, at, "AsTrue", "AsZero"),
+        (ModelShape, at, "AsTrue", "AsZero"),
     );
 }
 
@@ -239,9 +260,9 @@ fn missing_keys() {
         let object = model.pointer_mut(pointer).and_then(Value::as_object_mut);
         object.expect(pointer).remove(key).expect(key);
         let error = refused(model.to_string().as_bytes());
-        assert_eq!(error.problem, Problem::Shape, "{error}");
-        assert_eq!(error.expected, format!("the key `{key}`"));
-        assert_eq!(error.got, "nothing");
+        assert_eq!(error.kind(), Some(RefusalKind::ModelShape), "{error}");
+        assert_eq!(error.expected(), format!("the key `{key}`"));
+        assert_eq!(error.got(), "nothing");
     }
 }
 
@@ -252,10 +273,10 @@ fn features_that_stand_twice_or_do_not_fit() {
     *model.pointer_mut(&name(0)).expect("name") = json!("ua");
     *model.pointer_mut(&name(3)).expect("name") = json!("ua");
     let error = refused(model.to_string().as_bytes());
-    assert_eq!(error.problem, Problem::Duplicate);
-    assert_eq!(error.at, "features_info.float_features[3].feature_id");
+    assert_eq!(error.kind(), Some(RefusalKind::ModelDuplicate));
+    assert_eq!(error.at(), "features_info.float_features[3].feature_id");
     assert!(
-        error.got.starts_with("\"ua\" at positions 0 and 3"),
+        error.got().starts_with("\"ua\" at positions 0 and 3"),
         "{error}"
     );
 
@@ -266,7 +287,10 @@ fn features_that_stand_twice_or_do_not_fit() {
         .expect("list");
     list.extend(list.clone());
     let error = refused(model.to_string().as_bytes());
-    assert!(error.got.contains("positions 0 and 4 (4 names"), "{error}");
+    assert!(
+        error.got().contains("positions 0 and 4 (4 names"),
+        "{error}"
+    );
 
     let mut model = parsed(OBLIVIOUS);
     let list = model["features_info"]["float_features"]
@@ -279,9 +303,9 @@ fn features_that_stand_twice_or_do_not_fit() {
         list.push(feature);
     }
     let error = refused(model.to_string().as_bytes());
-    assert_eq!(error.problem, Problem::Capacity);
-    assert_eq!(error.expected, "at most 256 features (capacity)");
-    assert_eq!(error.got, "257");
+    assert_eq!(error.kind(), Some(RefusalKind::ModelOverCapacity));
+    assert_eq!(error.expected(), "at most 256 features (capacity)");
+    assert_eq!(error.got(), "257");
 
     for (key, value) in [("flat_feature_index", 2), ("feature_index", 2)] {
         let pointer = format!("{FLOAT}/{key}");
@@ -290,16 +314,16 @@ fn features_that_stand_twice_or_do_not_fit() {
         *model.pointer_mut(&name(0)).expect("name") = json!("other");
         *model.pointer_mut(&pointer).expect("index") = json!(value);
         let error = refused(model.to_string().as_bytes());
-        assert_eq!(error.problem, Problem::Duplicate, "{error}");
+        assert_eq!(error.kind(), Some(RefusalKind::ModelDuplicate), "{error}");
     }
     for bad in ["a,b", " a", "a\nb", &"x".repeat(57)] {
         let error = refused(changed(OBLIVIOUS, &name(1), json!(bad)).as_bytes());
-        assert_eq!(error.problem, Problem::Value);
-        assert_eq!(error.at, "features_info.float_features[1].feature_id");
+        assert_eq!(error.kind(), Some(RefusalKind::ModelValue));
+        assert_eq!(error.at(), "features_info.float_features[1].feature_id");
     }
     check(OBLIVIOUS, "/features_info", json!({}), {
         (
-            Problem::Shape,
+            RefusalKind::ModelShape,
             "features_info",
             "at least 1 feature",
             "none",
@@ -313,14 +337,20 @@ fn every_truncation_is_refused() {
         let text = text.trim_end();
         for end in 0..text.len() {
             let error = refused(&text.as_bytes()[..end]);
-            let problems = [Problem::Malformed, Problem::Format];
-            assert!(problems.contains(&error.problem), "{end}: {error}");
+            let problems = [RefusalKind::ModelMalformed, RefusalKind::ModelFormat];
+            assert!(
+                problems.iter().any(|kind| error.is(*kind)),
+                "{end}: {error}"
+            );
         }
         let error = refused(&text.as_bytes()[..text.len() / 2]);
-        assert!(error.at.starts_with("line "), "{error}");
-        assert!(error.got.starts_with("the end of the file"), "{error}");
+        assert!(error.at().starts_with("line "), "{error}");
+        assert!(error.got().starts_with("the end of the file"), "{error}");
         let more = format!("{text} {{}}");
-        assert_eq!(refused(more.as_bytes()).problem, Problem::Malformed);
+        assert_eq!(
+            refused(more.as_bytes()).kind(),
+            Some(RefusalKind::ModelMalformed)
+        );
     }
 }
 
@@ -342,7 +372,7 @@ fn every_swap_is_refused_or_changes_nothing() {
         json!({ "value": 0 }),
     ];
     for text in [OBLIVIOUS, NONSYMMETRIC] {
-        let original = import(text.as_bytes(), "model.json").expect("the fixture");
+        let original = import(text.as_bytes()).expect("the fixture");
         let mut pointers = Vec::new();
         walk(&parsed(text), &mut String::new(), &mut pointers);
         assert!(pointers.len() > 100);
@@ -354,8 +384,8 @@ fn every_swap_is_refused_or_changes_nothing() {
                 *model.pointer_mut(&pointer).expect("value") = swap.clone();
                 let swapped = model.to_string();
                 *model.pointer_mut(&pointer).expect("value") = was.clone();
-                match import(swapped.as_bytes(), "model.json") {
-                    Err(error) => assert!(!error.at.is_empty() && !error.got.is_empty()),
+                match import(swapped.as_bytes()) {
+                    Err(error) => assert!(!error.at().is_empty() && !error.got().is_empty()),
                     Ok(imported) if imported.ensemble == original.ensemble => {}
                     Ok(_) if pointer.ends_with("feature_id") && swap.is_string() => {}
                     // Weights may be missing, which `null` and an empty list say; all else stays.
@@ -395,23 +425,27 @@ fn nesting_is_bounded() {
             "{\"left\":".repeat(depth)
         );
         let error = refused(format!("{trees}{{}}{}]}}", "}".repeat(depth)).as_bytes());
-        assert_eq!(error.problem, Problem::Capacity, "{error}");
+        assert_eq!(
+            error.kind(),
+            Some(RefusalKind::ModelOverCapacity),
+            "{error}"
+        );
         let open = "[".repeat(depth);
         refused(open.as_bytes());
         refused(format!("{{\"oblivious_trees\":{open}").as_bytes());
         let close = "]".repeat(depth);
         let error = refused(format!("{{\"features_info\":{open}{close},\"trees\":[]}}").as_bytes());
-        assert_eq!(error.problem, Problem::Shape, "{error}");
+        assert_eq!(error.kind(), Some(RefusalKind::ModelShape), "{error}");
         // Provenance is not walked, so its nesting does no harm.
         let model = changed(OBLIVIOUS, "/model_info", json!("HERE"));
         let model = model.replace("\"HERE\"", &format!("{open}{close}"));
-        assert!(import(model.as_bytes(), "model.json").is_ok());
+        assert!(import(model.as_bytes()).is_ok());
     }
 }
 
 #[test]
 fn what_older_versions_and_unused_columns_look_like() {
-    let imported = |text: &str| -> Imported { import(text.as_bytes(), "m").expect("a model") };
+    let imported = |text: &str| -> Imported { import(text.as_bytes()).expect("a model") };
     let original = imported(OBLIVIOUS);
     assert_eq!(original.ensemble.bias, 0.125);
     let older = changed(OBLIVIOUS, "/scale_and_bias/1", json!(0.125));
@@ -445,7 +479,7 @@ fn what_older_versions_and_unused_columns_look_like() {
 
 #[test]
 fn provenance_says_where_a_model_came_from() {
-    let imported = import(NONSYMMETRIC.as_bytes(), "m").expect("the fixture");
+    let imported = import(NONSYMMETRIC.as_bytes()).expect("the fixture");
     let provenance = imported.provenance();
     assert_eq!(provenance["source"]["library"], "catboost");
     assert_eq!(provenance["source"]["version"], "1.2.10");
@@ -458,18 +492,18 @@ fn provenance_says_where_a_model_came_from() {
     assert_eq!(provenance["leaves"], splits + 4);
     let long = json!({ "flat_params": { "ignored_features": vec!["name"; 10_000] } });
     let long = changed(NONSYMMETRIC, "/model_info/params", long);
-    let provenance = import(long.as_bytes(), "m").expect("a model").provenance();
+    let provenance = import(long.as_bytes()).expect("a model").provenance();
     assert!(provenance.to_string().len() < 1_000);
     let none = changed(NONSYMMETRIC, "/model_info", json!(7));
-    let source = import(none.as_bytes(), "m").expect("a model").source;
+    let source = import(none.as_bytes()).expect("a model").source;
     assert_eq!((source.version, source.parameters), (None, json!({})));
 }
 
 #[test]
 fn weights_of_leaves_come_along_or_are_refused() {
-    use Problem::{Shape, Value};
+    use RefusalKind::{ModelShape, ModelValue};
     let weights = |model: &str| -> Vec<Vec<f64>> {
-        let Imported { ensemble, .. } = import(model.as_bytes(), "model.json").expect("a model");
+        let Imported { ensemble, .. } = import(model.as_bytes()).expect("a model");
         let of = |tree: &Tree| match tree {
             Tree::Oblivious { weights, .. } => weights.clone(),
             Tree::Any { .. } => panic!("an oblivious tree"),
@@ -489,10 +523,10 @@ fn weights_of_leaves_come_along_or_are_refused() {
         assert!(weights(&model)[0].is_empty());
     }
     let at = "oblivious_trees[0].leaf_weights";
-    let few = (Shape, at, "8, one a leaf", "3");
+    let few = (ModelShape, at, "8, one a leaf", "3");
     check(OBLIVIOUS, key, json!([1, 2, 3]), few);
     let first = "oblivious_trees[0].leaf_weights[0]";
-    let negative = (Value, first, "at least 0", "-1");
+    let negative = (ModelValue, first, "at least 0", "-1");
     check(
         OBLIVIOUS,
         "/oblivious_trees/0/leaf_weights/0",
@@ -524,7 +558,7 @@ fn borders_are_looked_up() {
         list.join(",")
     );
     let started = Instant::now();
-    let model = import(text.as_bytes(), "model.json").unwrap_or_else(|error| panic!("{error}"));
+    let model = import(text.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
     assert!(started.elapsed() < Duration::from_secs(10));
     assert_eq!(model.ensemble.trees[0].splits().count(), (1 << 14) - 1);
 }

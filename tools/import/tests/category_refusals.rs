@@ -8,7 +8,8 @@ mod shared_set;
 
 use hedgerow::model::{BuildOptions, build};
 use hedgerow::{FeatureKind, Table};
-use hedgerow_import::{ImportError, Problem, import};
+use hedgerow::{Refusal, RefusalKind};
+use hedgerow_import::import;
 use refusals::{changed, check, imported, parsed, refused};
 use serde_json::{Value, json};
 use shared_set::shared_set;
@@ -27,56 +28,91 @@ fn line(key: &str, value: Option<&str>) -> String {
 }
 
 #[track_caller]
-fn check_line(key: &str, value: Option<&str>, problem: Problem, at: &str) -> ImportError {
+fn check_line(key: &str, value: Option<&str>, problem: RefusalKind, at: &str) -> Refusal {
     let error = refused(line(key, value).as_bytes());
-    assert_eq!(error.problem, problem, "{error}");
-    assert!(error.at.ends_with(&format!("Tree=0 {at}")), "{error}");
+    assert_eq!(error.kind(), Some(problem), "{error}");
+    assert!(error.at().ends_with(&format!("Tree=0 {at}")), "{error}");
     error
 }
 
 #[test]
 fn lightgbm_sets() {
-    use Problem::{Shape, Unsupported, Value};
+    use RefusalKind::{ModelShape, ModelUnsupported, ModelValue};
     for (key, value, problem, at) in [
-        ("num_cat", "0", Value, "decision_type[0]"),
-        ("num_cat", "5", Shape, "cat_boundaries"),
-        ("num_cat", "3", Shape, "cat_boundaries"),
-        ("num_cat", "-1", Value, "num_cat"),
-        ("num_cat", "18446744073709551615", Shape, "cat_boundaries"),
-        ("num_cat", "4294967296", Shape, "cat_boundaries"),
-        ("cat_boundaries", "1 2 3 5 6", Value, "cat_boundaries[0]"),
-        ("cat_boundaries", "0 2 1 5 6", Value, "cat_boundaries[2]"),
-        ("cat_boundaries", "0 2 3 7 6", Value, "cat_boundaries[4]"),
-        ("cat_boundaries", "0 2 3 -5 6", Value, "cat_boundaries[3]"),
-        ("cat_boundaries", "0 2 3 5 7", Shape, "cat_threshold"),
+        ("num_cat", "0", ModelValue, "decision_type[0]"),
+        ("num_cat", "5", ModelShape, "cat_boundaries"),
+        ("num_cat", "3", ModelShape, "cat_boundaries"),
+        ("num_cat", "-1", ModelValue, "num_cat"),
+        (
+            "num_cat",
+            "18446744073709551615",
+            ModelShape,
+            "cat_boundaries",
+        ),
+        ("num_cat", "4294967296", ModelShape, "cat_boundaries"),
+        (
+            "cat_boundaries",
+            "1 2 3 5 6",
+            ModelValue,
+            "cat_boundaries[0]",
+        ),
+        (
+            "cat_boundaries",
+            "0 2 1 5 6",
+            ModelValue,
+            "cat_boundaries[2]",
+        ),
+        (
+            "cat_boundaries",
+            "0 2 3 7 6",
+            ModelValue,
+            "cat_boundaries[4]",
+        ),
+        (
+            "cat_boundaries",
+            "0 2 3 -5 6",
+            ModelValue,
+            "cat_boundaries[3]",
+        ),
+        ("cat_boundaries", "0 2 3 5 7", ModelShape, "cat_threshold"),
         (
             "cat_boundaries",
             "0 2 3 5 9999999999",
-            Shape,
+            ModelShape,
             "cat_threshold",
         ),
-        ("cat_boundaries", "0 2 3 5", Shape, "cat_boundaries"),
-        ("cat_threshold", "1 11 5 1 48", Shape, "cat_threshold"),
+        ("cat_boundaries", "0 2 3 5", ModelShape, "cat_boundaries"),
+        ("cat_threshold", "1 11 5 1 48", ModelShape, "cat_threshold"),
         (
             "cat_threshold",
             "1 11 5 1 48 4294967296",
-            Value,
+            ModelValue,
             "cat_threshold[5]",
         ),
-        ("cat_threshold", "1 11 5 1 48 -7", Value, "cat_threshold[5]"),
-        ("threshold", "4 1 2 3 -0.2", Value, "threshold[0]"),
-        ("threshold", "-1 1 2 3 -0.2", Value, "threshold[0]"),
-        ("threshold", "0 0.5 2 3 -0.2", Value, "threshold[1]"),
-        ("threshold", "nan 1 2 3 -0.2", Value, "threshold[0]"),
-        ("threshold", "inf 1 2 3 -0.2", Value, "threshold[0]"),
-        ("threshold", "0 1 2 3 -inf", Value, "threshold[4]"),
-        ("decision_type", "13 9 9 9 8", Value, "decision_type[0]"),
-        ("decision_type", "9 9 9 9 9", Value, "threshold[4]"),
+        (
+            "cat_threshold",
+            "1 11 5 1 48 -7",
+            ModelValue,
+            "cat_threshold[5]",
+        ),
+        ("threshold", "4 1 2 3 -0.2", ModelValue, "threshold[0]"),
+        ("threshold", "-1 1 2 3 -0.2", ModelValue, "threshold[0]"),
+        ("threshold", "0 0.5 2 3 -0.2", ModelValue, "threshold[1]"),
+        ("threshold", "nan 1 2 3 -0.2", ModelValue, "threshold[0]"),
+        ("threshold", "inf 1 2 3 -0.2", ModelValue, "threshold[0]"),
+        ("threshold", "0 1 2 3 -inf", ModelValue, "threshold[4]"),
+        (
+            "decision_type",
+            "13 9 9 9 8",
+            ModelValue,
+            "decision_type[0]",
+        ),
+        ("decision_type", "9 9 9 9 9", ModelValue, "threshold[4]"),
     ] {
         check_line(key, Some(value), problem, at);
     }
     for key in ["cat_boundaries", "cat_threshold"] {
-        check_line(key, None, Shape, key);
+        check_line(key, None, ModelShape, key);
     }
     // Category 2^24 is bit 0 of word 524,288 of the last set.
     let last = 5 + 524_288 + 1;
@@ -88,9 +124,9 @@ fn lightgbm_sets() {
         format!("{}{}{}", &far[..start], words(top), &far[end..])
     };
     let error = refused(far("1").as_bytes());
-    assert_eq!(error.problem, Unsupported, "{error}");
-    assert!(error.at.ends_with("cat_threshold[524293]"), "{error}");
-    assert_eq!(error.got, "category 16777216");
+    assert_eq!(error.kind(), Some(ModelUnsupported), "{error}");
+    assert!(error.at().ends_with("cat_threshold[524293]"), "{error}");
+    assert_eq!(error.got(), "category 16777216");
     imported(&far("0"));
 }
 
@@ -155,10 +191,14 @@ fn sets_of_too_many_edges() {
         tree.join("\n")
     );
     let error = refused(text.as_bytes());
-    assert_eq!(error.problem, Problem::Capacity, "{error}");
-    assert!(error.at.ends_with("Tree=0 cat_threshold"), "{error}");
     assert_eq!(
-        error.expected,
+        error.kind(),
+        Some(RefusalKind::ModelOverCapacity),
+        "{error}"
+    );
+    assert!(error.at().ends_with("Tree=0 cat_threshold"), "{error}");
+    assert_eq!(
+        error.expected(),
         "at most 16711680 edges of sets in all trees (capacity)"
     );
 }
@@ -166,45 +206,54 @@ fn sets_of_too_many_edges() {
 const TREE: &str = "/learner/gradient_booster/model/trees/0";
 const TREE_AT: &str = "learner.gradient_booster.model.trees[0]";
 
-fn check_tree(key: &str, value: Value, (problem, at, expected, got): (Problem, &str, &str, &str)) {
+fn check_tree(
+    key: &str,
+    value: Value,
+    (problem, at, expected, got): (RefusalKind, &str, &str, &str),
+) {
     let (pointer, at) = (format!("{TREE}/{key}"), format!("{TREE_AT}.{at}"));
     check(XGBOOST, &pointer, value, (problem, &at, expected, got));
 }
 
 #[test]
 fn xgboost_lists_of_categories() {
-    use Problem::{Shape, Value};
+    use RefusalKind::{ModelShape, ModelValue};
     let nodes = "categories_nodes";
     check_tree(
         nodes,
         json!([0, 1, 2, 3, 5]),
-        (Shape, "categories_segments", "5 entries", "6"),
+        (ModelShape, "categories_segments", "5 entries", "6"),
     );
     check_tree(
         nodes,
         json!([]),
-        (Shape, "categories_segments", "0 entries", "6"),
+        (ModelShape, "categories_segments", "0 entries", "6"),
     );
     for (index, node) in [(5, 5), (5, 15), (5, -1), (5, i32::MAX), (0, -1), (1, 0)] {
         let at = format!("categories_nodes[{index}]");
-        let want = (Value, at.as_str(), "an ascending node", &*node.to_string());
+        let want = (
+            ModelValue,
+            at.as_str(),
+            "an ascending node",
+            &*node.to_string(),
+        );
         check_tree(&format!("{nodes}/{index}"), json!(node), want);
     }
     // A split of categories whose node is named by none, and one that names another.
     check_tree(
         "categories_nodes/4",
         json!(4),
-        (Shape, nodes, "an entry for node 5", "none"),
+        (ModelShape, nodes, "an entry for node 5", "none"),
     );
     check_tree(
         "split_type/4",
         json!(1),
-        (Shape, nodes, "an entry for node 4", "none"),
+        (ModelShape, nodes, "an entry for node 4", "none"),
     );
     for (segment, key) in [(13, 1), (15, 1), (-1, 0), (i32::MAX, 2), (1, 0)] {
         let at = format!("categories_segments[{key}]");
         let want = (
-            Value,
+            ModelValue,
             at.as_str(),
             "where the segment before",
             &*segment.to_string(),
@@ -219,25 +268,30 @@ fn xgboost_lists_of_categories() {
 
 #[test]
 fn xgboost_sizes_and_categories() {
-    use Problem::{Shape, Value};
+    use RefusalKind::{ModelShape, ModelValue};
     for size in [0, -1, i32::MIN, i32::MAX, 55] {
-        let want = (Value, "categories_sizes[0]", "1 to 54", &*size.to_string());
+        let want = (
+            ModelValue,
+            "categories_sizes[0]",
+            "1 to 54",
+            &*size.to_string(),
+        );
         check_tree("categories_sizes/0", json!(size), want);
     }
     check_tree(
         "categories_sizes/0",
         json!(13),
-        (Value, "categories_segments[1]", "13", "14"),
+        (ModelValue, "categories_segments[1]", "13", "14"),
     );
     check_tree(
         "categories_sizes/5",
         json!(11),
-        (Shape, "categories", "53 entries", "54"),
+        (ModelShape, "categories", "53 entries", "54"),
     );
     for (index, category) in [(0, -1), (0, 1 << 24), (0, i32::MAX), (0, i32::MIN)] {
         let at = format!("categories[{index}]");
         let want = (
-            Value,
+            ModelValue,
             at.as_str(),
             "0 to below 16777216",
             &*category.to_string(),
@@ -246,7 +300,7 @@ fn xgboost_sizes_and_categories() {
     }
     for (index, category) in [(1, 1), (1, 0), (2, 4)] {
         let at = format!("categories[{index}]");
-        let want = (Value, at.as_str(), "ascending", &*category.to_string());
+        let want = (ModelValue, at.as_str(), "ascending", &*category.to_string());
         check_tree(&format!("categories/{index}"), json!(category), want);
     }
     // The last category there can be, in the last place of the first segment.
@@ -259,7 +313,7 @@ fn xgboost_sizes_and_categories() {
 
 #[test]
 fn xgboost_lists_that_are_missing_or_of_other_types() {
-    use Problem::{Shape, Value};
+    use RefusalKind::{ModelShape, ModelValue};
     for key in [
         "categories",
         "categories_nodes",
@@ -270,9 +324,12 @@ fn xgboost_lists_that_are_missing_or_of_other_types() {
         let tree = model.pointer_mut(TREE).expect("the tree");
         tree.as_object_mut().expect("an object").remove(key);
         let error = refused(model.to_string().as_bytes());
-        assert!([Shape, Value].contains(&error.problem), "{error}");
         assert!(
-            error.at.starts_with(&format!("{TREE_AT}.categories")),
+            [ModelShape, ModelValue].iter().any(|kind| error.is(*kind)),
+            "{error}"
+        );
+        assert!(
+            error.at().starts_with(&format!("{TREE_AT}.categories")),
             "{error}"
         );
         for wrong in [
@@ -283,14 +340,14 @@ fn xgboost_lists_that_are_missing_or_of_other_types() {
             json!([u64::MAX]),
         ] {
             let error = refused(changed(XGBOOST, &format!("{TREE}/{key}"), wrong).as_bytes());
-            assert_eq!(error.problem, Shape, "{error}");
+            assert_eq!(error.kind(), Some(ModelShape), "{error}");
         }
     }
 }
 
 #[test]
 fn xgboost_containers_that_recode() {
-    use Problem::{Capacity, Shape, Unsupported};
+    use RefusalKind::{ModelOverCapacity, ModelShape, ModelUnsupported};
     let cats = "/learner/gradient_booster/model/cats";
     let at = "learner.gradient_booster.model.cats.enc[1]";
     let empty = json!({ "offsets": [], "values": [] });
@@ -313,7 +370,7 @@ fn xgboost_containers_that_recode() {
             XGBOOST,
             cats,
             with(encoding),
-            (Unsupported, at, "their own codes", got),
+            (ModelUnsupported, at, "their own codes", got),
         );
     }
     for codes in [
@@ -330,13 +387,13 @@ fn xgboost_containers_that_recode() {
     }
     let wrong = with(json!({ "values": ["a"] }));
     assert_eq!(
-        refused(changed(XGBOOST, cats, wrong).as_bytes()).problem,
-        Shape
+        refused(changed(XGBOOST, cats, wrong).as_bytes()).kind(),
+        Some(ModelShape)
     );
     let many = json!({ "enc": vec![empty.clone(); 513] });
     assert_eq!(
-        refused(changed(XGBOOST, cats, many).as_bytes()).problem,
-        Capacity
+        refused(changed(XGBOOST, cats, many).as_bytes()).kind(),
+        Some(ModelOverCapacity)
     );
 }
 
@@ -361,7 +418,7 @@ const NAMES: &str = "/features_info/cat_features_hash";
 
 #[test]
 fn catboost_categories_that_are_no_numbers() {
-    use Problem::{Duplicate, Unsupported};
+    use RefusalKind::{ModelDuplicate, ModelUnsupported};
     let (_, at, hash) = one_hot_split();
     let at = format!("{at}.value");
     let model = parsed(CATBOOST);
@@ -385,11 +442,16 @@ fn catboost_categories_that_are_no_numbers() {
         " 3",
     ] {
         let shown = format!("{other:?}");
-        let want = (Unsupported, at.as_str(), "a whole number", shown.as_str());
+        let want = (
+            ModelUnsupported,
+            at.as_str(),
+            "a whole number",
+            shown.as_str(),
+        );
         check(CATBOOST, &name, json!(other), want);
     }
     let want = (
-        Unsupported,
+        ModelUnsupported,
         at.as_str(),
         "cat_features_hash",
         "no such list",
@@ -397,7 +459,7 @@ fn catboost_categories_that_are_no_numbers() {
     check(CATBOOST, NAMES, json!(null), want);
     let shown = hash.to_string();
     let want = (
-        Unsupported,
+        ModelUnsupported,
         at.as_str(),
         "cat_features_hash",
         shown.as_str(),
@@ -405,7 +467,7 @@ fn catboost_categories_that_are_no_numbers() {
     check(CATBOOST, NAMES, json!([]), want);
     let again = json!([names[0], names[0]]);
     let want = (
-        Duplicate,
+        ModelDuplicate,
         "features_info.cat_features_hash[1]",
         "once",
         "twice",
@@ -416,12 +478,12 @@ fn catboost_categories_that_are_no_numbers() {
         &format!("{NAMES}/0/value"),
         names[1]["value"].clone(),
     );
-    assert_eq!(refused(same.as_bytes()).problem, Duplicate);
+    assert_eq!(refused(same.as_bytes()).kind(), Some(ModelDuplicate));
 }
 
 #[test]
 fn catboost_one_hot_splits() {
-    use Problem::{Duplicate, Shape, Value};
+    use RefusalKind::{ModelDuplicate, ModelShape, ModelValue};
     let features = imported(CATBOOST).ensemble.features;
     let kinds: Vec<FeatureKind> = features.iter().map(|feature| feature.kind).collect();
     let (number, category) = (FeatureKind::Number, FeatureKind::Category);
@@ -434,20 +496,20 @@ fn catboost_one_hot_splits() {
         ("split_index", 77, "the number of this feature and value"),
     ] {
         let (at, shown) = (format!("{split_at}.{name}"), value.to_string());
-        let want = (Value, at.as_str(), expected, shown.as_str());
+        let want = (ModelValue, at.as_str(), expected, shown.as_str());
         check(CATBOOST, &key(name), json!(value), want);
     }
     for wrong in [json!("text"), json!(1.5), json!(u32::MAX)] {
         let error = refused(changed(CATBOOST, &key("value"), wrong).as_bytes());
-        assert_eq!(error.problem, Shape, "{error}");
+        assert_eq!(error.kind(), Some(ModelShape), "{error}");
     }
     let index = "/features_info/categorical_features/1/feature_index";
     let twice = changed(CATBOOST, index, json!(0));
-    assert_eq!(refused(twice.as_bytes()).problem, Duplicate);
+    assert_eq!(refused(twice.as_bytes()).kind(), Some(ModelDuplicate));
     for name in ["value", "cat_feature_index"] {
         let error = refused(changed(CATBOOST, &key(name), json!(null)).as_bytes());
-        assert_eq!(error.problem, Shape, "{error}");
-        assert_eq!(error.expected, format!("the key `{name}`"));
+        assert_eq!(error.kind(), Some(ModelShape), "{error}");
+        assert_eq!(error.expected(), format!("the key `{name}`"));
     }
 }
 
@@ -460,18 +522,18 @@ fn text_may_begin_with_a_mark_and_blanks() {
             assert_eq!(imported(&format!("{before}{model}")), plain, "{before:?}");
         }
         let error = refused(format!("\u{feff}\u{feff}{model}").as_bytes());
-        assert_eq!(error.problem, Problem::Format, "{error}");
+        assert_eq!(error.kind(), Some(RefusalKind::ModelFormat), "{error}");
     }
     let ubj = include_bytes!("data/xgboost-categories.ubj");
     assert_eq!(
-        import(ubj, "m").expect("a model").ensemble,
+        import(ubj).expect("a model").ensemble,
         imported(XGBOOST).ensemble
     );
     let marked = [&b"\xef\xbb\xbf"[..], ubj].concat();
-    assert_eq!(refused(&marked).problem, Problem::Malformed);
+    assert_eq!(refused(&marked).kind(), Some(RefusalKind::ModelMalformed));
     let utf16: Vec<u8> = "\u{feff}tree\n"
         .encode_utf16()
         .flat_map(u16::to_le_bytes)
         .collect();
-    assert_eq!(refused(&utf16).got, "text in UTF-16");
+    assert_eq!(refused(&utf16).got(), "text in UTF-16");
 }

@@ -1,6 +1,7 @@
 //! Files that are no model that is imported are recognised and refused by name.
 
-use hedgerow_import::{MODEL_BYTES_MAX, Problem, import};
+use hedgerow::RefusalKind;
+use hedgerow_import::{MODEL_BYTES_MAX, import};
 
 #[test]
 fn other_files_are_refused_by_name() {
@@ -57,46 +58,45 @@ fn other_files_are_refused_by_name() {
         (b"<", "a file of unknown kind"),
     ];
     for (bytes, name) in cases {
-        let error = import(bytes, "given").expect_err(name);
-        assert_eq!(error.got, *name, "{error}");
-        assert_eq!(error.problem, Problem::Format);
-        assert_eq!(error.code(), 2);
-        assert_eq!(error.file, "given");
+        let error = import(bytes).expect_err(name);
+        assert_eq!(error.got(), *name, "{error}");
+        assert_eq!(error.kind(), Some(RefusalKind::ModelFormat));
+        assert_eq!(error.code(), 902);
     }
 }
 
 #[test]
 fn a_refusal_is_one_clear_sentence() {
-    let error = import(b"CBM1\x10\0\0\0", "bots.cbm").expect_err("a refusal");
+    let error = import(b"CBM1\x10\0\0\0").expect_err("a refusal");
     assert_eq!(
         error.to_string(),
-        "bots.cbm: the whole file: expected a CatBoost model in JSON, a LightGBM model in \
-         text form, or an XGBoost model in JSON or UBJSON, got a CatBoost model in binary form \
-         (.cbm) (load it in Python and export it: \
+        "the file is no model of a known format (model-format): the whole file: expected a \
+         CatBoost model in JSON, a LightGBM model in text form, or an XGBoost model in JSON or \
+         UBJSON, got a CatBoost model in binary form (.cbm) (load it in Python and export it: \
          CatBoost().load_model(\"model.cbm\").save_model(\"model.json\", format=\"json\"))"
     );
-    let error = import(b"{\"oblivious_trees\": [1,", "cut.json").expect_err("a refusal");
-    assert_eq!(error.at, "line 1, column 23");
-    assert_eq!(error.problem, Problem::Malformed);
+    let error = import(b"{\"oblivious_trees\": [1,").expect_err("a refusal");
+    assert_eq!(error.at(), "line 1, column 23");
+    assert_eq!(error.kind(), Some(RefusalKind::ModelMalformed));
 }
 
 #[test]
 fn a_file_over_the_limit_is_refused_unread() {
-    let error = import(&vec![0; MODEL_BYTES_MAX + 1], "big").expect_err("a refusal");
-    assert_eq!(error.problem, Problem::TooLarge);
-    assert_eq!(error.expected, "at most 268435456 bytes");
-    assert_eq!(error.got, "268435457 bytes");
+    let error = import(&vec![0; MODEL_BYTES_MAX + 1]).expect_err("a refusal");
+    assert_eq!(error.kind(), Some(RefusalKind::ModelTooLarge));
+    assert_eq!(error.expected(), "at most 268435456 bytes");
+    assert_eq!(error.got(), "268435457 bytes");
 }
 
 /// Short inputs of all kinds: no panic, always a refusal.
 #[test]
 fn short_inputs_are_refused() {
     for a in 0..=u8::MAX {
-        assert!(import(&[a], "m").is_err());
+        assert!(import(&[a]).is_err());
         for b in 0..=u8::MAX {
-            assert!(import(&[a, b], "m").is_err());
-            assert!(import(&[b'{', a, b], "m").is_err());
-            assert!(import(&[b'<', a, b, b','], "m").is_err());
+            assert!(import(&[a, b]).is_err());
+            assert!(import(&[b'{', a, b]).is_err());
+            assert!(import(&[b'<', a, b, b',']).is_err());
         }
     }
 }

@@ -3,8 +3,9 @@
 mod common;
 
 use common::{compare, expected, fixture, reference_models};
+use hedgerow::RefusalKind;
 use hedgerow::model::Test;
-use hedgerow_import::{Imported, Problem};
+use hedgerow_import::Imported;
 
 /// What `parity/make_lightgbm.py` makes.
 const MODELS: &[&str] = &[
@@ -49,15 +50,15 @@ fn reference_models_score_as_in_lightgbm() {
     };
     for name in REFUSED {
         let bytes = std::fs::read(folder.join(name).join("model.txt")).expect("the model");
-        let error = hedgerow_import::import(&bytes, name).expect_err(name);
-        assert_eq!(error.problem, Problem::Unsupported, "{error}");
-        assert!(error.at.ends_with("pandas_categorical[0]"), "{error}");
+        let error = hedgerow_import::import(&bytes).expect_err(name);
+        assert_eq!(error.kind(), Some(RefusalKind::ModelUnsupported), "{error}");
+        assert!(error.at().ends_with("pandas_categorical[0]"), "{error}");
         println!("{name}: refused, as it should be: {error}");
     }
     for name in MODELS {
         let folder = folder.join(name);
         let bytes = std::fs::read(folder.join("model.txt")).expect("the model");
-        let imported = hedgerow_import::import(&bytes, name);
+        let imported = hedgerow_import::import(&bytes);
         let imported = imported.unwrap_or_else(|error| panic!("{error}"));
         let expected = expected(&folder);
         assert_eq!(imported.ensemble.features.len(), expected.rows[0].len());

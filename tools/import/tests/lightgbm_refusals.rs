@@ -1,12 +1,16 @@
 //! What is no LightGBM model, or one that is not carried over exactly, is refused by name.
 
-use hedgerow_import::{ImportError, Problem, import};
+use hedgerow::{Refusal, RefusalKind};
+use hedgerow_import::import;
 
 const MODEL: &str = include_str!("data/lightgbm.txt");
 
-fn refused(text: &str) -> ImportError {
-    let error = import(text.as_bytes(), "model.txt").expect_err("a refusal");
-    assert!(!error.at.is_empty() && !error.got.is_empty(), "{error:?}");
+fn refused(text: &str) -> Refusal {
+    let error = import(text.as_bytes()).expect_err("a refusal");
+    assert!(
+        !error.at().is_empty() && !error.got().is_empty(),
+        "{error:?}"
+    );
     error
 }
 
@@ -23,45 +27,45 @@ fn every_truncation_before_the_end_of_the_trees_is_refused() {
     for cut in 0..end {
         refused(&MODEL[..cut]);
     }
-    assert!(import(&MODEL.as_bytes()[..end], "model.txt").is_ok());
+    assert!(import(&MODEL.as_bytes()[..end]).is_ok());
 }
 
 #[test]
 fn values_that_are_wrong() {
-    use Problem::{Capacity, Shape, Unsupported, Value};
+    use RefusalKind::{ModelOverCapacity, ModelShape, ModelUnsupported, ModelValue};
     for (key, value, problem) in [
-        ("version", "v9", Unsupported),
-        ("num_class", "3", Unsupported),
-        ("num_tree_per_iteration", "3", Unsupported),
-        ("is_linear", "1", Unsupported),
-        ("decision_type", "1", Value),
-        ("decision_type", "12", Value),
-        ("decision_type", "-1", Value),
-        ("max_feature_idx", "7", Shape),
-        ("tree_sizes", "1 2", Shape),
-        ("num_leaves", "0", Capacity),
-        ("num_leaves", "18446744073709551616", Value),
-        ("num_leaves", "1000000000", Capacity),
-        ("num_leaves", "3", Shape),
-        ("split_feature", "4", Value),
-        ("split_feature", "-1", Value),
-        ("threshold", "nan", Value),
-        ("threshold", "-inf", Value),
-        ("threshold", "-1e300", Value),
-        ("threshold", "text", Value),
-        ("left_child", "0", Shape),
-        ("left_child", "99", Value),
-        ("left_child", "-99", Value),
-        ("left_child", "-9223372036854775808", Value),
-        ("leaf_value", "nan", Value),
-        ("leaf_value", "1e999", Value),
-        ("leaf_value", "", Shape),
+        ("version", "v9", ModelUnsupported),
+        ("num_class", "3", ModelUnsupported),
+        ("num_tree_per_iteration", "3", ModelUnsupported),
+        ("is_linear", "1", ModelUnsupported),
+        ("decision_type", "1", ModelValue),
+        ("decision_type", "12", ModelValue),
+        ("decision_type", "-1", ModelValue),
+        ("max_feature_idx", "7", ModelShape),
+        ("tree_sizes", "1 2", ModelShape),
+        ("num_leaves", "0", ModelOverCapacity),
+        ("num_leaves", "18446744073709551616", ModelValue),
+        ("num_leaves", "1000000000", ModelOverCapacity),
+        ("num_leaves", "3", ModelShape),
+        ("split_feature", "4", ModelValue),
+        ("split_feature", "-1", ModelValue),
+        ("threshold", "nan", ModelValue),
+        ("threshold", "-inf", ModelValue),
+        ("threshold", "-1e300", ModelValue),
+        ("threshold", "text", ModelValue),
+        ("left_child", "0", ModelShape),
+        ("left_child", "99", ModelValue),
+        ("left_child", "-99", ModelValue),
+        ("left_child", "-9223372036854775808", ModelValue),
+        ("leaf_value", "nan", ModelValue),
+        ("leaf_value", "1e999", ModelValue),
+        ("leaf_value", "", ModelShape),
     ] {
         let error = refused(&changed(key, value));
-        assert_eq!(error.problem, problem, "{key}={value}: {error}");
+        assert_eq!(error.kind(), Some(problem), "{key}={value}: {error}");
     }
     let twice = MODEL.replacen("feature_names=Column_0 Column_1", "feature_names=x x", 1);
-    assert_eq!(refused(&twice).problem, Problem::Duplicate);
+    assert_eq!(refused(&twice).kind(), Some(RefusalKind::ModelDuplicate));
 }
 
 /// The model with the categories of a data frame's columns, as the Python package writes them.
@@ -72,8 +76,8 @@ fn framed(list: &str) -> String {
 
 #[test]
 fn categories_of_data_frames_are_their_own_codes() {
-    use Problem::{Capacity, Malformed, Shape, Unsupported};
-    let model = import(MODEL.as_bytes(), "model.txt").expect("a model");
+    use RefusalKind::{ModelMalformed, ModelOverCapacity, ModelShape, ModelUnsupported};
+    let model = import(MODEL.as_bytes()).expect("a model");
     for kept in [
         "null",
         "[[]]",
@@ -81,42 +85,47 @@ fn categories_of_data_frames_are_their_own_codes() {
         "[[0], [0.0, 1.0], []]",
         "[[0, 1]]\r",
     ] {
-        let imported = import(framed(kept).as_bytes(), "model.txt");
+        let imported = import(framed(kept).as_bytes());
         assert_eq!(imported.as_ref(), Ok(&model), "{kept}");
     }
     let many = format!("[[0]{}]", ", [0]".repeat(256));
     for (list, problem, at, got) in [
-        ("[[3, 5, 9]]", Unsupported, "[0]", "3 at position 0"),
-        ("[[0, 1, 3]]", Unsupported, "[0]", "3 at position 2"),
-        ("[[0, 1], [1]]", Unsupported, "[1]", "1 at position 0"),
-        ("[[0, 1.5]]", Unsupported, "[0]", "1.5 at position 1"),
-        ("[[-1, 0]]", Unsupported, "[0]", "-1 at position 0"),
+        ("[[3, 5, 9]]", ModelUnsupported, "[0]", "3 at position 0"),
+        ("[[0, 1, 3]]", ModelUnsupported, "[0]", "3 at position 2"),
+        ("[[0, 1], [1]]", ModelUnsupported, "[1]", "1 at position 0"),
+        ("[[0, 1.5]]", ModelUnsupported, "[0]", "1.5 at position 1"),
+        ("[[-1, 0]]", ModelUnsupported, "[0]", "-1 at position 0"),
         (
             "[[], [\"a\", \"b\"]]",
-            Unsupported,
+            ModelUnsupported,
             "[1]",
             "\"a\" at position 0",
         ),
-        ("[[\"0\"]]", Unsupported, "[0]", "\"0\" at position 0"),
-        ("[[false, true]]", Unsupported, "[0]", "false at position 0"),
-        ("[[0, null]]", Unsupported, "[0]", "null at position 1"),
-        ("[0, 1]", Shape, "", "integer"),
-        ("{}", Shape, "", "map"),
-        ("", Malformed, "", "end of the file"),
-        ("[[0, 1", Malformed, "", "end of the file"),
-        ("[[NaN]]", Malformed, "", "expected value"),
-        (&many, Capacity, "", "257"),
+        ("[[\"0\"]]", ModelUnsupported, "[0]", "\"0\" at position 0"),
+        (
+            "[[false, true]]",
+            ModelUnsupported,
+            "[0]",
+            "false at position 0",
+        ),
+        ("[[0, null]]", ModelUnsupported, "[0]", "null at position 1"),
+        ("[0, 1]", ModelShape, "", "integer"),
+        ("{}", ModelShape, "", "map"),
+        ("", ModelMalformed, "", "end of the file"),
+        ("[[0, 1", ModelMalformed, "", "end of the file"),
+        ("[[NaN]]", ModelMalformed, "", "expected value"),
+        (&many, ModelOverCapacity, "", "257"),
     ] {
         let text = framed(list);
         let error = refused(&text);
-        assert_eq!(error.problem, problem, "{list}: {error}");
+        assert_eq!(error.kind(), Some(problem), "{list}: {error}");
         let line = text.trim_end().lines().count();
         let place = format!("line {line}, pandas_categorical{at}");
-        assert_eq!(error.at, place, "{list}: {error}");
-        assert!(error.got.contains(got), "{list}: {error}");
+        assert_eq!(error.at(), place, "{list}: {error}");
+        assert!(error.got().contains(got), "{list}: {error}");
         assert_eq!(
-            error.hint.is_some_and(|hint| hint.contains("codes")),
-            problem == Unsupported
+            error.hint().is_some_and(|hint| hint.contains("codes")),
+            problem == ModelUnsupported
         );
     }
 }
@@ -130,10 +139,14 @@ fn blocks_of_too_many_lines() {
     };
     let at = MODEL.find("Tree=1").expect("a tree");
     let with = |count| format!("{}{}{}", &MODEL[..at], lines(count), &MODEL[at..]);
-    let imported = import(with(30).as_bytes(), "model.txt").expect("a model");
-    assert_eq!(Ok(imported), import(MODEL.as_bytes(), "model.txt"));
+    let imported = import(with(30).as_bytes()).expect("a model");
+    assert_eq!(Ok(imported), import(MODEL.as_bytes()));
     let error = refused(&with(100_000));
-    assert_eq!(error.problem, Problem::Capacity, "{error}");
-    assert!(error.at.ends_with(", Tree=0"), "{error}");
-    assert_eq!(error.expected, "at most 64 lines (capacity)");
+    assert_eq!(
+        error.kind(),
+        Some(RefusalKind::ModelOverCapacity),
+        "{error}"
+    );
+    assert!(error.at().ends_with(", Tree=0"), "{error}");
+    assert_eq!(error.expected(), "at most 64 lines (capacity)");
 }

@@ -4,7 +4,8 @@
 #[path = "common/refusals.rs"]
 mod refusals;
 
-use hedgerow_import::{Problem, import};
+use hedgerow::RefusalKind;
+use hedgerow_import::import;
 use refusals::{imported, parsed, refused, walk};
 use serde_json::{Value, json};
 
@@ -18,15 +19,21 @@ fn every_truncation_is_refused() {
         let text = text.trim_end();
         for end in 0..text.len() {
             let error = refused(&text.as_bytes()[..end]);
-            let problems = [Problem::Malformed, Problem::Format];
-            assert!(problems.contains(&error.problem), "{end}: {error}");
+            let problems = [RefusalKind::ModelMalformed, RefusalKind::ModelFormat];
+            assert!(
+                problems.iter().any(|kind| error.is(*kind)),
+                "{end}: {error}"
+            );
         }
         let more = format!("{text} {{}}");
-        assert_eq!(refused(more.as_bytes()).problem, Problem::Malformed);
+        assert_eq!(
+            refused(more.as_bytes()).kind(),
+            Some(RefusalKind::ModelMalformed)
+        );
     }
     for word in ["NaN", "Infinity", "-Infinity"] {
         let error = refused(NEW.replacen("1.5", word, 1).as_bytes());
-        assert_eq!(error.problem, Problem::Malformed, "{error}");
+        assert_eq!(error.kind(), Some(RefusalKind::ModelMalformed), "{error}");
     }
 }
 
@@ -60,7 +67,7 @@ fn every_swap_is_refused_or_harmless() {
                 *model.pointer_mut(&pointer).expect("value") = swap.clone();
                 let swapped = model.to_string();
                 *model.pointer_mut(&pointer).expect("value") = was.clone();
-                let Ok(imported) = import(swapped.as_bytes(), "model.json") else {
+                let Ok(imported) = import(swapped.as_bytes()) else {
                     continue;
                 };
                 if imported.ensemble == original.ensemble {
@@ -122,7 +129,7 @@ fn with_tree(tree: Value) -> String {
 
 #[test]
 fn trees_that_are_none() {
-    use Problem::{Capacity, Shape};
+    use RefusalKind::{ModelOverCapacity, ModelShape};
     for (lefts, rights) in [
         // The root below itself, a child twice, and a cycle further down.
         (vec![0, -1, -1], vec![1, -1, -1]),
@@ -130,8 +137,8 @@ fn trees_that_are_none() {
         (vec![1, 2, 0, -1], vec![2, 3, 1, -1]),
     ] {
         let error = refused(with_tree(tree(&lefts, &rights)).as_bytes());
-        assert_eq!(error.problem, Shape, "{error}");
-        assert!(error.got.ends_with("twice"), "{error}");
+        assert_eq!(error.kind(), Some(ModelShape), "{error}");
+        assert!(error.got().ends_with("twice"), "{error}");
     }
     // A chain to the right of as many splits as there may be levels, and of one more.
     let chain = |splits: i32| {
@@ -147,7 +154,10 @@ fn trees_that_are_none() {
     let deep = imported(&chain(255));
     assert_eq!(deep.ensemble.trees[0].depth(), 255);
     assert_eq!(deep.ensemble.trees[0].check(), Ok(()));
-    assert_eq!(refused(chain(256).as_bytes()).problem, Capacity);
+    assert_eq!(
+        refused(chain(256).as_bytes()).kind(),
+        Some(ModelOverCapacity)
+    );
     // A full tree of 65,535 nodes, as many as there may be, and one split more.
     let full = |splits: i32| {
         let child = |node: i32, side: i32| match node < splits {
@@ -162,8 +172,8 @@ fn trees_that_are_none() {
     let large = imported(&full(32_767));
     assert_eq!(large.ensemble.trees[0].check(), Ok(()));
     let error = refused(full(32_768).as_bytes());
-    assert_eq!(error.problem, Capacity);
-    assert_eq!(error.expected, "at most 65535 nodes in a tree (capacity)");
+    assert_eq!(error.kind(), Some(ModelOverCapacity));
+    assert_eq!(error.expected(), "at most 65535 nodes in a tree (capacity)");
     // Any number of pruned nodes may stand beside them.
     let pruned = imported(&with_tree(tree(&vec![-1; 100_000], &vec![-1; 100_000])));
     assert_eq!(pruned.leaf_order[0], [0]);

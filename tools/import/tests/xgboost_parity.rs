@@ -4,7 +4,8 @@ mod common;
 
 use common::{Expected, expected, fixture, npy, oracles, reference_models};
 use hedgerow::model::Test;
-use hedgerow_import::{ImportError, Imported, Problem, import};
+use hedgerow::{Refusal, RefusalKind};
+use hedgerow_import::{Imported, import};
 use std::path::Path;
 
 /// The largest difference of a margin from XGBoost's, which is a sum in `f32`.
@@ -58,9 +59,9 @@ const REFUSED: &[(&str, &str)] = &[
     ("refused-recoded", "model.cats.enc[0]"),
 ];
 
-fn read(folder: &Path, form: &str) -> Result<Imported, ImportError> {
+fn read(folder: &Path, form: &str) -> Result<Imported, Refusal> {
     let bytes = std::fs::read(folder.join(form)).expect("the model");
-    import(&bytes, form)
+    import(&bytes)
 }
 
 /// Compares every oracle with XGBoost: leaves equal, and margins near both XGBoost's and, where
@@ -141,8 +142,8 @@ fn reference_models_score_as_in_xgboost() {
     for (name, key) in REFUSED {
         for form in ["model.json", "model.ubj"] {
             let error = read(&root.join(name), form).expect_err(name);
-            assert_eq!(error.problem, Problem::Unsupported, "{error}");
-            assert!(error.at.contains(key), "{error}");
+            assert_eq!(error.kind(), Some(RefusalKind::ModelUnsupported), "{error}");
+            assert!(error.at().contains(key), "{error}");
             println!("{name}: refused, as it should be: {error}");
         }
     }
@@ -155,7 +156,7 @@ fn checked_in_models_score_as_in_xgboost() {
         env!("CARGO_MANIFEST_DIR"),
         "/tests/data/xgboost.ubj"
     ));
-    let ubj = import(&bytes.expect("the model"), "xgboost.ubj").expect("a model");
+    let ubj = import(&bytes.expect("the model")).expect("a model");
     assert_eq!(json, ubj);
     compare("xgboost", &json, &expected, None);
     let (imported, expected) = fixture("xgboost-categories", "json");

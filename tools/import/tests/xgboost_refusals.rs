@@ -5,7 +5,7 @@
 mod refusals;
 
 use hedgerow::FeatureKind;
-use hedgerow_import::Problem;
+use hedgerow::RefusalKind;
 use refusals::{changed, check, imported, parsed, refused};
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ const TREE_AT: &str = "learner.gradient_booster.model.trees[0]";
 
 #[test]
 fn constructs_that_are_not_carried_over() {
-    use Problem::Unsupported;
+    use RefusalKind::ModelUnsupported;
     let param = |key: &str| format!("/learner/learner_model_param/{key}");
     let cases = [
         ("/version", json!([4, 0, 0]), "version", "[4, 0, 0]"),
@@ -53,12 +53,12 @@ fn constructs_that_are_not_carried_over() {
         ),
     ];
     for (pointer, value, at, got) in cases {
-        check(NEW, pointer, value, (Unsupported, at, "", got));
+        check(NEW, pointer, value, (ModelUnsupported, at, "", got));
     }
     let name = "/learner/gradient_booster/name";
     for booster in ["gblinear", "unheard"] {
         let want = (
-            Unsupported,
+            ModelUnsupported,
             "learner.gradient_booster.name",
             "gbtree or dart",
             booster,
@@ -69,14 +69,14 @@ fn constructs_that_are_not_carried_over() {
 
 #[test]
 fn trees_that_are_not_carried_over() {
-    use Problem::Unsupported;
+    use RefusalKind::ModelUnsupported;
     let vector = format!("{TREE}/tree_param/size_leaf_vector");
     let at = format!("{TREE_AT}.tree_param.size_leaf_vector");
     check(
         NEW,
         &vector,
         json!("2"),
-        (Unsupported, &at, "one output", "2 outputs"),
+        (ModelUnsupported, &at, "one output", "2 outputs"),
     );
     let group = format!("{FOREST}/tree_info/1");
     let at = format!("{FOREST_AT}.tree_info[1]");
@@ -84,7 +84,7 @@ fn trees_that_are_not_carried_over() {
         NEW,
         &group,
         json!(1),
-        (Unsupported, &at, "one output", "another output"),
+        (ModelUnsupported, &at, "one output", "another output"),
     );
     let right = format!("{TREE}/right_children/0");
     let at = format!("{TREE_AT}.right_children[0]");
@@ -92,34 +92,34 @@ fn trees_that_are_not_carried_over() {
         NEW,
         &right,
         json!(3),
-        (Unsupported, &at, "next to the left", "3"),
+        (ModelUnsupported, &at, "next to the left", "3"),
     );
     let raw = "/learner/objective/name";
     check(
         OLD,
         raw,
         json!("binary:logitraw"),
-        (Unsupported, "learner.objective", "1.4", "raw"),
+        (ModelUnsupported, "learner.objective", "1.4", "raw"),
     );
 }
 
 #[test]
 fn numbers_out_of_range() {
-    use Problem::{Shape, Value};
+    use RefusalKind::{ModelShape, ModelValue};
     let condition = format!("{TREE}/split_conditions/0");
     let at = format!("{TREE_AT}.split_conditions[0]");
-    let want = (Value, at.as_str(), "above the lowest f32", "-340282");
+    let want = (ModelValue, at.as_str(), "above the lowest f32", "-340282");
     check(NEW, &condition, json!(f32::MIN), want);
     // The parser reads 32 bits here, and knows no infinity.
     let want = (
-        Problem::Malformed,
+        RefusalKind::ModelMalformed,
         "line ",
         "well-formed JSON",
         "number out of range",
     );
     check(NEW, &condition, json!(1e39), want);
     let leaf = format!("{TREE}/split_conditions/3");
-    let want = (Shape, TREE_AT, "f32 holds exactly", "1844");
+    let want = (ModelShape, TREE_AT, "f32 holds exactly", "1844");
     check(NEW, &leaf, json!(u64::MAX), want);
     let index = format!("{TREE}/split_indices/1");
     let at = format!("{TREE_AT}.split_indices[1]");
@@ -128,16 +128,16 @@ fn numbers_out_of_range() {
             NEW,
             &index,
             json!(number),
-            (Value, &at, "below 3", &number.to_string()),
+            (ModelValue, &at, "below 3", &number.to_string()),
         );
     }
     check(
         NEW,
         &index,
         json!(u64::MAX),
-        (Shape, TREE_AT, "i32", "18446744073709551615"),
+        (ModelShape, TREE_AT, "i32", "18446744073709551615"),
     );
-    let want = (Value, TREE_AT, "0 (numerical)", "2");
+    let want = (ModelValue, TREE_AT, "0 (numerical)", "2");
     check(NEW, &format!("{TREE}/split_type/1"), json!(2), want);
     for (side, number) in [
         ("left", -2),
@@ -151,14 +151,14 @@ fn numbers_out_of_range() {
             NEW,
             &child,
             json!(number),
-            (Value, &at, "below 5", &number.to_string()),
+            (ModelValue, &at, "below 5", &number.to_string()),
         );
     }
 }
 
 #[test]
 fn leaves_and_base_scores_out_of_range() {
-    use Problem::Value;
+    use RefusalKind::ModelValue;
     let leaf = "/learner/gradient_booster/gbtree/model/trees/1/split_conditions";
     let mut heavy = parsed(DART);
     let nodes = parsed(DART)
@@ -168,15 +168,24 @@ fn leaves_and_base_scores_out_of_range() {
     *heavy.pointer_mut(leaf).expect("a list") = json!(vec![10; nodes.expect("a list")]);
     let weight = "/learner/gradient_booster/weight_drop/1";
     let at = "learner.gradient_booster.gbtree.model.trees[1].split_conditions[";
-    let want = (Value, at, "a finite leaf", "10 times the tree's weight");
+    let want = (
+        ModelValue,
+        at,
+        "a finite leaf",
+        "10 times the tree's weight",
+    );
     check(&heavy.to_string(), weight, json!(1e38), want);
     let base = "/learner/learner_model_param/base_score";
     for text in [
         "", "[]", "x", "nan", "inf", "[1E0", "1E99", "0E0", "1", "1E-7", "-1E-1",
     ] {
         let error = refused(changed(NEW, base, json!(text)).as_bytes());
-        assert_eq!(error.problem, Value, "{text}: {error}");
-        assert_eq!(error.at, "learner.learner_model_param.base_score", "{text}");
+        assert_eq!(error.kind(), Some(ModelValue), "{text}: {error}");
+        assert_eq!(
+            error.at(),
+            "learner.learner_model_param.base_score",
+            "{text}"
+        );
     }
     let mut poisson = parsed(NEW);
     poisson["learner"]["objective"]["name"] = json!("count:poisson");
@@ -185,14 +194,14 @@ fn leaves_and_base_scores_out_of_range() {
             &poisson.to_string(),
             base,
             json!(text),
-            (Value, "learner", "finite margin", text),
+            (ModelValue, "learner", "finite margin", text),
         );
     }
 }
 
 #[test]
 fn shapes_that_are_wrong() {
-    use Problem::Shape;
+    use RefusalKind::ModelShape;
     for key in [
         "left_children",
         "right_children",
@@ -207,7 +216,7 @@ fn shapes_that_are_wrong() {
             NEW,
             &list,
             json!([0]),
-            (Shape, &at, "num_nodes = 5 entries", "1"),
+            (ModelShape, &at, "num_nodes = 5 entries", "1"),
         );
     }
     let nodes = format!("{TREE}/tree_param/num_nodes");
@@ -221,7 +230,7 @@ fn shapes_that_are_wrong() {
         "+5",
         "",
     ] {
-        let want = (Shape, TREE_AT, "", "");
+        let want = (ModelShape, TREE_AT, "", "");
         check(NEW, &nodes, json!(text), want);
     }
     let trees = format!("{FOREST}/gbtree_model_param/num_trees");
@@ -229,41 +238,44 @@ fn shapes_that_are_wrong() {
         NEW,
         &trees,
         json!("3"),
-        (Shape, FOREST_AT, "num_trees = 3", "2"),
+        (ModelShape, FOREST_AT, "num_trees = 3", "2"),
     );
-    let want = (Shape, FOREST_AT, "one a tree", "1");
+    let want = (ModelShape, FOREST_AT, "one a tree", "1");
     check(NEW, &format!("{FOREST}/tree_info"), json!([0]), want);
     let mut none = parsed(NEW);
     none["learner"]["gradient_booster"]["model"] = json!({ "tree_info": [], "trees": [] });
     assert_eq!(
-        refused(none.to_string().as_bytes()).expected,
+        refused(none.to_string().as_bytes()).expected(),
         "at least 1 tree"
     );
 }
 
 #[test]
 fn lists_that_do_not_match() {
-    use Problem::{Capacity, Duplicate, Shape};
+    use RefusalKind::{ModelDuplicate, ModelOverCapacity, ModelShape};
     let weights = "/learner/gradient_booster/weight_drop";
     check(
         DART,
         weights,
         json!([1]),
-        (Shape, "learner", "3 weights", "1"),
+        (ModelShape, "learner", "3 weights", "1"),
     );
     let rounds = "/learner/gradient_booster/gbtree/model/iteration_indptr";
     check(
         DART,
         rounds,
         json!([0, 1, 2]),
-        (Shape, "learner", "up to 3", "others"),
+        (ModelShape, "learner", "up to 3", "others"),
     );
     let mut many = parsed(NEW);
     let forest = many.pointer_mut(FOREST).expect("the forest");
     forest["trees"] = json!(vec![json!(null); 1]);
-    assert_eq!(refused(many.to_string().as_bytes()).problem, Shape);
+    assert_eq!(
+        refused(many.to_string().as_bytes()).kind(),
+        Some(ModelShape)
+    );
     let tree = parsed(NEW).pointer(TREE).expect("a tree").clone();
-    let want = (Capacity, FOREST_AT, "at most 8192", "8193");
+    let want = (ModelOverCapacity, FOREST_AT, "at most 8192", "8193");
     check(
         NEW,
         &format!("{FOREST}/trees"),
@@ -271,10 +283,15 @@ fn lists_that_do_not_match() {
         want,
     );
     let twice = NEW.replacen("\"learner\"", "\"learner\": null, \"learner\"", 1);
-    assert_eq!(refused(twice.as_bytes()).problem, Duplicate);
+    assert_eq!(refused(twice.as_bytes()).kind(), Some(ModelDuplicate));
     let twice = NEW.replacen("\"version\"", "\"version\": [3, 1, 0], \"version\"", 1);
-    assert_eq!(refused(twice.as_bytes()).problem, Duplicate);
-    check(NEW, "/version", json!([3, 1]), (Shape, "version", "3", "2"));
+    assert_eq!(refused(twice.as_bytes()).kind(), Some(ModelDuplicate));
+    check(
+        NEW,
+        "/version",
+        json!([3, 1]),
+        (ModelShape, "version", "3", "2"),
+    );
 }
 
 #[test]
@@ -302,16 +319,16 @@ fn missing_keys() {
         let object = model.pointer_mut(pointer).and_then(Value::as_object_mut);
         object.expect(pointer).remove(key).expect(key);
         let error = refused(model.to_string().as_bytes());
-        assert_eq!(error.problem, Problem::Shape, "{error}");
-        assert!(error.expected.contains("key"), "{error}");
+        assert_eq!(error.kind(), Some(RefusalKind::ModelShape), "{error}");
+        assert!(error.expected().contains("key"), "{error}");
         assert!(error.to_string().contains(key), "{error}");
-        assert_eq!(error.got, "nothing");
+        assert_eq!(error.got(), "nothing");
     }
     let mut model = parsed(DART);
     let booster = model["learner"]["gradient_booster"].as_object_mut();
     booster.expect("an object").remove("weight_drop");
     let error = refused(model.to_string().as_bytes());
-    assert_eq!(error.at, "learner.gradient_booster.weight_drop");
+    assert_eq!(error.at(), "learner.gradient_booster.weight_drop");
 }
 
 #[test]
@@ -325,25 +342,25 @@ fn feature_names() {
     assert_eq!(names(OLD), ["f0", "f1", "f2"]);
     let pointer = "/learner/feature_names";
     let at = "learner.feature_names";
-    use Problem::{Capacity, Duplicate, Shape};
+    use RefusalKind::{ModelDuplicate, ModelOverCapacity, ModelShape};
     check(
         NEW,
         pointer,
         json!(["a", "b"]),
-        (Shape, at, "num_feature = 3", "2"),
+        (ModelShape, at, "num_feature = 3", "2"),
     );
     check(
         NEW,
         pointer,
         json!(["a", "b", "a"]),
-        (Duplicate, at, "unique", "0 and 2"),
+        (ModelDuplicate, at, "unique", "0 and 2"),
     );
     for bad in ["a,b", " a", "a\nb", "", &"x".repeat(57)] {
         check(
             NEW,
             pointer,
             json!(["a", bad, "c"]),
-            (Problem::Value, at, "a feature name", "which"),
+            (RefusalKind::ModelValue, at, "a feature name", "which"),
         );
     }
     let many: Vec<String> = (0..513).map(|i| i.to_string()).collect();
@@ -351,13 +368,13 @@ fn feature_names() {
         NEW,
         pointer,
         json!(many),
-        (Capacity, at, "at most 512", "513"),
+        (ModelOverCapacity, at, "at most 512", "513"),
     );
 }
 
 #[test]
 fn feature_counts_and_types() {
-    use Problem::{Capacity, Shape};
+    use RefusalKind::{ModelOverCapacity, ModelShape};
     let many: Vec<String> = (0..257).map(|i| i.to_string()).collect();
     let count = "/learner/learner_model_param/num_feature";
     let at = "learner.learner_model_param.num_feature";
@@ -365,21 +382,24 @@ fn feature_counts_and_types() {
         OLD,
         count,
         json!("0"),
-        (Shape, at, "at least 1 feature", "none"),
+        (ModelShape, at, "at least 1 feature", "none"),
     );
     for number in ["257", "4000000000", "18446744073709551615"] {
         check(
             OLD,
             count,
             json!(number),
-            (Capacity, at, "at most 256 features", number),
+            (ModelOverCapacity, at, "at most 256 features", number),
         );
     }
     let mut wide = parsed(NEW);
     wide["learner"]["feature_names"] = json!(many);
     wide["learner"]["feature_types"] = json!([]);
     let error = refused(changed(&wide.to_string(), count, json!("257")).as_bytes());
-    assert_eq!((error.problem, error.got.as_str()), (Capacity, "257"));
+    assert_eq!(
+        (error.kind(), error.got()),
+        (Some(ModelOverCapacity), "257")
+    );
     // A category that no split uses as one keeps its column.
     let types = "/learner/feature_types";
     let category = imported(&changed(NEW, types, json!(["float", "c", "i"])));
@@ -394,7 +414,7 @@ fn feature_counts_and_types() {
         NEW,
         types,
         json!(["c"]),
-        (Shape, "learner.feature_types", "num_feature = 3", "1"),
+        (ModelShape, "learner.feature_types", "num_feature = 3", "1"),
     );
 }
 

@@ -1,13 +1,14 @@
 //! XGBoost models in UBJSON: damaged, hostile and unusual files are refused, never a panic.
 
-use hedgerow_import::{ImportError, Problem, import};
+use hedgerow::{Refusal, RefusalKind};
+use hedgerow_import::import;
 use std::time::{Duration, Instant};
 
 const UBJ: &[u8] = include_bytes!("data/xgboost.ubj");
 
-fn refused(bytes: &[u8]) -> ImportError {
-    let error = import(bytes, "model.ubj").expect_err("a refusal");
-    for part in [&error.at, &error.expected, &error.got] {
+fn refused(bytes: &[u8]) -> Refusal {
+    let error = import(bytes).expect_err("a refusal");
+    for part in [error.at(), error.expected(), error.got()] {
         assert!(!part.is_empty(), "{error:?}");
         assert!(part.len() < 500, "{error}");
     }
@@ -34,14 +35,17 @@ fn replaced(name: &str, with: &[u8]) -> Vec<u8> {
 fn every_truncation_is_refused() {
     for end in 0..UBJ.len() {
         let error = refused(&UBJ[..end]);
-        let problems = [Problem::Malformed, Problem::Format];
-        assert!(problems.contains(&error.problem), "{end}: {error}");
+        let problems = [RefusalKind::ModelMalformed, RefusalKind::ModelFormat];
+        assert!(
+            problems.iter().any(|kind| error.is(*kind)),
+            "{end}: {error}"
+        );
     }
     let error = refused(&UBJ[..UBJ.len() / 2]);
-    assert!(error.at.starts_with("byte "), "{error}");
-    assert!(error.hint.is_some(), "{error}");
+    assert!(error.at().starts_with("byte "), "{error}");
+    assert!(error.hint().is_some(), "{error}");
     let more = [UBJ, b"}"].concat();
-    assert_eq!(refused(&more).problem, Problem::Malformed);
+    assert_eq!(refused(&more).kind(), Some(RefusalKind::ModelMalformed));
 }
 
 /// Every byte changed in several ways: whatever is still taken are well-formed trees.
@@ -65,7 +69,7 @@ fn every_byte_may_be_wrong() {
             was ^ 0x80,
         ] {
             bytes[at] = now;
-            if let Ok(imported) = import(&bytes, "model.ubj") {
+            if let Ok(imported) = import(&bytes) {
                 taken += 1;
                 for tree in &imported.ensemble.trees {
                     assert_eq!(tree.check(), Ok(()), "byte {at} = {now}");
@@ -99,8 +103,8 @@ fn counts_are_held_to_the_bytes_that_are_there() {
                 "loss_changes",
             ] {
                 let error = refused(&replaced(name, &[&kind[..], &count].concat()));
-                assert_eq!(error.problem, Problem::Malformed, "{error}");
-                assert_eq!(error.got, "the end of the file");
+                assert_eq!(error.kind(), Some(RefusalKind::ModelMalformed), "{error}");
+                assert_eq!(error.got(), "the end of the file");
             }
         }
         for name in ["trees", "feature_names", "cats"] {
@@ -124,7 +128,7 @@ fn counts_are_held_to_the_bytes_that_are_there() {
         let head = [b"[$", &[*kind][..], b"#L\x10\0\0\0\0\0\0\0"].concat();
         for name in ["split_conditions", "base_weights"] {
             let error = refused(&replaced(name, &head));
-            assert_eq!(error.problem, Problem::Malformed, "{error}");
+            assert_eq!(error.kind(), Some(RefusalKind::ModelMalformed), "{error}");
         }
     }
     assert!(started.elapsed() < Duration::from_secs(10));
@@ -137,12 +141,18 @@ fn nesting_is_bounded() {
             let learner = [b"{", &key("learner")[..], &open.repeat(depth)].concat();
             let error = refused(&learner);
             assert!(
-                [Problem::Capacity, Problem::Shape].contains(&error.problem),
+                [RefusalKind::ModelOverCapacity, RefusalKind::ModelShape]
+                    .iter()
+                    .any(|kind| error.is(*kind)),
                 "{error}"
             );
             let unheard = [b"{", &key("unheard")[..], &open.repeat(depth)].concat();
             let error = refused(&unheard);
-            assert_eq!(error.problem, Problem::Capacity, "{error}");
+            assert_eq!(
+                error.kind(),
+                Some(RefusalKind::ModelOverCapacity),
+                "{error}"
+            );
         }
     }
 }
@@ -158,9 +168,9 @@ fn infinite_numbers_are_refused_by_name() {
         let mut bytes = UBJ.to_vec();
         bytes[first..first + 4].copy_from_slice(&number.to_be_bytes());
         let error = refused(&bytes);
-        assert_eq!(error.problem, Problem::Value, "{error}");
+        assert_eq!(error.kind(), Some(RefusalKind::ModelValue), "{error}");
         assert!(
-            error.at.ends_with("trees[0].split_conditions[0]"),
+            error.at().ends_with("trees[0].split_conditions[0]"),
             "{error}"
         );
         if number == f32::MIN {
@@ -170,36 +180,45 @@ fn infinite_numbers_are_refused_by_name() {
         let leaf = first + 4 * (count - 1);
         bytes[leaf..leaf + 4].copy_from_slice(&number.to_be_bytes());
         let error = refused(&bytes);
-        assert_eq!(error.expected, "a finite leaf", "{error}");
+        assert_eq!(error.expected(), "a finite leaf", "{error}");
     }
 }
 
 #[test]
 fn what_is_no_model_in_this_form_is_said_to_be_that() {
     for (bytes, problem) in [
-        (&b"{i\x07learnerZ}"[..], Problem::Shape),
-        (b"{i\x07learner{}}", Problem::Shape),
-        (b"{L\0\0\0\0\0\0\0\x07learner{", Problem::Malformed),
-        (b"{$i#i\x01i\x01a\x01", Problem::Malformed),
-        (b"{#i\x01i\x01a\x01", Problem::Malformed),
-        (b"{i\x02\xff\xfeZ}", Problem::Malformed),
-        (b"{U\xffshort", Problem::Malformed),
-        (b"{i\x01aN}", Problem::Malformed),
-        (b"{i\x07versionS", Problem::Malformed),
-        (b"{i\x07version[i\x03i\x02]}", Problem::Shape),
-        (b"{i\x07version[i\x03i\x02i\x01i\x00]}", Problem::Shape),
-        (b"{i\x07version[i\x03i\x02i\x01]}", Problem::Shape),
-        (b"{i\x07version[$i#i\x03\x03\x02\x01}", Problem::Shape),
-        (b"{i\x07version[#i\x03S\x01}", Problem::Malformed),
+        (&b"{i\x07learnerZ}"[..], RefusalKind::ModelShape),
+        (b"{i\x07learner{}}", RefusalKind::ModelShape),
+        (b"{L\0\0\0\0\0\0\0\x07learner{", RefusalKind::ModelMalformed),
+        (b"{$i#i\x01i\x01a\x01", RefusalKind::ModelMalformed),
+        (b"{#i\x01i\x01a\x01", RefusalKind::ModelMalformed),
+        (b"{i\x02\xff\xfeZ}", RefusalKind::ModelMalformed),
+        (b"{U\xffshort", RefusalKind::ModelMalformed),
+        (b"{i\x01aN}", RefusalKind::ModelMalformed),
+        (b"{i\x07versionS", RefusalKind::ModelMalformed),
+        (b"{i\x07version[i\x03i\x02]}", RefusalKind::ModelShape),
+        (
+            b"{i\x07version[i\x03i\x02i\x01i\x00]}",
+            RefusalKind::ModelShape,
+        ),
+        (b"{i\x07version[i\x03i\x02i\x01]}", RefusalKind::ModelShape),
+        (
+            b"{i\x07version[$i#i\x03\x03\x02\x01}",
+            RefusalKind::ModelShape,
+        ),
+        (b"{i\x07version[#i\x03S\x01}", RefusalKind::ModelMalformed),
         (
             b"{i\x07version[$U#i\x03\x03\x02\x01i\x07version[",
-            Problem::Duplicate,
+            RefusalKind::ModelDuplicate,
         ),
-        (b"{i\x01x[i\x01TFZI\0\0l\0\0\0\0d\0\0\0\0]}", Problem::Shape),
+        (
+            b"{i\x01x[i\x01TFZI\0\0l\0\0\0\0d\0\0\0\0]}",
+            RefusalKind::ModelShape,
+        ),
     ] {
         let error = refused(bytes);
-        assert_eq!(error.problem, problem, "{bytes:?}: {error}");
-        assert!(error.at.contains("byte "), "{error}");
+        assert_eq!(error.kind(), Some(problem), "{bytes:?}: {error}");
+        assert!(error.at().contains("byte "), "{error}");
     }
 }
 
@@ -214,9 +233,9 @@ fn the_old_binary_form_is_recognised() {
     old.extend(b"gbtree");
     for bytes in [&old[..], &[b"binf", &old[..]].concat()] {
         let error = refused(bytes);
-        assert_eq!(error.got, "an XGBoost model in the old binary form");
+        assert_eq!(error.got(), "an XGBoost model in the old binary form");
         assert!(
-            error.hint.is_some_and(|hint| hint.contains("save_model")),
+            error.hint().is_some_and(|hint| hint.contains("save_model")),
             "{error}"
         );
     }

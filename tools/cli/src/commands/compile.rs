@@ -166,7 +166,8 @@ impl Draft {
     pub fn of(args: &Model) -> Result<Draft, Failure> {
         let file = args.file.display().to_string();
         let bytes = files::read(&args.file, hedgerow_import::MODEL_BYTES_MAX as u64)?;
-        let imported = hedgerow_import::import(&bytes, &file)?;
+        let imported =
+            hedgerow_import::import(&bytes).map_err(|refused| Failure::refused(&file, &refused))?;
         let provenance = provenance(&imported.provenance(), args)?;
         let mut warnings = Vec::new();
         let score_map = match &args.score_map {

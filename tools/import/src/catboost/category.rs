@@ -1,7 +1,8 @@
 //! One-hot splits of CatBoost: equality of a category, which is a hash there and a number here.
 
-use super::{Place, raw, value};
-use crate::error::{ImportError, Problem};
+use super::{Place, raw};
+use hedgerow::Refusal;
+use hedgerow::RefusalKind::{ModelDuplicate, ModelUnsupported, ModelValue};
 use hedgerow::model::{Missing, Split, Test};
 use std::collections::HashMap;
 
@@ -29,14 +30,14 @@ impl CategoryColumns {
         raw: Vec<raw::CategoricalFeature>,
         names: Option<Vec<raw::CategoryName>>,
         borders: u64,
-    ) -> Result<CategoryColumns, ImportError> {
+    ) -> Result<CategoryColumns, Refusal> {
         let mut columns = HashMap::with_capacity(raw.len());
         let mut values_before = borders;
         for (position, raw) in raw.into_iter().enumerate() {
             let at = |key: &str| format!("features_info.categorical_features[{position}].{key}");
             let flat = raw.flat_feature_index;
             let feature = u16::try_from(flat)
-                .map_err(|_| value(at("flat_feature_index"), "a column", flat))?;
+                .map_err(|_| ModelValue.at(at("flat_feature_index"), "a column", flat))?;
             let listed = raw.values.unwrap_or_default();
             let count = listed.len() as u64;
             let mut values = HashMap::with_capacity(listed.len());
@@ -57,7 +58,7 @@ impl CategoryColumns {
                 let got = format!("index {index} twice");
                 let expected = "each index once";
                 let at = at("feature_index");
-                return Err(ImportError::new(Problem::Duplicate, at, expected, got));
+                return Err(ModelDuplicate.at(at, expected, got));
             }
         }
         Ok(CategoryColumns {
@@ -67,22 +68,22 @@ impl CategoryColumns {
     }
 
     /// The canonical form of a one-hot split: right where the value is this one number.
-    pub fn split(&self, raw: &raw::Split, place: &Place<'_>) -> Result<Split, ImportError> {
+    pub fn split(&self, raw: &raw::Split, place: &Place<'_>) -> Result<Split, Refusal> {
         let index = place.required("cat_feature_index", raw.cat_feature_index)?;
         let hash = place.required("value", raw.value)?;
         let column = self.columns.get(&index).ok_or_else(|| {
             let expected = "the feature_index of one of features_info.categorical_features";
-            value(place.key("cat_feature_index"), expected, index)
+            ModelValue.at(place.key("cat_feature_index"), expected, index)
         })?;
         // What a split's number says, and CatBoost reads, must be what the keys beside it say.
         let Some(at) = column.values.get(&hash) else {
             let expected = "one of the values that features_info lists for this feature";
-            return Err(value(place.key("value"), expected, hash));
+            return Err(ModelValue.at(place.key("value"), expected, hash));
         };
         let number = column.values_before.saturating_add(*at);
         if let Some(index) = raw.split_index.filter(|index| *index != number) {
             let expected = format!("{number}, the number of this feature and value");
-            return Err(value(place.key("split_index"), expected, index));
+            return Err(ModelValue.at(place.key("split_index"), expected, index));
         }
         let category = self.category(hash, place)?;
         Ok(Split {
@@ -94,12 +95,14 @@ impl CategoryColumns {
     }
 
     /// The category of a hash, which must be the string of a whole number.
-    fn category(&self, hash: i32, place: &Place<'_>) -> Result<f32, ImportError> {
+    fn category(&self, hash: i32, place: &Place<'_>) -> Result<f32, Refusal> {
         let unknown = |expected: &str, got: String| {
-            ImportError::new(Problem::Unsupported, place.key("value"), expected, got).with_hint(
-                "save the model with the data it was trained on: \
+            ModelUnsupported
+                .at(place.key("value"), expected, got)
+                .with_hint(
+                    "save the model with the data it was trained on: \
                  model.save_model(\"model.json\", format=\"json\", pool=pool)",
-            )
+                )
         };
         let Some(names) = &self.names else {
             let expected = "a hash whose category features_info.cat_features_hash tells";
@@ -119,7 +122,8 @@ impl CategoryColumns {
             );
             let at = place.key("value");
             let got = format!("the category {shown:?}");
-            return Err(ImportError::new(Problem::Unsupported, at, expected, got)
+            return Err(ModelUnsupported
+                .at(at, expected, got)
                 .with_hint("encode the categories as whole numbers and train again"));
         };
         Ok(number as f32)
@@ -127,11 +131,11 @@ impl CategoryColumns {
 }
 
 /// The strings by their hashes.
-fn read_names(raw: Vec<raw::CategoryName>) -> Result<HashMap<u32, String>, ImportError> {
+fn read_names(raw: Vec<raw::CategoryName>) -> Result<HashMap<u32, String>, Refusal> {
     let mut names = HashMap::with_capacity(raw.len());
     let twice = |at: String, got: String| {
         let expected = "each hash and each category once";
-        ImportError::new(Problem::Duplicate, at, expected, got)
+        ModelDuplicate.at(at, expected, got)
     };
     const LIST: &str = "features_info.cat_features_hash";
     for (index, raw::CategoryName { hash, value }) in raw.into_iter().enumerate() {

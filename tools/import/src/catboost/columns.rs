@@ -2,9 +2,10 @@
 
 use super::category::CategoryColumns;
 use super::raw;
-use super::{Place, capacity, counters, unsupported, value};
-use crate::error::{ImportError, Problem};
+use super::{Place, counters};
 use crate::features;
+use hedgerow::Refusal;
+use hedgerow::RefusalKind::{ModelDuplicate, ModelOverCapacity, ModelUnsupported, ModelValue};
 use hedgerow::limits::FEATURES_MAX;
 use hedgerow::model::{Missing, Split, Test};
 use hedgerow::schema::{Feature, FeatureKind, SchemaError, check_features};
@@ -31,7 +32,7 @@ struct FloatColumn {
 impl Columns {
     /// Reads the features. A column that the file does not list (older versions list the used ones
     /// only) becomes a number; a split on it is refused.
-    pub fn new(raw: raw::Features) -> Result<Columns, ImportError> {
+    pub fn new(raw: raw::Features) -> Result<Columns, Refusal> {
         for (key, list) in [
             ("text", &raw.text_features),
             ("embedding", &raw.embedding_features),
@@ -39,7 +40,7 @@ impl Columns {
             if let Some(count) = list.as_ref().map(Vec::len).filter(|count| *count > 0) {
                 let at = format!("features_info.{key}_features");
                 let got = format!("{count} {key} features");
-                return Err(unsupported(at, "numerical features only", got));
+                return Err(ModelUnsupported.at(at, "numerical features only", got));
             }
         }
         let floats = raw.float_features.unwrap_or_default();
@@ -55,24 +56,26 @@ impl Columns {
     }
 
     /// The canonical form of a split.
-    pub fn split(&self, raw: &raw::Split, place: &Place<'_>) -> Result<Split, ImportError> {
+    pub fn split(&self, raw: &raw::Split, place: &Place<'_>) -> Result<Split, Refusal> {
         match raw.split_type.as_str() {
             "FloatFeature" => self.float_split(raw, place),
             "OneHotFeature" => self.categories.split(raw, place),
             other => {
                 let at = place.key("split_type");
                 let expected = "FloatFeature or OneHotFeature";
-                Err(unsupported(at, expected, other).with_hint(counters()))
+                Err(ModelUnsupported
+                    .at(at, expected, other)
+                    .with_hint(counters()))
             }
         }
     }
 
     /// Right where `value > border`, in `f32`.
-    fn float_split(&self, raw: &raw::Split, place: &Place<'_>) -> Result<Split, ImportError> {
+    fn float_split(&self, raw: &raw::Split, place: &Place<'_>) -> Result<Split, Refusal> {
         let index = place.required("float_feature_index", raw.float_feature_index)?;
         let wide = place.required("border", raw.border)?;
         let column = self.floats.get(&index).ok_or_else(|| {
-            value(
+            ModelValue.at(
                 place.key("float_feature_index"),
                 "the feature_index of one of features_info.float_features",
                 index,
@@ -98,9 +101,9 @@ impl FloatColumn {
         border: f32,
         split_index: Option<u64>,
         place: &Place<'_>,
-    ) -> Result<(), ImportError> {
+    ) -> Result<(), Refusal> {
         let Some(at) = self.borders.get(&key(border)) else {
-            return Err(value(
+            return Err(ModelValue.at(
                 place.key("border"),
                 "one of the borders that features_info lists for this feature",
                 border,
@@ -108,7 +111,7 @@ impl FloatColumn {
         };
         let number = self.borders_before.saturating_add(*at);
         match split_index {
-            Some(index) if index != number => Err(value(
+            Some(index) if index != number => Err(ModelValue.at(
                 place.key("split_index"),
                 format!("{number}, the number of this feature and border"),
                 index,
@@ -122,7 +125,7 @@ impl FloatColumn {
 fn read_features(
     floats: &[raw::FloatFeature],
     categories: &[raw::CategoricalFeature],
-) -> Result<Vec<Feature>, ImportError> {
+) -> Result<Vec<Feature>, Refusal> {
     let columns: Vec<Column> = floats
         .iter()
         .enumerate()
@@ -155,12 +158,12 @@ fn read_features(
         // The bound is for gaps: a list that is over capacity is counted below.
         let gap_max = columns.len().saturating_add(FEATURES_MAX) as u64;
         if column.flat > gap_max {
-            return Err(capacity(at, format!("at most {gap_max}"), column.flat));
+            return Err(ModelOverCapacity.at(at, format!("at most {gap_max}"), column.flat));
         }
         if column.flat < features.len() as u64 {
             let expected = "each column once";
             let got = format!("column {} twice", column.flat);
-            return Err(ImportError::new(Problem::Duplicate, at, expected, got));
+            return Err(ModelDuplicate.at(at, expected, got));
         }
         while (features.len() as u64) < column.flat {
             let flat = features.len() as u64;
@@ -223,13 +226,14 @@ fn place(columns: &[Column], index: usize) -> String {
 }
 
 /// The float features by their index.
-fn float_columns(raw: Vec<raw::FloatFeature>) -> Result<HashMap<u64, FloatColumn>, ImportError> {
+fn float_columns(raw: Vec<raw::FloatFeature>) -> Result<HashMap<u64, FloatColumn>, Refusal> {
     let mut columns = HashMap::with_capacity(raw.len());
     let mut borders_before = 0;
     for (position, raw) in raw.into_iter().enumerate() {
         let at = |key: &str| format!("features_info.float_features[{position}].{key}");
-        let feature = u16::try_from(raw.flat_feature_index)
-            .map_err(|_| value(at("flat_feature_index"), "a column", raw.flat_feature_index))?;
+        let feature = u16::try_from(raw.flat_feature_index).map_err(|_| {
+            ModelValue.at(at("flat_feature_index"), "a column", raw.flat_feature_index)
+        })?;
         let listed = raw.borders.unwrap_or_default();
         let count = listed.len() as u64;
         let mut borders = HashMap::with_capacity(listed.len());
@@ -251,7 +255,7 @@ fn float_columns(raw: Vec<raw::FloatFeature>) -> Result<HashMap<u64, FloatColumn
             let got = format!("index {} twice", raw.feature_index);
             let at = at("feature_index");
             let expected = "each index once";
-            return Err(ImportError::new(Problem::Duplicate, at, expected, got));
+            return Err(ModelDuplicate.at(at, expected, got));
         }
     }
     Ok(columns)
@@ -263,12 +267,12 @@ fn key(border: f32) -> u32 {
 }
 
 /// A border as CatBoost has it: JSON holds all digits of an `f32`, so nothing is rounded here.
-fn border(wide: f64, at: impl Fn() -> String) -> Result<f32, ImportError> {
+fn border(wide: f64, at: impl Fn() -> String) -> Result<f32, Refusal> {
     let narrow = wide as f32;
     if narrow.is_finite() && f64::from(narrow) == wide {
         Ok(narrow)
     } else {
         let expected = "a finite number that f32 holds exactly";
-        Err(value(at(), expected, format!("{wide:?}")))
+        Err(ModelValue.at(at(), expected, format!("{wide:?}")))
     }
 }

@@ -2,7 +2,8 @@
 
 use super::text::Block;
 use crate::category::{CATEGORIES_END, EDGES_MAX, edges};
-use crate::error::{ImportError, Problem};
+use hedgerow::Refusal;
+use hedgerow::RefusalKind::{ModelOverCapacity, ModelUnsupported, ModelValue};
 use std::sync::Arc;
 
 /// The sets of a tree.
@@ -17,7 +18,7 @@ pub(super) struct Sets {
 
 impl Sets {
     /// Reads the sets of a tree, which has none where `num_cat` is 0 or missing.
-    pub fn read(block: &Block<'_>) -> Result<Sets, ImportError> {
+    pub fn read(block: &Block<'_>) -> Result<Sets, Refusal> {
         let count = block.count_or("num_cat", 0)?;
         if count == 0 {
             return Ok(Sets {
@@ -29,13 +30,13 @@ impl Sets {
         let bounds: Vec<usize> = block.numbers(BOUNDS, count.saturating_add(1))?;
         if let Some(first @ 1..) = bounds.first() {
             let key = format!("{BOUNDS}[0]");
-            return Err(block.refusal(Problem::Value, &key, "0", first.to_string()));
+            return Err(block.refusal(ModelValue, &key, "0", first));
         }
         for (index, (low, high)) in (1_usize..).zip(bounds.iter().zip(bounds.iter().skip(1))) {
             if low > high {
                 let key = format!("{BOUNDS}[{index}]");
                 let expected = format!("at least {low}, the bound before it");
-                return Err(block.refusal(Problem::Value, &key, expected, high.to_string()));
+                return Err(block.refusal(ModelValue, &key, expected, high));
             }
         }
         let words = block.numbers(WORDS, bounds.last().copied().unwrap_or(0))?;
@@ -58,7 +59,7 @@ impl Sets {
         set: usize,
         total: &mut usize,
         block: &Block<'_>,
-    ) -> Result<Arc<[f32]>, ImportError> {
+    ) -> Result<Arc<[f32]>, Refusal> {
         if let Some(Some(known)) = self.edges.get(set) {
             return Ok(known.clone());
         }
@@ -78,7 +79,7 @@ impl Sets {
                     let expected = format!("categories below {CATEGORIES_END}, exact in f32");
                     let got = format!("category {category}");
                     return Err(block
-                        .refusal(Problem::Unsupported, &key, expected, got)
+                        .refusal(ModelUnsupported, &key, expected, got)
                         .with_hint("number the categories from 0 and train again"));
                 }
                 categories.push(category as u32);
@@ -91,7 +92,7 @@ impl Sets {
         if *total > EDGES_MAX {
             let expected = format!("at most {EDGES_MAX} edges of sets in all trees (capacity)");
             let got = format!("{total} up to here");
-            return Err(block.refusal(Problem::Capacity, WORDS, expected, got));
+            return Err(block.refusal(ModelOverCapacity, WORDS, expected, got));
         }
         if let Some(known) = self.edges.get_mut(set) {
             *known = Some(made.clone());

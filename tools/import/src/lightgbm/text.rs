@@ -1,9 +1,12 @@
 //! LightGBM's text: a header, blocks of `key=value` lines, one a tree, the parameters, and the
 //! categories of the data frame that the model was trained on.
 
-use crate::error::{ImportError, Problem};
 use crate::json::{self, Bounded, Codes};
+use hedgerow::RefusalKind::{
+    ModelDuplicate, ModelMalformed, ModelOverCapacity, ModelShape, ModelUnsupported, ModelValue,
+};
 use hedgerow::limits::{FEATURES_MAX, TREES_MAX};
+use hedgerow::{Refusal, RefusalKind};
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
@@ -30,10 +33,10 @@ pub(super) struct Block<'a> {
 const LINES_MAX: usize = 64;
 
 /// Splits a text into its parts. `wanted` are the parameters that are kept.
-pub(super) fn read<'a>(bytes: &'a [u8], wanted: &[&str]) -> Result<Model<'a>, ImportError> {
+pub(super) fn read<'a>(bytes: &'a [u8], wanted: &[&str]) -> Result<Model<'a>, Refusal> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let at = format!("byte {}", error.valid_up_to());
-        ImportError::new(Problem::Malformed, at, "text in UTF-8", "other bytes")
+        ModelMalformed.at(at, "text in UTF-8", "other bytes")
     })?;
     let mut header = Block::new("the header".to_owned(), 1);
     let mut trees: Vec<Block<'_>> = Vec::new();
@@ -56,14 +59,15 @@ pub(super) fn read<'a>(bytes: &'a [u8], wanted: &[&str]) -> Result<Model<'a>, Im
         let at = format!("after line {}", text.lines().count());
         let expected = "more trees or \"end of trees\"";
         let got = "the end of the file";
-        return Err(ImportError::new(Problem::Malformed, at, expected, got)
+        return Err(ModelMalformed
+            .at(at, expected, got)
             .with_hint("the export or copy may have been cut off"));
     }
     let sizes = header.get("tree_sizes")?.split_ascii_whitespace().count();
     if sizes != trees.len() || trees.is_empty() {
         let expected = format!("at least 1 tree, and one for each of {sizes} tree_sizes");
         let got = format!("{} trees", trees.len());
-        return Err(header.refusal(Problem::Shape, "tree_sizes", expected, got));
+        return Err(header.refusal(ModelShape, "tree_sizes", expected, got));
     }
     let mut parameters = BTreeMap::new();
     for (number, line) in lines {
@@ -85,19 +89,16 @@ pub(super) fn read<'a>(bytes: &'a [u8], wanted: &[&str]) -> Result<Model<'a>, Im
 /// trees see them: only lists in which each category is its own position are taken.
 const FRAME: &str = "pandas_categorical:";
 
-fn check_frame(list: &str, number: usize) -> Result<(), ImportError> {
+fn check_frame(list: &str, number: usize) -> Result<(), Refusal> {
     let at = format!("line {number}, {}", FRAME.trim_end_matches(':'));
     let columns: Option<Bounded<Codes, FEATURES_MAX>> =
-        json::parse(list.as_bytes()).map_err(|error| ImportError {
-            at: at.clone(),
-            ..error
-        })?;
+        json::parse(list.as_bytes()).map_err(|refusal| refusal.with_place(&at))?;
     for (index, codes) in columns.iter().flat_map(|columns| &columns.0).enumerate() {
         if let Some((position, stray)) = &codes.stray {
             let at = format!("{at}[{index}]");
             let expected = "categories that are their own codes: 0, 1, 2 and so on";
             let got = format!("{stray} at position {position}");
-            let error = ImportError::new(Problem::Unsupported, at, expected, got);
+            let error = ModelUnsupported.at(at, expected, got);
             return Err(error.with_hint(
                 "LightGBM recodes these; train on columns of codes, named by categorical_feature",
             ));
@@ -107,17 +108,12 @@ fn check_frame(list: &str, number: usize) -> Result<(), ImportError> {
 }
 
 /// Checks that a tree's number is the next, and within the capacity.
-fn check_tree(
-    header: &Block<'_>,
-    index: &str,
-    next: usize,
-    number: usize,
-) -> Result<(), ImportError> {
+fn check_tree(header: &Block<'_>, index: &str, next: usize, number: usize) -> Result<(), Refusal> {
     let at = format!("line {number}");
     if index.parse() != Ok(next) {
         let expected = format!("Tree={next}");
         let got = format!("Tree={index}");
-        return Err(ImportError::new(Problem::Malformed, at, expected, got));
+        return Err(ModelMalformed.at(at, expected, got));
     }
     if next >= TREES_MAX {
         let expected = format!("at most {TREES_MAX} trees (capacity)");
@@ -125,7 +121,7 @@ fn check_tree(
             Ok(sizes) => sizes.split_ascii_whitespace().count().to_string(),
             Err(_) => "more".to_owned(),
         };
-        return Err(ImportError::new(Problem::Capacity, at, expected, got));
+        return Err(ModelOverCapacity.at(at, expected, got));
     }
     Ok(())
 }
@@ -146,18 +142,18 @@ impl<'a> Block<'a> {
         }
     }
 
-    fn add(&mut self, line: &'a str, number: usize) -> Result<(), ImportError> {
+    fn add(&mut self, line: &'a str, number: usize) -> Result<(), Refusal> {
         let (key, value) = match line.split_once('=') {
             Some((key, value)) => (key, Some(value)),
             None => (line, None),
         };
         if self.flag(key) {
-            return Err(self.refusal(Problem::Duplicate, key, "each key once", "it twice"));
+            return Err(self.refusal(ModelDuplicate, key, "each key once", "it twice"));
         }
         if self.lines.len() >= LINES_MAX {
             let at = format!("line {number}, {}", self.name);
             let expected = format!("at most {LINES_MAX} lines (capacity)");
-            return Err(ImportError::new(Problem::Capacity, at, expected, "more"));
+            return Err(ModelOverCapacity.at(at, expected, "more"));
         }
         self.lines.push((key, value, number));
         Ok(())
@@ -172,12 +168,12 @@ impl<'a> Block<'a> {
     /// A refusal of the value of a key; see [`place`](Block::place).
     pub fn refusal(
         &self,
-        problem: Problem,
+        kind: RefusalKind,
         key: &str,
-        expected: impl Into<String>,
-        got: impl Into<String>,
-    ) -> ImportError {
-        ImportError::new(problem, self.place(key), expected, got)
+        expected: impl ToString,
+        got: impl ToString,
+    ) -> Refusal {
+        kind.at(self.place(key), expected, got)
     }
 
     /// Where a key stands, which may have an index in brackets.
@@ -195,18 +191,18 @@ impl<'a> Block<'a> {
     }
 
     /// The value of a key.
-    pub fn get(&self, key: &str) -> Result<&'a str, ImportError> {
+    pub fn get(&self, key: &str) -> Result<&'a str, Refusal> {
         let value = self.line(key).and_then(|(value, _)| value);
-        value.ok_or_else(|| self.refusal(Problem::Shape, key, format!("{key}=…"), "nothing"))
+        value.ok_or_else(|| self.refusal(ModelShape, key, format!("{key}=…"), "nothing"))
     }
 
     /// The value of a key that is a count.
-    pub fn count(&self, key: &str) -> Result<usize, ImportError> {
+    pub fn count(&self, key: &str) -> Result<usize, Refusal> {
         self.number(self.get(key)?, || key.to_owned())
     }
 
     /// The value of a key that is a count, and may be missing.
-    pub fn count_or(&self, key: &str, default: usize) -> Result<usize, ImportError> {
+    pub fn count_or(&self, key: &str, default: usize) -> Result<usize, Refusal> {
         match self.flag(key) {
             true => self.count(key),
             false => Ok(default),
@@ -214,12 +210,12 @@ impl<'a> Block<'a> {
     }
 
     /// The value of a key that is a list of this many numbers.
-    pub fn numbers<T: FromStr>(&self, key: &str, count: usize) -> Result<Vec<T>, ImportError> {
+    pub fn numbers<T: FromStr>(&self, key: &str, count: usize) -> Result<Vec<T>, Refusal> {
         let value = self.get(key)?;
         let got = value.split_ascii_whitespace().count();
         if got != count {
             let expected = format!("{count} numbers");
-            return Err(self.refusal(Problem::Shape, key, expected, got.to_string()));
+            return Err(self.refusal(ModelShape, key, expected, got));
         }
         let words = value.split_ascii_whitespace().enumerate();
         words
@@ -227,12 +223,12 @@ impl<'a> Block<'a> {
             .collect()
     }
 
-    fn number<T: FromStr>(&self, word: &str, at: impl Fn() -> String) -> Result<T, ImportError> {
+    fn number<T: FromStr>(&self, word: &str, at: impl Fn() -> String) -> Result<T, Refusal> {
         word.parse().map_err(|_| {
             let kind = std::any::type_name::<T>();
             let shown: String = word.chars().take(40).collect();
             let expected = format!("a number ({kind})");
-            self.refusal(Problem::Value, &at(), expected, format!("{shown:?}"))
+            self.refusal(ModelValue, &at(), expected, format!("{shown:?}"))
         })
     }
 }

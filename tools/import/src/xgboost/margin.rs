@@ -1,16 +1,17 @@
 //! The margin that an XGBoost model adds its trees to: `base_score`, which stands in the file as
 //! the objective's output.
 
-use super::{PARAMETERS, raw, several_outputs, shown, unsupported, value};
-use crate::error::ImportError;
+use super::{PARAMETERS, raw, several_outputs, shown};
+use hedgerow::Refusal;
+use hedgerow::RefusalKind::{ModelUnsupported, ModelValue};
 
 /// The margin before the first tree.
-pub(super) fn bias(learner: &raw::Learner, version: [u32; 3]) -> Result<f64, ImportError> {
+pub(super) fn bias(learner: &raw::Learner, version: [u32; 3]) -> Result<f64, Refusal> {
     let score = base_score(&learner.learner_model_param.base_score)?;
     let name = learner.objective.name.as_str();
     let Some((_, link)) = OBJECTIVES.iter().find(|(objective, _)| *objective == name) else {
         let at = "learner.objective.name";
-        let error = unsupported(
+        let error = ModelUnsupported.at(
             at,
             "an objective with one output and a known link",
             shown(name),
@@ -20,11 +21,7 @@ pub(super) fn bias(learner: &raw::Learner, version: [u32; 3]) -> Result<f64, Imp
     // Version 1.3.1 stopped to take the logit of it; what 1.3 itself means depends on the reader.
     if name == "binary:logitraw" && version < [1, 4, 0] {
         let at = "learner.objective.name";
-        return Err(unsupported(
-            at,
-            "binary:logitraw of version 1.4 or later",
-            name,
-        ));
+        return Err(ModelUnsupported.at(at, "binary:logitraw of version 1.4 or later", name));
     }
     let at = || format!("{PARAMETERS}.base_score");
     let margin = match link {
@@ -34,7 +31,7 @@ pub(super) fn bias(learner: &raw::Learner, version: [u32; 3]) -> Result<f64, Imp
             // Version 3.1 began to clip to this range, where earlier ones take or refuse the rest.
             if !(LOGIT_MIN..=1.0 - LOGIT_MIN).contains(&score) {
                 let expected = "1e-6 to 1 - 1e-6 (beyond, the versions of XGBoost differ)";
-                return Err(value(at(), expected, score));
+                return Err(ModelValue.at(at(), expected, score));
             }
             -(1.0 / score - 1.0).ln()
         }
@@ -42,12 +39,12 @@ pub(super) fn bias(learner: &raw::Learner, version: [u32; 3]) -> Result<f64, Imp
     if margin.is_finite() {
         Ok(f64::from(margin))
     } else {
-        Err(value(at(), "a number with a finite margin", score))
+        Err(ModelValue.at(at(), "a number with a finite margin", score))
     }
 }
 
 /// `"5E-1"` up to version 3.0, and `"[5E-1]"`, one number an output, since.
-fn base_score(text: &str) -> Result<f32, ImportError> {
+fn base_score(text: &str) -> Result<f32, Refusal> {
     let at = format!("{PARAMETERS}.base_score");
     let listed = text
         .strip_prefix('[')
@@ -59,7 +56,7 @@ fn base_score(text: &str) -> Result<f32, ImportError> {
     }
     match text.parse::<f32>() {
         Ok(score) if score.is_finite() => Ok(score),
-        _ => Err(value(at, "a finite number as text, or [it]", shown(text))),
+        _ => Err(ModelValue.at(at, "a finite number as text, or [it]", shown(text))),
     }
 }
 

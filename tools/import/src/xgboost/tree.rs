@@ -1,8 +1,9 @@
 //! One XGBoost tree: parallel lists of node properties to nodes.
 
 use super::category::Categories;
-use super::{capacity, raw, several_outputs, shape, unsupported, value};
-use crate::error::ImportError;
+use super::{raw, several_outputs};
+use hedgerow::Refusal;
+use hedgerow::RefusalKind::{ModelOverCapacity, ModelShape, ModelUnsupported, ModelValue};
 use hedgerow::limits::{TREE_DEPTH_MAX, TREE_NODES_MAX};
 use hedgerow::model::{Missing, Node, Split, Test};
 
@@ -14,7 +15,7 @@ pub(super) fn read(
     at: &str,
     features: usize,
     weight: Option<f32>,
-) -> Result<(Vec<Node>, Vec<u32>), ImportError> {
+) -> Result<(Vec<Node>, Vec<u32>), Refusal> {
     let lists = Lists {
         raw,
         at,
@@ -32,12 +33,12 @@ pub(super) fn read(
             Some(seen) if !*seen => *seen = true,
             _ => {
                 let expected = "every node below exactly one parent, from node 0 down";
-                return Err(shape(at.to_owned(), expected, format!("node {node} twice")));
+                return Err(ModelShape.at(at.to_owned(), expected, format!("node {node} twice")));
             }
         }
         if depth > TREE_DEPTH_MAX {
             let expected = format!("at most {TREE_DEPTH_MAX} levels in a tree (capacity)");
-            return Err(capacity(at.to_owned(), expected, "more"));
+            return Err(ModelOverCapacity.at(at.to_owned(), expected, "more"));
         }
         let read = match lists.children(node)? {
             None => {
@@ -50,7 +51,7 @@ pub(super) fn read(
                 let places = (nodes.len(), nodes.len().saturating_add(1));
                 if places.1 >= TREE_NODES_MAX {
                     let expected = format!("at most {TREE_NODES_MAX} nodes in a tree (capacity)");
-                    return Err(capacity(at.to_owned(), expected, "more"));
+                    return Err(ModelOverCapacity.at(at.to_owned(), expected, "more"));
                 }
                 nodes.extend([PLACE, PLACE]);
                 let below = depth.saturating_add(1);
@@ -81,7 +82,7 @@ struct Lists<'a> {
 
 impl Lists<'_> {
     /// Checks that there is one output, and that all lists have an entry for each node.
-    fn check(&self) -> Result<(), ImportError> {
+    fn check(&self) -> Result<(), Refusal> {
         let raw = self.raw;
         if let Some(raw::Count(size @ 2..)) = raw.tree_param.size_leaf_vector {
             let at = format!("{}.tree_param.size_leaf_vector", self.at);
@@ -90,7 +91,7 @@ impl Lists<'_> {
         let count = raw.tree_param.num_nodes.0;
         if count == 0 {
             let at = format!("{}.tree_param.num_nodes", self.at);
-            return Err(shape(at, "at least 1 node", "none"));
+            return Err(ModelShape.at(at, "at least 1 node", "none"));
         }
         let split_types = raw.split_type.as_ref().map(Vec::len);
         for (key, length) in [
@@ -103,14 +104,14 @@ impl Lists<'_> {
         ] {
             if length as u64 != count {
                 let expected = format!("num_nodes = {count} entries");
-                return Err(shape(self.key(key), expected, length));
+                return Err(ModelShape.at(self.key(key), expected, length));
             }
         }
         Ok(())
     }
 
     /// The children of a split, and none of a leaf.
-    fn children(&self, node: usize) -> Result<Option<(usize, usize)>, ImportError> {
+    fn children(&self, node: usize) -> Result<Option<(usize, usize)>, Refusal> {
         let entry = |key, list: &[i32]| {
             let child = list.get(node).copied();
             child.ok_or_else(|| self.hole(key, node))
@@ -125,7 +126,7 @@ impl Lists<'_> {
             let index = usize::try_from(child).ok();
             index.filter(|index| *index < count).ok_or_else(|| {
                 let expected = format!("a node below {count}, or -1 on both sides of a leaf");
-                value(self.entry(key, node), expected, child)
+                ModelValue.at(self.entry(key, node), expected, child)
             })
         };
         let children = (
@@ -139,16 +140,12 @@ impl Lists<'_> {
                 "{}, next to the left child",
                 i64::from(left).saturating_add(1)
             );
-            return Err(unsupported(
-                self.entry("right_children", node),
-                expected,
-                right,
-            ));
+            return Err(ModelUnsupported.at(self.entry("right_children", node), expected, right));
         }
         Ok(Some(children))
     }
 
-    fn leaf(&self, node: usize, weight: Option<f32>) -> Result<Node, ImportError> {
+    fn leaf(&self, node: usize, weight: Option<f32>) -> Result<Node, Refusal> {
         let leaf = self.condition(node)?;
         let value = match weight {
             None => leaf,
@@ -162,21 +159,17 @@ impl Lists<'_> {
             None => leaf.to_string(),
             Some(weight) => format!("{leaf} times the tree's weight {weight}"),
         };
-        Err(super::value(
-            self.entry("split_conditions", node),
-            "a finite leaf",
-            got,
-        ))
+        Err(ModelValue.at(self.entry("split_conditions", node), "a finite leaf", got))
     }
 
-    fn split(&self, node: usize) -> Result<Split, ImportError> {
+    fn split(&self, node: usize) -> Result<Split, Refusal> {
         let index = self.raw.split_indices.get(node).copied();
         let index = index.ok_or_else(|| self.hole("split_indices", node))?;
         let feature = u16::try_from(index).ok();
         let feature = feature.filter(|feature| usize::from(*feature) < self.features);
         let feature = feature.ok_or_else(|| {
             let expected = format!("a feature below {}", self.features);
-            value(self.entry("split_indices", node), expected, index)
+            ModelValue.at(self.entry("split_indices", node), expected, index)
         })?;
         let default_left = self.raw.default_left.get(node);
         let default_left = default_left
@@ -195,28 +188,28 @@ impl Lists<'_> {
     }
 
     /// The test of a split. The condition of a categorical one means nothing.
-    fn test(&self, node: usize) -> Result<Test, ImportError> {
+    fn test(&self, node: usize) -> Result<Test, Refusal> {
         let types = self.raw.split_type.as_ref();
         match types.map_or(Some(0), |types| types.get(node).copied()) {
             Some(0) => {
                 let threshold = self.condition(node)?;
                 let border = border(threshold).ok_or_else(|| {
                     let expected = "a finite threshold above the lowest f32";
-                    value(self.entry("split_conditions", node), expected, threshold)
+                    ModelValue.at(self.entry("split_conditions", node), expected, threshold)
                 })?;
                 Ok(Test::Above(border))
             }
             Some(1) => Ok(Test::Within(self.categories.edges(node)?)),
             Some(other) => {
                 let expected = "0 (numerical) or 1 (categorical)";
-                Err(value(self.entry("split_type", node), expected, other))
+                Err(ModelValue.at(self.entry("split_type", node), expected, other))
             }
             None => Err(self.hole("split_type", node)),
         }
     }
 
     /// The threshold of a split or the value of a leaf.
-    fn condition(&self, node: usize) -> Result<f32, ImportError> {
+    fn condition(&self, node: usize) -> Result<f32, Refusal> {
         let condition = self.raw.split_conditions.get(node);
         let condition = condition.ok_or_else(|| self.hole("split_conditions", node))?;
         Ok(condition.0)
@@ -231,8 +224,8 @@ impl Lists<'_> {
     }
 
     /// A node that is not there, which the check of the lengths and children leaves no way to.
-    fn hole(&self, key: &str, node: usize) -> ImportError {
-        shape(self.entry(key, node), "an entry", "nothing")
+    fn hole(&self, key: &str, node: usize) -> Refusal {
+        ModelShape.at(self.entry(key, node), "an entry", "nothing")
     }
 }
 

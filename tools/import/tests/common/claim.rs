@@ -19,10 +19,10 @@ pub enum Fate {
 /// trees of finite leaves and ascending edges, which become a table that passes every check, or are
 /// refused by name there.
 pub fn claim(bytes: &[u8]) -> Fate {
-    let imported = match import(bytes, "model") {
+    let imported = match import(bytes) {
         Ok(imported) => imported,
         Err(error) => {
-            for part in [&error.at, &error.expected, &error.got] {
+            for part in [error.at(), error.expected(), error.got()] {
                 assert!(!part.is_empty(), "{error:?}");
                 assert!(part.len() < 2_000, "{error}");
             }

@@ -285,7 +285,7 @@ pub fn expected(folder: &Path) -> Expected {
 pub fn fixture(name: &str, suffix: &str) -> (Imported, Expected) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     let bytes = std::fs::read(folder.join(format!("{name}.{suffix}"))).expect("the model");
-    let imported = hedgerow_import::import(&bytes, name).expect("the model imports");
+    let imported = hedgerow_import::import(&bytes).expect("the model imports");
     let text = std::fs::read_to_string(folder.join(format!("{name}.expected.json")));
     let json: serde_json::Value =
         serde_json::from_str(&text.expect("results")).expect("results are JSON");
