@@ -14,24 +14,16 @@
 //! that a reader sees the old one or the new one. Readers need no lock, and no permission to
 //! write.
 
-use super::time;
+use super::disk::read_small;
 use crate::limits::{SHADOWS_MAX, TABLE_BYTES_MAX};
 use crate::refusal::{Refusal, RefusalKind, TEXT_BYTES_MAX, printable};
 use crate::switches::{Selector, Switches};
-use rustix::fs::{FlockOperation, OFlags, flock};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 /// The version of `active`, `switches`, `shadows` and an engine's `status`.
 pub const FILES_VERSION: u32 = 1;
-
-/// Bytes of `active`, `switches`, `shadows` or a `health` that are read, 256 KiB.
-const SMALL_BYTES_MAX: u64 = 256 * 1024;
 
 /// Who did something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -351,149 +343,10 @@ fn parse_small<T: DeserializeOwned>(
         .map_err(|error| kind.caused(path.display(), "what `hedgerow` writes", error))
 }
 
-/// Reads a small file whole; none where it is not there. A pipe in its place is not waited for.
-pub(crate) fn read_small(path: &Path) -> Result<Option<Vec<u8>>, Refusal> {
-    read_at_most(path, SMALL_BYTES_MAX)
-}
-
-/// Reads a file of at most so many bytes, as [`read_small`] does.
-pub(super) fn read_at_most(path: &Path, max: u64) -> Result<Option<Vec<u8>>, Refusal> {
-    let failed = |error: io::Error| Refusal::directory(path, "a readable file", error);
-    let nonblock = OFlags::NONBLOCK.bits() as i32;
-    let file = match File::options().read(true).custom_flags(nonblock).open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error)),
-    };
-    let mut bytes = Vec::new();
-    let mut bounded = file.take(max.saturating_add(1));
-    bounded.read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > max {
-        let most = format!("at most {max} bytes");
-        return Err(RefusalKind::Directory.at(path.display(), most, "more"));
-    }
-    Ok(Some(bytes))
-}
-
-/// What a file under way is called: whoever holds the lock may remove it.
-const PARTIAL: &str = ".partial";
-
-/// Replaces a file: a new one is written, made durable and renamed into place. Where that fails,
-/// nothing of it stays, and the old one is as it was. Where the new one is in place, and its name
-/// cannot be made durable, it is done: what is wrong is returned.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<Option<Refusal>, Refusal> {
-    let failed = |error: io::Error| Refusal::directory(path, "a writable folder", error);
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let partial = folder.join(format!(".{name}{PARTIAL}"));
-    let written = || -> io::Result<()> {
-        // One writer holds the lock: what has this name was left by one that was killed.
-        remove_if_there(&partial)?;
-        let mut file = File::create_new(&partial)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&partial, path)
-    };
-    written().map_err(|error| {
-        let _ = fs::remove_file(&partial);
-        failed(error)
-    })?;
-    let expected = "a folder that can be synced: it is done, and a power cut may undo it";
-    let synced = sync_folder(folder);
-    Ok(synced
-        .err()
-        .map(|error| Refusal::directory(path, expected, error)))
-}
-
-/// Makes a folder's names durable.
-pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all().or_else(unless_unknown)
-}
-
-/// Some file systems know no fsync of a folder: there is nothing more to do on them.
-fn unless_unknown(error: io::Error) -> io::Result<()> {
-    match rustix::io::Errno::from_io_error(&error) {
-        Some(rustix::io::Errno::INVAL | rustix::io::Errno::BADF) => Ok(()),
-        _ => Err(error),
-    }
-}
-
-pub(crate) fn remove_if_there(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-/// Removes what killed writers left under way. The caller holds the lock.
-pub(crate) fn remove_partials(folder: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let name = entry?.file_name();
-        let text = name.to_string_lossy();
-        if text.starts_with('.') && text.ends_with(PARTIAL) {
-            remove_if_there(&folder.join(&name))?;
-        }
-    }
-    Ok(())
-}
-
-/// The right to write in a directory. It goes with the process, however that ends.
-#[derive(Debug)]
-pub(crate) struct Lock {
-    _file: File,
-}
-
-/// How often a publisher that waits asks again.
-const LOCK_POLL: Duration = Duration::from_millis(5);
-
-impl Lock {
-    /// Takes the lock of a folder, and waits for it no longer than this.
-    pub(crate) fn take(folder: &Path, wait: Duration, origin: &Origin) -> Result<Lock, Refusal> {
-        let path = folder.join("lock");
-        let failed = |error: io::Error| Refusal::directory(&path, "a writable folder", error);
-        let mut options = File::options();
-        options.read(true).write(true).create(true).truncate(false);
-        let mut file = options.open(&path).map_err(failed)?;
-        let until = Instant::now().checked_add(wait);
-        loop {
-            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => break,
-                Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(failed(error.into())),
-            }
-            if until.is_some_and(|until| Instant::now() >= until) {
-                let mut holder = String::new();
-                let _ = Read::by_ref(&mut file)
-                    .take(1_024)
-                    .read_to_string(&mut holder);
-                let got = match holder.trim() {
-                    "" => "another process that holds it".into(),
-                    holder => format!("{holder}, who holds it"),
-                };
-                let expected = format!("the lock within {} s", wait.as_secs_f64());
-                return Err(RefusalKind::Busy.at(path.display(), expected, got));
-            }
-            std::thread::sleep(LOCK_POLL);
-        }
-        // Who holds it, for messages alone: where there is no room for it, the lock still holds.
-        let _ = file
-            .set_len(0)
-            .and_then(|()| writeln!(file, "{origin}, {}", time::now()));
-        Ok(Lock { _file: file })
-    }
-
-    /// Whether a process holds the lock of a folder now.
-    pub(crate) fn is_held(folder: &Path) -> bool {
-        let Ok(file) = File::open(folder.join("lock")) else {
-            return false;
-        };
-        flock(&file, FlockOperation::NonBlockingLockShared) == Err(rustix::io::Errno::WOULDBLOCK)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::watch::time;
 
     fn pointer() -> Pointer {
         Pointer {
@@ -538,21 +391,6 @@ mod tests {
         for end in 0..good.len() {
             assert!(parse(&good[..end]).is_err(), "{}", &good[..end]);
         }
-    }
-
-    #[test]
-    fn a_folder_that_knows_no_fsync_is_no_failure_and_a_broken_disk_is() {
-        use rustix::io::Errno;
-        for (errno, done) in [
-            (Errno::INVAL, true),
-            (Errno::BADF, true),
-            (Errno::IO, false),
-            (Errno::NOSPC, false),
-        ] {
-            assert_eq!(unless_unknown(errno.into()).is_ok(), done, "{errno}");
-        }
-        assert!(unless_unknown(io::ErrorKind::NotFound.into()).is_err());
-        sync_folder(&std::env::temp_dir()).unwrap();
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Keys that sign tables, and the keys that an engine trusts.
 
-use super::directory::read_small;
+use super::disk::read_small;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::schema::check_name;
 use crate::table::format::{HEADER_BYTES, SIGNATURE_KEY_BYTES, SIGNATURE_OFFSET, SIGNED_PREFIX};

@@ -4,13 +4,12 @@
 //! one, and stays as a line that readers pass over and report. Nothing is decided by its times:
 //! order is the order of lines, and generations go up.
 
-use super::directory::{Origin, Pointer, sync_folder};
+use super::directory::{Origin, Pointer};
+use super::disk::{self, sync_folder};
 use crate::refusal::Refusal;
-use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// What happened.
@@ -297,8 +296,7 @@ fn unfinished(file: &mut File, len: u64) -> io::Result<u64> {
 }
 
 fn read_segment(path: &Path, history: &mut History) -> io::Result<()> {
-    let nonblock = OFlags::NONBLOCK.bits() as i32;
-    let mut file = match File::options().read(true).custom_flags(nonblock).open(path) {
+    let mut file = match disk::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         file => file?,
     };

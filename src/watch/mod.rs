@@ -18,6 +18,7 @@
 
 pub mod admission;
 pub mod directory;
+mod disk;
 pub mod drift;
 mod follow;
 pub mod keys;

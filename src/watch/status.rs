@@ -1,6 +1,7 @@
 //! What an engine says of itself: which table it runs, since when, from where, and what it refused.
 
-use super::directory::{Directory, FILES_VERSION, Lock, Origin, read_at_most, read_small};
+use super::directory::{Directory, FILES_VERSION, Origin};
+use super::disk::{Lock, read_at_most, read_small};
 use super::drift::Drift;
 use super::watchdog::{Health, Watching};
 use crate::refusal::Refusal;
@@ -246,15 +247,6 @@ impl WatchStatus {
             headroom: Vec::new(),
             good: Vec::new(),
         }
-    }
-
-    /// Takes over what outlasts a restart.
-    pub(super) fn remember(&mut self, last: &WatchStatus) {
-        self.good.clone_from(&last.good);
-        self.quarantined.clone_from(&last.quarantined);
-        self.quarantines = last.quarantines;
-        self.reverted.clone_from(&last.reverted);
-        self.reverts = last.reverts;
     }
 }
 

@@ -118,7 +118,7 @@ fn scores_that_shift_take_the_engine_back_and_it_says_why() {
     place.wait(&watcher, |_| reverts().is_some());
     let said = lines();
     assert_eq!(said.len(), 1, "{said:?}");
-    assert!(said[0].contains("went back by itself from generation 2 to 1"));
+    assert!(said[0].contains("reverted from generation 2 to 1"));
     let record = reverts().unwrap();
     let reason = record.reason.as_ref().unwrap();
     assert_eq!((record.generation, reason.code()), (Some(2), 614));

@@ -1,21 +1,19 @@
-//! What keeps a sound table from running: its drift, a quarantine, or that the engine went back.
+//! Reasons to hold a sound table back: an older running number, or drift from the running table.
 
-use super::{REFUSED_MAX, Shared, runs};
+use super::context::Context;
+use super::state::WatchState;
 use crate::score::PreparedTable;
 use crate::table::Table;
 use crate::watch::admission::{Rejected, replayed};
 use crate::watch::directory::Pointer;
 use crate::watch::drift::Drift;
-use crate::watch::ledger::{Event, Record};
-use crate::watch::status::{KnownGood, Quarantined, Reverted, Source, Waiting};
+use crate::watch::status::{KnownGood, Quarantined, Source};
 use crate::watch::time;
-use crate::watch::watchdog::Watching;
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_128;
 
-/// Lets a candidate through that is not older than the last table that was taken, by the running
-/// number in its own header. Whoever can write to the directory can name an old file that is signed
-/// well; only a rollback may.
+/// Passes a candidate whose own running number is not below that of the last taken table. A writer
+/// of the directory could name an old file that is well signed; only a rollback may do so.
 pub(super) fn not_replayed(
     prepared: Arc<PreparedTable>,
     pointer: &Pointer,
@@ -33,143 +31,71 @@ pub(super) fn not_replayed(
     }
 }
 
-/// Whether a candidate differs too much from the running table, and is held back. A table that is
-/// gone back to is not asked, unless it was held back before: the way back is always open. The
-/// first one of a host is asked only whether it scores all rows alike: the bundled table is a
-/// stand-in that nobody has published.
-pub(super) fn drifts(shared: &Shared, prepared: &PreparedTable, pointer: &Pointer) -> bool {
-    let options = &shared.options.drift;
-    shared.desk().status.drift = None;
-    let goes_back = pointer.from_generation.is_some() && !was_held_back(shared, pointer);
-    if !options.enabled || pointer.forced || goes_back {
-        return false;
+/// The result of the comparison of a candidate with the running table.
+#[derive(Debug)]
+pub(super) enum Compared {
+    /// The candidate may run; `None` if there was nothing to compare.
+    Passes(Option<Drift>),
+    /// The candidate differs too much.
+    Held(Quarantined),
+}
+
+/// Compares a candidate with the running table. A rollback always passes, unless its table is in
+/// quarantine. The first table after the bundled one is only asked not to score all rows alike:
+/// nobody published the bundled table.
+pub(super) fn compare(
+    context: &Context,
+    state: &WatchState,
+    prepared: &PreparedTable,
+    pointer: &Pointer,
+) -> Compared {
+    let options = &context.options.drift;
+    let held = state.is_table_quarantined(&pointer.content_id);
+    let rolls_back = pointer.from_generation.is_some() && !held;
+    if !options.enabled || pointer.forced || rolls_back {
+        return Compared::Passes(None);
     }
-    let Some((running, against)) = to_compare_with(shared, pointer) else {
-        return false;
+    let Some((running, against)) = to_compare_with(context, state, pointer) else {
+        return Compared::Passes(None);
     };
-    let first = shared.desk().status.source == Source::Bundled;
     let unbounded = options.unbounded();
-    let options = if first { &unbounded } else { options };
-    let drift = Drift::of(options, &shared.engine, &running, prepared);
+    let options = match state.source() {
+        Source::Bundled => &unbounded,
+        _ => options,
+    };
+    let drift = Drift::of(options, &context.engine, &running, prepared);
     if drift.over.is_empty() {
-        shared.desk().status.drift = Some(drift);
-        return false;
+        return Compared::Passes(Some(drift));
     }
-    shared.quarantine(Quarantined {
+    Compared::Held(Quarantined {
         at: time::now(),
         generation: pointer.generation,
         content_id: pointer.content_id.clone(),
         against,
         drift,
-    });
-    true
+    })
 }
 
-/// Writes down that the engine went back by itself.
-pub(super) fn went_back(
-    shared: &Shared,
-    prepared: &PreparedTable,
-    to: u64,
-    mut watching: Watching,
-) {
-    watching.ended = true;
-    let refusal = watching.refusal();
-    let generation = watching.generation;
-    let content_id = shared.desk().status.content_id.clone();
-    runs(shared, prepared, to, Source::Reverted, None);
-    {
-        let mut desk = shared.desk();
-        let status = &mut desk.status;
-        status.good.retain(|good| good.content_id != content_id);
-        status.reverts = status.reverts.saturating_add(1);
-        let reverted = Reverted {
-            at: time::now(),
-            generation,
-            content_id: content_id.clone(),
-            to,
-            watching: watching.clone(),
-        };
-        status.reverted.insert(0, reverted);
-        status.reverted.truncate(REFUSED_MAX);
-        status.watchdog = Some(watching);
-        status.waiting = Some(Waiting {
-            generation,
-            content_id: content_id.clone(),
-            refused: true,
-            quarantined: false,
-        });
+/// Returns the running table, or at a start the engine's copy of the last good one; `None` if it is
+/// the candidate's own.
+fn to_compare_with(
+    context: &Context,
+    state: &WatchState,
+    pointer: &Pointer,
+) -> Option<(Arc<PreparedTable>, u64)> {
+    if state.source() != Source::None {
+        let (prepared, generation) = context.engine.live()?;
+        let other = prepared.table().content_id() != pointer.content_id;
+        return other.then_some((prepared, generation));
     }
-    log::warn!(
-        "{}: went back by itself from generation {generation} to {to}: {refusal}",
-        shared.directory.root().display()
-    );
-    shared.note(Record {
-        generation: Some(generation),
-        content_id: Some(content_id),
-        reason: Some(refusal),
-        note: Some(format!("runs generation {to}")),
-        ..Record::new(Event::Revert, &shared.origin)
-    });
-    shared.save();
-}
-
-/// The running table, or, at a start, the engine's own copy of the last good one. None where it is
-/// the same as the candidate.
-fn to_compare_with(shared: &Shared, pointer: &Pointer) -> Option<(Arc<PreparedTable>, u64)> {
-    let (source, good) = {
-        let desk = shared.desk();
-        (desk.status.source, desk.status.good.first().cloned())
-    };
-    let compared = match source {
-        Source::None => {
-            let good = good.filter(|good| good.content_id != pointer.content_id)?;
-            let table = Table::open(shared.state.kept(&good.content_id)?).ok()?;
-            let kernel = shared.options.admission.kernel.as_deref();
-            let prepared =
-                PreparedTable::with_kernel(table, shared.engine.schema(), kernel).ok()?;
-            Some((Arc::new(prepared), good.generation))
-        }
-        Source::Bundled | Source::Directory | Source::Kept | Source::Ledger | Source::Reverted => {
-            shared.engine.live()
-        }
-    };
-    compared.filter(|(prepared, _)| prepared.table().content_id() != pointer.content_id)
-}
-
-/// Whether the pointer's table is held back at the moment, under whatever generation.
-fn was_held_back(shared: &Shared, pointer: &Pointer) -> bool {
-    let desk = shared.desk();
-    let mut held = desk.status.quarantined.iter();
-    held.any(|held| held.content_id == pointer.content_id)
-}
-
-/// Whether a table is held back, or was gone back from.
-pub(super) fn is_kept_out(shared: &Shared, content_id: &str) -> bool {
-    let desk = shared.desk();
-    let held = desk.status.quarantined.iter().map(|held| &held.content_id);
-    let reverted = desk.status.reverted.iter().map(|back| &back.content_id);
-    let is_good = desk
-        .status
-        .good
-        .iter()
-        .any(|good| good.content_id == content_id);
-    !is_good && held.chain(reverted).any(|other| other == content_id)
-}
-
-/// Whether the engine went back from the pointer's generation.
-pub(super) fn is_reverted(shared: &Shared, pointer: &Pointer) -> bool {
-    let desk = shared.desk();
-    let mut reverted = desk.status.reverted.iter();
-    reverted.any(|reverted| {
-        (reverted.generation, &reverted.content_id) == (pointer.generation, &pointer.content_id)
-    })
-}
-
-/// Whether the pointer's generation was held back, by this engine or by the one before a restart.
-pub(super) fn is_held_back(shared: &Shared, pointer: &Pointer) -> bool {
-    let desk = shared.desk();
-    let mut held = desk.status.quarantined.iter();
-    held.any(|held| {
-        (held.generation, &held.content_id) == (pointer.generation, &pointer.content_id)
-    })
+    let good = state.good().first()?;
+    if good.content_id == pointer.content_id {
+        return None;
+    }
+    let table = Table::open(context.folder.kept(&good.content_id)?).ok()?;
+    let kernel = context.options.admission.kernel.as_deref();
+    let prepared = PreparedTable::with_kernel(table, context.engine.schema(), kernel).ok()?;
+    // The copy may be damaged into another table.
+    let other = prepared.table().content_id() != pointer.content_id;
+    other.then(|| (Arc::new(prepared), good.generation))
 }

@@ -6,30 +6,30 @@
 //! push the first one out of. The price is that a shadow sees a sample and not every request; with
 //! a thousand requests a second it has a thousand rows within about a minute.
 
-use super::{Artefact, Shared};
+use super::context::{Artefact, Context};
+use super::file::{Look, WatchedFile};
 use crate::limits::DRIFT_ROWS_MAX;
-use crate::refusal::Refusal;
 use crate::score::PreparedTable;
-use crate::watch::directory::{ShadowEntry, parse_shadows, read_small};
+use crate::watch::directory::{ShadowEntry, ShadowsFile, parse_shadows};
 use crate::watch::drift::{Both, score};
 use crate::watch::status::ShadowStatus;
 use crate::watch::time;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// How long a file that the system refused to read is left alone, and how often the counts of
 /// shadows are saved.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What the control thread remembers.
-#[derive(Debug, Default)]
+/// The shadows of an engine.
+#[derive(Debug)]
 pub(super) struct Shadows {
-    /// The file as it was last read, and what was wrong with it.
-    seen: Option<(Vec<u8>, Option<Refusal>)>,
+    context: Arc<Context>,
+    file: WatchedFile,
     all: Vec<Shadow>,
-    /// By scorer, the number of the first row that was not taken yet.
+    /// The number of the first row that was not taken yet, by scorer.
     cursors: BTreeMap<u64, u64>,
     saved: Option<Instant>,
 }
@@ -37,9 +37,9 @@ pub(super) struct Shadows {
 #[derive(Debug)]
 struct Shadow {
     entry: ShadowEntry,
-    /// None where it was refused.
+    /// `None` if it was refused.
     prepared: Option<Arc<PreparedTable>>,
-    /// When it is tried again, where the system refused it.
+    /// When it is tried again, if the system refused it.
     retry: Option<Instant>,
     /// The running generation that it is compared with, and since when.
     against: u64,
@@ -59,18 +59,18 @@ impl Shadow {
         }
     }
 
-    /// Holds it against every check, drift aside: that is what it is here to show. Whether it was
+    /// Runs every check on the table but drift, which a shadow is to show. Returns whether it was
     /// tried.
-    fn admit(&mut self, shared: &Shared) -> bool {
+    fn admit(&mut self, context: &Context) -> bool {
         let now = Instant::now();
         if self.prepared.is_some() || self.retry.is_none_or(|retry| now < retry) {
             return false;
         }
         let id = &self.entry.content_id;
-        let path = shared.directory.table(id);
-        let admission = &shared.options.admission;
+        let path = context.directory.table(id);
+        let admission = &context.options.admission;
         self.retry = None;
-        match admission.admit(&shared.engine, &path, Some(id)) {
+        match admission.admit(&context.engine, &path, Some(id)) {
             Ok(prepared) => self.prepared = Some(prepared),
             Err(rejected) => {
                 self.retry = rejected.transient.then(|| now.checked_add(PAUSE)).flatten();
@@ -79,7 +79,7 @@ impl Shadow {
                     generation: None,
                     content_id: Some(id),
                 };
-                shared.refuse(artefact, &rejected.refusal);
+                context.refuse(artefact, &rejected.refusal);
             }
         }
         true
@@ -105,78 +105,70 @@ impl Shadow {
 }
 
 impl Shadows {
-    /// Looks at the file, and has the shadows score what was sampled since the last look.
-    pub(super) fn look(&mut self, shared: &Shared) {
-        let path = shared.directory.shadows();
-        let before = self.seen.clone();
-        match read_small(&path) {
-            Err(refused) => shared.problem("shadows", Some(refused)),
-            Ok(None) => {
-                shared.problem("shadows", None);
-                self.seen = None;
-                self.all.clear();
-            }
-            Ok(Some(bytes)) => self.read(shared, &path, bytes),
-        }
-        let mut tried = false;
-        for shadow in &mut self.all {
-            tried |= shadow.admit(shared);
-        }
-        let scored = self.score(shared);
-        if tried || scored || before != self.seen {
-            self.tell(shared);
+    pub(super) fn new(context: Arc<Context>) -> Shadows {
+        Shadows {
+            file: WatchedFile::optional("shadows", context.directory.shadows()),
+            context,
+            all: Vec::new(),
+            cursors: BTreeMap::new(),
+            saved: None,
         }
     }
 
-    fn read(&mut self, shared: &Shared, path: &std::path::Path, bytes: Vec<u8>) {
-        if let Some((seen, wrong)) = &self.seen
-            && *seen == bytes
-        {
-            return shared.problem("shadows", wrong.clone());
-        }
-        let wrong = match parse_shadows(&bytes, path) {
-            Err(refused) => {
-                let artefact = Artefact {
-                    hash: xxh3_128(&bytes),
-                    ..Artefact::default()
-                };
-                shared.refuse(artefact, &refused);
-                Some(refused)
+    /// Looks at the file, and has the shadows score the rows sampled since the last look.
+    pub(super) fn look(&mut self) {
+        let changed = match self.file.look(&self.context, parse_shadows) {
+            Look::Same => false,
+            Look::Gone => {
+                let changed = !self.all.is_empty();
+                self.all.clear();
+                changed
             }
-            Ok(file) => {
-                let mut before = std::mem::take(&mut self.all);
-                for entry in file.shadows {
-                    // One that is there goes on counting.
-                    let same = |shadow: &Shadow| shadow.entry == entry;
-                    self.all.push(match before.iter().position(same) {
-                        Some(at) => before.swap_remove(at),
-                        None => Shadow::new(entry),
-                    });
-                }
-                None
+            Look::New(file) => {
+                self.replace(file);
+                true
             }
         };
-        shared.problem("shadows", wrong.clone());
-        self.seen = Some((bytes, wrong));
+        let mut tried = false;
+        for shadow in &mut self.all {
+            tried |= shadow.admit(&self.context);
+        }
+        let scored = self.score();
+        if changed || tried || scored {
+            self.report(changed || tried);
+        }
     }
 
-    /// Whether there was something to score.
-    fn score(&mut self, shared: &Shared) -> bool {
-        // Without shadows rows are passed over: a new one begins with rows that come after it.
+    /// Takes the shadows of a file. A shadow that stays continues to count.
+    fn replace(&mut self, file: ShadowsFile) {
+        let mut before = std::mem::take(&mut self.all);
+        for entry in file.shadows {
+            let same = |shadow: &Shadow| shadow.entry == entry;
+            self.all.push(match before.iter().position(same) {
+                Some(at) => before.swap_remove(at),
+                None => Shadow::new(entry),
+            });
+        }
+    }
+
+    /// Has the shadows score new rows. Returns whether there were any.
+    fn score(&mut self) -> bool {
+        let context = &self.context;
+        // Without shadows, rows are skipped: a new shadow begins with rows that come after it.
         let most = if self.all.is_empty() {
             0
         } else {
             DRIFT_ROWS_MAX
         };
-        let rows = shared.engine.sample_since(&mut self.cursors, most);
-        let Some((running, generation)) = shared.engine.live().filter(|_| !rows.is_empty()) else {
+        let rows = context.engine.sample_since(&mut self.cursors, most);
+        let Some((running, generation)) = context.engine.live().filter(|_| !rows.is_empty()) else {
             return false;
         };
         for shadow in &mut self.all {
             if shadow.against != generation || shadow.both.crossed.is_empty() {
                 shadow.against = generation;
                 shadow.since = time::now();
-                shadow.both = Both::new(&shared.options.drift.thresholds);
+                shadow.both = Both::new(&context.options.drift.thresholds);
             }
         }
         for ((scorer, number), row) in &rows {
@@ -193,21 +185,20 @@ impl Shadows {
         true
     }
 
-    fn tell(&mut self, shared: &Shared) {
+    /// Publishes the counts. They are saved each second, and at once if the shadows changed.
+    fn report(&mut self, changed: bool) {
+        let all = self.all.iter().map(Shadow::status).collect();
+        self.context.publish(|status| status.shadows = all);
         let now = Instant::now();
-        let due = self
-            .saved
-            .is_none_or(|saved| now.duration_since(saved) >= PAUSE);
-        let mut desk = shared.desk();
-        desk.status.shadows = self.all.iter().map(Shadow::status).collect();
-        if due {
+        let since = |saved| now.duration_since(saved);
+        if changed || self.saved.map(since).is_none_or(|since| since >= PAUSE) {
             self.saved = Some(now);
-            desk.dirty = true;
+            self.context.save_soon();
         }
     }
 }
 
-/// Whether a row is in a share of all of them: decided by its number, evenly.
+/// Returns whether a row is in a share of all rows: its number decides, evenly.
 fn is_in(share: f64, scorer: u64, number: u64) -> bool {
     let hash = xxh3_64_with_seed(&number.to_le_bytes(), scorer);
     (hash as f64) < share * u64::MAX as f64 || share >= 1.0

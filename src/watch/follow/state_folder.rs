@@ -1,17 +1,19 @@
-//! An engine's own folder: what it ran, refused and would go back to. One engine writes to it.
+//! An engine's own folder: its status, its ledger and copies of its good tables. One engine writes
+//! to it.
 //!
 //! ```text
-//! STATE/status           what the engine says of itself, replaced whole  [`WatchStatus`]
-//! STATE/health           what it has seen of late, replaced each second  [`Health`]
-//! STATE/ledger.jsonl     what it took and refused
+//! STATE/status           the engine's status, replaced whole          [`WatchStatus`]
+//! STATE/health           recent requests, replaced each second        [`Health`]
+//! STATE/ledger.jsonl     tables and switches that it took or refused
 //! STATE/good/<id>.hedge  copies of the last good tables
-//! STATE/lock             held by the engine as long as it lives
+//! STATE/lock             held by the engine while it lives
 //! ```
 //!
-//! Trouble with it is trouble for the next start alone: the watch goes on without.
+//! A folder that cannot be used only matters at the next start: the watch continues without it.
 
 use crate::refusal::{Refusal, RefusalKind};
-use crate::watch::directory::{Lock, Origin, remove_if_there, remove_partials, replace};
+use crate::watch::directory::Origin;
+use crate::watch::disk::{Lock, remove_if_there, remove_partials, replace};
 use crate::watch::ledger::{Ledger, Record};
 use crate::watch::status::{self, KnownGood, WatchStatus};
 use crate::watch::watchdog::Health;
@@ -21,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-/// How often a folder that could not be used is tried again.
+/// The interval in which a folder that could not be used is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// An engine's folder, or none.
@@ -46,7 +48,7 @@ impl StateFolder {
         }
     }
 
-    /// What the engine before this one has written.
+    /// Returns the status that the engine before this one wrote.
     pub(super) fn last(&self) -> Option<WatchStatus> {
         status::read(self.folder.as_deref()?)
     }
@@ -58,8 +60,7 @@ impl StateFolder {
             .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// The folder, with the lock held; none where there is none, or where it is not time to try
-    /// again.
+    /// Returns the folder with its lock held; `None` without a folder, or before the next try.
     fn ready(&self, origin: &Origin) -> Result<Option<&Path>, Refusal> {
         let Some(folder) = self.folder.as_deref() else {
             return Ok(None);
@@ -90,7 +91,7 @@ impl StateFolder {
         Ok(Some(folder))
     }
 
-    /// Whether this engine holds the folder, or has none.
+    /// Returns whether this engine holds the folder, or has none.
     pub(super) fn is_settled(&self) -> bool {
         self.folder.is_none() || self.held().lock.is_some()
     }
@@ -106,9 +107,9 @@ impl StateFolder {
         replace(&path, &text)?.map_or(Ok(()), Err)
     }
 
-    /// Writes the health. It is of the moment: nothing waits for a disk, and where it cannot be
-    /// written the file's age tells.
-    pub(super) fn tell(&self, health: &Health) {
+    /// Writes the health. It is of the moment: nothing waits for a disk, and a file that cannot be
+    /// written grows old.
+    pub(super) fn write_health(&self, health: &Health) {
         let Some(folder) = self.folder.as_deref().filter(|_| self.is_settled()) else {
             return;
         };
@@ -128,14 +129,15 @@ impl StateFolder {
         appended.map_err(|error| Refusal::directory(&ledger.path(), "room for a line", error))
     }
 
-    /// The file of a kept copy.
+    /// Returns the file of a kept copy.
     pub(super) fn kept(&self, content_id: &str) -> Option<PathBuf> {
         let folder = self.folder.as_deref()?;
         Some(folder.join("good").join(format!("{content_id}.hedge")))
     }
 
-    /// Keeps a copy of a good table, and of those of `good` alone; false where it is to be tried
-    /// again. Others go once all of `good` are there: until then they are what a restart has.
+    /// Keeps a copy of a good table. Returns `false` if it is to be tried again. Copies of tables
+    /// that are not in `good` are removed once all of `good` are there: until then a restart needs
+    /// them.
     pub(super) fn keep(
         &self,
         content_id: &str,

@@ -10,7 +10,8 @@ mod switches;
 
 pub use shadows::Shadowed;
 
-use super::directory::{self, *};
+use super::directory::{Directory, FILES_VERSION, Origin, Pointer, SwitchesFile, is_content_id};
+use super::disk::{Lock, remove_if_there, remove_partials, replace, sync_folder};
 use super::ledger::{Event, FROM_POINTER, Ledger, Record};
 use super::status;
 use super::time;
@@ -506,7 +507,7 @@ impl Publisher {
         let too_many = kept.len().saturating_add(others.len()).saturating_sub(keep);
         let mut pruned = Vec::new();
         for (_, id, path) in others.into_iter().take(too_many) {
-            directory::remove_if_there(&path).map_err(failed)?;
+            remove_if_there(&path).map_err(failed)?;
             pruned.push(id);
         }
         if !pruned.is_empty() {
