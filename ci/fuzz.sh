@@ -3,8 +3,7 @@
 #
 #   ci/fuzz.sh [SECONDS] [TARGET...]
 #
-# Defaults: 10 seconds each of table, extract, catboost, lightgbm, xgboost_json and xgboost_ubj. An
-# hour each: ci/fuzz.sh 3600. It runs on the stable toolchain, which is asked for these flags by
+# Defaults: 10 seconds each of table, extract and models. An hour each: ci/fuzz.sh 3600. It runs on the stable toolchain, which is asked for these flags by
 # RUSTC_BOOTSTRAP. Inputs that reach new code stay under target/fuzz/corpus, what fails under
 # target/fuzz/artifacts. A failure ends the run.
 set -euo pipefail
@@ -13,7 +12,7 @@ usage() {
     sed -n '2,9s/^# \{0,1\}//p' "$0" >&2
     exit 2
 }
-targets=(table extract catboost lightgbm xgboost_json xgboost_ubj)
+targets=(table extract models)
 seconds=10
 if [ $# -gt 0 ]; then
     case $1 in '' | *[!0-9]*) usage ;; esac

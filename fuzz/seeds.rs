@@ -7,15 +7,8 @@ mod common;
 #[path = "../tests/gate/tables.rs"]
 mod tables;
 
+use hedgerow_import::IMPORTERS;
 use std::path::Path;
-
-/// The importers' targets, with how their models' file names start and end.
-const IMPORTERS: [(&str, &str, &str); 4] = [
-    ("catboost", "catboost-", ".json"),
-    ("lightgbm", "lightgbm", ".txt"),
-    ("xgboost_json", "xgboost", ".json"),
-    ("xgboost_ubj", "xgboost", ".ubj"),
-];
 
 /// Requests in the form that the target `extract` reads: 21 bytes of kinds, flags and an address,
 /// then lines.
@@ -53,12 +46,20 @@ fn tables(folder: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-fn models(models: &Path, start: &str, end: &str, folder: &Path) -> std::io::Result<()> {
+/// Copies the models, each behind the byte that chooses its importer.
+fn models(models: &Path, folder: &Path) -> std::io::Result<()> {
     for entry in std::fs::read_dir(models)? {
         let (path, name) = entry.map(|entry| (entry.path(), entry.file_name()))?;
         let name = name.to_string_lossy();
-        if name.starts_with(start) && name.ends_with(end) && !name.ends_with(".expected.json") {
-            std::fs::copy(path, folder.join(&*name))?;
+        if name.ends_with(".expected.json") {
+            continue;
+        }
+        let model = std::fs::read(path)?;
+        for (choice, importer) in (0u8..).zip(IMPORTERS) {
+            if model.starts_with(importer.sign.start()) {
+                let seed = [&[choice], model.as_slice()].concat();
+                std::fs::write(folder.join(format!("{}-{name}", importer.name)), seed)?;
+            }
         }
     }
     Ok(())
@@ -79,8 +80,6 @@ fn main() -> std::io::Result<()> {
     for (at, request) in REQUESTS.iter().enumerate() {
         std::fs::write(folder("extract")?.join(format!("request-{at}")), request)?;
     }
-    for (target, start, end) in IMPORTERS {
-        models(Path::new(&data), start, end, &folder(target)?)?;
-    }
+    models(Path::new(&data), &folder("models")?)?;
     Ok(())
 }

@@ -1,9 +1,9 @@
-//! Tells by its first bytes and keys what kind of model a file is.
+//! Recognises files by their first bytes and keys, and refuses those that are not imported.
 
-use crate::json::{self, Present};
+use crate::importers::{IMPORTERS, Importer};
+use crate::json;
 use hedgerow::Refusal;
 use hedgerow::RefusalKind::ModelFormat;
-use serde::Deserialize;
 
 /// How each library exports what is imported.
 macro_rules! export {
@@ -13,24 +13,16 @@ macro_rules! export {
     };
 }
 
-/// Kinds of files that are recognised by their content.
+/// Kinds of files that are recognised by their content and refused by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Format {
-    /// A CatBoost model as JSON: imported.
-    CatBoostJson,
     /// A CatBoost model in its own binary form (`.cbm`).
     CatBoostBinary,
     /// A CatBoost model exported as source code.
     CatBoostSource,
-    /// A LightGBM model as text: imported.
-    LightGbmText,
     /// A LightGBM model as JSON (`dump_model`).
     LightGbmJson,
-    /// An XGBoost model as JSON: imported.
-    XgBoostJson,
-    /// An XGBoost model as UBJSON: imported.
-    XgBoostUbj,
     /// An XGBoost model in the binary form before JSON (`.model`), or a booster's memory.
     XgBoostBinary,
     /// An XGBoost model as `dump_model` writes it, for people.
@@ -61,59 +53,53 @@ pub enum Format {
     Unknown,
 }
 
-/// Tells what a file is.
+/// What a file is.
+pub(crate) enum Recognised {
+    Model(&'static Importer),
+    Other(Format),
+}
+
+/// Recognises a file by its first bytes or, if it is JSON, by the keys of its top level.
 ///
 /// # Errors
-/// Where it is JSON by its first bytes, and is malformed.
-pub(crate) fn recognise(bytes: &[u8]) -> Result<Format, Refusal> {
+/// A malformed file that is JSON by its first bytes.
+pub(crate) fn recognise(bytes: &[u8]) -> Result<Recognised, Refusal> {
+    let other = |format| Ok(Recognised::Other(format));
     if let Some(&(_, format)) = MAGICS.iter().find(|(magic, _)| bytes.starts_with(magic)) {
-        return Ok(format);
+        return other(format);
     }
     if is_onnx(bytes) {
-        return Ok(Format::Onnx);
+        return other(Format::Onnx);
     }
     if is_old_xgboost(bytes) {
-        return Ok(Format::XgBoostBinary);
+        return other(Format::XgBoostBinary);
     }
     let start = bytes.trim_ascii_start();
+    if let Some(importer) = IMPORTERS.iter().find(|one| one.sign.starts(start)) {
+        return Ok(Recognised::Model(importer));
+    }
     match start {
-        [] => Ok(Format::Empty),
-        // UBJSON goes on with a typed length where JSON has a key, a space or the end.
-        [b'{', next, ..] if b"iUIlL$#".contains(next) => Ok(Format::XgBoostUbj),
+        [] => other(Format::Empty),
         [b'{', ..] => json_format(bytes),
-        [b'[', ..] if is_dump(start) => Ok(Format::XgBoostDump),
-        [b'[', ..] => Ok(Format::OtherJson),
-        [b'<', ..] => Ok(markup(start)),
-        _ if start.starts_with(b"tree\n") || start.starts_with(b"tree\r\n") => {
-            Ok(Format::LightGbmText)
-        }
-        _ => Ok(text(start)),
+        [b'[', ..] if is_dump(start) => other(Format::XgBoostDump),
+        [b'[', ..] => other(Format::OtherJson),
+        [b'<', ..] => other(markup(start)),
+        _ => other(text(start)),
     }
 }
 
-/// Which model a JSON object is, by the keys of its top level. Looks at the whole file, so that a
-/// file that is cut off is said to be that.
-fn json_format(bytes: &[u8]) -> Result<Format, Refusal> {
-    let keys: Keys = json::parse(bytes)?;
-    Ok(if keys.oblivious_trees.0 || keys.features_info.0 {
-        Format::CatBoostJson
-    } else if keys.learner.0 {
-        Format::XgBoostJson
-    } else if keys.tree_info.0 {
-        Format::LightGbmJson
-    } else {
-        Format::OtherJson
+/// Recognises a JSON object by the keys of its top level. Reads the whole file, so that a file that
+/// is cut off is refused as such.
+fn json_format(bytes: &[u8]) -> Result<Recognised, Refusal> {
+    let keys: json::Keys = json::parse(bytes)?;
+    let model = { IMPORTERS.iter() }.find(|one| keys.0.iter().any(|key| one.sign.has_key(key)));
+    Ok(match model {
+        Some(importer) => Recognised::Model(importer),
+        None if keys.0.iter().any(|key| key == "tree_info") => {
+            Recognised::Other(Format::LightGbmJson)
+        }
+        None => Recognised::Other(Format::OtherJson),
     })
-}
-
-/// The keys of the top level that tell one model from another.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Keys {
-    oblivious_trees: Present,
-    features_info: Present,
-    learner: Present,
-    tree_info: Present,
 }
 
 /// Whether this is ONNX: a protobuf that starts with field 1, the version (up to 13 so far), before
@@ -174,13 +160,9 @@ impl Format {
     /// What it is, in words.
     pub fn name(self) -> &'static str {
         match self {
-            Format::CatBoostJson => "a CatBoost model in JSON",
             Format::CatBoostBinary => "a CatBoost model in binary form (.cbm)",
             Format::CatBoostSource => "a CatBoost model as source code",
-            Format::LightGbmText => "a LightGBM model in text form",
             Format::LightGbmJson => "a LightGBM model in JSON",
-            Format::XgBoostJson => "an XGBoost model in JSON",
-            Format::XgBoostUbj => "an XGBoost model in UBJSON",
             Format::XgBoostBinary => "an XGBoost model in the old binary form",
             Format::XgBoostDump => "an XGBoost model as dump_model writes it",
             Format::Onnx => "an ONNX model",
@@ -200,12 +182,8 @@ impl Format {
 
     /// Why a file of this kind is not imported.
     pub(crate) fn refusal(self) -> Refusal {
-        let error = ModelFormat.at(
-            "the whole file",
-            "a CatBoost model in JSON, a LightGBM model in text form, or an XGBoost model in JSON \
-             or UBJSON",
-            self.name(),
-        );
+        let kinds: Vec<&str> = IMPORTERS.iter().map(|one| one.description).collect();
+        let error = ModelFormat.at("the whole file", kinds.join(", or "), self.name());
         match self.hint() {
             Some(hint) => error.with_hint(hint),
             None => error,

@@ -3,7 +3,7 @@
 
 use hedgerow::Refusal;
 use hedgerow::RefusalKind::{ModelDuplicate, ModelMalformed, ModelOverCapacity, ModelShape};
-use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 use std::fmt;
@@ -22,13 +22,35 @@ pub(crate) fn parse<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Ref
     Ok(value)
 }
 
-/// Whether a key stands there, whatever its value.
-#[derive(Default)]
-pub(crate) struct Present(pub bool);
+/// The keys of an object's top level, at most [`Keys::MAX`] of them.
+pub(crate) struct Keys(pub Vec<String>);
 
-impl<'de> Deserialize<'de> for Present {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Present, D::Error> {
-        IgnoredAny::deserialize(deserializer).map(|_| Present(true))
+impl Keys {
+    const MAX: usize = 256;
+}
+
+impl<'de> Deserialize<'de> for Keys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Keys, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Keys;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Keys, A::Error> {
+                let mut keys = Vec::new();
+                while let Some((key, _)) = map.next_entry::<String, IgnoredAny>()? {
+                    // The names that are looked for are short, and no model has so many.
+                    if key.len() <= 64 && keys.len() < Keys::MAX {
+                        keys.push(key);
+                    }
+                }
+                Ok(Keys(keys))
+            }
+        }
+        deserializer.deserialize_map(Object)
     }
 }
 

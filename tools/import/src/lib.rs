@@ -44,6 +44,7 @@ mod catboost;
 mod category;
 mod features;
 mod format;
+mod importers;
 mod json;
 mod lightgbm;
 pub mod reference;
@@ -51,7 +52,9 @@ mod ubj;
 mod xgboost;
 
 pub use format::Format;
+pub use importers::{IMPORTERS, Importer, Sign};
 
+use format::Recognised;
 use hedgerow::Refusal;
 use hedgerow::RefusalKind::ModelTooLarge;
 use hedgerow::limits::{LEAVES_MAX, PROVENANCE_BYTES_MAX};
@@ -127,12 +130,10 @@ pub fn import(bytes: &[u8]) -> Result<Imported, Refusal> {
     }
     let text = bytes.strip_prefix(format::BYTE_ORDER_MARK).unwrap_or(bytes);
     match format::recognise(text)? {
-        Format::CatBoostJson => catboost::import(text),
-        Format::LightGbmText => lightgbm::import(text),
-        Format::XgBoostJson => xgboost::import_json(text),
-        // No text: a mark does not belong before it.
-        Format::XgBoostUbj => xgboost::import_ubj(bytes),
-        other => Err(other.refusal()),
+        // UBJSON is not text: a mark does not belong in front of it.
+        Recognised::Model(importer) if importer.sign == Sign::Ubj => (importer.import)(bytes),
+        Recognised::Model(importer) => (importer.import)(text),
+        Recognised::Other(format) => Err(format.refusal()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Files that are no model that is imported are recognised and refused by name.
 
 use hedgerow::RefusalKind;
-use hedgerow_import::{MODEL_BYTES_MAX, import};
+use hedgerow_import::{IMPORTERS, MODEL_BYTES_MAX, import};
 
 #[test]
 fn other_files_are_refused_by_name() {
@@ -71,8 +71,8 @@ fn a_refusal_is_one_clear_sentence() {
     assert_eq!(
         error.to_string(),
         "the file is no model of a known format (model-format): the whole file: expected a \
-         CatBoost model in JSON, a LightGBM model in text form, or an XGBoost model in JSON or \
-         UBJSON, got a CatBoost model in binary form (.cbm) (load it in Python and export it: \
+         CatBoost model in JSON, or an XGBoost model in JSON, or an XGBoost model in UBJSON, or a \
+         LightGBM model in text form, got a CatBoost model in binary form (.cbm) (load it in Python and export it: \
          CatBoost().load_model(\"model.cbm\").save_model(\"model.json\", format=\"json\"))"
     );
     let error = import(b"{\"oblivious_trees\": [1,").expect_err("a refusal");
@@ -98,5 +98,33 @@ fn short_inputs_are_refused() {
             assert!(import(&[b'{', a, b]).is_err());
             assert!(import(&[b'<', a, b, b',']).is_err());
         }
+    }
+}
+
+/// Every importer has a reference model, is named in refusals, and its export in their hints.
+#[test]
+fn every_importer_is_recognised_and_named() {
+    let refused = import(b"\x80\x04\x95\x10")
+        .expect_err("a pickle")
+        .to_string();
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let mut models: Vec<Vec<u8>> = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("reference models") {
+        let path = entry.expect("an entry").path();
+        if !path.to_string_lossy().ends_with(".expected.json") {
+            models.push(std::fs::read(path).expect("a model"));
+        }
+    }
+    for importer in IMPORTERS {
+        assert!(refused.contains(importer.description), "{refused}");
+        assert!(refused.contains(importer.export), "{refused}");
+        let start = importer.sign.start();
+        let own = models.iter().filter(|model| model.starts_with(start));
+        let imported = own.filter(|model| import(model).is_ok()).count();
+        assert!(
+            imported > 0,
+            "{}: no reference model is imported",
+            importer.name
+        );
     }
 }
