@@ -71,8 +71,9 @@ fn a_refusal_is_one_clear_sentence() {
     assert_eq!(
         error.to_string(),
         "the file is no model of a known format (model-format): the whole file: expected a \
-         CatBoost model in JSON, or an XGBoost model in JSON, or an XGBoost model in UBJSON, or a \
-         LightGBM model in text form, got a CatBoost model in binary form (.cbm) (load it in Python and export it: \
+         CatBoost model in JSON, or an XGBoost model in JSON, or an XGBoost model in UBJSON, or \
+         a LightGBM model in text form, got a CatBoost model in binary form (.cbm) (load it in \
+         Python and export it: \
          CatBoost().load_model(\"model.cbm\").save_model(\"model.json\", format=\"json\"))"
     );
     let error = import(b"{\"oblivious_trees\": [1,").expect_err("a refusal");
