@@ -14,13 +14,9 @@
 /* Headers that are handed over: as many as are looked at. */
 #define BOT_HEADERS_MAX 128
 
-/* The breaker around the call: what fails again and again is left alone for a while. Nanoseconds
- * that a call may take, late calls in a row and panics within a window that open it, and for how
- * long, in milliseconds. Then one call is tried. */
+/* The library's circuit breaker: nanoseconds that a call may take, and for how many milliseconds a
+ * scorer pauses. */
 #define BOT_BUDGET 1000000
-#define BOT_LATE_MAX 16
-#define BOT_PANICS_MAX 8
-#define BOT_WINDOW 10000
 #define BOT_PAUSE 1000
 
 /* How often the library's log lines are looked for, in milliseconds. */
@@ -119,8 +115,8 @@ ngx_module_t ngx_http_bot_score_module = {
 /* Of this worker. */
 static hedgerow_engine *bot_engine;
 static hedgerow_scorer *bot_scorer;
-static ngx_uint_t bot_late, bot_panics, bot_opened;
-static ngx_msec_t bot_panics_since, bot_opened_until;
+/* Whether the breaker opened and no call was well since, and whether the last bad one panicked. */
+static ngx_uint_t bot_opened, bot_panicked;
 static ngx_event_t bot_log_event;
 static ngx_connection_t bot_log_connection;
 /* The timer's own, which logs nothing: without a master this process outlives the cycle that it
@@ -171,44 +167,21 @@ static void bot_peer(ngx_http_request_t *r, hedgerow_request *request) {
 #endif
 }
 
-/* The clock of the event loop is exact enough, and costs nothing. */
-static int bot_reached(ngx_msec_t moment) {
-    return (ngx_msec_int_t)(ngx_current_msec - moment) >= 0;
-}
-
-/* Takes in how a call ended, and opens the breaker where it is one too many. */
-static void bot_judge_call(ngx_http_request_t *r, hedgerow_status status, uint64_t nanos) {
-    const char *what = "late";
-
-    if (status == HEDGEROW_STATUS_PANIC) {
-        what = "panicking";
-        if (bot_panics == 0 || bot_reached(bot_panics_since + BOT_WINDOW)) {
-            bot_panics = 0;
-            bot_panics_since = ngx_current_msec;
+/* Logs that the breaker has opened, once until a call is well again. */
+static void bot_note(ngx_http_request_t *r, hedgerow_status status, uint64_t nanos) {
+    if (status == HEDGEROW_STATUS_BREAKER_OPEN) {
+        if (!bot_opened) {
+            ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                          "bot_score: too many %s calls; requests pass without a score until one "
+                          "that is tried every %d ms is well",
+                          bot_panicked ? "panicking" : "late", BOT_PAUSE);
         }
-        if (++bot_panics < BOT_PANICS_MAX && !bot_opened) {
-            return;
-        }
-    } else if (nanos > BOT_BUDGET) {
-        if (++bot_late < BOT_LATE_MAX && !bot_opened) {
-            return;
-        }
-    } else {
-        bot_late = 0;
-        if (bot_opened) {
-            bot_opened = 0;
-            bot_panics = 0;
-        }
-        return;
+        bot_opened = 1;
+    } else if (status == HEDGEROW_STATUS_PANIC || nanos > BOT_BUDGET) {
+        bot_panicked = status == HEDGEROW_STATUS_PANIC;
+    } else if (status == HEDGEROW_STATUS_OK) {
+        bot_opened = 0;
     }
-    if (!bot_opened) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "bot_score: too many %s calls; requests pass without a score until one "
-                      "that is tried every %d ms is well",
-                      what, BOT_PAUSE);
-    }
-    bot_opened = 1;
-    bot_opened_until = ngx_current_msec + BOT_PAUSE;
 }
 
 /* Scores a request, once. */
@@ -221,10 +194,6 @@ static void bot_ask(ngx_http_request_t *r, bot_memo *memo) {
         return;
     }
     memo->asked = 1;
-    if (bot_opened && !bot_reached(bot_opened_until)) {
-        memo->trouble = "breaker-open";
-        return;
-    }
     ngx_memzero(&request, sizeof(request));
     request.size = sizeof(request);
     request.method.data = memo->method.data;
@@ -258,7 +227,7 @@ static void bot_ask(ngx_http_request_t *r, bot_memo *memo) {
     status = hedgerow_score(bot_scorer, &request, &memo->verdict);
     memo->known = status == HEDGEROW_STATUS_OK;
     memo->trouble = memo->known ? NULL : hedgerow_status_name(status);
-    bot_judge_call(r, status, memo->verdict.nanos);
+    bot_note(r, status, memo->verdict.nanos);
 }
 
 static void bot_forget(void *data) {
@@ -653,6 +622,7 @@ static ngx_int_t bot_open(ngx_cycle_t *cycle) {
     bot_main_conf *conf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_bot_score_module);
     u_char name[32], state[NGX_MAX_PATH];
     hedgerow_options options;
+    hedgerow_breaker breaker;
     hedgerow_status status;
 
     if (conf == NULL || !conf->used || bot_engine != NULL
@@ -684,7 +654,14 @@ static ngx_int_t bot_open(ngx_cycle_t *cycle) {
         bot_refused(cycle->log, (const char *)conf->table.data, status);
         return NGX_OK;
     }
+    ngx_memzero(&breaker, sizeof(breaker));
+    breaker.size = sizeof(breaker);
+    breaker.budget_nanos = BOT_BUDGET;
+    breaker.pause_ms = BOT_PAUSE;
     status = hedgerow_scorer_attach(bot_engine, &bot_scorer);
+    if (status == HEDGEROW_STATUS_OK) {
+        status = hedgerow_scorer_breaker(bot_scorer, &breaker);
+    }
     if (status != HEDGEROW_STATUS_OK) {
         bot_refused(cycle->log, "scorer", status);
     }

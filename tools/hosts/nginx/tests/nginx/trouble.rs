@@ -35,6 +35,7 @@ fn link_in_trouble(module: &Path) -> PathBuf {
         .args([
             "-Wl,--wrap=hedgerow_score",
             "-Wl,--wrap=hedgerow_finish",
+            "-Wl,--wrap=clock_gettime",
             "-lgcc_s",
             "-lpthread",
             "-ldl",
