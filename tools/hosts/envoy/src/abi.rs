@@ -58,8 +58,9 @@ pub struct HeaderPair {
     pub value: Buffer,
 }
 
-/// The headers of a request, among the kinds of headers.
+/// Kinds of headers: of a request, and of an answer.
 pub const REQUEST_HEADERS: u32 = 0;
+pub const RESPONSE_HEADERS: u32 = 2;
 
 /// Attributes of a request: `request.protocol` and `source.address`.
 pub const PROTOCOL: u32 = 10;
@@ -87,6 +88,14 @@ mod callbacks {
             filter: *mut c_void,
             kind: u32,
             headers: *mut HeaderPair,
+        ) -> bool;
+        pub fn envoy_dynamic_module_callback_http_get_header(
+            filter: *mut c_void,
+            kind: u32,
+            name: Buffer,
+            value: *mut Buffer,
+            index: usize,
+            count: *mut usize,
         ) -> bool;
         pub fn envoy_dynamic_module_callback_http_set_header(
             filter: *mut c_void,
@@ -170,7 +179,26 @@ impl Stream {
             .collect()
     }
 
-    /// Sets a header of the request, or takes it away.
+    /// The status of the answer; none ahead of it.
+    pub fn status(&self) -> Option<u16> {
+        let mut value = Buffer::NULL;
+        // SAFETY: E1 (Envoy's promise): the text is good within the hook, as `self` is. No count
+        // is asked for.
+        let text = unsafe {
+            callbacks::envoy_dynamic_module_callback_http_get_header(
+                self.filter,
+                RESPONSE_HEADERS,
+                Buffer::of(b":status"),
+                &mut value,
+                0,
+                std::ptr::null_mut(),
+            );
+            value.get()
+        };
+        std::str::from_utf8(text).ok()?.parse().ok()
+    }
+
+    /// Sets a header of the request, or removes it.
     pub fn set_header(&self, name: &str, value: Option<&str>) {
         let value = value.map_or(Buffer::NULL, |value| Buffer::of(value.as_bytes()));
         // SAFETY: E1 (Envoy's promise).

@@ -1,11 +1,12 @@
-//! The hooks that Envoy calls. A filter's state is its configuration, which outlives it: nothing is
-//! allocated for a request here.
+//! The hooks that Envoy calls.
 //!
 //! H1 (the names): they are those of Envoy's ABI, and belong to the one module that exports them.
 
 use crate::abi::{self, Buffer, CONTINUE, STOP, Stream};
 use crate::config::Config;
 use crate::{contained, score};
+use hedgerow::traffic::ClientId;
+use std::cell::Cell;
 use std::ffi::{c_char, c_void};
 use std::ptr::null;
 
@@ -50,14 +51,50 @@ pub unsafe extern "C" fn envoy_dynamic_module_on_http_filter_config_destroy(conf
     contained(|| drop(unsafe { Box::from_raw(config.cast::<Config>()) }));
 }
 
-/// A filter for a request: its configuration.
+/// What belongs to one request.
+struct Filter {
+    config: *const Config,
+    /// The client in the traffic windows, until the request is answered.
+    client: Cell<Option<ClientId>>,
+}
+
+impl Filter {
+    /// The filter of a hook, and its configuration.
+    ///
+    /// # Safety
+    /// E1 (Envoy's promise): the pointer is the one that `filter_new` gave, and not destroyed.
+    unsafe fn of<'a>(filter: *const c_void) -> Option<(&'a Filter, &'a Config)> {
+        // SAFETY: E1 (Envoy's promise), also of the configuration, which outlives its filters.
+        unsafe {
+            let filter = filter.cast::<Filter>().as_ref()?;
+            Some((filter, filter.config.as_ref()?))
+        }
+    }
+}
+
+/// Makes a filter for a request.
 // SAFETY: H1 (the names).
 #[unsafe(no_mangle)]
 pub extern "C" fn envoy_dynamic_module_on_http_filter_new(
     config: *const c_void,
     _envoy: *mut c_void,
 ) -> *const c_void {
-    config
+    let filter = Filter {
+        config: config.cast(),
+        client: Cell::new(None),
+    };
+    Box::into_raw(Box::new(filter)).cast_const().cast()
+}
+
+/// Drops the filter of a request.
+///
+/// # Safety
+/// E1 (Envoy's promise): no hook has it any more, and it is destroyed once.
+// SAFETY: H1 (the names).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn envoy_dynamic_module_on_http_filter_destroy(filter: *mut c_void) {
+    // SAFETY: E1 (Envoy's promise): the pointer is the one that `filter_new` gave.
+    contained(|| drop(unsafe { Box::from_raw(filter.cast::<Filter>()) }));
 }
 
 /// Scores a request. Whatever goes wrong, it goes on.
@@ -72,17 +109,41 @@ pub unsafe extern "C" fn envoy_dynamic_module_on_http_filter_request_headers(
     _end_of_stream: bool,
 ) -> u32 {
     let answered = contained(|| {
-        // SAFETY: E1 (Envoy's promise): within the hook; the filter is its configuration.
-        let (stream, config) = unsafe { (Stream::new(envoy), filter.cast::<Config>().as_ref()) };
+        // SAFETY: E1 (Envoy's promise): within the hook.
+        let (stream, filter) = unsafe { (Stream::new(envoy), Filter::of(filter)) };
         score::strip(&stream);
-        let status = config.and_then(|config| score::score(&stream, config))?;
-        stream.answer(status);
-        Some(())
+        let (filter, config) = filter?;
+        let scored = score::score(&stream, config);
+        filter.client.set(scored.client());
+        let (below, status) = config.block?;
+        let blocked = scored.score().is_some_and(|score| score.get() < below);
+        blocked.then(|| stream.answer(status))
     });
     match answered.flatten() {
         Some(()) => STOP,
         None => CONTINUE,
     }
+}
+
+/// Notes the answer's status for the client's traffic.
+///
+/// # Safety
+/// E1 (Envoy's promise).
+// SAFETY: H1 (the names).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn envoy_dynamic_module_on_http_filter_response_headers(
+    envoy: *mut c_void,
+    filter: *const c_void,
+    _end_of_stream: bool,
+) -> u32 {
+    contained(|| {
+        // SAFETY: E1 (Envoy's promise): within the hook.
+        let (stream, filter) = unsafe { (Stream::new(envoy), Filter::of(filter)) };
+        if let (Some((filter, config)), Some(status)) = (filter, stream.status()) {
+            config.scorers.finish(filter.client.take(), status);
+        }
+    });
+    CONTINUE
 }
 
 /// Hooks that let pass.
@@ -108,35 +169,33 @@ macro_rules! ignore {
 }
 
 type Envoy = *mut c_void;
-type Filter = *mut c_void;
+type Module = *mut c_void;
 type List = *mut c_void;
 
 pass! {
-    envoy_dynamic_module_on_http_filter_request_body(Envoy, Filter, bool);
-    envoy_dynamic_module_on_http_filter_request_trailers(Envoy, Filter);
-    envoy_dynamic_module_on_http_filter_response_headers(Envoy, Filter, bool);
-    envoy_dynamic_module_on_http_filter_response_body(Envoy, Filter, bool);
-    envoy_dynamic_module_on_http_filter_response_trailers(Envoy, Filter);
+    envoy_dynamic_module_on_http_filter_request_body(Envoy, Module, bool);
+    envoy_dynamic_module_on_http_filter_request_trailers(Envoy, Module);
+    envoy_dynamic_module_on_http_filter_response_body(Envoy, Module, bool);
+    envoy_dynamic_module_on_http_filter_response_trailers(Envoy, Module);
 }
 
 ignore! {
-    envoy_dynamic_module_on_http_filter_stream_complete(Envoy, Filter);
-    envoy_dynamic_module_on_http_filter_destroy(Filter);
+    envoy_dynamic_module_on_http_filter_stream_complete(Envoy, Module);
     envoy_dynamic_module_on_http_filter_http_callout_done(
-        Envoy, Filter, u64, u32, List, usize, List, usize
+        Envoy, Module, u64, u32, List, usize, List, usize
     );
     envoy_dynamic_module_on_http_filter_http_stream_headers(
-        Envoy, Filter, u64, List, usize, bool
+        Envoy, Module, u64, List, usize, bool
     );
-    envoy_dynamic_module_on_http_filter_http_stream_data(Envoy, Filter, u64, List, usize, bool);
-    envoy_dynamic_module_on_http_filter_http_stream_trailers(Envoy, Filter, u64, List, usize);
-    envoy_dynamic_module_on_http_filter_http_stream_complete(Envoy, Filter, u64);
-    envoy_dynamic_module_on_http_filter_http_stream_reset(Envoy, Filter, u64, u32);
-    envoy_dynamic_module_on_http_filter_scheduled(Envoy, Filter, u64);
+    envoy_dynamic_module_on_http_filter_http_stream_data(Envoy, Module, u64, List, usize, bool);
+    envoy_dynamic_module_on_http_filter_http_stream_trailers(Envoy, Module, u64, List, usize);
+    envoy_dynamic_module_on_http_filter_http_stream_complete(Envoy, Module, u64);
+    envoy_dynamic_module_on_http_filter_http_stream_reset(Envoy, Module, u64, u32);
+    envoy_dynamic_module_on_http_filter_scheduled(Envoy, Module, u64);
     envoy_dynamic_module_on_http_filter_downstream_above_write_buffer_high_watermark(
-        Envoy, Filter
+        Envoy, Module
     );
     envoy_dynamic_module_on_http_filter_downstream_below_write_buffer_low_watermark(
-        Envoy, Filter
+        Envoy, Module
     );
 }

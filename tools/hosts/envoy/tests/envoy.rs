@@ -1,5 +1,7 @@
 //! The real Envoy with the module, and the manual's configuration of it.
 
+use hedgerow::model::{BuildOptions, Ensemble, Missing, Split, Test, Tree, build};
+use hedgerow::{Feature, FeatureKind};
 use hedgerow_testkit::disturb::{Seen, disturb, good, has_wrk, publish, wrk};
 use hedgerow_testkit::{block, folder, free_port, script};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -27,7 +29,7 @@ fn parts() -> Option<(PathBuf, PathBuf)> {
     Some((envoy, PathBuf::from(module)))
 }
 
-/// A server whose answers are the headers that reached it.
+/// A server whose answers are the headers that reached it; 404 for the path `/missing`.
 fn behind() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let port = listener.local_addr().expect("an address").port();
@@ -51,7 +53,14 @@ fn answer(stream: TcpStream) -> Option<()> {
             }
             body.push_str(&format!("{line}\n"));
         }
-        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+        let status = match body.contains(" /missing ") {
+            true => "404 Not Found",
+            false => "200 OK",
+        };
+        let head = format!(
+            "HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
         to.write_all(format!("{head}{body}").as_bytes()).ok()?;
     }
 }
@@ -110,10 +119,14 @@ impl Envoy {
     }
 
     fn get(&self, headers: &str) -> String {
+        self.get_path("/", headers)
+    }
+
+    fn get_path(&self, path: &str, headers: &str) -> String {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).expect("Envoy");
         let limit = Some(Duration::from_secs(20));
         stream.set_read_timeout(limit).expect("a limit");
-        let sent = format!("GET / HTTP/1.1\r\nHost: shop.example\r\n{headers}\r\n");
+        let sent = format!("GET {path} HTTP/1.1\r\nHost: shop.example\r\n{headers}\r\n");
         stream.write_all(sent.as_bytes()).expect("sent");
         let mut answer = String::new();
         let _ = stream.read_to_string(&mut answer);
@@ -210,7 +223,7 @@ fn no_request_fails_in_envoy_while_tables_and_switches_change() {
     if !has_wrk() {
         return;
     }
-    let directory = folder("envoy-tables").expect("a folder");
+    let directory = folder("envoy-load-tables").expect("a folder");
     publish(&directory, &good(3));
     let filter = format!("table: {}", directory.display());
     let Some(envoy) = Envoy::start("envoy-load", &filter) else {
@@ -281,7 +294,14 @@ fn envoy_refuses_a_configuration_that_means_nothing() {
         ("tabel: default", "unknown field `tabel`"),
         ("table: /nowhere/at/all.hedge", "nowhere"),
         ("state: /nowhere", "expected it with a directory as table"),
-        ("keys: [/nowhere]", "keys: /nowhere: "),
+        (
+            "keys: [/nowhere]",
+            "/nowhere: expected a file of a public key",
+        ),
+        (
+            "traffic_clients: 9",
+            "traffic_clients: expected room for a power of two",
+        ),
     ] {
         let Some(envoy) = Envoy::start("envoy-refuses", filter) else {
             return;
@@ -330,4 +350,69 @@ fn envoy_watches_a_directory() {
         assert!(Instant::now() < end, "{}", envoy.errors());
         std::thread::sleep(Duration::from_millis(50));
     }
+    // The watchdog sees how long calls take.
+    let folder = state.parent().expect("a folder");
+    let timed = || hedgerow::watch::status::health(folder).is_some_and(|health| health.timed > 0);
+    while !timed() {
+        assert!(Instant::now() < end, "{}", envoy.errors());
+        envoy.get(CURL);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// A table that calls a client a bot for the share of its answers that are errors, and for nothing
+/// else.
+fn guessing() -> Vec<u8> {
+    let docs = hedgerow::traffic::FEATURES.iter();
+    let doc = docs
+        .into_iter()
+        .find(|doc| doc.name == "traffic_error_share");
+    let split = Split {
+        feature: 0,
+        test: Test::Above(0.5),
+        missing: Missing::Left,
+        zero_is_missing: false,
+    };
+    let ensemble = Ensemble {
+        features: vec![Feature {
+            name: doc.expect("a feature").name.into(),
+            kind: FeatureKind::Number,
+        }],
+        trees: vec![Tree::Oblivious {
+            splits: vec![split],
+            leaves: vec![3.0, -3.0],
+            weights: Vec::new(),
+        }],
+        bias: 0.0,
+    };
+    let built = build(&ensemble, &BuildOptions::default());
+    built.expect("a table").bytes
+}
+
+/// Each worker of Envoy's remembers what its clients did, and how they were answered.
+#[test]
+fn envoy_scores_by_the_traffic_of_a_client() {
+    let table = folder("envoy-traffic-table").expect("a folder");
+    let table = table.join("guessing.hedge");
+    std::fs::write(&table, guessing()).expect("a file");
+    let named = format!("table: {}", table.display());
+    let without = format!("{named}\n                  traffic_clients: 0");
+    match Envoy::start("envoy-traffic-off", &without) {
+        None => return,
+        Some(Ok(_)) => panic!("Envoy took a table whose features it does not have"),
+        Some(Err(errors)) => assert!(errors.contains("traffic_error_share"), "{errors}"),
+    }
+    let Some(envoy) = Envoy::start("envoy-traffic", &named) else {
+        return;
+    };
+    let envoy = envoy.expect("Envoy runs");
+    // A share of four answers is the first one that there is.
+    for _ in 0..4 {
+        let answer = envoy.get_path("/missing", CURL);
+        assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+        assert!(score(&answer) > 90, "{answer}");
+    }
+    // Two workers share the requests.
+    let low = (0..40).any(|_| score(&envoy.get_path("/missing", CURL)) < 10);
+    assert!(low, "{}", envoy.errors());
 }
