@@ -83,6 +83,22 @@ fn a_million_scores_under_a_storm_of_publishes_call_no_allocator() {
 }
 
 #[test]
+fn a_million_requests_under_a_storm_of_publishes_call_no_allocator() {
+    let hot = Hot::full();
+    let mut host = hot.host();
+    hot.warm_up_requests(&mut host);
+    std::thread::scope(|scope| {
+        scope.spawn(|| hot.storm());
+        let (calls, outcome) = calls(|| hot.score_requests(&mut host));
+        hot.stop();
+        println!("{outcome:?}, {calls} calls of the allocator");
+        assert!(outcome.scores >= SCORES && outcome.last > PUBLISHES);
+        assert_eq!(outcome.wrong, 0, "wrong margins");
+        assert_eq!(calls, 0, "calls of the allocator");
+    });
+}
+
+#[test]
 fn a_million_requests_in_the_windows_call_no_allocator() {
     let requests = hot::requests();
     let mut windows = Windows::new(1_024, 7).expect("windows");

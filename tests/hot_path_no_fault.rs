@@ -40,6 +40,26 @@ fn a_million_scores_under_a_storm_of_publishes_take_no_page_fault() {
 }
 
 #[test]
+fn a_million_requests_under_a_storm_of_publishes_take_no_page_fault() {
+    let hot = Hot::full();
+    let mut host = hot.host();
+    std::thread::scope(|scope| {
+        scope.spawn(|| hot.storm());
+        // Once, for the test's own pages.
+        faults();
+        hot.warm_up_requests(&mut host);
+        let before = faults();
+        let outcome = hot.score_requests(&mut host);
+        let faults = faults() - before;
+        hot.stop();
+        println!("{outcome:?}, {faults} page faults");
+        assert!(outcome.scores >= SCORES && outcome.last > PUBLISHES);
+        assert_eq!(outcome.wrong, 0, "wrong margins");
+        assert_eq!(faults, 0, "page faults of the scoring thread");
+    });
+}
+
+#[test]
 fn a_first_touch_is_noticed() {
     const PAGES: usize = 16;
     const PAGE: usize = 4096;

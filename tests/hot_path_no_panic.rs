@@ -106,10 +106,11 @@ fn a_planted_panic_is_found_in_the_assembly() {
 }
 
 /// The functions of the proof from which every call is followed.
-const ROOTS: [&str; 8] = [
+const ROOTS: [&str; 9] = [
     "hot_enter_and_leave",
     "hot_extract",
     "hot_kernels",
+    "hot_request",
     "hot_score",
     "hot_score_batch",
     "hot_score_batch_clients",

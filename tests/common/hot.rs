@@ -7,10 +7,12 @@ mod edit;
 mod requests;
 
 use bytemuck::{Pod, Zeroable};
+use hedgerow::host::{HostOptions, RequestScorer, headers};
 use hedgerow::http::{Request, extract};
 use hedgerow::table::format::*;
 use hedgerow::{
-    Client, DEFAULT_TABLE, Engine, PreparedTable, PublishError, Row, Schema, Scorer, Table, Verdict,
+    Client, DEFAULT_TABLE, Engine, FeatureKind, PreparedTable, PublishError, Row, Schema, Scorer,
+    Table, Verdict,
 };
 pub use requests::{requests, rows};
 use std::net::{IpAddr, Ipv4Addr};
@@ -29,6 +31,9 @@ pub struct Hot {
     pub bytes: Vec<u8>,
     pub requests: Vec<Request<'static>>,
     pub margins: Vec<f64>,
+    /// Requests of many clients, more than the traffic windows hold, some of them without an
+    /// address; each with its margin.
+    pub visits: Vec<(Request<'static>, f64)>,
     /// Counted by the publisher.
     pub published: AtomicU64,
     pub stop: AtomicBool,
@@ -46,18 +51,30 @@ impl Hot {
     }
 
     fn with(bytes: Vec<u8>) -> Hot {
-        let engine = Engine::new(Schema::http());
+        // With a feature of the host's own, behind all built-in ones.
+        let schema = Schema::http_with_traffic().with("own", FeatureKind::Flag);
+        let engine = Engine::new(schema.expect("a schema"));
         let table = || Table::from_bytes(&bytes).expect("a good table");
         engine.publish(table()).expect("a table that fits");
         let requests = requests();
         let prepared = PreparedTable::new(table(), engine.schema()).expect("a prepared table");
-        let margin = |row| prepared.table().margin_f64(prepared.margin(row));
-        let margins = rows(&requests).iter().map(margin).collect();
+        let margins = |requests: &[Request<'static>]| -> Vec<f64> {
+            let margin = |row| prepared.table().margin_f64(prepared.margin(row));
+            rows(requests).iter().map(margin).collect()
+        };
+        let visit = |(at, request): (usize, &Request<'static>)| {
+            let mut visit = *request;
+            visit.peer = (at % 5 > 0).then(|| IpAddr::V4((at as u32).into()));
+            visit
+        };
+        let visits: Vec<_> = requests.iter().enumerate().map(visit).collect();
+        let of_visits = margins(&visits);
         Hot {
             engine,
             bytes,
+            margins: margins(&requests),
             requests,
-            margins,
+            visits: visits.into_iter().zip(of_visits).collect(),
             published: AtomicU64::new(0),
             stop: AtomicBool::new(false),
         }
@@ -105,16 +122,61 @@ impl Hot {
     /// and how many generations were seen. Calls nothing but the hot path.
     #[inline(never)]
     pub fn score(&self, scorer: &mut Scorer) -> Outcome {
+        self.repeat(|last| self.once(scorer, last))
+    }
+
+    /// The same with requests, by the layer of the hosts.
+    #[inline(never)]
+    pub fn score_requests(&self, host: &mut RequestScorer) -> Outcome {
+        self.repeat(|last| self.once_by_request(host, last))
+    }
+
+    /// A scorer of requests whose windows are smaller than the crowd.
+    pub fn host(&self) -> RequestScorer {
+        let options = HostOptions {
+            traffic_clients: Some(256),
+            ..HostOptions::default()
+        };
+        self.engine.request_scorer(options).expect("a slot")
+    }
+
+    /// Warms up: every request once.
+    pub fn warm_up_requests(&self, host: &mut RequestScorer) {
+        assert_eq!(self.once_by_request(host, &mut 0), 0, "while warming up");
+    }
+
+    fn repeat(&self, mut once: impl FnMut(&mut u64) -> u64) -> Outcome {
         let mut outcome = Outcome::default();
         let enough =
             |scores| scores >= SCORES && self.published.load(Ordering::Relaxed) >= PUBLISHES;
         let mut last = 0;
         while !enough(outcome.scores) {
-            outcome.wrong += self.once(scorer, &mut last);
+            outcome.wrong += once(&mut last);
             outcome.scores += self.requests.len() as u64;
             outcome.last = last;
         }
         outcome
+    }
+
+    /// From each request to the values of its headers, and on to its answer.
+    fn once_by_request(&self, host: &mut RequestScorer, last: &mut u64) -> u64 {
+        let mut wrong = 0;
+        for (request, margin) in &self.visits {
+            let list = request.headers.iter().copied();
+            let scored = host.score_with(request, list, |own| own.fill(1.0));
+            host.finish(scored.client(), 200);
+            let source = headers::source(&scored);
+            let right = match scored.verdict() {
+                Some(Verdict::Scored(scored)) => {
+                    let forward = scored.generation >= *last;
+                    *last = scored.generation;
+                    forward && scored.margin == *margin && source.starts_with(scored.source.name())
+                }
+                _ => false,
+            };
+            wrong += u64::from(!right);
+        }
+        wrong
     }
 
     fn once(&self, scorer: &mut Scorer, last: &mut u64) -> u64 {

@@ -7,10 +7,11 @@
 //!    whole, where the kernel is called by a pointer, which the first proof cannot look behind.
 
 use hedgerow::epoch::{Barrier, Reader, Swap};
+use hedgerow::host::{HostOptions, RequestScorer};
 use hedgerow::http::{Header, HeadersKnown, Request, extract};
 use hedgerow::traffic::{ClientKey, Facts, HTTP_BASE, Windows};
 use hedgerow::{
-    Client, DEFAULT_TABLE, Engine, KERNELS, PreparedTable, Row, Schema, Scorer, Source, Table,
+    Client, DEFAULT_TABLE, Engine, FeatureKind, KERNELS, PreparedTable, Row, Schema, Scorer, Source, Table,
     Verdict,
 };
 use no_panic::no_panic;
@@ -134,6 +135,16 @@ fn hot_traffic(windows: &mut Windows, request: &Request<'_>, now: u64, row: &mut
     traffic(windows, request, now, row);
 }
 
+/// From a request to a verdict, without the clock and the fence for panics of the host's own.
+#[unsafe(no_mangle)]
+#[inline(never)]
+fn hot_request(host: &mut RequestScorer, request: &Request<'_>, now: u64) -> Verdict {
+    let headers = request.headers.iter().copied();
+    let (verdict, client) = host.judge_at(request, headers, |own| own.fill(1.0), now);
+    host.finish(client, now as u16);
+    verdict
+}
+
 #[unsafe(no_mangle)]
 #[inline(never)]
 fn hot_enter_and_leave(reader: &mut Reader<u64>) -> u64 {
@@ -224,6 +235,14 @@ fn main() {
     let mut verdicts = [verdict; 2];
     assert_eq!(hot_score_batch(&mut scorer, rows, &mut verdicts), 2);
     assert_eq!(verdicts[0], verdict);
+    let schema = Schema::http_with_traffic().with("own", FeatureKind::Flag);
+    let host = Engine::new(schema.expect("a schema"));
+    host.publish(table()).expect("the default table");
+    let mut host = host.request_scorer(HostOptions::default()).expect("a slot");
+    let known = black_box(request.peer(std::net::Ipv4Addr::LOCALHOST.into()));
+    let first = hot_request(&mut host, &known, 1);
+    assert_eq!(hot_request(&mut host, &known, 2), first);
+    assert_eq!(host.row().get(HTTP_BASE), 2.0);
     let client = Client::new(std::net::Ipv4Addr::LOCALHOST.into(), b"curl/8.5.0");
     let client = black_box(client);
     assert_eq!(hot_score_client(&mut scorer, &rows[0], &client), verdict);
