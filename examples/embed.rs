@@ -1,28 +1,28 @@
-//! The engine in a host: publish the bundled table, then score a request on this thread.
+//! The engine in a host: open the bundled table, then score a request on this thread.
 //!
 //! `cargo run --release --example embed`
 
-use hedgerow::http::{Header, HeadersKnown, Request, Scheme, Version, extract};
-use hedgerow::{DEFAULT_TABLE, Engine, Row, Schema, Table, Verdict};
+use hedgerow::host::{self, HostOptions, OpenOptions, headers};
+use hedgerow::http::{Header, HeadersKnown, Request, Scheme, Version};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let engine = Engine::new(Schema::http());
-    engine.publish(Table::from_bytes(DEFAULT_TABLE)?)?;
-    let mut scorer = engine.scorer()?;
+    let opened = host::open(OpenOptions::default())?; // once per process
+    let mut scorer = opened.engine.request_scorer(HostOptions::default())?; // once per thread
 
-    let headers = [
+    let list = [
         Header::new(b"Host", b"shop.example"),
         Header::new(b"User-Agent", b"curl/8.5"),
     ];
-    let request = Request::new(b"GET", b"/", &headers, HeadersKnown::Complete)
+    let request = Request::new(b"GET", b"/", &list, HeadersKnown::Complete)
         .version(Version::Http11)
-        .scheme(Scheme::Https);
-    let mut row = Row::MISSING;
-    extract(&request, &mut row);
-    match scorer.score(&row) {
-        Verdict::Scored(v) => println!("score {} from generation {}", v.score, v.generation),
-        Verdict::VerifiedBot(bot) => println!("verified, {}", bot.category.name()),
-        Verdict::NotScored(not) => println!("no score: {}", not.reason.name()),
+        .scheme(Scheme::Https)
+        .peer("192.0.2.1".parse()?);
+    let scored = scorer.score(&request);
+    let source = headers::source(&scored);
+    match scored.score() {
+        Some(score) => println!("score {score} by {source}"),
+        None => println!("{source}"), // a verified bot, or no score
     }
+    scorer.finish(scored.client(), 200); // the status of the answer
     Ok(())
 }

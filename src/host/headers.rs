@@ -98,6 +98,12 @@ impl<const BYTES: usize> Deref for Text<BYTES> {
     }
 }
 
+impl<const BYTES: usize> fmt::Display for Text<BYTES> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self)
+    }
+}
+
 impl<const BYTES: usize> fmt::Debug for Text<BYTES> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&**self, f)

@@ -3,8 +3,8 @@
 //! `shop UPSTREAM LISTEN`
 
 use async_trait::async_trait;
-use hedgerow::{DEFAULT_TABLE, Engine, Schema, Table};
-use hedgerow_proxy::{Filter, FilterOptions, Judged};
+use hedgerow::host::{self, HostOptions, OpenOptions};
+use hedgerow_proxy::{Filter, ScoredRequest};
 use pingora::http::RequestHeader;
 use pingora::prelude::*;
 use pingora::server::configuration::ServerConf;
@@ -16,28 +16,28 @@ struct Shop {
 
 #[async_trait]
 impl ProxyHttp for Shop {
-    type CTX = Judged;
+    type CTX = ScoredRequest;
 
-    fn new_ctx(&self) -> Judged {
-        Judged::default()
+    fn new_ctx(&self) -> ScoredRequest {
+        ScoredRequest::default()
     }
 
-    async fn request_filter(&self, session: &mut Session, judged: &mut Judged) -> Result<bool> {
-        *judged = self.bots.judge(session);
-        Ok(false) // or answer here, where `judged.score()` is too low
+    async fn request_filter(&self, session: &mut Session, ctx: &mut Self::CTX) -> Result<bool> {
+        *ctx = self.bots.score(session);
+        Ok(false) // or answer here, where `ctx.score()` is too low
     }
 
     async fn upstream_request_filter(
         &self,
         _: &mut Session,
         request: &mut RequestHeader,
-        judged: &mut Judged,
+        ctx: &mut Self::CTX,
     ) -> Result<()> {
-        self.bots.tag(judged, request);
+        self.bots.tag(ctx, request);
         Ok(())
     }
 
-    async fn upstream_peer(&self, _: &mut Session, _: &mut Judged) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, _: &mut Session, _: &mut Self::CTX) -> Result<Box<HttpPeer>> {
         Ok(Box::new(HttpPeer::new(
             &self.upstream,
             false,
@@ -45,11 +45,11 @@ impl ProxyHttp for Shop {
         )))
     }
 
-    async fn logging(&self, session: &mut Session, _: Option<&Error>, judged: &mut Judged) {
+    async fn logging(&self, session: &mut Session, _: Option<&Error>, ctx: &mut Self::CTX) {
         let status = session
             .response_written()
             .map_or(0, |answer| answer.status.as_u16());
-        self.bots.finish(judged, status);
+        self.bots.finish(ctx, status);
     }
 }
 
@@ -61,9 +61,8 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
         arguments.next().ok_or(usage)?,
     );
 
-    let engine = Engine::new(Schema::http_with_traffic());
-    engine.publish(Table::from_bytes(DEFAULT_TABLE)?)?;
-    let bots = Filter::new(engine, FilterOptions::default());
+    let engine = host::open(OpenOptions::default())?.engine;
+    let bots = Filter::new(engine, HostOptions::default());
 
     // A runtime a thread: requests stay where they came, and so does each thread's scorer.
     let conf = ServerConf {

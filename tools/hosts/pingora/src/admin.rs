@@ -1,6 +1,6 @@
 //! The admin listener: metrics, a status page, and what the page reads.
 
-use crate::proxy::Shared;
+use crate::shared::Shared;
 use crate::{metrics, status};
 use async_trait::async_trait;
 use hedgerow::Watcher;

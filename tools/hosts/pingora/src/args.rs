@@ -1,196 +1,158 @@
 //! The command line of `hedgerow-proxy`.
 
+use clap::error::ErrorKind;
+use clap::{ArgAction, CommandFactory, Parser};
+use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
-/// What `--help` prints.
-pub const HELP: &str = "\
-hedgerow-proxy: a reverse proxy that scores every request
-
-usage: hedgerow-proxy --upstream ADDR [options]
-
-  --upstream ADDR   where requests go, such as 127.0.0.1:8000
-  --listen ADDR     where they come from (127.0.0.1:6188)
-  --h2c             takes HTTP/2 without TLS, too, as from what ends TLS in front
-  --cert FILE       ends TLS here, and takes HTTP/2: a chain of certificates in PEM, and
-  --key FILE        their key; for builds with --features tls
-  --admin ADDR      /metrics, and a status page at / (127.0.0.1:6189; `off`: none)
-  --config FILE     the policy, in TOML; watched, and read anew on SIGHUP
-  --check           reads the policy, says whether it would be taken, and ends
-  --tables DIR      a watched directory of tables (the bundled table)
-  --state DIR       this engine's own folder, for a watched directory (DIR/engines/proxy)
-  --trust FILE      a public key whose tables are taken; with one, no others are
-  --log FILE        the access log, a line of JSON for each request; `-`: standard output
-  --threads N       threads that handle requests (one for each core)
-  --no-affinity     leaves threads to the system, not bound to cores
-  --no-scoring      passes everything on unscored, to measure what scoring costs
-";
-
-/// What the command line says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A reverse proxy that scores every request
+#[derive(Debug, Clone, PartialEq, Eq, Parser)]
+#[command(name = "hedgerow-proxy", args_override_self = true)]
 pub struct Args {
-    /// Where requests go.
+    /// Where requests go, such as 127.0.0.1:8000
+    #[arg(long, value_name = "ADDR", value_parser = address, required_unless_present = "check")]
     pub upstream: Option<SocketAddr>,
-    /// Where they come from.
+    /// Where they come from
+    #[arg(long, value_name = "ADDR", value_parser = address, default_value = "127.0.0.1:6188")]
     pub listen: SocketAddr,
-    /// Whether HTTP/2 is taken without TLS.
+    /// Take HTTP/2 without TLS, too, as from what ends TLS in front
+    #[arg(long)]
     pub h2c: bool,
-    /// A chain of certificates and its key, where TLS ends here.
-    pub tls: Option<(String, String)>,
-    /// Where metrics are.
-    pub admin: Option<SocketAddr>,
-    /// The policy's file.
+    /// End TLS here, and take HTTP/2: a chain of certificates in PEM; for builds with
+    /// --features tls
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub cert: Option<String>,
+    /// The key of the certificates
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub key: Option<String>,
+    /// /metrics, and a status page at /; `off`: none
+    #[arg(long, value_name = "ADDR", value_parser = admin, default_value = "127.0.0.1:6189")]
+    // The full path: clap would take `Option` for an option that may be left out.
+    pub admin: std::option::Option<SocketAddr>,
+    /// The policy, in TOML; watched, and read again on SIGHUP
+    #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Whether to read the policy and end.
+    /// Read the policy, say whether it would be taken, and end
+    #[arg(long, requires = "config")]
     pub check: bool,
-    /// The watched directory.
+    /// A watched directory of tables, in place of the bundled one
+    #[arg(long, value_name = "DIR")]
     pub tables: Option<PathBuf>,
-    /// The engine's own folder.
+    /// This engine's own folder, for a watched directory; TABLES/engines/proxy by default
+    #[arg(long, value_name = "DIR", requires = "tables")]
     pub state: Option<PathBuf>,
-    /// Public keys.
+    /// A public key whose tables are taken; with one, no others are. May be repeated
+    #[arg(long, value_name = "FILE", requires = "tables")]
     pub trust: Vec<PathBuf>,
-    /// The access log.
+    /// The access log, a line of JSON for each request; `-`: standard output
+    #[arg(long, value_name = "FILE")]
     pub log: Option<String>,
-    /// Threads.
-    pub threads: Option<usize>,
-    /// Whether threads are bound to cores.
+    /// Threads that handle requests; one for each core by default
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_024))]
+    pub threads: Option<u16>,
+    /// Leave threads to the system, not bound to cores
+    #[arg(long = "no-affinity", action = ArgAction::SetFalse)]
     pub affinity: bool,
-    /// Whether requests are scored.
+    /// Pass everything on unscored, to measure what scoring costs
+    #[arg(long = "no-scoring", action = ArgAction::SetFalse)]
     pub scoring: bool,
 }
 
 impl Args {
-    /// Reads a command line; none where help is asked for.
+    /// Reads a command line, which starts with the program's name.
     ///
     /// # Errors
-    /// What was expected, and what came.
-    pub fn parse(mut from: impl Iterator<Item = String>) -> Result<Option<Args>, String> {
-        let mut args = Args {
-            upstream: None,
-            listen: SocketAddr::from(([127, 0, 0, 1], 6188)),
-            h2c: false,
-            tls: None,
-            admin: Some(SocketAddr::from(([127, 0, 0, 1], 6189))),
-            config: None,
-            check: false,
-            tables: None,
-            state: None,
-            trust: Vec::new(),
-            log: None,
-            threads: None,
-            affinity: true,
-            scoring: true,
+    /// What was expected, and what came; or the help, if it is asked for.
+    pub fn read(from: impl IntoIterator<Item = OsString>) -> Result<Args, clap::Error> {
+        let args = Args::try_parse_from(from)?;
+        let wrong = match args.conflict() {
+            None => return Ok(args),
+            Some(wrong) => wrong,
         };
-        let (mut cert, mut key) = (None, None);
-        while let Some(option) = from.next() {
-            let mut value = || {
-                let value = from.next();
-                value.ok_or(format!("expected a value behind {option}, got nothing"))
-            };
-            match option.as_str() {
-                "-h" | "--help" => return Ok(None),
-                "--upstream" => args.upstream = Some(address(&option, &value()?)?),
-                "--listen" => args.listen = address(&option, &value()?)?,
-                "--admin" => {
-                    let text = value()?;
-                    args.admin = match text.as_str() {
-                        "off" => None,
-                        text => Some(address(&option, text)?),
-                    };
-                }
-                "--h2c" => args.h2c = true,
-                "--cert" => cert = Some(value()?),
-                "--key" => key = Some(value()?),
-                "--config" => args.config = Some(value()?.into()),
-                "--check" => args.check = true,
-                "--tables" => args.tables = Some(value()?.into()),
-                "--state" => args.state = Some(value()?.into()),
-                "--trust" => args.trust.push(value()?.into()),
-                "--log" => args.log = Some(value()?),
-                "--threads" => args.threads = Some(threads(&value()?)?),
-                "--no-affinity" => args.affinity = false,
-                "--no-scoring" => args.scoring = false,
-                other => return Err(format!("expected an option of --help, got {other:?}")),
-            }
-        }
-        args.tls = match (cert, key) {
-            (None, None) => None,
-            (Some(cert), Some(key)) if cfg!(feature = "tls") => Some((cert, key)),
-            (Some(_), Some(_)) => {
-                return Err("expected a build with --features tls for --cert".into());
-            }
-            _ => return Err("expected --cert FILE and --key FILE, got one of them".into()),
-        };
-        args.checked().map(Some)
+        Err(Args::command().error(ErrorKind::ArgumentConflict, wrong))
     }
 
-    /// Whether what was said goes together.
-    fn checked(self) -> Result<Args, String> {
-        if self.tables.is_none() && (self.state.is_some() || !self.trust.is_empty()) {
-            return Err("expected --tables DIR with --state and --trust, got none".into());
+    /// What does not go together.
+    fn conflict(&self) -> Option<String> {
+        if self.cert.is_some() && !cfg!(feature = "tls") {
+            return Some("expected a build with --features tls for --cert".into());
         }
         for (option, other) in [("--upstream", self.upstream), ("--admin", self.admin)] {
             if other == Some(self.listen) {
-                return Err(format!("{option}: expected another address than --listen"));
+                return Some(format!("{option}: expected another address than --listen"));
             }
         }
-        match (self.upstream, self.check, &self.config) {
-            (_, true, None) => Err("expected --config FILE to check, got none".into()),
-            (None, false, _) => Err("expected --upstream ADDR, got none".into()),
-            _ => Ok(self),
-        }
+        None
+    }
+
+    /// Returns the chain of certificates and its key, if TLS ends here.
+    pub fn tls(&self) -> Option<(&str, &str)> {
+        self.cert.as_deref().zip(self.key.as_deref())
     }
 }
 
-fn address(option: &str, text: &str) -> Result<SocketAddr, String> {
+fn address(text: &str) -> Result<SocketAddr, String> {
     let wrong = |why: &dyn std::fmt::Display| {
-        format!("{option}: expected HOST:PORT, such as 127.0.0.1:8000, got {text:?}: {why}")
+        format!("expected HOST:PORT, such as 127.0.0.1:8000, got {text:?}: {why}")
     };
     let mut found = text.to_socket_addrs().map_err(|error| wrong(&error))?;
     found.next().ok_or_else(|| wrong(&"no address"))
 }
 
-fn threads(text: &str) -> Result<usize, String> {
-    let parsed = text
-        .parse()
-        .ok()
-        .filter(|number| (1..=1_024).contains(number));
-    parsed.ok_or_else(|| format!("--threads: expected a number from 1 to 1024, got {text:?}"))
+fn admin(text: &str) -> Result<Option<SocketAddr>, String> {
+    match text {
+        "off" => Ok(None),
+        text => address(text).map(Some),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parse(line: &str) -> Result<Option<Args>, String> {
-        Args::parse(line.split_whitespace().map(String::from))
+    fn parse(line: &str) -> Result<Args, clap::Error> {
+        let words = ["hedgerow-proxy"]
+            .into_iter()
+            .chain(line.split_whitespace());
+        Args::read(words.map(OsString::from))
     }
 
     #[test]
     fn what_is_not_understood_is_said() {
         for (line, said) in [
             ("", "--upstream"),
-            ("--upstream", "a value behind --upstream"),
+            ("--upstream", "a value is required for '--upstream <ADDR>'"),
             ("--upstream 8000", "HOST:PORT"),
-            ("--upstream 127.0.0.1:1 --threads 0", "1 to 1024"),
-            ("--upstream 127.0.0.1:1 --thread 1", "\"--thread\""),
-            ("--check", "--config FILE"),
-            ("--upstream 127.0.0.1:1 --cert a", "--key FILE"),
+            ("--upstream 127.0.0.1:1 --threads 0", "1..=1024"),
+            ("--upstream 127.0.0.1:1 --thread 1", "'--thread'"),
+            ("--check", "--config <FILE>"),
+            ("--upstream 127.0.0.1:1 --cert a", "--key <FILE>"),
             ("--upstream nowhere.invalid:80", "lookup"),
             ("--upstream 127.0.0.1:6188", "another address than --listen"),
             (
                 "--upstream 127.0.0.1:1 --listen 127.0.0.1:2 --admin 127.0.0.1:2",
                 "--admin: expected another",
             ),
-            ("--upstream 127.0.0.1:1 --trust a", "--tables DIR"),
+            ("--upstream 127.0.0.1:1 --trust a", "--tables <DIR>"),
+            ("--upstream 127.0.0.1:1 --state a", "--tables <DIR>"),
         ] {
             let wrong = parse(line).expect_err(line);
-            assert!(wrong.contains(said), "{line}: {wrong}");
+            assert_eq!(wrong.exit_code(), 2);
+            assert!(wrong.to_string().contains(said), "{line}: {wrong}");
         }
-        assert_eq!(parse("--help"), Ok(None));
-        let args = parse("--upstream 127.0.0.1:1 --admin off")
-            .unwrap()
-            .unwrap();
-        assert_eq!((args.admin, args.scoring), (None, true));
+        for help in ["-h", "--help"] {
+            assert_eq!(parse(help).unwrap_err().exit_code(), 0);
+        }
+        let line = "--upstream 127.0.0.1:1 --admin off --tables t --trust a --trust b --log a";
+        let args = parse(&format!("{line} --log b")).unwrap();
+        assert_eq!(
+            (args.admin, args.scoring, args.affinity),
+            (None, true, true)
+        );
+        assert_eq!(args.trust.len(), 2);
+        assert_eq!(args.log.as_deref(), Some("b"), "the last one counts");
+        assert!(parse("--check --config policy.toml").unwrap().check);
+        Args::command().debug_assert();
     }
 }

@@ -1,18 +1,8 @@
 //! What runs beside the traffic: the policy's file, and signals.
 
-use crate::proxy::Shared;
+use crate::shared::Shared;
 use std::sync::Arc;
-use std::time::Instant;
 use tokio::signal::unix::{SignalKind, signal};
-
-/// Since when a generation is live, for the table's age.
-#[derive(Debug, Clone, Copy)]
-pub struct Live {
-    /// The generation.
-    pub generation: u64,
-    /// When it was first seen.
-    pub since: Instant,
-}
 
 /// Starts the control thread.
 ///

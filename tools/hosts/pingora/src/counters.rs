@@ -1,80 +1,9 @@
 //! What threads count: each its own cache lines, summed by whoever asks.
 
-use crate::filter::Trouble;
 use crate::policy::Action;
-use hedgerow::stats::Latency;
+use hedgerow::stats::{Counter, Latency};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-
-/// A counter that one thread writes and any thread reads.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// Counts one.
-    #[inline]
-    pub fn one(&self) {
-        // Relaxed: a counter orders nothing. A load and a store, no locked instruction: one thread
-        // writes it.
-        let count = self.0.load(Ordering::Relaxed);
-        self.0.store(count.wrapping_add(1), Ordering::Relaxed);
-    }
-
-    /// How many there were.
-    pub fn get(&self) -> u64 {
-        // Relaxed: a counter orders nothing.
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// What one thread of a [`Filter`](crate::Filter) counts beside its scorer.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-pub struct FilterCounters {
-    /// Requests that came to the filter.
-    pub requests: Counter,
-    /// Requests that went on without being scored, by position in [`Trouble::ALL`].
-    pub troubles: [Counter; Trouble::ALL.len()],
-    /// Calls that took longer than the budget.
-    pub late: Counter,
-    /// How often the breaker opened.
-    pub opened: Counter,
-}
-
-/// A sum of [`FilterCounters`], and of the requests that found no scorer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct FilterSnapshot {
-    /// Threads that have judged a request.
-    pub threads: usize,
-    /// Requests that came to the filter.
-    pub requests: u64,
-    /// Requests that went on without being scored, by position in [`Trouble::ALL`].
-    pub troubles: [u64; Trouble::ALL.len()],
-    /// Calls that took longer than the budget.
-    pub late: u64,
-    /// How often a breaker opened.
-    pub opened: u64,
-}
-
-impl FilterSnapshot {
-    /// Adds a thread's counts.
-    pub fn add(&mut self, counters: &FilterCounters) {
-        self.threads = self.threads.saturating_add(1);
-        self.requests = self.requests.saturating_add(counters.requests.get());
-        for (sum, counter) in self.troubles.iter_mut().zip(&counters.troubles) {
-            *sum = sum.saturating_add(counter.get());
-        }
-        self.late = self.late.saturating_add(counters.late.get());
-        self.opened = self.opened.saturating_add(counters.opened.get());
-    }
-
-    /// Each trouble that a filter can count, and how often it was.
-    pub fn troubles(&self) -> impl Iterator<Item = (Trouble, u64)> {
-        let counted = Trouble::ALL.iter().copied().zip(self.troubles);
-        counted.filter(|(trouble, _)| *trouble != Trouble::NotAsked)
-    }
-}
 
 /// What one thread of the proxy counts.
 #[derive(Debug, Default)]
@@ -102,7 +31,7 @@ impl ThreadCounters {
         let hundreds = usize::from(status / 100);
         let place = self.statuses.get(hundreds).or(self.statuses.first());
         if let Some(counter) = place {
-            counter.one();
+            counter.add(1);
         }
     }
 }
@@ -176,7 +105,7 @@ mod tests {
         let registry = Registry::default();
         for _ in 0..100 {
             for (name, thread) in [("a", 0), ("a", 1), ("b", 0)] {
-                registry.route(name, thread).actions[0].one();
+                registry.route(name, thread).actions[0].add(1);
             }
         }
         assert_eq!(locked(&registry.routes).len(), 3);

@@ -17,20 +17,21 @@
     )
 )]
 
-pub mod access_log;
 pub mod admin;
 pub mod args;
-pub mod breaker;
 pub mod control;
 pub mod counters;
+pub mod error_log;
 pub mod filter;
 pub mod headers;
+pub mod lines;
 mod log_line;
 pub mod metrics;
 pub mod policies;
 pub mod policy;
 pub mod proxy;
+pub mod shared;
 pub mod status;
 
-pub use breaker::BreakerOptions;
-pub use filter::{Filter, FilterOptions, From, Judged, Outcome, Trouble};
+pub use filter::{Filter, From, OwnFeatures};
+pub use hedgerow::host::{BreakerOptions, HostOptions, Outcome, PassReason, ScoredRequest};

@@ -1,10 +1,9 @@
 //! One line of the access log.
 
-use crate::filter::{Judged, Outcome};
-use crate::headers;
 use crate::policy::{Action, said_host};
+use hedgerow::Verdict;
+use hedgerow::host::{ScoredRequest, headers};
 use hedgerow::table::Catalog;
-use hedgerow::{Source, Verdict};
 use http::header::USER_AGENT;
 use pingora::http::RequestHeader;
 use serde::Serialize;
@@ -24,7 +23,7 @@ pub(crate) struct Line<'a> {
     pub status: u16,
     pub bytes: usize,
     pub took: Duration,
-    pub judged: &'a Judged,
+    pub scored: &'a ScoredRequest,
     pub catalog: Option<Arc<Catalog>>,
     pub route: &'a str,
     pub action: Action,
@@ -43,12 +42,12 @@ struct Fields<'a> {
     ms: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     score: Option<u8>,
-    source: Cow<'static, str>,
+    source: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     margin: Option<f64>,
     generation: Option<u64>,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    detections: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detections: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     bot: Option<&'a str>,
     route: &'a str,
@@ -59,7 +58,7 @@ impl Line<'_> {
     /// The line, with its end.
     pub fn json(&self) -> Vec<u8> {
         let agent = self.request.headers.get(USER_AGENT);
-        let verdict = self.judged.verdict();
+        let verdict = self.scored.verdict();
         let scored = match verdict {
             Some(Verdict::Scored(scored)) => Some(scored),
             _ => None,
@@ -72,6 +71,8 @@ impl Line<'_> {
             _ => None,
         };
         let catalog = self.catalog.as_deref();
+        let source = headers::source(self.scored);
+        let detections = headers::detections(self.scored, catalog);
         let fields = Fields {
             time: hedgerow::watch::time::now(),
             client: self.client,
@@ -83,14 +84,12 @@ impl Line<'_> {
             bytes: self.bytes,
             ms: self.took.as_micros() as f64 / 1_000.0,
             score: scored.map(|scored| scored.score.get()),
-            source: source(self.judged),
+            source: &source,
             margin: { scored }
                 .map(|scored| scored.margin)
                 .filter(|margin| margin.is_finite()),
             generation: verdict.map(Verdict::generation),
-            detections: verdict.map_or(String::new(), |verdict| {
-                headers::detections(verdict, catalog)
-            }),
+            detections: detections.as_deref(),
             bot: bot.map(|(name, _)| name),
             route: self.route,
             action: self.action.name(),
@@ -100,23 +99,6 @@ impl Line<'_> {
         let _ = serde_json::to_writer(&mut line, &fields);
         line.push(b'\n');
         line
-    }
-}
-
-/// What decided, as in the header.
-fn source(judged: &Judged) -> Cow<'static, str> {
-    match judged.outcome() {
-        Outcome::Verdict(Verdict::Scored(scored)) => match scored.source {
-            Source::Ensemble => "ensemble".into(),
-            Source::Detection(id) => format!("detection:{id}").into(),
-        },
-        Outcome::Verdict(Verdict::VerifiedBot(bot)) => {
-            format!("verified-bot:{}", bot.category.name()).into()
-        }
-        Outcome::Verdict(Verdict::NotScored(not)) => {
-            format!("not-scored:{}", not.reason.name()).into()
-        }
-        Outcome::Passed(trouble) => format!("not-scored:{}", trouble.name()).into(),
     }
 }
 

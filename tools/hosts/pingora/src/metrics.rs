@@ -1,8 +1,8 @@
 //! Metrics in Prometheus' text format.
 
-use crate::counters::FilterSnapshot;
-use crate::proxy::Shared;
+use crate::shared::Shared;
 use crate::status::{routes, statuses};
+use hedgerow::host::HostSnapshot;
 use hedgerow::stats::LatencySnapshot;
 use hedgerow::watch::WatchStatus;
 use hedgerow::{EngineStats, Reason};
@@ -119,7 +119,7 @@ fn policy(page: &mut Page, shared: &Shared) {
     );
 }
 
-fn verdicts(page: &mut Page, engine: &EngineStats, filter: &FilterSnapshot) {
+fn verdicts(page: &mut Page, engine: &EngineStats, filter: &HostSnapshot) {
     let rows = &engine.rows;
     let name = "hedgerow_verdicts_total";
     page.head(name, "counter", "Verdicts by what decided.");
@@ -152,8 +152,8 @@ fn verdicts(page: &mut Page, engine: &EngineStats, filter: &FilterSnapshot) {
         let count = rows.not_scored(*reason);
         page.line(name, &[("reason", &reason.name())], count);
     }
-    for (trouble, count) in filter.troubles() {
-        page.line(name, &[("reason", &trouble.name())], count);
+    for (reason, count) in filter.passed() {
+        page.line(name, &[("reason", &reason.name())], count);
     }
     let name = "hedgerow_filter_late_total";
     page.one(

@@ -1,15 +1,15 @@
 //! The proxy: judges each request, decides by the policy, and passes it on or answers it.
 
-use crate::access_log::AccessLog;
-use crate::control::Live;
-use crate::counters::{Registry, RouteCounters, ThreadCounters};
-use crate::filter::{Filter, From, Judged, connection};
+use crate::counters::{RouteCounters, ThreadCounters};
+use crate::filter::{From, connection};
 use crate::headers;
 use crate::log_line::Line;
-use crate::policies::Policies;
 use crate::policy::{Action, ClientScheme, Decision, Policy};
+use crate::shared::Shared;
 use async_trait::async_trait;
 use bytes::Bytes;
+use hedgerow::host::ScoredRequest;
+use hedgerow::host::headers::ACTION;
 use hedgerow::http::Scheme;
 use http::HeaderValue;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -17,31 +17,10 @@ use pingora::prelude::*;
 use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const FORWARDED: &str = "x-forwarded-for";
-
-/// What the proxy's threads and its control threads share.
-#[derive(Debug)]
-pub struct Shared {
-    /// Who is asked; none where the proxy runs without scoring.
-    pub filter: Option<Filter>,
-    /// The running policy.
-    pub policies: Policies,
-    /// What threads count.
-    pub registry: Registry,
-    /// Where lines go, where they do.
-    pub log: Option<AccessLog>,
-    /// Whether threads are bound to cores.
-    pub bind: bool,
-    /// Threads that were bound so far.
-    bound: AtomicUsize,
-    /// When the proxy started.
-    pub start: Instant,
-    live: Mutex<Live>,
-}
 
 /// The proxy, as Pingora wants it.
 #[derive(Debug)]
@@ -54,7 +33,7 @@ pub struct Proxy {
 #[derive(Debug)]
 pub struct Ctx {
     start: Instant,
-    judged: Judged,
+    scored: ScoredRequest,
     decision: Decision,
     client: Option<IpAddr>,
     policy: Option<Arc<Policy>>,
@@ -102,13 +81,13 @@ impl Proxy {
         let from = from(policy, session);
         ctx.client = from.address;
         if let Some(filter) = &self.shared.filter {
-            ctx.judged = filter.judge_from(request, &from);
+            ctx.scored = filter.score_from(request, &from);
             ctx.route = policy.route(request, from.address);
-            ctx.decision = policy.decide(ctx.route, &ctx.judged);
+            ctx.decision = policy.decide(ctx.route, &ctx.scored);
             let route = local.routes.get(ctx.route);
             let action = ctx.decision.action as usize;
             if let Some(counter) = route.and_then(|route| route.actions.get(action)) {
-                counter.one();
+                counter.add(1);
             }
         }
         if self.shared.log.is_some() {
@@ -121,10 +100,10 @@ impl Proxy {
     fn write_headers(&self, session: &Session, request: &mut RequestHeader, ctx: &Ctx) {
         match &self.shared.filter {
             Some(filter) if ctx.decision.headers => {
-                filter.tag(&ctx.judged, request);
+                filter.tag(&ctx.scored, request);
                 if ctx.decision.action == Action::Tag {
                     let tag = HeaderValue::from_static(Action::Tag.name());
-                    headers::set(request, headers::ACTION, tag);
+                    headers::set(request, ACTION, tag);
                 }
             }
             _ => headers::strip(request),
@@ -152,7 +131,7 @@ impl Proxy {
         let answered = session.response_written();
         let status = answered.map_or(0, |answer| answer.status.as_u16());
         if let Some(filter) = &self.shared.filter {
-            filter.finish(&ctx.judged, status);
+            filter.finish(&ctx.scored, status);
         }
         let took = ctx.start.elapsed();
         self.with_local(|local| {
@@ -168,14 +147,14 @@ impl Proxy {
                 status,
                 bytes: session.body_bytes_sent(),
                 took,
-                judged: &ctx.judged,
+                scored: &ctx.scored,
                 catalog: { self.shared.filter.as_ref() }
-                    .and_then(|filter| filter.catalog_of(&ctx.judged)),
+                    .and_then(|filter| filter.catalog_of(&ctx.scored)),
                 route: route.map_or("", |route| &route.name),
                 action: ctx.decision.action,
             };
             if !log.line(line.json()) {
-                local.counters.unlogged.one();
+                local.counters.unlogged.add(1);
             }
         });
     }
@@ -212,75 +191,6 @@ impl Proxy {
     }
 }
 
-impl Shared {
-    /// What a proxy's threads share at its start.
-    pub fn new(
-        filter: Option<Filter>,
-        policies: Policies,
-        log: Option<AccessLog>,
-        bind: bool,
-    ) -> Shared {
-        let generation = { filter.as_ref() }.map_or(0, |filter| filter.engine().stats().generation);
-        let start = Instant::now();
-        Shared {
-            filter,
-            policies,
-            registry: Registry::default(),
-            log,
-            bind,
-            bound: AtomicUsize::new(0),
-            start,
-            live: Mutex::new(Live {
-                generation,
-                since: start,
-            }),
-        }
-    }
-
-    /// Lines that the access log had no room for, or could not write.
-    pub fn unlogged(&self) -> u64 {
-        let threads = self.registry.threads();
-        let dropped: u64 = threads.iter().map(|thread| thread.unlogged.get()).sum();
-        let unwritten = self.log.as_ref().map_or(0, AccessLog::unwritten);
-        dropped.saturating_add(unwritten)
-    }
-
-    /// Notes since when the live generation is.
-    pub fn see_generation(&self) {
-        let Some(filter) = &self.filter else { return };
-        let generation = filter.engine().stats().generation;
-        let mut live = self.lock_live();
-        if live.generation != generation {
-            let since = Instant::now();
-            *live = Live { generation, since };
-        }
-    }
-
-    /// The live generation, and since when it is.
-    pub fn live(&self) -> Live {
-        *self.lock_live()
-    }
-
-    fn lock_live(&self) -> MutexGuard<'_, Live> {
-        // An assignment is whole or not there.
-        self.live
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
-    /// Binds this thread to a core, where that is asked for; which one.
-    fn core(&self) -> Option<usize> {
-        if !self.bind {
-            return None;
-        }
-        let cores = core_affinity::get_core_ids()?;
-        // Relaxed: a number, and nothing else.
-        let number = self.bound.fetch_add(1, Ordering::Relaxed);
-        let core = cores.get(number.checked_rem(cores.len())?)?;
-        core_affinity::set_for_current(*core).then_some(core.id)
-    }
-}
-
 /// Where a request comes from, as the policy lets one know.
 fn from(policy: &Policy, session: &Session) -> From {
     let mut from = connection(session);
@@ -304,7 +214,7 @@ impl ProxyHttp for Proxy {
     fn new_ctx(&self) -> Ctx {
         Ctx {
             start: Instant::now(),
-            judged: Judged::default(),
+            scored: ScoredRequest::default(),
             decision: Decision {
                 action: Action::Pass,
                 answer: None,

@@ -1,10 +1,10 @@
 //! What the status page reads: the proxy's state as JSON.
 
-use crate::counters::FilterSnapshot;
 use crate::filter::Filter;
 use crate::policies::PolicyStatus;
 use crate::policy::Action;
-use crate::proxy::Shared;
+use crate::shared::Shared;
+use hedgerow::host::HostSnapshot;
 use hedgerow::stats::LatencySnapshot;
 use hedgerow::watch::WatchStatus;
 use hedgerow::{EngineStats, Reason};
@@ -93,7 +93,7 @@ pub fn json(shared: &Shared, watch: Option<WatchStatus>) -> String {
 
 fn status(shared: &Shared, watch: Option<WatchStatus>) -> Status {
     let engine = shared.filter.as_ref().map(|filter| filter.engine().stats());
-    let filter = { shared.filter.as_ref() }.map_or(FilterSnapshot::default(), |one| one.stats());
+    let filter = { shared.filter.as_ref() }.map_or(HostSnapshot::default(), |one| one.stats());
     let threads = shared.registry.threads();
     let mut request = LatencySnapshot::default();
     threads
@@ -129,8 +129,8 @@ fn status(shared: &Shared, watch: Option<WatchStatus>) -> Status {
         headroom: Vec::new(),
         watch,
     };
-    for (trouble, count) in filter.troubles() {
-        status.not_scored.insert(trouble.name(), count);
+    for (reason, count) in filter.passed() {
+        status.not_scored.insert(reason.name(), count);
     }
     if let Some((filter, engine)) = shared.filter.as_ref().zip(engine) {
         add_engine(&mut status, filter, &engine);

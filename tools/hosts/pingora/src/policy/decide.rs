@@ -1,8 +1,8 @@
 //! From a verdict to what becomes of the request.
 
 use super::{Mode, PathPattern, Policy, Route};
-use crate::filter::{Judged, Outcome};
 use hedgerow::Verdict;
+use hedgerow::host::{Outcome, ScoredRequest};
 use http::header::HOST;
 use pingora::http::RequestHeader;
 use pingora::http::authority::raw_target_authority;
@@ -66,14 +66,14 @@ impl Policy {
     }
 
     /// What becomes of a request of a route.
-    pub fn decide(&self, route: usize, judged: &Judged) -> Decision {
+    pub fn decide(&self, route: usize, scored: &ScoredRequest) -> Decision {
         let none = Decision {
             action: Action::Pass,
             answer: None,
             headers: true,
         };
         let route = self.routes.get(route);
-        route.map_or(none, |route| route.decide(judged))
+        route.map_or(none, |route| route.decide(scored))
     }
 }
 
@@ -99,9 +99,9 @@ impl Route {
         self.paths.iter().any(holds)
     }
 
-    fn decide(&self, judged: &Judged) -> Decision {
+    fn decide(&self, scored: &ScoredRequest) -> Decision {
         let settings = &self.settings;
-        let matches = match judged.outcome() {
+        let matches = match scored.outcome() {
             Outcome::Verdict(Verdict::Scored(scored)) => scored.score.get() < settings.below,
             Outcome::Verdict(Verdict::VerifiedBot(bot)) => {
                 settings.blocked_bots.contains(&bot.category)

@@ -1,7 +1,7 @@
 //! What a policy takes, what it refuses, and what it decides.
 
 use super::*;
-use crate::filter::{Judged, Outcome, Trouble};
+use hedgerow::host::{Outcome, PassReason, ScoredRequest};
 use hedgerow::{NotScored, Reason, Verdict, VerifiedBot};
 use pingora::http::RequestHeader;
 
@@ -332,8 +332,8 @@ fn the_client_is_the_last_address_that_is_not_a_trusted_proxys() {
     assert_eq!(got.to_string(), "10.9.9.9");
 }
 
-fn judged(outcome: Outcome) -> Judged {
-    Judged::of(outcome)
+fn scored(outcome: Outcome) -> ScoredRequest {
+    ScoredRequest::from(outcome)
 }
 
 #[test]
@@ -345,14 +345,14 @@ fn a_request_without_a_score_is_blocked_only_where_the_route_fails_closed() {
     };
     let outcomes = [
         Outcome::Verdict(Verdict::NotScored(none)),
-        Outcome::Passed(Trouble::Panic),
-        Outcome::Passed(Trouble::BreakerOpen),
+        Outcome::Passed(PassReason::Panic),
+        Outcome::Passed(PassReason::BreakerOpen),
     ];
     for outcome in outcomes {
-        let all = (0..4).map(|route| policy.decide(route, &judged(outcome)));
+        let all = (0..4).map(|route| policy.decide(route, &scored(outcome)));
         let answers: Vec<_> = all.map(|decided| decided.answer).collect();
         assert_eq!(answers, [None, Some(503), None, Some(503)], "{outcome:?}");
-        let open = Policy::default().decide(0, &judged(outcome));
+        let open = Policy::default().decide(0, &scored(outcome));
         assert_eq!((open.action, open.answer), (Action::Pass, None));
     }
 }
@@ -369,8 +369,8 @@ fn verified_bots_are_let_through_but_for_categories_that_are_not() {
             category,
             generation: 1,
         };
-        let judged = judged(Outcome::Verdict(Verdict::VerifiedBot(bot)));
-        assert_eq!(policy.decide(1, &judged).action, action);
-        assert_eq!(policy.decide(3, &judged).action, Action::Pass);
+        let scored = scored(Outcome::Verdict(Verdict::VerifiedBot(bot)));
+        assert_eq!(policy.decide(1, &scored).action, action);
+        assert_eq!(policy.decide(3, &scored).action, Action::Pass);
     }
 }

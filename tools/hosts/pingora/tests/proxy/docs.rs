@@ -36,7 +36,9 @@ fn the_filter_of_the_manual_and_of_readme_is_the_example() {
             .collect()
     };
     let readme = read("README.md");
-    let shown = readme.find("    type CTX = Judged;").expect("the filter");
+    let shown = readme
+        .find("    type CTX = ScoredRequest;")
+        .expect("the filter");
     let shown = &readme[shown..];
     let shown = bare(&shown[..shown.find("```").expect("its end")]);
     assert!(bare(&example).contains(&shown), "{shown}");
