@@ -42,6 +42,7 @@ pub mod engine;
 pub mod epoch;
 #[cfg(any(feature = "capi", all(test, feature = "watch")))]
 pub mod ffi;
+mod hex;
 pub mod host;
 pub mod http;
 pub mod limits;

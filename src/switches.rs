@@ -1,11 +1,12 @@
-//! Kill switches: what a person has switched off, and how a selector is written.
+//! Kill switches: the set of what is switched off, and the text of a selector.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-/// One thing that can be switched off. There is no selector for everything.
+/// A target of a kill switch. There is no selector for everything.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Selector {
     /// `engine`: every verdict is `NotScored(Disabled)`.
     Engine,
@@ -17,22 +18,22 @@ pub enum Selector {
     Detection(u32),
 }
 
-/// Why a text is no selector.
+/// Error of parsing a [`Selector`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SelectorError {
-    /// What came.
+    /// The text.
     pub got: String,
 }
 
 impl fmt::Display for SelectorError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "expected {}, got {:?}", SELECTORS, self.got)
+        write!(f, "{:?} is not a selector: expected {SELECTORS}", self.got)
     }
 }
 
 impl std::error::Error for SelectorError {}
 
-/// The selectors there are, for messages.
+/// The forms of a selector, for messages.
 pub const SELECTORS: &str = "engine, ensemble, feature:NAME or detection:ID";
 
 impl fmt::Display for Selector {
@@ -49,7 +50,7 @@ impl fmt::Display for Selector {
 impl FromStr for Selector {
     type Err = SelectorError;
 
-    /// Takes exactly what is printed: no spaces, no other case, no leading zeros, nothing empty.
+    /// Parses exactly the printed form: no spaces, no other case, no leading zeros, nothing empty.
     fn from_str(text: &str) -> Result<Selector, SelectorError> {
         let parsed = match text.split_once(':') {
             None if text == "engine" => Some(Selector::Engine),
@@ -66,39 +67,39 @@ impl FromStr for Selector {
     }
 }
 
-/// What is switched off: a set of selectors, empty as a rule.
+/// The set of selectors that are switched off. Usually empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Switches {
     off: BTreeSet<Selector>,
 }
 
 impl Switches {
-    /// Switches off; whether it was on.
+    /// Switches the selector off. Returns `true` if it was on before.
     pub fn kill(&mut self, selector: Selector) -> bool {
         self.off.insert(selector)
     }
 
-    /// Switches on again; whether it was off.
+    /// Switches the selector on again. Returns `true` if it was off before.
     pub fn restore(&mut self, selector: &Selector) -> bool {
         self.off.remove(selector)
     }
 
-    /// Whether this very selector is switched off.
+    /// Returns whether this selector is switched off.
     pub fn is_off(&self, selector: &Selector) -> bool {
         self.off.contains(selector)
     }
 
-    /// What is switched off, in order.
+    /// Returns the selectors that are switched off, in order.
     pub fn iter(&self) -> impl Iterator<Item = &Selector> {
         self.off.iter()
     }
 
-    /// How many selectors are switched off.
+    /// Returns the number of selectors that are switched off.
     pub fn len(&self) -> usize {
         self.off.len()
     }
 
-    /// Whether nothing is switched off.
+    /// Returns whether nothing is switched off.
     pub fn is_empty(&self) -> bool {
         self.off.is_empty()
     }

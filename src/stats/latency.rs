@@ -2,7 +2,7 @@
 
 use super::counter::Counter;
 
-/// Buckets a power of two: bounds are at most 1/32 apart.
+/// Buckets per power of two: bounds are at most 1/32 apart.
 const STEPS_LOG2: u32 = 5;
 const STEPS: usize = 1 << STEPS_LOG2;
 

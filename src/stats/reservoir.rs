@@ -1,16 +1,15 @@
-//! A scorer's reservoir: the last rows of every n-th request, kept without a lock or a wait.
+//! A scorer's reservoir: the last rows of every n-th request, kept without locks and waits.
 //!
 //! One thread keeps rows, any thread may read them. Each slot has a sequence number, odd while its
-//! row is being replaced: a reader that finds it odd, or changed after it has read, skips the row.
-//! The values are atomics, so that a torn row is a wrong copy that is thrown away, and never
-//! undefined.
+//! row is replaced: a reader that finds it odd, or changed after reading, skips the row. The values
+//! are atomics: a torn row is a wrong copy that is discarded, and never undefined.
 
 use crate::limits::{FEATURES_MAX, RESERVOIR_EVERY, RESERVOIR_ROWS};
 use crate::row::Row;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
-/// A row's number, by this, is its slot's.
+/// The mask of a row's number that gives its slot.
 const MASK: u64 = RESERVOIR_ROWS as u64 - 1;
 
 const _: () = assert!(RESERVOIR_ROWS.is_power_of_two());
@@ -20,22 +19,22 @@ const _: () = assert!(RESERVOIR_ROWS.is_power_of_two());
 pub(crate) struct Reservoir {
     /// Allocated and touched when the scorer is made.
     slots: Arc<[Slot]>,
-    /// Values of a row that are kept: those that the host's schema knows.
+    /// The number of values that are kept: those of the host's schema.
     features: usize,
-    /// Rows that were ever kept; the next one's number.
+    /// The number of rows that were ever kept, which numbers the next one.
     kept: AtomicU64,
 }
 
 #[derive(Debug)]
 #[repr(align(64))]
 struct Slot {
-    /// Twice the row's number plus two; one less while it is being replaced; 0 where there is none.
+    /// Twice the row's number plus two; one less while it is replaced; 0 if there is none.
     sequence: AtomicU64,
     values: [AtomicU32; FEATURES_MAX],
 }
 
 impl Reservoir {
-    /// An empty one, for rows of so many features.
+    /// Creates an empty reservoir for rows of this many features.
     pub(crate) fn new(features: usize) -> Reservoir {
         let missing = f32::NAN.to_bits();
         let slot = |_| Slot {
@@ -54,8 +53,8 @@ impl Reservoir {
         }
     }
 
-    /// Keeps a row in the place of the oldest. Returns how many rows to pass over until the next:
-    /// none while it is being filled for the first time. One thread alone may call it.
+    /// Keeps a row in the place of the oldest. Returns the number of rows to skip before the next
+    /// one: 0 while it is filled for the first time. Only its owner's thread may call this.
     #[cold]
     #[inline(never)]
     pub(crate) fn keep(&self, row: &Row) -> u32 {
@@ -82,18 +81,18 @@ impl Reservoir {
         }
     }
 
-    /// Rows that were ever kept.
+    /// Returns the number of rows that were ever kept.
     pub(crate) fn kept(&self) -> u64 {
         self.kept.load(Ordering::Acquire)
     }
 
-    /// The numbers of the rows that are there, from this one on.
+    /// Returns the numbers of the rows that are there, from `first` on.
     pub(crate) fn since(&self, first: u64) -> std::ops::Range<u64> {
         let kept = self.kept();
         first.max(kept.saturating_sub(RESERVOIR_ROWS as u64))..kept
     }
 
-    /// The row of a number; none where it was replaced, or is being so.
+    /// Returns the row of a number; `None` if it was replaced, or is being replaced.
     pub(crate) fn read(&self, number: u64) -> Option<Row> {
         let slot = self.slots.get((number & MASK) as usize)?;
         let sequence = number.wrapping_mul(2).wrapping_add(2);

@@ -1,15 +1,15 @@
-//! How often each score was given: a histogram of 99 counters, and how far two of them differ.
+//! Distributions of scores: 99 counters, and the difference of two distributions.
 
 use super::counter::Counter;
 use crate::score::Score;
 
-/// Different scores, 1 to 99.
+/// The number of different scores, 1 to 99.
 pub const SCORES: usize = 99;
 
-/// Groups of ten scores that distributions are compared by: 1 to 9, 10 to 19, up to 90 to 99.
+/// The groups of ten scores in which distributions are compared: 1 to 9, 10 to 19, up to 90 to 99.
 const GROUPS: usize = 10;
 
-/// Counts of scores. One thread counts, any thread may read.
+/// Counters of scores. One thread counts, any thread may read.
 #[derive(Debug)]
 pub(super) struct ScoreCounters([Counter; SCORES]);
 
@@ -36,7 +36,7 @@ impl ScoreCounters {
     }
 }
 
-/// How often each score was given.
+/// The number of rows that got each score.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScoreCounts([u64; SCORES]);
 
@@ -54,24 +54,24 @@ impl ScoreCounts {
         }
     }
 
-    /// The counts of the scores 1 to 99, in their order.
+    /// Returns the counts of the scores 1 to 99, in order.
     pub fn counts(&self) -> &[u64; SCORES] {
         &self.0
     }
 
-    /// Whether every row got the same score; false where there are no rows.
+    /// Returns whether every row got the same score; `false` without rows.
     pub(crate) fn is_one_score(&self) -> bool {
         self.0.iter().filter(|count| **count > 0).count() == 1
     }
 
-    /// How many scores were given.
+    /// Returns the number of rows.
     pub fn rows(&self) -> u64 {
         self.0
             .iter()
             .fold(0, |sum, count| sum.saturating_add(*count))
     }
 
-    /// What was counted since an earlier moment.
+    /// Returns the counts since an earlier snapshot.
     pub fn since(&self, before: &ScoreCounts) -> ScoreCounts {
         let mut since = self.clone();
         for (count, before) in since.0.iter_mut().zip(&before.0) {
@@ -80,9 +80,9 @@ impl ScoreCounts {
         since
     }
 
-    /// The population stability index of two distributions of scores, by groups of ten: 0 where
-    /// they are the same; above 0.1 they differ somewhat, above 0.25 much. Each group counts half
-    /// a row more than it has, so that an empty one is no division by 0.
+    /// Returns the population stability index of two distributions, by groups of ten: 0 if they are
+    /// the same, above 0.1 for a small shift, above 0.25 for a large one. Each group counts half a
+    /// row more than it has, so that an empty one is no division by 0.
     pub fn stability(&self, other: &ScoreCounts) -> f64 {
         let (all, others) = (self.rows() as f64, other.rows() as f64);
         let share = |count: u64, rows: f64| (count as f64 + 0.5) / (rows + GROUPS as f64 * 0.5);

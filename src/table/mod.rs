@@ -126,7 +126,7 @@ impl Table {
 
     /// The content hash in hexadecimal: the table's name among others.
     pub fn content_id(&self) -> String {
-        validate::hex(&self.header().content_hash)
+        crate::hex::encode(&self.header().content_hash)
     }
 
     /// The public key that the file says it is signed by; whether it is, [`Keys`] tell.

@@ -1,9 +1,9 @@
-//! Admission: what a candidate has to pass before it is made live.
+//! Admission: the checks of a candidate before it is made live.
 //!
-//! In this order, each step with its own refusals: size, seal (1xx), format, hash, signature (2xx),
+//! In this order, each with its own codes: size, seal (1xx), format, hash, signature (2xx),
 //! structure and limits (3xx), schema (4xx), golden rows on the kernel that will run (5xx). The
-//! steps up to the signature look at lengths and hashes alone; nothing that an untrusted file
-//! describes is followed.
+//! steps up to the signature read lengths and hashes alone; no offset in an untrusted file is
+//! followed.
 
 use super::keys::Keys;
 use crate::engine::Engine;
@@ -15,32 +15,33 @@ use std::path::Path;
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_128;
 
-/// What candidates are held against.
+/// The host's part of the checks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Admission {
     /// The keys whose signatures are trusted.
     pub keys: Keys,
-    /// The kernel to run, by name; the best one as a rule.
+    /// The name of the kernel to run; `None` for the best one.
     pub kernel: Option<String>,
 }
 
-/// A candidate that did not pass.
+/// A candidate that was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Rejected {
-    /// Why.
+    /// The refusal.
     pub refusal: Refusal,
-    /// XXH3-128 of the file as it was read; 0 where it could not be.
+    /// XXH3-128 of the file as it was read; 0 if it could not be.
     pub artefact: u128,
-    /// Whether the same file might pass a little later: it is what the system refused.
+    /// `true` for errors of the system (I/O, memory): the same file is tried again.
     pub transient: bool,
 }
 
 impl Admission {
-    /// Runs every check on a file. What passes is bound to the engine's schema, and is not live
-    /// yet. A refusal of a table is counted by the engine.
+    /// Runs every check on a file. Returns a table that is prepared for the engine's schema, and
+    /// not live yet. The engine counts a refusal of the table.
     ///
     /// # Errors
-    /// The first step that it did not pass.
+    /// The refusal of the first check that fails.
     pub fn admit(
         &self,
         engine: &Engine,

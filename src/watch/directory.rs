@@ -1,18 +1,17 @@
-//! The watched directory: its files, how each is replaced, and the lock between publishers.
+//! The watched directory: its files, and what each of them says.
 //!
 //! ```text
 //! DIR/tables/<content id>.hedge   tables, each written once
-//! DIR/active                      which of them is to run, under which generation  [`Pointer`]
-//! DIR/switches                    what is switched off  [`SwitchesFile`]
-//! DIR/shadows                     what is tried beside the active table  [`ShadowsFile`]
-//! DIR/ledger.jsonl                what happened, and ledger.000001.jsonl … before
-//! DIR/lock                        held by the one process that changes any of this
-//! DIR/engines/NAME/               an engine's own state, where it keeps it here
+//! DIR/active                      the table that is to run, and its generation  [`Pointer`]
+//! DIR/switches                    the selectors that are switched off  [`SwitchesFile`]
+//! DIR/shadows                     tables that are tried on live rows  [`ShadowsFile`]
+//! DIR/ledger.jsonl                the history; ledger.000001.jsonl and so on before
+//! DIR/lock                        held by the process that changes the directory
+//! DIR/engines/NAME/               the state of an engine that keeps it here
 //! ```
 //!
-//! `active`, `switches` and `shadows` are replaced by renaming a whole new file into place, so
-//! that a reader sees the old one or the new one. Readers need no lock, and no permission to
-//! write.
+//! `active`, `switches` and `shadows` are replaced by renaming a whole new file into place: a
+//! reader sees the old file or the new one. Readers need no lock, and no permission to write.
 
 use super::disk::read_small;
 use crate::limits::{SHADOWS_MAX, TABLE_BYTES_MAX};
@@ -25,20 +24,20 @@ use std::path::{Path, PathBuf};
 /// The version of `active`, `switches`, `shadows` and an engine's `status`.
 pub const FILES_VERSION: u32 = 1;
 
-/// Who did something.
+/// The author of a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Origin {
-    /// A person's or a program's name, as it was given.
+    /// The name of a person or a program, as it was given.
     pub who: String,
-    /// The machine.
+    /// The name of the machine.
     pub host: String,
-    /// The process.
+    /// The process id.
     pub pid: u32,
 }
 
 impl Origin {
-    /// This process, under this name.
+    /// Returns this process, under this name.
     pub fn here(who: &str) -> Origin {
         let host = rustix::system::uname().nodename().to_string_lossy().into();
         Origin {
@@ -70,22 +69,22 @@ impl std::fmt::Display for Origin {
 pub struct Pointer {
     /// [`FILES_VERSION`].
     pub version: u32,
-    /// The number of this publish; each is above all before it.
+    /// The number of this publish, above all numbers before it.
     pub generation: u64,
-    /// The content hash of the table: its file's name.
+    /// The content hash of the table, which names its file.
     pub content_id: String,
-    /// Length of the table's file.
+    /// The length of the table's file in bytes.
     pub bytes: u64,
     /// The generation that a rollback took the table from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from_generation: Option<u64>,
-    /// Whether a person wants it to run however much it differs from the running one. Every other
-    /// check stands.
+    /// `true` if engines take the table even if it differs much from the running one. Every other
+    /// check holds.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub forced: bool,
-    /// When, for people.
+    /// RFC 3339 time of the publish. Informational.
     pub at: String,
-    /// By whom.
+    /// User, host and process that published.
     pub origin: Origin,
 }
 
@@ -95,21 +94,21 @@ pub struct Pointer {
 pub struct SwitchesFile {
     /// [`FILES_VERSION`].
     pub version: u32,
-    /// The number of this change; each is above all before it.
+    /// The number of this change, above all numbers before it.
     pub change: u64,
     /// The selectors that are switched off.
     pub off: Vec<String>,
-    /// When, for people.
+    /// RFC 3339 time of the change. Informational.
     pub at: String,
-    /// By whom.
+    /// User, host and process that changed it.
     pub origin: Origin,
 }
 
 impl SwitchesFile {
-    /// What is switched off.
+    /// Returns the switches.
     ///
     /// # Errors
-    /// `Switches`, where one of them is no selector, or stands twice.
+    /// `Switches` if a text is not a selector, or occurs twice.
     pub fn switches(&self, at: &Path) -> Result<Switches, Refusal> {
         let mut switches = Switches::default();
         for text in &self.off {
@@ -127,15 +126,15 @@ impl SwitchesFile {
     }
 }
 
-/// A table that is tried in shadow.
+/// A table in shadow.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ShadowEntry {
     /// Its name among the shadows.
     pub name: String,
-    /// The content hash of the table: its file's name.
+    /// The content hash of the table, which names its file.
     pub content_id: String,
-    /// Length of the table's file.
+    /// The length of the table's file in bytes.
     pub bytes: u64,
     /// The share of an engine's sampled rows that it scores, above 0 and at most 1.
     pub share: f64,
@@ -147,21 +146,21 @@ pub struct ShadowEntry {
 pub struct ShadowsFile {
     /// [`FILES_VERSION`].
     pub version: u32,
-    /// The number of this change; each is above all before it.
+    /// The number of this change, above all numbers before it.
     pub change: u64,
-    /// At most [`SHADOWS_MAX`] of them.
+    /// The shadows, at most [`SHADOWS_MAX`].
     pub shadows: Vec<ShadowEntry>,
-    /// When, for people.
+    /// RFC 3339 time of the change. Informational.
     pub at: String,
-    /// By whom.
+    /// User, host and process that changed it.
     pub origin: Origin,
 }
 
-/// Bytes of a shadow's name, at most.
+/// The most bytes of a shadow's name.
 const SHADOW_NAME_BYTES_MAX: usize = 40;
 
 impl ShadowsFile {
-    /// Checks what the types do not.
+    /// Checks the rules that the types do not express.
     pub(crate) fn check(&self, path: &Path) -> Result<(), Refusal> {
         let refused = |field: &str, expected: &str, got: String| {
             let at = format!("{}: {field}", path.display());
@@ -199,60 +198,61 @@ impl ShadowsFile {
     }
 }
 
-/// Whether a text is 32 lower-case hexadecimal digits, and so cannot lead to another folder.
+/// Returns whether a text is 32 lower-case hexadecimal digits, and so cannot lead to another
+/// folder.
 pub fn is_content_id(text: &str) -> bool {
     let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     text.len() == 32 && text.bytes().all(digit)
 }
 
-/// The names in a watched directory.
+/// The paths of a watched directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Directory {
     root: PathBuf,
 }
 
 impl Directory {
-    /// The directory of this name, which need not be there.
+    /// Returns the directory of this path, which need not exist.
     pub fn new(root: impl Into<PathBuf>) -> Directory {
         Directory { root: root.into() }
     }
 
-    /// The directory itself.
+    /// Returns the path of the directory.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// The folder of tables.
+    /// Returns the folder of tables.
     pub fn tables(&self) -> PathBuf {
         self.root.join("tables")
     }
 
-    /// The file of a table.
+    /// Returns the file of a table.
     pub fn table(&self, content_id: &str) -> PathBuf {
         self.tables().join(format!("{content_id}.hedge"))
     }
 
-    /// The file that says which table is to run.
+    /// Returns the file of the pointer.
     pub fn active(&self) -> PathBuf {
         self.root.join("active")
     }
 
-    /// The file that says what is switched off.
+    /// Returns the file of the switches.
     pub fn switches(&self) -> PathBuf {
         self.root.join("switches")
     }
 
-    /// The file that says what is tried in shadow.
+    /// Returns the file of the shadows.
     pub fn shadows(&self) -> PathBuf {
         self.root.join("shadows")
     }
 
-    /// The folder of engines that keep their state here.
+    /// Returns the folder of engines that keep their state here.
     pub fn engines(&self) -> PathBuf {
         self.root.join("engines")
     }
 
-    /// The pointer; none where nothing was published.
+    /// Reads the pointer; `None` if nothing was published.
     ///
     /// # Errors
     /// `Pointer` or `Directory`.
@@ -264,7 +264,7 @@ impl Directory {
         }
     }
 
-    /// The switches; none where nothing was ever switched.
+    /// Reads the switches; `None` if nothing was ever switched.
     ///
     /// # Errors
     /// `Switches` or `Directory`.
@@ -276,7 +276,7 @@ impl Directory {
         }
     }
 
-    /// The shadows; none where there never was one.
+    /// Reads the shadows; `None` if there never was one.
     ///
     /// # Errors
     /// `Shadow` or `Directory`.
@@ -289,14 +289,14 @@ impl Directory {
     }
 }
 
-/// Checks the bytes of the shadows.
+/// Parses the shadows.
 pub(crate) fn parse_shadows(bytes: &[u8], path: &Path) -> Result<ShadowsFile, Refusal> {
     let file: ShadowsFile = parse_small(bytes, path, RefusalKind::Shadow)?;
     file.check(path)?;
     Ok(file)
 }
 
-/// Checks the bytes of a pointer.
+/// Parses a pointer.
 pub(crate) fn parse_pointer(bytes: &[u8], path: &Path) -> Result<Pointer, Refusal> {
     let pointer: Pointer = parse_small(bytes, path, RefusalKind::Pointer)?;
     let refused = |field: &str, expected: &str, got: &dyn std::fmt::Display| {
@@ -320,7 +320,7 @@ pub(crate) fn parse_pointer(bytes: &[u8], path: &Path) -> Result<Pointer, Refusa
     Ok(pointer)
 }
 
-/// Checks the bytes of the switches.
+/// Parses the switches.
 pub(crate) fn parse_switches(
     bytes: &[u8],
     path: &Path,

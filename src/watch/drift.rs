@@ -1,9 +1,9 @@
-//! Drift: what a candidate would do to the traffic, beside what the running table does.
+//! Drift: how the scores of a candidate differ from those of the running table.
 //!
-//! Every check before this one looks at the candidate alone, and a table that is well-formed and
-//! wrong passes them all. Here both tables score the same rows, on the control thread: rows of
-//! live requests from the scorers' reservoirs, or, before there are enough of them, the golden
-//! rows of both tables. What shifts the scores by more than the bounds is quarantined: the running
+//! Every other check looks at the candidate alone, and a table that is well-formed and wrong passes
+//! them all. Here both tables score the same rows, on the control thread: rows of live requests
+//! from the scorers' reservoirs, or the golden rows of both tables while there are too few live
+//! ones. A candidate that shifts the scores by more than the bounds is quarantined: the running
 //! table stays until a person forces the candidate, or publishes another one.
 
 use crate::engine::Engine;
@@ -14,25 +14,26 @@ use crate::score::{PreparedTable, Score};
 use crate::stats::ScoreCounts;
 use serde::{Deserialize, Serialize};
 
-/// By how much a candidate may differ from the running table.
+/// How much a candidate may differ from the running table. Build it with
+/// `..DriftOptions::default()`: fields may be added.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DriftOptions {
-    /// Whether candidates are compared at all.
+    /// `true` if candidates are compared.
     pub enabled: bool,
-    /// The largest population stability index of the two distributions of scores, by groups of
-    /// ten. By custom 0.1 is a small shift, and 0.25 a large one.
+    /// The largest population stability index of the two distributions of scores, by groups of ten.
+    /// By convention 0.1 is a small shift, and 0.25 a large one.
     pub psi_max: f64,
     /// The scores that the host's rules compare with, as in `score < 30`.
     pub thresholds: Vec<u8>,
-    /// The largest share of rows that any one of the thresholds may treat otherwise than before.
+    /// The largest share of rows that may cross any one of the thresholds.
     pub crossing_max: f64,
-    /// Live rows that are enough to tell; with fewer the golden rows are asked.
+    /// The least number of live rows for a comparison; with fewer, golden rows are used.
     pub rows_min: usize,
-    /// Golden rows, of both tables together, that are enough to tell; with fewer of either kind
-    /// scores are not compared.
+    /// The least number of golden rows of both tables together; with fewer, scores are not
+    /// compared.
     pub golden_min: usize,
-    /// The largest ratio of the two numbers of features, either way. A list that came twice has
-    /// the ratio 2.
+    /// The largest ratio of the two numbers of features, either way. A duplicated list has the
+    /// ratio 2.
     pub features_ratio_max: f64,
     /// The largest ratio of the two files' lengths, either way.
     pub bytes_ratio_max: f64,
@@ -54,8 +55,8 @@ impl Default for DriftOptions {
 }
 
 impl DriftOptions {
-    /// The same without bounds: for the first table of a host, which may differ as it likes from
-    /// the bundled one, but not score everybody alike.
+    /// Returns the options without bounds: for the first table of a host, which may differ from the
+    /// bundled one in any way but scoring all rows alike.
     pub(super) fn unbounded(&self) -> DriftOptions {
         DriftOptions {
             psi_max: f64::INFINITY,
@@ -67,20 +68,21 @@ impl DriftOptions {
     }
 }
 
-/// Which rows two tables were compared on.
+/// The rows on which two tables were compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Rows {
-    /// Those of live requests.
+    /// Rows of live requests.
     Live,
-    /// The golden rows of both tables.
+    /// Returns the golden rows of both tables, laid out as the host would fill them.
     Golden,
-    /// There were too few of either kind.
+    /// None: there were too few rows of either kind.
     None,
 }
 
 impl Rows {
-    /// The name in reports.
+    /// Returns the name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Rows::Live => "live rows",
@@ -90,29 +92,30 @@ impl Rows {
     }
 }
 
-/// What the comparison of a candidate with another table found.
+/// The comparison of a candidate with another table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Drift {
-    /// Which rows both have scored.
+    /// The kind of rows that both tables scored.
     pub source: Rows,
-    /// How many.
+    /// The number of rows.
     pub rows: u64,
     /// The population stability index of their scores.
     pub psi: f64,
-    /// The share of rows that cross a threshold, of the threshold that most rows cross.
+    /// Returns the largest share of rows that cross a threshold, and that threshold.
     pub crossings: f64,
     /// That threshold.
     pub threshold: u8,
-    /// Features: of the running table, and of the candidate.
+    /// The number of features: of the running table, and of the candidate.
     pub features: (u64, u64),
-    /// Bytes of the files.
+    /// The length of the files in bytes: of the running table, and of the candidate.
     pub bytes: (u64, u64),
-    /// The bounds that are exceeded, in words; empty where the candidate may run.
+    /// The exceeded bounds in words; empty if the candidate may run.
     pub over: Vec<String>,
 }
 
 impl Drift {
-    /// Compares a candidate with a table, on the rows that the engine has.
+    /// Compares a candidate with a table on the rows that the engine has.
     pub(super) fn of(
         options: &DriftOptions,
         engine: &Engine,
@@ -179,7 +182,7 @@ impl Drift {
         over
     }
 
-    /// The refusal of what is over a bound.
+    /// Returns the refusal of a candidate that exceeds a bound.
     pub(super) fn refusal(&self, generation: u64, against: u64) -> Refusal {
         let at = format!("generation {generation} beside generation {against}");
         RefusalKind::Quarantined.at(at, self.over.join(", "), self)
@@ -204,20 +207,20 @@ impl std::fmt::Display for Drift {
     }
 }
 
-/// What two tables make of the same rows.
+/// The scores of two tables on the same rows.
 #[derive(Debug, Default)]
 pub(super) struct Both {
-    /// The scores of the running one.
+    /// The scores of the running table.
     pub(super) running: ScoreCounts,
-    /// The scores of the other one.
+    /// The scores of the other table.
     pub(super) candidate: ScoreCounts,
     /// Rows that cross each threshold.
     pub(super) crossed: Vec<(u8, u64)>,
-    /// Rows whose two scores are [`FAR`] apart, or more.
+    /// Rows whose two scores differ by [`FAR`] or more.
     pub(super) far: u64,
 }
 
-/// A difference of scores that counts as disagreement.
+/// The difference of scores that counts as disagreement.
 pub(super) const FAR: u8 = 10;
 
 impl Both {
@@ -256,7 +259,7 @@ impl Both {
         }
     }
 
-    /// The population stability index of the two.
+    /// Returns the population stability index of the two distributions.
     pub(super) fn stability(&self) -> f64 {
         rounded(self.running.stability(&self.candidate))
     }
@@ -270,8 +273,8 @@ impl Both {
     }
 }
 
-/// The score that a table gives a row, detections included. Features that are switched off are
-/// missing in sampled rows; detections that are off are not asked about here.
+/// Returns the score that a table gives a row, detections included. Features that are switched off
+/// are missing in sampled rows; detections that are off are not considered here.
 pub(super) fn score(prepared: &PreparedTable, row: &Row) -> Score {
     prepared.scored(row, prepared.margin(row), 0).score
 }
@@ -291,7 +294,7 @@ fn ratio((one, two): (u64, u64)) -> f64 {
     one.max(two) as f64 / one.min(two).max(1) as f64
 }
 
-/// To four decimals: what is told is what is compared.
+/// Rounds to four decimals, so that the reported number is the compared one.
 fn rounded(value: f64) -> f64 {
     (value * 1e4).round() / 1e4
 }

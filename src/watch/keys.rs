@@ -1,36 +1,36 @@
 //! Keys that sign tables, and the keys that an engine trusts.
 
 use super::disk::read_small;
+use crate::hex;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::schema::check_name;
 use crate::table::format::{HEADER_BYTES, SIGNATURE_KEY_BYTES, SIGNATURE_OFFSET, SIGNED_PREFIX};
-use crate::table::validate::hex;
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha512};
 use std::fmt;
 use std::path::Path;
 
-/// What a secret key's file starts with.
+/// The first word of a secret key's file.
 const SECRET: &str = "hedgerow-secret-key-1";
-/// What a public key's file starts with.
+/// The first word of a public key's file.
 const PUBLIC: &str = "hedgerow-public-key-1";
 
-/// The secret half of a key. It signs tables; it is never shown.
+/// The secret half of a key. It signs tables, and is never shown.
 pub struct SecretKey {
     name: String,
     key: SigningKey,
 }
 
-/// The public half of a key, and what people call it.
+/// The public half of a key, and its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicKey {
     name: String,
     bytes: [u8; SIGNATURE_KEY_BYTES],
 }
 
-/// The keys that an engine trusts. Those who may write to the watched directory cannot add one:
-/// keys are the host's to give.
+/// The keys that an engine trusts. The host gives them: a writer of the watched directory cannot
+/// add one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Keys {
     trusted: Vec<PublicKey>,
@@ -49,7 +49,8 @@ fn refused(at: &str, expected: &str, got: impl fmt::Display) -> Refusal {
     RefusalKind::Key.at(at, expected, got)
 }
 
-/// The name and the 32 bytes of a line `KIND NAME HEX`. What came is not shown: it may be secret.
+/// Parses a line `KIND NAME HEX`: the name and the 32 bytes. Refusals do not show the text: it may
+/// be secret.
 fn parse(kind: &str, text: &str, at: &str) -> Result<(String, [u8; 32]), Refusal> {
     let expected = format!("one line of `{kind} NAME` and 64 hexadecimal digits");
     let line = text.strip_suffix('\n').unwrap_or(text);
@@ -62,17 +63,10 @@ fn parse(kind: &str, text: &str, at: &str) -> Result<(String, [u8; 32]), Refusal
         return Err(refused(at, &expected, "another kind of file"));
     }
     check_key_name(name, at)?;
-    let mut bytes = [0u8; 32];
-    let whole = digits.len() == 64 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-    let pairs = digits.as_bytes().chunks(2).map(std::str::from_utf8);
-    for (byte, pair) in bytes.iter_mut().zip(pairs) {
-        let value = pair.ok().and_then(|pair| u8::from_str_radix(pair, 16).ok());
-        match value.filter(|_| whole) {
-            Some(value) => *byte = value,
-            None => return Err(refused(at, &expected, "other digits, or another number")),
-        }
+    match hex::decode(digits) {
+        Some(bytes) => Ok(((*name).into(), bytes)),
+        None => Err(refused(at, &expected, "other digits, or another number")),
     }
-    Ok(((*name).into(), bytes))
 }
 
 fn check_key_name(name: &str, at: &str) -> Result<(), Refusal> {
@@ -85,10 +79,10 @@ fn check_key_name(name: &str, at: &str) -> Result<(), Refusal> {
 }
 
 impl SecretKey {
-    /// A new key, from the system's random numbers.
+    /// Makes a new key from the system's random numbers.
     ///
     /// # Errors
-    /// Where the name is malformed, or the system gives no random numbers.
+    /// `Key` if the name is malformed, or if the system gives no random numbers.
     pub fn new(name: &str) -> Result<SecretKey, Refusal> {
         check_key_name(name, "name")?;
         let mut seed = [0u8; 32];
@@ -104,7 +98,7 @@ impl SecretKey {
         })
     }
 
-    /// The key of a file's text; `at` names the file in refusals.
+    /// Parses the text of a key's file; `at` names the file in refusals.
     ///
     /// # Errors
     /// `Key`.
@@ -114,12 +108,16 @@ impl SecretKey {
         Ok(SecretKey { name, key })
     }
 
-    /// The text of its file. Whoever reads it can sign.
+    /// Returns the text of the key's file. It is a secret.
     pub fn secret_text(&self) -> String {
-        format!("{SECRET} {} {}\n", self.name, hex(&self.key.to_bytes()))
+        format!(
+            "{SECRET} {} {}\n",
+            self.name,
+            hex::encode(&self.key.to_bytes())
+        )
     }
 
-    /// The public half.
+    /// Returns the public half.
     pub fn public(&self) -> PublicKey {
         PublicKey {
             name: self.name.clone(),
@@ -127,8 +125,8 @@ impl SecretKey {
         }
     }
 
-    /// A table's file, signed; a signature that was there goes. The caller has opened it as a
-    /// table.
+    /// Returns a table's file with a signature, which replaces one that was there. The caller has
+    /// opened the file as a table.
     pub fn sign(&self, file: &[u8]) -> Vec<u8> {
         let mut signed = file.to_vec();
         let key = self.public().bytes;
@@ -140,23 +138,24 @@ impl SecretKey {
     }
 }
 
-/// A signature over a text, and the key that it is by.
+/// A signature over a text, and its key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NoteSignature {
-    /// 64 hexadecimal digits.
+    /// The public key, 64 hexadecimal digits.
     pub key: String,
-    /// 128 hexadecimal digits.
+    /// The signature, 128 hexadecimal digits.
     pub signature: String,
 }
 
-/// What is signed of a text: a signature over a table, or for another purpose, is none.
+/// Returns the bytes that are signed for a text. A signature over a table, or for another purpose,
+/// does not fit them.
 fn note(purpose: &str, text: &str) -> Vec<u8> {
     let digest = Sha512::digest(text);
     [NOTE_PREFIX, purpose.as_bytes(), b"\n", &digest].concat()
 }
 
-/// What stands before a text's purpose and digest.
+/// The prefix of a text's purpose and digest.
 const NOTE_PREFIX: &[u8] = b"hedgerow note 1\n";
 
 impl SecretKey {
@@ -164,16 +163,16 @@ impl SecretKey {
     pub fn sign_note(&self, purpose: &str, text: &str) -> NoteSignature {
         NoteSignature {
             key: self.public().id(),
-            signature: hex(&self.key.sign(&note(purpose, text)).to_bytes()),
+            signature: hex::encode(&self.key.sign(&note(purpose, text)).to_bytes()),
         }
     }
 }
 
 impl Keys {
-    /// Checks the signature of a text, as [`check`](Keys::check) does a table's.
+    /// Checks the signature of a text, like [`check`](Keys::check) for a table.
     ///
     /// # Errors
-    /// `Key`, where it is none by a trusted key, or there is none and one is required.
+    /// `Key` if it is not by a trusted key, or if there is none and one is required.
     pub fn check_note(
         &self,
         purpose: &str,
@@ -198,23 +197,12 @@ impl Keys {
             return Err(refused(purpose, &names(), "one by another key"));
         };
         let verified = VerifyingKey::from_bytes(&trusted.bytes).and_then(|key| {
-            let bytes = unhex(&signed.signature).unwrap_or([0; 64]);
+            let bytes = hex::decode(&signed.signature).unwrap_or([0; 64]);
             key.verify_strict(&note(purpose, text), &Signature::from_bytes(&bytes))
         });
         let got = format!("one by {} that is not over this text", trusted.name);
         verified.map_err(|_| refused(purpose, &names(), got))
     }
-}
-
-/// The bytes of 128 hexadecimal digits.
-fn unhex(digits: &str) -> Option<[u8; 64]> {
-    let mut bytes = [0u8; 64];
-    let whole = digits.len() == 128 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-    let pairs = digits.as_bytes().chunks(2).map(std::str::from_utf8);
-    for (byte, pair) in bytes.iter_mut().zip(pairs) {
-        *byte = u8::from_str_radix(pair.ok()?, 16).ok()?;
-    }
-    whole.then_some(bytes)
 }
 
 fn put(file: &mut [u8], at: usize, bytes: &[u8]) {
@@ -235,10 +223,10 @@ impl PublicKey {
         PublicKey::parse(&text, &at)
     }
 
-    /// The key of a file's text; `at` names the file in refusals.
+    /// Parses the text of a key's file; `at` names the file in refusals.
     ///
     /// # Errors
-    /// `Key`, also where the digits are no point of the curve.
+    /// `Key`, also if the digits are not a point of the curve.
     pub fn parse(text: &str, at: &str) -> Result<PublicKey, Refusal> {
         let (name, bytes) = parse(PUBLIC, text, at)?;
         VerifyingKey::from_bytes(&bytes)
@@ -246,36 +234,36 @@ impl PublicKey {
         Ok(PublicKey { name, bytes })
     }
 
-    /// The text of its file.
+    /// Returns the text of the key's file.
     pub fn text(&self) -> String {
         format!("{PUBLIC} {} {}\n", self.name, self.id())
     }
 
-    /// What people call it.
+    /// Returns the name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its 64 hexadecimal digits.
+    /// Returns the key as 64 hexadecimal digits.
     pub fn id(&self) -> String {
-        hex(&self.bytes)
+        hex::encode(&self.bytes)
     }
 }
 
 impl Keys {
-    /// These keys are trusted. Where signatures are `required`, an unsigned table is refused.
+    /// Trusts these keys. If signatures are `required`, an unsigned table is refused.
     pub fn new(trusted: Vec<PublicKey>, required: bool) -> Keys {
         Keys { trusted, required }
     }
 
-    /// The keys.
+    /// Returns the trusted keys.
     pub fn trusted(&self) -> &[PublicKey] {
         &self.trusted
     }
 
-    /// Checks the signature of a table's file, of which the content hash was checked: none where
-    /// none is required, else a good one by a trusted key. Strict: keys and signatures of small
-    /// order are refused, so that a signature fits one content alone.
+    /// Checks the signature of a table's file whose content hash was checked: a good one by a
+    /// trusted key, or none if none is required. Keys and signatures of small order are refused, so
+    /// that a signature fits one content alone.
     ///
     /// # Errors
     /// `SignatureMissing`, `SignatureKey` or `Signature`.
@@ -303,19 +291,19 @@ impl Keys {
             };
         }
         if !self.trusted.iter().any(|trusted| trusted.bytes == *key) {
-            let got = format!("one by the key {}", hex(key));
+            let got = format!("one by the key {}", hex::encode(key));
             return Err(RefusalKind::SignatureKey.at(at, names(), got));
         }
         let verified = VerifyingKey::from_bytes(key)
             .and_then(|key| key.verify_strict(&message(file), &Signature::from_bytes(signature)));
         verified.map_err(|_| {
-            let got = format!("one by {} that is not over this content", hex(key));
+            let got = format!("one by {} that is not over this content", hex::encode(key));
             RefusalKind::Signature.at(at, names(), got)
         })
     }
 }
 
-/// What is signed of a file: see [`crate::table::format`].
+/// Returns the bytes that are signed for a file: see [`crate::table::format`].
 fn message(file: &[u8]) -> Vec<u8> {
     let key_end = SIGNATURE_OFFSET.saturating_add(SIGNATURE_KEY_BYTES);
     let mut digest = Sha512::new();
@@ -352,7 +340,7 @@ mod tests {
         assert_eq!(name(only.check(&signed)), "signature-key");
         assert_eq!(name(only.check(DEFAULT_TABLE)), "good");
         assert_eq!(name(Keys::default().check(&signed)), "signature-key");
-        // Every part of what is signed: header, hash, key, signature, contents, length.
+        // Every signed part: header, hash, key, signature, contents, length.
         let mut places: Vec<usize> = (0..HEADER_BYTES).collect();
         places.extend([HEADER_BYTES, signed.len() / 2, signed.len() - 1]);
         for place in places {
@@ -437,7 +425,7 @@ mod tests {
         }
         assert!(!format!("{key:?}").contains(&digits[..8]));
         assert!(PublicKey::parse(&text, "f").is_err());
-        // y = 2 is the height of no point of the curve.
+        // No point of the curve has y = 2.
         let none = format!("{PUBLIC} k 02{}\n", "0".repeat(62));
         assert!(PublicKey::parse(&none, "f").is_err());
         for bad in ["", "a b", "a,b", &"x".repeat(57)] {

@@ -1,8 +1,8 @@
-//! The ledger: what was published, refused, rolled back and switched, one JSON object a line.
+//! The ledger: publishes, refusals, rollbacks and switches, one JSON object per line.
 //!
-//! It is only ever appended to. A line that a killed writer left unfinished is ended by the next
-//! one, and stays as a line that readers pass over and report. Nothing is decided by its times:
-//! order is the order of lines, and generations go up.
+//! It is only appended to. The next writer ends a line that a killed writer left unfinished;
+//! readers skip such a line and report it. Times are informational: the order is that of the lines,
+//! and generations grow.
 
 use super::directory::{Origin, Pointer};
 use super::disk::{self, sync_folder};
@@ -12,15 +12,16 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-/// What happened.
+/// The kind of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Event {
     /// A table is published under a generation. Written before the pointer is replaced.
     Publish,
     /// An older table is published again, under a new generation. Written before as well.
     Rollback,
-    /// A publish, a rollback, a switch or a shadow that was announced and never came about: its
+    /// A publish, a rollback, a switch or a shadow that was announced and did not happen: its
     /// process ended, or the disk was full.
     Abandon,
     /// A selector is switched off. Written before the switches are replaced.
@@ -29,29 +30,29 @@ pub enum Event {
     Restore,
     /// A table is tried in shadow. Written before the shadows are replaced.
     Shadow,
-    /// It is tried no longer. Written before as well.
+    /// A table is no longer tried in shadow. Written before as well.
     Unshadow,
-    /// Tables that no longer can be gone back to were removed.
+    /// Tables were removed to which nobody can go back.
     Prune,
-    /// A line that somebody left unfinished was ended, or a pointer without its line was noted.
+    /// An unfinished line was ended, or a pointer without a line was noted.
     Repair,
     /// An engine took a table. In an engine's own ledger.
     Admit,
-    /// An engine refused something. In an engine's own ledger, once for each distinct artefact.
+    /// An engine refused an artefact. In an engine's own ledger, once for each distinct artefact.
     Refuse,
-    /// An engine holds a table back that differs too much from the running one. In an engine's own
+    /// An engine holds back a table that differs too much from the running one. In an engine's own
     /// ledger.
     Quarantine,
-    /// An engine went back by itself to the table before. In an engine's own ledger.
+    /// The watchdog reverted to the table before. In an engine's own ledger.
     Revert,
-    /// An engine runs something else than the pointer names. In an engine's own ledger.
+    /// An engine runs another table than the pointer's. In an engine's own ledger.
     Fallback,
     /// An engine's switches changed. In an engine's own ledger.
     Switch,
 }
 
 impl Event {
-    /// What a pointer came about by.
+    /// Returns the event that a pointer came from.
     pub(super) fn of(pointer: &Pointer) -> Event {
         match pointer.from_generation {
             Some(_) => Event::Rollback,
@@ -59,7 +60,7 @@ impl Event {
         }
     }
 
-    /// The name in the ledger.
+    /// Returns the name in the ledger.
     pub fn name(self) -> &'static str {
         match self {
             Event::Publish => "publish",
@@ -81,17 +82,17 @@ impl Event {
     }
 }
 
-/// One line.
+/// One line of a ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// When, for people.
+    /// RFC 3339 time. Informational.
     pub at: String,
-    /// What.
+    /// The kind of the record.
     pub event: Event,
-    /// The generation that it is about.
+    /// The generation concerned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,
-    /// The content hash of the table that it is about.
+    /// The content hash of the table concerned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_id: Option<String>,
     /// The generation that a rollback took its table from.
@@ -103,18 +104,18 @@ pub struct Record {
     /// The selector that was switched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,
-    /// Why something was refused.
+    /// The reason of a refusal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Refusal>,
-    /// Whatever else there is to say.
+    /// A remark.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// By whom.
+    /// The author.
     pub origin: Origin,
 }
 
 impl Record {
-    /// A record of an event, now.
+    /// Returns a record of an event now.
     pub fn new(event: Event, origin: &Origin) -> Record {
         Record {
             at: super::time::now(),
@@ -131,25 +132,26 @@ impl Record {
     }
 }
 
-/// The note of a pointer's record that the ledger had lost.
+/// The note of a record that was made from the pointer, because the ledger had lost it.
 pub(super) const FROM_POINTER: &str = "from the pointer: the ledger had no line of it";
 
-/// What a ledger holds.
+/// The content of a ledger.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct History {
     /// The records that could be read, oldest first.
     pub records: Vec<Record>,
-    /// What is wrong: lines that are no records, by file and number.
+    /// Lines that could not be read, by file and number.
     pub problems: Vec<String>,
 }
 
-/// Bytes from which on a segment is full, 4 MiB: some ten thousand records.
+/// The length from which a segment is full, 4 MiB: some ten thousand records.
 const SEGMENT_BYTES: u64 = 4 << 20;
 
-/// Bytes that are read of one segment, from its end.
+/// The most bytes that are read of one segment, from its end.
 const READ_BYTES_MAX: u64 = 4 * SEGMENT_BYTES;
 
-/// Problems that are told, at most.
+/// The most problems that are reported.
 const PROBLEMS_MAX: usize = 100;
 
 /// The ledger of a folder.
@@ -159,22 +161,22 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// The ledger of this folder, which need not be there.
+    /// Returns the ledger of this folder, which need not exist.
     pub fn of(folder: &Path) -> Ledger {
         Ledger {
             folder: folder.to_path_buf(),
         }
     }
 
-    /// The file that is appended to.
+    /// Returns the file that is appended to.
     pub fn path(&self) -> PathBuf {
         self.folder.join("ledger.jsonl")
     }
 
-    /// The full segments, oldest first.
+    /// Returns the full segments, oldest first.
     ///
     /// # Errors
-    /// Where the folder cannot be read.
+    /// If the folder cannot be read.
     pub fn segments(&self) -> io::Result<Vec<PathBuf>> {
         let mut numbered = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
@@ -187,11 +189,11 @@ impl Ledger {
         Ok(numbered.into_iter().map(|(_, path)| path).collect())
     }
 
-    /// Appends a record, and makes it durable. The caller holds the folder's lock. Where it fails,
-    /// nothing of the record stays; returns the bytes of an unfinished line that was ended.
+    /// Appends a record, and makes it durable. The caller holds the folder's lock. Returns the
+    /// length of an unfinished line that was ended. On an error nothing of the record stays.
     ///
     /// # Errors
-    /// Where the file cannot be written.
+    /// If the file cannot be written.
     pub fn append(&self, record: &Record) -> io::Result<u64> {
         let path = self.path();
         let mut options = File::options();
@@ -231,10 +233,10 @@ impl Ledger {
         sync_folder(&self.folder)
     }
 
-    /// Reads the newest segment and the full one before it. A ledger that is not there is empty.
+    /// Reads the newest segment and the full one before it. A ledger that does not exist is empty.
     ///
     /// # Errors
-    /// Where a file that is there cannot be read.
+    /// If a file exists and cannot be read.
     pub fn read(&self) -> io::Result<History> {
         let mut history = History::default();
         let older = match self.segments() {
@@ -248,7 +250,7 @@ impl Ledger {
     }
 
     /// Reads the changes of switches and shadows in all segments, and whether the ledger was ever
-    /// lost. For a file that has to be made again; what is missing is among the problems.
+    /// lost. For a file that has to be made again; gaps are among the problems.
     pub(super) fn changes(&self) -> io::Result<History> {
         let mut history = History::default();
         let mut next = 1;
@@ -276,7 +278,7 @@ fn segment_number(path: &Path) -> Option<u64> {
         .ok()
 }
 
-/// Bytes behind the last line's end.
+/// Returns the number of bytes after the end of the last line.
 fn unfinished(file: &mut File, len: u64) -> io::Result<u64> {
     let mut behind = 0u64;
     let mut end = len;

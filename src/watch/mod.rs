@@ -1,10 +1,12 @@
-//! The watch: takes tables and switches from a directory, and keeps the last good ones running.
+//! The watch: follows a directory of tables and switches, and keeps the last good table running.
 //!
-//! A [`Publisher`] changes the [directory]; a [`Watcher`] in each host process looks at it from
-//! threads of its own, holds each candidate against every check of [admission], and makes live what
-//! passes. What does not pass leaves the running table as it is: the refusal is counted each time,
-//! and logged and noted in the [ledger] once for each distinct artefact. Nothing here runs on a
-//! thread that scores, and no trouble with the directory reaches one.
+//! A [`Publisher`] changes the [directory]. A [`Watcher`] in each host process reads it from
+//! threads of its own, runs every check of [admission] on a candidate, and makes live what passes.
+//! A refused candidate leaves the running table as it is: the refusal is counted each time, and
+//! logged and noted in the [ledger] once for each distinct artefact. Nothing here runs on a thread
+//! that scores, and no trouble with the directory reaches one.
+//!
+//! The publisher's side is in [`publish`]; both sides share the other public modules.
 //!
 //! ```no_run
 //! use hedgerow::{Engine, Schema, WatchOptions, Watcher};

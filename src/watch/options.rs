@@ -6,39 +6,41 @@ use super::watchdog::WatchdogOptions;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What runs where the directory and the engine's own state have nothing that passes.
+/// The table that runs if neither the directory nor the engine's state has one that passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Fallback {
     /// The bundled table, under the generation 0.
     #[default]
     Bundled,
-    /// None: verdicts are `NotScored(NoTable)`.
+    /// No table: verdicts are `NotScored(NoTable)`.
     NoTable,
 }
 
-/// How a directory is watched.
+/// The options of a [`Watcher`](super::Watcher). Build them with `..WatchOptions::default()`:
+/// fields may be added.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WatchOptions {
-    /// How often the directory is looked at: switches twice as often, since they are waited for. A
-    /// look reads one small file.
+    /// The interval in which the directory is read; switches are read twice as often. A look reads
+    /// one small file.
     pub poll: Duration,
-    /// How long a table's file of another length than the pointer says may stay unchanged before
-    /// it is refused: somebody may be copying it.
+    /// How long a table's file of another length than the pointer says may stay unchanged before it
+    /// is refused: somebody may be copying it.
     pub settle: Duration,
-    /// What candidates are held against.
+    /// The checks of candidates.
     pub admission: Admission,
-    /// By how much a candidate may differ from the running table; over that it is quarantined.
+    /// How much a candidate may differ from the running table before it is quarantined.
     pub drift: DriftOptions,
-    /// How a new table is watched once it is live, and by how much it may differ from the one
-    /// before; over that the engine goes back by itself.
+    /// How a new table is watched once it is live, and how much it may differ from the one before
+    /// until it is reverted.
     pub watchdog: WatchdogOptions,
-    /// A folder of this engine's own, for its ledger, its status and copies of its last good
-    /// tables: `DIR/engines/NAME` is where `hedgerow status` looks for it. Without one a restart
-    /// relies on the directory alone.
+    /// A folder for this engine alone: its ledger, its status and copies of its last good tables.
+    /// `hedgerow status` looks for it at `DIR/engines/NAME`. Without a folder, a restart relies on
+    /// the directory.
     pub state: Option<PathBuf>,
-    /// What runs where nothing else does.
+    /// The table that runs if no other is there.
     pub fallback: Fallback,
-    /// This engine's name in its ledger and its status.
+    /// The name of the engine in its ledger and its status.
     pub name: String,
 }
 

@@ -1,4 +1,4 @@
-//! What an engine says of itself: which table it runs, since when, from where, and what it refused.
+//! The status of one engine: its table, where that came from, and what it refused.
 
 use super::directory::{Directory, FILES_VERSION, Origin};
 use super::disk::{Lock, read_at_most, read_small};
@@ -13,24 +13,25 @@ use std::time::Duration;
 /// Where the running table came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Source {
-    /// There is none: verdicts are `NotScored(NoTable)`.
+    /// No table runs: verdicts are `NotScored(NoTable)`.
     #[default]
     None,
-    /// The bundled one: nothing else was there to start with. Its generation is 0.
+    /// The bundled table, because nothing else was there at the start. Its generation is 0.
     Bundled,
-    /// The one that the directory's pointer names, or named when it was taken.
+    /// The table that the directory's pointer names, or named when it was taken.
     Directory,
-    /// The last one that this engine's own state knows to be good.
+    /// The newest copy of a good table in the engine's state folder.
     Kept,
-    /// The last one of the directory's ledger that passed.
+    /// The newest table of the directory's ledger that passed every check.
     Ledger,
-    /// The one before the last: the engine went back to it by itself.
+    /// The table before the last one: the watchdog reverted to it.
     Reverted,
 }
 
 impl Source {
-    /// The name in reports.
+    /// Returns the name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Source::None => "none",
@@ -45,177 +46,185 @@ impl Source {
 
 /// A table that an engine took.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct KnownGood {
     /// Its generation.
     pub generation: u64,
     /// Its content hash.
     pub content_id: String,
-    /// The running number that its own header has, which a signature covers; 0 for none.
+    /// The running number in the table's header, which a signature covers; 0 for none.
     #[serde(default)]
     pub table_generation: u64,
 }
 
-/// A table that the pointer names, and that does not run.
+/// A table that the pointer names and that does not run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Waiting {
     /// Its generation.
     pub generation: u64,
-    /// Its content hash, as the pointer says.
+    /// The content hash that the pointer names.
     pub content_id: String,
-    /// Whether it was refused; else it is awaited, or being checked.
+    /// `true` if it was refused; otherwise it is awaited or checked.
     pub refused: bool,
-    /// Whether it was refused for its drift alone: a person can force it.
+    /// `true` if it was refused for its drift alone: a person can force it.
     #[serde(default)]
     pub quarantined: bool,
 }
 
-/// A table that differs too much from the one that ran.
+/// A table that differs too much from the one that ran, and is held back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Quarantined {
-    /// When it came, for people.
+    /// RFC 3339 time of the comparison. Informational.
     pub at: String,
     /// Its generation.
     pub generation: u64,
     /// Its content hash.
     pub content_id: String,
-    /// The generation that ran, and that it was compared with.
+    /// The running generation that it was compared with.
     pub against: u64,
-    /// The numbers, and the bounds that they exceed.
+    /// The comparison, and the bounds that it exceeds.
     pub drift: Drift,
 }
 
 /// A refused artefact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Refused {
-    /// When it was first refused, for people.
+    /// RFC 3339 time of the first refusal. Informational.
     pub first_at: String,
-    /// When it was last refused.
+    /// RFC 3339 time of the last refusal. Informational.
     pub last_at: String,
-    /// How often.
+    /// The number of refusals.
     pub count: u64,
-    /// The last generation that it came under, where it is a table.
+    /// The last generation that named it, if it is a table.
     pub generation: Option<u64>,
-    /// Its content hash, as the pointer says, where it is a table.
+    /// The content hash that was named, if it is a table.
     pub content_id: Option<String>,
-    /// Why.
+    /// The refusal.
     pub reason: Refusal,
 }
 
-/// A generation that the engine went back from by itself.
+/// A generation that the watchdog reverted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Reverted {
-    /// When it did, for people.
+    /// RFC 3339 time of the revert. Informational.
     pub at: String,
-    /// The generation.
+    /// The reverted generation.
     pub generation: u64,
     /// Its content hash.
     pub content_id: String,
-    /// The generation that it went back to.
+    /// The generation that runs instead.
     pub to: u64,
-    /// The numbers, and the bounds that they exceeded.
+    /// The comparison, and the bounds that it exceeded.
     pub watching: Watching,
 }
 
-/// A table that is tried in shadow, and how it compares with the running one on the same rows.
+/// A table in shadow, compared with the running one on the same rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ShadowStatus {
     /// Its name.
     pub name: String,
     /// Its content hash.
     pub content_id: String,
-    /// The share of sampled rows that it scores.
+    /// The share of sampled rows that it scores, above 0 and at most 1.
     pub share: f64,
-    /// Whether it passed every check; else it is among the refusals.
+    /// `true` if it passed every check; otherwise it is among the refusals.
     pub runs: bool,
     /// The running generation that it is compared with.
     pub against: u64,
-    /// Since when, for people: another running table begins the counts anew.
+    /// RFC 3339 time since which rows are counted. A new running table starts the counts again.
     pub since: String,
-    /// Rows that both have scored.
+    /// Rows that both tables scored.
     pub rows: u64,
-    /// How often the shadow gave each score, 1 to 99.
+    /// The number of rows that the shadow gave each score, 1 to 99.
     pub scores: Vec<u64>,
-    /// How often the running table gave each.
+    /// The number of rows that the running table gave each score.
     pub running_scores: Vec<u64>,
-    /// The population stability index of the two.
+    /// The population stability index of the two distributions.
     pub psi: f64,
-    /// Rows whose two scores are 10 apart, or more.
+    /// Rows whose two scores differ by 10 or more.
     pub far: u64,
-    /// Each of the host's thresholds, and the rows that cross it.
+    /// Each of the host's thresholds, and the number of rows that cross it.
     pub crossed: Vec<(u8, u64)>,
 }
 
-/// Use of a capacity.
+/// The used amount of a capacity.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Headroom {
-    /// What is counted.
+    /// The name of the capacity.
     pub name: String,
-    /// How much of it there is.
+    /// The used amount.
     pub used: u64,
-    /// The capacity.
+    /// The limit.
     pub max: u64,
 }
 
-/// The state of one engine's watch. What it writes to its state folder is this.
+/// The status of one engine's watch: the content of the file `status` in its state folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct WatchStatus {
     /// [`FILES_VERSION`].
     pub version: u32,
     /// The engine's process.
     pub origin: Origin,
-    /// When the watch started.
+    /// RFC 3339 time of the start. Informational.
     pub started_at: String,
-    /// The directory.
+    /// The watched directory.
     pub directory: String,
     /// Where the running table came from.
     pub source: Source,
-    /// The generation that runs; 0 for the bundled table, and for none.
+    /// The running generation; 0 for the bundled table and for none.
     pub generation: u64,
     /// The content hash of the running table.
     pub content_id: String,
-    /// When it was made live.
+    /// RFC 3339 time since which it runs. Informational.
     pub since: String,
-    /// Who published it, where that is known.
+    /// The publisher, if it is known.
     pub publisher: Option<Origin>,
     /// The selectors that are switched off.
     pub switches: Vec<String>,
-    /// What the pointer names, where that is not what runs.
+    /// The table that the pointer names, if it does not run.
     pub waiting: Option<Waiting>,
-    /// Refusals by name, each counted as often as it came.
+    /// The number of refusals by name.
     pub refusals: BTreeMap<String, u64>,
-    /// Distinct refused artefacts, newest first; the last few.
+    /// The last distinct refused artefacts, newest first.
     pub last_refusals: Vec<Refused>,
-    /// Tables that were held back because they differ too much, each as often as it came.
+    /// The number of quarantines.
     #[serde(default)]
     pub quarantines: u64,
-    /// Those of them that no person has forced since, newest first; the last few.
+    /// The last tables in quarantine that no person forced since, newest first.
     #[serde(default)]
     pub quarantined: Vec<Quarantined>,
-    /// How the last table that was taken compares with the one before it; none where it was not
-    /// compared: it was forced, gone back to, the same, or the first.
+    /// The comparison of the last taken table with the one before it; `None` if it was forced, a
+    /// rollback, the same table, or the first.
     #[serde(default)]
     pub drift: Option<Drift>,
-    /// How the last published table compares with the one before it, in operation; none where it
-    /// is not watched.
+    /// The comparison of the last published table in operation with the one before it; `None` if
+    /// none is watched.
     #[serde(default)]
     pub watchdog: Option<Watching>,
-    /// How often the engine went back by itself.
+    /// The number of reverts.
     #[serde(default)]
     pub reverts: u64,
-    /// The generations that it went back from, newest first; the last few.
+    /// The last reverted generations, newest first.
     #[serde(default)]
     pub reverted: Vec<Reverted>,
-    /// What is tried in shadow.
+    /// The tables in shadow.
     #[serde(default)]
     pub shadows: Vec<ShadowStatus>,
-    /// Rows of live requests that the engine has to compare tables on.
+    /// Rows of live requests in the reservoirs.
     #[serde(default)]
     pub reservoir: u64,
-    /// What is wrong at the moment, by area.
+    /// What is wrong now, by area.
     pub problems: BTreeMap<String, Refusal>,
-    /// How much of each capacity the running table uses.
+    /// The used amount of each capacity of the running table.
     pub headroom: Vec<Headroom>,
-    /// Tables that this engine took and would go back to, newest first.
+    /// Taken tables to go back to, newest first.
     pub good: Vec<KnownGood>,
 }
 
@@ -250,23 +259,23 @@ impl WatchStatus {
     }
 }
 
-/// Bytes of a status that are read, 1 MiB: its texts from outside are bounded, some 300 KiB
-/// together, and its switches are those of a file of at most 256 KiB.
+/// The most bytes that are read of a status, 1 MiB: its texts from outside are bounded, some 300
+/// KiB together, and its switches are those of a file of at most 256 KiB.
 const STATUS_BYTES_MAX: u64 = 1 << 20;
 
-/// The status that an engine has written to its state folder; none where there is none, or none
-/// that can be understood.
+/// Returns the status in a state folder; `None` if there is none that can be read.
 pub fn read(state: &Path) -> Option<WatchStatus> {
     let bytes = read_at_most(&state.join("status"), STATUS_BYTES_MAX).ok()??;
     let status: WatchStatus = serde_json::from_slice(&bytes).ok()?;
     (status.version == FILES_VERSION).then_some(status)
 }
 
-/// A health file that is older than this says nothing about the moment: it is replaced each second.
+/// The age from which a health file is ignored: it is replaced each second.
 const HEALTH_AGE_MAX: Duration = Duration::from_secs(10);
 
-/// What the engine of a state folder has seen of late; none where it does not say. Both times are
-/// of one machine's clock; a file that seems to be of the future was written before that went back.
+/// Returns the health of the engine of a state folder; `None` if it is not alive, or wrote none
+/// recently. Both times are of one machine's clock; a file from the future was written before the
+/// clock was set back.
 pub fn health(state: &Path) -> Option<Health> {
     let path = state.join("health");
     let age = path.metadata().ok()?.modified().ok()?.elapsed();
@@ -276,15 +285,15 @@ pub fn health(state: &Path) -> Option<Health> {
     (fresh && health.version == FILES_VERSION).then_some(health)
 }
 
-/// Whether the engine of a state folder is alive: it holds the folder's lock.
+/// Returns whether the engine of a state folder is alive: it holds the folder's lock.
 pub fn is_alive(state: &Path) -> bool {
     Lock::is_held(state)
 }
 
-/// Engines that are looked at, at most.
+/// The most engines that are read.
 const ENGINES_MAX: usize = 1_000;
 
-/// The engines that keep their state within the directory, by folder.
+/// Returns the engines that keep their state within the directory, with their folders.
 pub fn engines(directory: &Directory) -> Vec<(PathBuf, WatchStatus)> {
     let Ok(entries) = std::fs::read_dir(directory.engines()) else {
         return Vec::new();

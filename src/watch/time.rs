@@ -1,15 +1,15 @@
-//! Moments as people read them. They are for people alone: no order depends on a clock.
+//! Times as text. They are informational: no order depends on a clock.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Now, in UTC, as `2026-11-23T22:50:24.123Z`.
+/// Returns the time now in UTC, as `2026-11-23T22:50:24.123Z`.
 pub fn now() -> String {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     let millis = since.map_or(0, |since| since.as_millis());
     utc(u64::try_from(millis).unwrap_or(u64::MAX))
 }
 
-/// Milliseconds since 1970, in UTC, as RFC 3339 writes it.
+/// Returns milliseconds since 1970 as RFC 3339 text in UTC.
 pub fn utc(millis: u64) -> String {
     let (seconds, millis) = (millis / 1_000, millis % 1_000);
     let (days, second) = (seconds / 86_400, seconds % 86_400);

@@ -1,11 +1,11 @@
-//! The watchdog: holds a new table against the one before it, for a time after the publish.
+//! The watchdog: compares a new table in operation with the one before it.
 //!
-//! Drift compares two tables on rows of the past. What only the present shows is compared here: the
-//! scores that were given, the share of requests without one, and the 99th percentile of the
-//! latencies that the host records. Over a bound the engine goes back by itself to the table that
-//! ran before, and does not take that generation again. A generation that a person forced is not
-//! held against its scores, nor is one that follows the bundled table; one that was gone back to is
-//! not watched at all: the way back is not undone.
+//! Drift compares two tables on past rows. The watchdog compares what shows only in operation, for
+//! a time after the publish: the scores that were given, the share of requests without one, and the
+//! 99th percentile of the latencies that the host records. If a bound is exceeded, the engine
+//! reverts to the table that ran before, and does not take that generation again. Scores are not
+//! compared for a forced generation, nor for the first one after the bundled table. A rollback is
+//! not watched: the way back is not undone.
 
 use super::directory::FILES_VERSION;
 use super::time;
@@ -19,23 +19,24 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How a new table is watched.
+/// How a new table is watched. Build it with `..WatchdogOptions::default()`: fields may be added.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WatchdogOptions {
-    /// For how long after a publish. At zero tables are not watched. As much time before the
-    /// publish is what they are held against.
+    /// How long a table is watched after its publish, and how much time before the publish it is
+    /// compared with. Zero turns the watchdog off.
     pub lasts: Duration,
-    /// Requests that are enough to tell, before and after.
+    /// The least number of requests for a comparison, before and after.
     pub rows_min: u64,
     /// The largest population stability index of the scores before and after. It is above that of
-    /// drift, because the traffic is not the same either.
+    /// drift, because the traffic differs as well.
     pub psi_max: f64,
-    /// By how much the share of requests without a score may grow. Those that a person switched
-    /// off do not count.
+    /// How much the share of requests without a score may grow. Requests while the engine is
+    /// switched off do not count.
     pub not_scored_max: f64,
-    /// The largest ratio of the two 99th percentiles,
+    /// Reverts if the new p99 exceeds the old one by more than this factor, and by more than
+    /// `latency_slack`.
     pub latency_ratio_max: f64,
-    /// where the later one is also longer by more than this.
+    /// The least difference of the two p99 for a revert.
     pub latency_slack: Duration,
 }
 
@@ -52,58 +53,63 @@ impl Default for WatchdogOptions {
     }
 }
 
-/// What was seen over some time.
+/// The requests of some time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Seen {
-    /// Requests.
+    /// The number of requests.
     pub rows: u64,
-    /// The share of them without a score.
+    /// The share of requests without a score.
     pub not_scored: f64,
-    /// The 99th percentile of the recorded latencies in nanoseconds; 0 where none are recorded.
+    /// The 99th percentile of the recorded latencies in nanoseconds; 0 if none are recorded.
     pub p99_nanos: u64,
 }
 
-/// What an engine has seen of late: what its `health` file says, which is replaced each second.
+/// The recent requests of an engine: the content of its file `health`, which is replaced each
+/// second.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Health {
     /// [`FILES_VERSION`].
     pub version: u32,
-    /// The generation that ran all the while.
+    /// The running generation.
     pub generation: u64,
-    /// For how long, in seconds: since it was made live, at most as long as a new table is watched.
+    /// The length of the time in seconds: since the table is live, at most as long as a new table
+    /// is watched.
     pub seconds: f64,
-    /// What was seen.
+    /// The requests of that time.
     pub seen: Seen,
     /// Requests whose latency was recorded.
     pub timed: u64,
 }
 
-/// How a new table compares with the one before it.
+/// The comparison of a new table with the one before it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Watching {
-    /// The generation that is watched.
+    /// The watched generation.
     pub generation: u64,
-    /// The one that ran before.
+    /// The generation that ran before.
     pub against: u64,
-    /// Since when, for people.
+    /// RFC 3339 time since which it is watched. Informational.
     pub since: String,
-    /// Whether the time is over.
+    /// `true` if the time is over.
     pub ended: bool,
-    /// Whether its scores are compared: it was not forced, the one before was published, and
-    /// nothing was switched since.
+    /// `true` if its scores are compared: it was not forced, the table before was published, and no
+    /// switch changed since.
     pub scores: bool,
-    /// What was seen of the one before.
+    /// The requests of the table before.
     pub before: Seen,
-    /// What was seen of the new one.
+    /// The requests of the new table.
     pub after: Seen,
-    /// The population stability index of the two; 0 where there are too few rows.
+    /// The population stability index of the two; 0 if there are too few rows.
     pub psi: f64,
-    /// The bounds that are exceeded, in words.
+    /// The exceeded bounds in words.
     pub over: Vec<String>,
 }
 
 impl Watching {
-    /// Why the engine went back.
+    /// Returns the reason of a revert.
     pub(super) fn refusal(&self) -> Refusal {
         let (generation, against) = (self.generation, self.against);
         let at = format!("generation {generation} after generation {against}");
@@ -129,7 +135,7 @@ impl std::fmt::Display for Watching {
     }
 }
 
-/// What scorers have counted by some moment, or between two.
+/// The counts of all scorers at one time, or between two.
 #[derive(Debug, Clone, Default)]
 struct Sample {
     scores: ScoreCounts,
@@ -173,46 +179,46 @@ impl Sample {
     }
 }
 
-/// What the control thread remembers.
+/// The watchdog of one engine.
 #[derive(Debug, Default)]
 pub(super) struct Watchdog {
-    /// What was counted by the last moments of the running generation, oldest first.
+    /// The counts of the running generation at each look, oldest first.
     moments: VecDeque<(Instant, Sample)>,
     trial: Option<Trial>,
     next: Option<Instant>,
-    /// When the health is told again.
-    tell: Option<Instant>,
+    /// When the health is written again.
+    report: Option<Instant>,
 }
 
-/// A table that ran when another took its place.
+/// A table that another one replaced.
 #[derive(Debug)]
 pub(super) struct Former {
     pub(super) prepared: Arc<PreparedTable>,
     pub(super) generation: u64,
 }
 
-/// A new table under watch.
+/// A new table that is watched.
 #[derive(Debug)]
 struct Trial {
     former: Former,
     until: Instant,
-    /// What was counted when it was made live.
+    /// The counts when it became live.
     start: Sample,
-    /// What was counted before, over the same time.
+    /// The counts of as much time before.
     before: Sample,
-    /// What was switched off when it was made live.
+    /// The switches when it became live.
     switches: Switches,
     watching: Watching,
 }
 
-/// How often the health is told.
-const TELL: Duration = Duration::from_secs(1);
+/// The interval in which the health is written.
+const HEALTH_POLL: Duration = Duration::from_secs(1);
 
-/// Parts of the time that is watched: a look each, but at most one a second.
+/// The looks in the time of a watch, at most one each second.
 const LOOKS: u32 = 60;
 
 impl Watchdog {
-    /// Forgets what was seen: another table is live from now on, and is not watched.
+    /// Starts again: another table is live, and is not watched.
     pub(super) fn forget(&mut self, engine: &Engine) {
         self.start(Sample::now(engine));
     }
@@ -222,9 +228,9 @@ impl Watchdog {
         self.moments.push_back((Instant::now(), start));
     }
 
-    /// A table has taken the place of another. Returns what will be watched; none where nothing is.
-    /// A table that comes while the one before it is watched is held against the one before both,
-    /// which alone has stood the time.
+    /// Starts to watch a table that replaced another. Returns `None` if nothing is watched. A table
+    /// that comes while the one before it is watched is compared with the one before both: that one
+    /// alone ran long enough.
     pub(super) fn begin(
         &mut self,
         options: &WatchdogOptions,
@@ -267,16 +273,16 @@ impl Watchdog {
         Some(watching)
     }
 
-    /// What the running generation has shown of late, where it is time to tell; none where nothing
-    /// is watched.
+    /// Returns the recent requests of the running generation if it is time to write them; `None` if
+    /// the watchdog is off.
     pub(super) fn health(&mut self, options: &WatchdogOptions, generation: u64) -> Option<Health> {
         let now = Instant::now();
-        if options.lasts.is_zero() || self.tell.is_some_and(|tell| now < tell) {
+        if options.lasts.is_zero() || self.report.is_some_and(|report| now < report) {
             return None;
         }
         let ((from, first), (to, last)) = (self.moments.front()?, self.moments.back()?);
         let sample = last.since(first);
-        self.tell = now.checked_add(TELL);
+        self.report = now.checked_add(HEALTH_POLL);
         Some(Health {
             version: FILES_VERSION,
             generation,
@@ -286,8 +292,8 @@ impl Watchdog {
         })
     }
 
-    /// Looks where it is time. Returns how the table that is watched compares, and with what to
-    /// replace it where it is over a bound.
+    /// Looks if it is time. Returns the comparison of the watched table, and the table to revert to
+    /// if a bound is exceeded.
     pub(super) fn look(
         &mut self,
         options: &WatchdogOptions,
@@ -306,7 +312,7 @@ impl Watchdog {
         }
         self.moments.push_back((now, sample.clone()));
         let trial = self.trial.as_mut()?;
-        // What a person switches meanwhile shifts the scores, too.
+        // Switches that change meanwhile shift the scores, too.
         trial.watching.scores &= engine.stats().switches == trial.switches;
         let after = sample.since(&trial.start);
         trial.watching.judge(options, &trial.before, &after);
@@ -325,7 +331,7 @@ impl Watchdog {
 }
 
 impl Watching {
-    /// Compares what was seen before with what was seen after.
+    /// Compares the counts before with those after.
     fn judge(&mut self, options: &WatchdogOptions, before: &Sample, after: &Sample) {
         let enough = |rows: u64| rows >= options.rows_min.max(1);
         self.after = after.seen();
@@ -338,7 +344,7 @@ impl Watching {
                     .push(format!("a stability index of at most {max}"));
             }
         }
-        // Without any request before, all of them are taken to have had a score.
+        // Without requests before, all of them count as scored.
         let grown = self.after.not_scored - self.before.not_scored;
         if enough(after.rows()) && grown > options.not_scored_max {
             let max = 100.0 * options.not_scored_max;
@@ -358,7 +364,7 @@ impl Watching {
     }
 }
 
-/// To four decimals: what is told is what is compared.
+/// Rounds to four decimals, so that the reported number is the compared one.
 fn rounded(value: f64) -> f64 {
     (value * 1e4).round() / 1e4
 }

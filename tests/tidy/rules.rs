@@ -9,6 +9,7 @@ const FILE_LINES_MAX: usize = 700;
 
 /// The layer of each top-level module of the library. Imports point to a lower layer.
 const LAYERS: &[(&str, u8)] = &[
+    ("hex", 0),
     ("limits", 0),
     ("sync", 0),
     ("probe", 0),

@@ -12,6 +12,7 @@ mod sets;
 mod trees;
 
 use super::format::*;
+use crate::hex;
 use crate::limits::*;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::schema::{FeatureKind, check_name};
@@ -151,7 +152,7 @@ fn check_header(file: &[u8]) -> Check<Header> {
 fn check_hash(file: &[u8], header: &Header) -> Check<()> {
     let hash = content_hash(file);
     if hash != header.content_hash {
-        let (expected, got) = (hex(&header.content_hash), hex(&hash));
+        let (expected, got) = (hex::encode(&header.content_hash), hex::encode(&hash));
         return Err(RefusalKind::ContentHash.at("header.content_hash", expected, got));
     }
     // Either all of it is there or nothing: half a signature is damage that no hash covers.
@@ -171,11 +172,6 @@ fn check_hash(file: &[u8], header: &Header) -> Check<()> {
         return Err(RefusalKind::Reserved.at("header", "zero", "another value"));
     }
     Ok(())
-}
-
-/// Hexadecimal digits of bytes.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn at_most(at: &str, max: usize, got: usize) -> Check<()> {

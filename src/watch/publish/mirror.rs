@@ -1,5 +1,5 @@
-//! The publisher's side of a fleet: what another place has published or switched is done here too,
-//! under that place's numbers, so that all its machines name a table alike.
+//! Publishing for another place: a fleet's publishes and switches are repeated here under its
+//! numbers, so that all its machines name a table alike.
 
 use super::{KEEP, Published, Publisher, Switched};
 use crate::refusal::{Refusal, RefusalKind};
@@ -12,23 +12,23 @@ use crate::watch::directory::{Pointer, SwitchesFile};
 use crate::watch::ledger::{Event, Record};
 
 impl Publisher {
-    /// The generation that the directory's pointer names; 0 where there is none.
+    /// Returns the generation of the directory's pointer; 0 without one.
     pub fn generation(&self) -> u64 {
         self.pointer
             .as_ref()
             .map_or(0, |pointer| pointer.generation)
     }
 
-    /// Publishes a table as another place has published it: under that generation, on behalf of
-    /// whoever did it there. What keeps a directory in step with a fleet.
+    /// Publishes a table under the generation and the origin that another place published it with.
+    /// Keeps a directory in step with a fleet.
     ///
     /// # Errors
-    /// `Generation`, where the directory is at that generation or above; else as
+    /// `Generation` if the directory is at that generation or above; else those of
     /// [`publish`](Publisher::publish).
     pub fn follow(mut self, table: &Table, there: &Pointer) -> Result<Published, Refusal> {
         let content_id = table.content_id();
-        // What a killed process announced and did not do is done again under its number; so is
-        // the last generation where its pointer was lost.
+        // A publish that a killed process only announced is repeated under its number; so is the
+        // last generation if its pointer was lost.
         let known = self.generations().last().map_or(0, |past| past.generation);
         let last = match &self.pointer {
             Some(pointer) => pointer.generation,
@@ -49,8 +49,8 @@ impl Publisher {
         self.activate(Event::of(&pointer), pointer, KEEP)
     }
 
-    /// A table that is numbered below the active one is no new table. Where the active one is not
-    /// whole, engines tell. It was checked when it was published: its hash is enough here.
+    /// Refuses a table whose own running number is below the active one's. The active file was
+    /// checked when it was published, so its hash is enough here; engines report a damaged one.
     pub(super) fn check_number(&self, table: &Table, content_id: &str) -> Result<(), Refusal> {
         let newest = self.newest();
         let file = newest.map(|id| Sealed::from_file(&self.directory.table(&id)));
@@ -61,17 +61,17 @@ impl Publisher {
         replayed(table, last, content_id).map_or(Ok(()), Err)
     }
 
-    /// Switches off what another place has switched off, and nothing else, under its number.
+    /// Takes over the switches of another place, under its number.
     ///
     /// # Errors
-    /// `Switches`, where the directory is at that change or above, or a selector is none;
+    /// `Switches` if the directory is at that change or above, or if a text is not a selector;
     /// `Directory`.
     pub fn follow_switches(mut self, there: &SwitchesFile) -> Result<Switched, Refusal> {
         let path = self.directory.switches();
         let wanted = there.switches(&path)?;
         let (last, now) = match self.directory.read_switches() {
             Ok(Some(file)) => (file.change, file.switches(&path)?),
-            // Also where nobody here knows what is off: the other place does.
+            // Also if nobody here knows what is off: the other place does.
             Ok(None) | Err(_) => (0, Switches::default()),
         };
         if there.change <= last {

@@ -1,37 +1,40 @@
-//! The publisher's side: everything that changes a watched directory, one process at a time.
+//! The publisher's side: all changes of a watched directory, by one process at a time.
 //!
-//! Each change is announced in the ledger, made durable there, and then made visible by one
-//! rename. A process that is killed in between leaves an announcement, which the next publisher
-//! marks as abandoned: the ledger never lacks what happened, and never claims what did not.
+//! Each change is announced in the ledger, made durable there, and then made visible by one rename.
+//! A process that is killed in between leaves an announcement, which the next publisher marks as
+//! abandoned: the ledger lacks nothing that happened, and claims nothing that did not.
 
+mod history;
 mod mirror;
+mod recover;
 mod shadows;
 mod switches;
+mod tables;
 
+pub use history::{Generation, generations};
 pub use shadows::Shadowed;
 
-use super::directory::{Directory, FILES_VERSION, Origin, Pointer, SwitchesFile, is_content_id};
-use super::disk::{Lock, remove_if_there, remove_partials, replace, sync_folder};
-use super::ledger::{Event, FROM_POINTER, Ledger, Record};
+use super::directory::{Directory, FILES_VERSION, Origin, Pointer, SwitchesFile};
+use super::disk::{Lock, replace};
+use super::ledger::{Event, Ledger, Record};
 use super::status;
 use super::time;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::table::Table;
-use crate::table::format::{HEADER_BYTES, SIGNATURE_OFFSET};
-use crate::table::sealed::Sealed;
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use history::before;
+use std::collections::BTreeSet;
+use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-/// Generations of which the tables are kept, unless told otherwise.
+/// The default number of generations whose tables are kept.
 pub const KEEP: usize = 8;
 
-/// Generations of which the tables are kept at least: the running one, and one to go back to.
+/// The least number of generations whose tables are kept: the running one, and one to go back to.
 pub const KEEP_MIN: usize = 2;
 
-/// The right to change a directory, as long as this lives.
+/// The right to change a directory, held until this is dropped.
 #[derive(Debug)]
 pub struct Publisher {
     directory: Directory,
@@ -43,15 +46,15 @@ pub struct Publisher {
     _lock: Lock,
 }
 
-/// How to publish.
+/// The options of a publish. Build them with `..PublishOptions::default()`: fields may be added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PublishOptions {
-    /// The new generation is above this one. For a directory that was made anew, where engines
-    /// remember a higher one.
+    /// The new generation is above this one. For a new directory whose engines remember a higher
+    /// generation.
     pub above: u64,
-    /// Generations of which the tables are kept, at least [`KEEP_MIN`].
+    /// The number of generations whose tables are kept, at least [`KEEP_MIN`].
     pub keep: usize,
-    /// Whether engines take the table however much it differs from the running one.
+    /// `true` if engines take the table even if it differs much from the running one.
     pub forced: bool,
 }
 
@@ -65,42 +68,31 @@ impl Default for PublishOptions {
     }
 }
 
-/// What was published.
+/// The result of a publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Published {
-    /// What engines will take up.
+    /// The pointer that engines will follow.
     pub pointer: Pointer,
     /// The content hashes of tables that were removed.
     pub pruned: Vec<String>,
-    /// What is worth a look, and did not keep it from being done.
+    /// Problems that did not prevent the publish.
     pub warnings: Vec<String>,
 }
 
-/// What was switched.
+/// The result of a switch.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Switched {
-    /// What is off now.
+    /// The switches now.
     pub file: SwitchesFile,
-    /// What is worth a look, and did not keep it from being done.
+    /// Problems that did not prevent the switch.
     pub warnings: Vec<String>,
-}
-
-/// A generation that a ledger knows of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Generation {
-    /// Its line in the ledger.
-    pub record: Record,
-    /// Its number.
-    pub generation: u64,
-    /// Its table.
-    pub content_id: String,
-    /// The generation that first had this table: its own, or the one that was gone back to.
-    pub source: u64,
 }
 
 impl Publisher {
-    /// Takes the right to change a directory that is there, waiting for it no longer than `wait`.
-    /// Puts right what a killed publisher left behind.
+    /// Takes the right to change an existing directory, waiting for it no longer than `wait`. Puts
+    /// right what a killed publisher left.
     ///
     /// # Errors
     /// `Directory` or `Busy`.
@@ -129,131 +121,19 @@ impl Publisher {
         Ok(publisher)
     }
 
-    /// As [`open`](Publisher::open), and makes the directory where it is not there.
+    /// Creates the directory if it does not exist, and opens it.
     ///
     /// # Errors
-    /// As `open`.
+    /// Those of [`open`](Publisher::open).
     pub fn create(root: &Path, wait: Duration, who: &str) -> Result<Publisher, Refusal> {
         let made = fs::create_dir_all(root.join("tables"));
         made.map_err(|error| Refusal::directory(root, "a directory that can be made", error))?;
         Publisher::open(root, wait, who)
     }
 
-    /// The directory.
+    /// Returns the directory.
     pub fn directory(&self) -> &Directory {
         &self.directory
-    }
-
-    fn recover(&mut self) -> Result<(), Refusal> {
-        let root = self.directory.root().to_path_buf();
-        let tables = self.directory.tables();
-        let tidy = || -> io::Result<()> {
-            fs::create_dir_all(&tables)?;
-            remove_partials(&root)?;
-            remove_partials(&tables)
-        };
-        tidy().map_err(|error| Refusal::directory(&root, "a writable directory", error))?;
-        let history = self.ledger.read();
-        let path = self.ledger.path();
-        let history =
-            history.map_err(|error| Refusal::directory(&path, "a readable file", error))?;
-        self.warnings.extend(history.problems);
-        self.records = history.records;
-        match self.directory.read_pointer() {
-            Ok(pointer) => self.pointer = pointer,
-            Err(refused) => self.warnings.push(refused.to_string()),
-        }
-        self.note_pointer()?;
-        let change = self.switches_change()?;
-        self.abandon(change)
-    }
-
-    /// A pointer of which the ledger knows nothing: the ledger was lost.
-    fn note_pointer(&mut self) -> Result<(), Refusal> {
-        let Some(pointer) = self.pointer.clone() else {
-            return Ok(());
-        };
-        let known = |record: &Record| record.generation == Some(pointer.generation);
-        if self.records.iter().any(known) {
-            return Ok(());
-        }
-        let event = Event::of(&pointer);
-        self.append(Record {
-            at: pointer.at,
-            generation: Some(pointer.generation),
-            content_id: Some(pointer.content_id),
-            from_generation: pointer.from_generation,
-            note: Some(FROM_POINTER.into()),
-            ..Record::new(event, &pointer.origin)
-        })
-    }
-
-    /// Marks what was announced and did not come about.
-    fn abandon(&mut self, change: u64) -> Result<(), Refusal> {
-        let active = self
-            .pointer
-            .as_ref()
-            .map_or(0, |pointer| pointer.generation);
-        let abandoned = abandoned(&self.records);
-        let shadows = self.shadows_change().unwrap_or(u64::MAX);
-        let mut marks = Vec::new();
-        for record in &self.records {
-            let mark = Record::new(Event::Abandon, &self.origin);
-            match (record.event, record.generation, record.change) {
-                (Event::Publish | Event::Rollback, Some(generation), _)
-                    if generation > active && !abandoned.0.contains(&generation) =>
-                {
-                    marks.push(Record {
-                        generation: Some(generation),
-                        content_id: record.content_id.clone(),
-                        ..mark
-                    });
-                }
-                (Event::Kill | Event::Restore, _, Some(number))
-                    if number > change && !abandoned.1.contains(&number) =>
-                {
-                    marks.push(Record {
-                        change: Some(number),
-                        selector: record.selector.clone(),
-                        ..mark
-                    });
-                }
-                (Event::Shadow | Event::Unshadow, _, Some(number))
-                    if number > shadows && !abandoned.1.contains(&number) =>
-                {
-                    marks.push(Record {
-                        change: Some(number),
-                        content_id: record.content_id.clone(),
-                        note: record.note.clone(),
-                        ..mark
-                    });
-                }
-                _ => {}
-            }
-        }
-        // Without a pointer that can be read nobody knows which generation was the last. Each open
-        // marks what is stale, so that of several only the last can be: the pointer was lost.
-        let open = marks.iter().filter(|mark| mark.generation.is_some());
-        let lost = open.clone().count() > 1 || open.clone().any(|mark| self.is_taken(mark));
-        if self.pointer.is_none() && (lost || self.directory.active().exists()) {
-            marks.retain(|mark| mark.change.is_some());
-            if lost {
-                let path = self.directory.active();
-                let note = "the pointer was lost: publish or roll back to have one again";
-                self.warnings.push(format!("{}: {note}", path.display()));
-            }
-        }
-        marks.into_iter().try_for_each(|mark| self.append(mark))
-    }
-
-    /// Whether an engine that keeps its state here has taken what was announced.
-    fn is_taken(&self, announced: &Record) -> bool {
-        let engines = status::engines(&self.directory);
-        let mut good = engines.iter().flat_map(|(_, engine)| &engine.good);
-        good.any(|good| {
-            Some(good.generation) == announced.generation
-                && Some(&good.content_id) == announced.content_id.as_ref()
-        })
     }
 
     fn append(&mut self, record: Record) -> Result<(), Refusal> {
@@ -273,13 +153,13 @@ impl Publisher {
         Ok(())
     }
 
-    /// The generations that came about, oldest first.
+    /// Returns the generations that were published, oldest first.
     pub fn generations(&self) -> Vec<Generation> {
         generations(&self.records, self.pointer.as_ref())
     }
 
-    /// The content of the table that is to run: the pointer's, or where that was lost the last one
-    /// of the history. None before the first publish.
+    /// Returns the content hash of the table that is to run: the pointer's, or the last one of the
+    /// history if the pointer was lost. `None` before the first publish.
     fn newest(&self) -> Option<String> {
         let named = self.pointer.as_ref();
         let named = named.map(|pointer| pointer.content_id.clone());
@@ -296,8 +176,8 @@ impl Publisher {
     /// Publishes a table under the next generation.
     ///
     /// # Errors
-    /// `Directory`, where something cannot be written, and `Replayed`, where the table's own number
-    /// is below the active one's: nothing has changed for engines then.
+    /// `Directory` if something cannot be written, `Replayed` if the table's own running number is
+    /// below the active one's. Nothing has changed for engines then.
     pub fn publish(
         mut self,
         table: &Table,
@@ -311,11 +191,11 @@ impl Publisher {
         self.activate(Event::Publish, pointer, options.keep)
     }
 
-    /// Publishes the table of a generation again, or of the active one, and has engines take it
-    /// however much it differs from what they run.
+    /// Publishes the table of a generation again, or of the active one. Engines take it even if it
+    /// differs much from what they run.
     ///
     /// # Errors
-    /// As [`rollback`](Publisher::rollback), and `Replayed`, as [`publish`](Publisher::publish).
+    /// Those of [`rollback`](Publisher::rollback) and [`publish`](Publisher::publish).
     pub fn force(mut self, generation: Option<u64>, keep: usize) -> Result<Published, Refusal> {
         let all = self.generations();
         let target = match generation {
@@ -329,11 +209,11 @@ impl Publisher {
         self.activate(Event::Publish, pointer, keep)
     }
 
-    /// Publishes the table of an older generation again: of this one, or of the one before. One
-    /// that an engine holds in quarantine is passed over, unless it is asked for by its number.
+    /// Publishes the table of an older generation again: of generation `to`, or of the one before.
+    /// A table that an engine holds in quarantine is skipped, unless it is named by its number.
     ///
     /// # Errors
-    /// `NoGeneration`, a refusal of the table, or `Directory`: nothing has changed then.
+    /// `NoGeneration`, a refusal of the table, or `Directory`. Nothing has changed then.
     pub fn rollback(mut self, to: Option<u64>, keep: usize) -> Result<Published, Refusal> {
         let all = self.generations();
         let target = match to {
@@ -346,7 +226,7 @@ impl Publisher {
         self.activate(Event::Rollback, pointer, keep)
     }
 
-    /// A generation whose table is there and whole, and that.
+    /// Returns a generation and its table, which must be there and whole.
     fn known(
         &self,
         all: &[Generation],
@@ -373,7 +253,7 @@ impl Publisher {
         Ok((target, table))
     }
 
-    /// The tables that engines of this directory hold in quarantine.
+    /// Returns the tables that engines of this directory hold in quarantine.
     fn held_back(&self) -> BTreeSet<String> {
         let engines = status::engines(&self.directory);
         let held = engines
@@ -382,7 +262,7 @@ impl Publisher {
         held.map(|held| held.content_id).collect()
     }
 
-    /// The pointer to a table whose file is there.
+    /// Returns a pointer to a table whose file is there.
     fn next(
         &self,
         generation: u64,
@@ -433,7 +313,7 @@ impl Publisher {
         })
     }
 
-    /// Replaces a file that engines look at.
+    /// Replaces a file that engines read.
     fn write_json(&mut self, path: &Path, value: &impl serde::Serialize) -> Result<(), Refusal> {
         let mut text = serde_json::to_vec(value)
             .map_err(|error| RefusalKind::Directory.caused(path.display(), "JSON", error))?;
@@ -442,142 +322,4 @@ impl Publisher {
         self.warnings.extend(undurable.map(|told| told.to_string()));
         Ok(())
     }
-
-    /// Puts a table's file in its place. One that is there and whole stays, unless this one is
-    /// signed otherwise.
-    fn write_table(&mut self, table: &Table, content_id: &str) -> Result<(), Refusal> {
-        let path = self.directory.table(content_id);
-        if let Ok(there) = Sealed::from_file(&path) {
-            let same = there.bytes() == table.bytes();
-            let signed = there.bytes().get(SIGNATURE_OFFSET..HEADER_BYTES);
-            let signed = signed.is_some_and(|field| field.iter().any(|byte| *byte != 0));
-            let whole = || Table::from_bytes(there.bytes());
-            let keeps = || signed && table.signed_by().is_none() && whole().is_ok();
-            if same || keeps() {
-                // Who wrote it may have been killed before it was durable, or be no publisher.
-                let file = File::open(&path).and_then(|file| file.sync_all());
-                let synced = file.and_then(|()| sync_folder(&self.directory.tables()));
-                let expected = "a file that can be synced";
-                return synced.map_err(|error| Refusal::directory(&path, expected, error));
-            }
-        }
-        // Durable before anything refers to it.
-        replace(&path, table.bytes())?.map_or(Ok(()), Err)
-    }
-
-    /// Removes the tables of generations before the last `keep`. Those of the last two stay in any
-    /// case, and those that an engine names as good; so do as many of the newest others as make
-    /// `keep` together, should the ledger know less than there is.
-    fn prune(&mut self, keep: usize) -> Result<Vec<String>, Refusal> {
-        let keep = keep.max(KEEP_MIN);
-        let tables = self.directory.tables();
-        let mut kept: BTreeSet<String> = BTreeSet::new();
-        let all = self.generations();
-        for (back, past) in all.iter().rev().enumerate() {
-            if back < keep || kept.len() < KEEP_MIN {
-                kept.insert(past.content_id.clone());
-            }
-        }
-        kept.extend(
-            self.pointer
-                .iter()
-                .map(|pointer| pointer.content_id.clone()),
-        );
-        let shadows = self.shadows();
-        kept.extend(shadows.into_iter().map(|shadow| shadow.content_id));
-        for (_, engine) in status::engines(&self.directory) {
-            kept.extend(engine.good.into_iter().map(|good| good.content_id));
-        }
-        let mut others = Vec::new();
-        let listed = || -> io::Result<Vec<(std::time::SystemTime, String, PathBuf)>> {
-            for entry in fs::read_dir(&tables)? {
-                let path = entry?.path();
-                let name = path.file_name().and_then(|name| name.to_str());
-                let id = name.and_then(|name| name.strip_suffix(".hedge"));
-                let Some(id) = id.filter(|id| is_content_id(id) && !kept.contains(*id)) else {
-                    continue;
-                };
-                others.push((fs::symlink_metadata(&path)?.modified()?, id.into(), path));
-            }
-            Ok(others)
-        };
-        let failed = |error: io::Error| Refusal::directory(&tables, "a writable folder", error);
-        let mut others = listed().map_err(failed)?;
-        others.sort();
-        let too_many = kept.len().saturating_add(others.len()).saturating_sub(keep);
-        let mut pruned = Vec::new();
-        for (_, id, path) in others.into_iter().take(too_many) {
-            remove_if_there(&path).map_err(failed)?;
-            pruned.push(id);
-        }
-        if !pruned.is_empty() {
-            let note = match pruned.len() {
-                1..=16 => pruned.join(" "),
-                many => format!("{many} tables"),
-            };
-            self.append(Record {
-                note: Some(note),
-                ..Record::new(Event::Prune, &self.origin)
-            })?;
-        }
-        Ok(pruned)
-    }
-}
-
-/// The generations and the changes that are marked as abandoned, and were not announced again.
-fn abandoned(records: &[Record]) -> (BTreeSet<u64>, BTreeSet<u64>) {
-    let (mut generations, mut changes) = (BTreeSet::new(), BTreeSet::new());
-    for record in records {
-        if record.event == Event::Abandon {
-            generations.extend(record.generation);
-            changes.extend(record.change);
-            continue;
-        }
-        if matches!(record.event, Event::Publish | Event::Rollback) {
-            record.generation.map(|again| generations.remove(&again));
-        }
-        record.change.map(|again| changes.remove(&again));
-    }
-    (generations, changes)
-}
-
-/// The generations that came about, oldest first: announced, not abandoned, and not above the
-/// pointer, which an announcement precedes.
-pub fn generations(records: &[Record], pointer: Option<&Pointer>) -> Vec<Generation> {
-    let (abandoned, _) = abandoned(records);
-    let last = pointer.map_or(u64::MAX, |pointer| pointer.generation);
-    let mut sources: BTreeMap<u64, u64> = BTreeMap::new();
-    let mut all = Vec::new();
-    for record in records {
-        let (Event::Publish | Event::Rollback, Some(generation), Some(content_id)) =
-            (record.event, record.generation, &record.content_id)
-        else {
-            continue;
-        };
-        if generation > last || abandoned.contains(&generation) || !is_content_id(content_id) {
-            continue;
-        }
-        let from = record.from_generation.unwrap_or(generation);
-        let source = sources.get(&from).copied().unwrap_or(from);
-        if sources.insert(generation, source).is_none() {
-            all.push(Generation {
-                record: record.clone(),
-                generation,
-                content_id: content_id.clone(),
-                source,
-            });
-        }
-    }
-    all
-}
-
-/// The generation to go back to from the last one. After a rollback it is one before the one that
-/// was gone back to: rolling back twice does not come back to where it started.
-fn before<'a>(all: &'a [Generation], held_back: &BTreeSet<String>) -> Option<&'a Generation> {
-    let last = all.last()?;
-    let earlier = |past: &&Generation| {
-        let held = held_back.contains(&past.content_id);
-        past.generation < last.source && past.content_id != last.content_id && !held
-    };
-    all.iter().rev().find(earlier)
 }

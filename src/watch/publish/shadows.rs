@@ -8,21 +8,22 @@ use crate::watch::directory::{FILES_VERSION, ShadowEntry, ShadowsFile};
 use crate::watch::ledger::{Event, Record};
 use crate::watch::time;
 
-/// What is tried in shadow.
+/// The result of a change of shadows.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Shadowed {
-    /// All shadows now.
+    /// The shadows now.
     pub file: ShadowsFile,
-    /// What is worth a look, and did not keep it from being done.
+    /// Problems that did not prevent the change.
     pub warnings: Vec<String>,
 }
 
 impl Publisher {
-    /// Has engines try a table in shadow under a name, on this share of their sampled rows. One of
-    /// the same name gives way.
+    /// Has engines try a table in shadow under a name, on this share of their sampled rows. It
+    /// replaces a shadow of the same name.
     ///
     /// # Errors
-    /// `Shadow`, where the name or the share makes no sense, or there are [`SHADOWS_MAX`] already;
+    /// `Shadow` if the name or the share is out of range, or if there are [`SHADOWS_MAX`] already;
     /// `Directory`. Nothing has changed for engines then.
     pub fn shadow(mut self, table: &Table, name: &str, share: f64) -> Result<Shadowed, Refusal> {
         let content_id = table.content_id();
@@ -48,10 +49,10 @@ impl Publisher {
         self.replace_shadows(Event::Shadow, file, Some(content_id), name)
     }
 
-    /// Has engines try it no longer.
+    /// Removes a shadow.
     ///
     /// # Errors
-    /// `Shadow`, where there is none of that name; `Directory`.
+    /// `Shadow` if there is none of that name; `Directory`.
     pub fn unshadow(mut self, name: &str) -> Result<Shadowed, Refusal> {
         self.remove_shadow(name)
     }
@@ -60,7 +61,7 @@ impl Publisher {
     /// shadows.
     ///
     /// # Errors
-    /// `Shadow`, where there is none of that name; a refusal of the table; else as
+    /// `Shadow` if there is none of that name; a refusal of the table; else those of
     /// [`publish`](Publisher::publish).
     pub fn promote(mut self, name: &str, keep: usize) -> Result<Published, Refusal> {
         let shadow = self.named_shadow(name)?;
@@ -104,7 +105,7 @@ impl Publisher {
         Err(RefusalKind::Shadow.at(path.display(), expected, name))
     }
 
-    /// What is tried. A file that cannot be understood is begun anew: shadows decide nothing.
+    /// Returns the shadows. A file that cannot be read counts as empty: shadows decide nothing.
     pub(super) fn shadows(&mut self) -> Vec<ShadowEntry> {
         match self.directory.read_shadows() {
             Ok(file) => file.map(|file| file.shadows).unwrap_or_default(),
@@ -151,8 +152,8 @@ impl Publisher {
         })
     }
 
-    /// The number of the last change that the shadows show: announcements above it never came
-    /// about. None where that cannot be known.
+    /// Returns the number of the last change in the file; announcements above it did not happen.
+    /// `None` if the file cannot be read.
     pub(super) fn shadows_change(&self) -> Option<u64> {
         let read = self.directory.read_shadows().ok()?;
         Some(read.map_or(0, |file| file.change))

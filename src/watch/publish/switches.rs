@@ -1,6 +1,7 @@
-//! The publisher's side of switches: what a person switches off, and on again.
+//! The publisher's side of kill switches.
 
-use super::{Publisher, Switched, abandoned};
+use super::history::abandoned;
+use super::{Publisher, Switched};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::schema::Schema;
 use crate::switches::{Selector, Switches};
@@ -10,11 +11,11 @@ use crate::watch::ledger::{Event, FROM_POINTER, Record};
 use crate::watch::{status, time};
 
 impl Publisher {
-    /// The number of the last change that the switches show. A file that is gone or damaged is
-    /// made again as the whole ledger knows it, and the engines where that lacks something:
-    /// nothing is switched on because a file was lost. Where nobody knows, it stays as it is.
-    /// Without a file and without a change in the ledger nothing was switched off here: an engine
-    /// that says otherwise was told by its host, and what one host has off is not everybody's.
+    /// Returns the number of the last change in the file. A file that is gone or damaged is made
+    /// again from the whole ledger, and from the engines if that has gaps: nothing is switched on
+    /// because a file was lost. If nobody knows, the file stays as it is. Without a file and
+    /// without a change in the ledger nothing was switched off here: the switches of an engine are
+    /// its host's own then.
     pub(super) fn switches_change(&mut self) -> Result<u64, Refusal> {
         let trouble = match self.directory.read_switches() {
             Ok(Some(file)) => return Ok(file.change),
@@ -67,14 +68,14 @@ impl Publisher {
     /// Switches a selector off, or on again.
     ///
     /// # Errors
-    /// `Selector` where there is nothing of that name, or nothing to restore; `Switches` where
-    /// nobody knows what is off, except that the engine can be switched off; `Directory`.
+    /// `Selector` if nothing has that name, or if it is not off; `Switches` if nobody knows what is
+    /// off (the engine can still be switched off); `Directory`.
     pub fn switch(mut self, selector: &Selector, off: bool) -> Result<Switched, Refusal> {
         let path = self.directory.switches();
         let (change, mut switches) = match self.directory.read_switches() {
             Ok(Some(file)) => (file.change, file.switches(&path)?),
             Ok(None) => (0, Switches::default()),
-            // Whatever else was off: with the engine off it decides nothing.
+            // With the engine off, other switches decide nothing.
             Err(_) if off && *selector == Selector::Engine => {
                 let forgotten = "what else was off is forgotten: switch it off again before \
                                  `restore engine`";
@@ -123,7 +124,7 @@ impl Publisher {
         })
     }
 
-    /// What is switched off must be there: a slip of the finger would leave the trouble on.
+    /// Refuses a selector without a target: a typing error would leave the trouble on.
     fn check_selector(&self, selector: &Selector) -> Result<(), Refusal> {
         let at = selector.to_string();
         let refused =
@@ -163,7 +164,7 @@ impl Publisher {
     }
 }
 
-/// The switches as the ledger knows them, and the number of their last change.
+/// Returns the number of the last change and the switches that the records lead to.
 fn replayed(records: &[Record]) -> (u64, Switches) {
     let (_, abandoned) = abandoned(records);
     let (mut last, mut switches) = (0, Switches::default());

@@ -74,7 +74,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
             return Err(Failure::usage("arguments", expected, got));
         }
     };
-    let Shadowed { file, warnings } = shadowed.map_err(|refusal| Failure::of(&refusal))?;
+    let Shadowed { file, warnings, .. } = shadowed.map_err(|refusal| Failure::of(&refusal))?;
     let all = listed(file.shadows.iter().map(|it| &it.name), "none");
     let text = format!("{said}\nshadows now: {all}\n{}", warned(&warnings));
     let json = json!({
