@@ -247,7 +247,7 @@ fn kernels_agree_on_chains() {
     }
 }
 
-/// More trees than a kernel sums, or has words of, before it starts anew; over many lanes.
+/// More trees than a kernel sums, or has words of, before it carries; over many lanes.
 #[test]
 fn many_trees_give_the_same_bits_on_all_kernels() {
     check("many trees", &any_ensemble(60, 1_030, 31, 9), 9);
@@ -319,7 +319,7 @@ fn kernels_agree_on_full_lanes() {
     }
 }
 
-/// The splits that only what is missing passes, and that nothing passes: alone, and beside others.
+/// Splits that only missing values pass, and splits that no value passes: alone, and among others.
 #[test]
 fn kernels_agree_on_splits_without_edges() {
     for missing in [Missing::Left, Missing::Right, Missing::AsZero] {

@@ -41,9 +41,9 @@ pub(super) struct Arranged {
 ///
 /// A kernel that looks up 16 lanes at a time passes over the groups from a level's first to its
 /// last one. CatBoost, 1,000 trees of depth 6 over 199 lanes in 13 groups: 12.3 groups a level in
-/// the source's order, 8.1 with levels by lane, and 5.0 with trees by the sum of their groups
-/// besides (by the groups from the lowest level on 5.3, by one level's 4.9 to 7.1, and 3.8 where
-/// each block greedily takes the next best tree, in quadratic time).
+/// the source's order, 8.1 with levels by lane, and 5.0 if trees are also sorted by the sum of
+/// their groups (5.3 by the groups from the lowest level on, 4.9 to 7.1 by those of one level, and
+/// 3.8 if each block greedily takes the next best tree, in quadratic time).
 pub(super) fn arranged(trees: &[(u32, &Tree)], lanes: &Lanes) -> Result<Vec<Arranged>, BuildError> {
     let mut arranged = Vec::with_capacity(trees.len());
     for (source, tree) in trees {

@@ -61,7 +61,7 @@ pub enum Node {
 pub struct Split {
     /// Index in [`Ensemble::features`].
     pub feature: u16,
-    /// What the value is held against.
+    /// The test of the value.
     pub test: Test,
     /// Where a missing value goes.
     pub missing: Missing,
@@ -69,7 +69,7 @@ pub struct Split {
     pub zero_is_missing: bool,
 }
 
-/// What a split holds a value against, in `f32`.
+/// A split's test of a value, in `f32`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Test {
     /// Holds where the value is above a finite border.
@@ -244,7 +244,7 @@ impl Tree {
         }
     }
 
-    /// The same tree as one of any shape; its leaves stand, from left to right, in the order of
+    /// The same tree as one of any shape; its leaves are, from left to right, in the order of
     /// their leaf indexes.
     pub(super) fn to_any(&self) -> Tree {
         let Tree::Oblivious { splits, leaves, .. } = self else {

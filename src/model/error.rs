@@ -3,11 +3,11 @@
 use crate::schema::SchemaError;
 use std::fmt;
 
-/// Why an ensemble cannot become a table.
+/// The reason why an ensemble cannot become a table.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// The feature list is no schema.
+    /// The feature list is not a schema.
     Features(SchemaError),
     /// There are no trees.
     NoTrees,

@@ -101,7 +101,7 @@ struct Borders {
     sets: Vec<f32>,
     /// Where the sets are whose edges are among them: splits may share one, which is counted once.
     known: HashSet<*const f32>,
-    /// Whether a missing value must be told from every other.
+    /// Whether a missing value must have a bin of its own.
     own_bin: bool,
     /// How many splits there are.
     splits: usize,

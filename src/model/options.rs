@@ -1,4 +1,4 @@
-//! What goes into a table next to the ensemble, and its checks.
+//! The content of a table next to the ensemble, and its checks.
 
 use super::ensemble::Ensemble;
 use super::error::{BuildError, at_most, finite};
@@ -6,10 +6,10 @@ use crate::limits::{GOLDEN_ROWS_MAX, PROVENANCE_BYTES_MAX, SCORE_MAP_LEN};
 use crate::table::bots::Bot;
 use crate::table::detections::Detection;
 
-/// What goes into a table besides the ensemble.
+/// The content of a table next to the ensemble.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BuildOptions {
-    /// The publisher's running number; 0 where there is none.
+    /// The publisher's running number; 0 if it has none.
     pub generation: u64,
     /// Seconds since 1970.
     pub created_at: u64,
@@ -19,7 +19,7 @@ pub struct BuildOptions {
     pub golden: Vec<Vec<f32>>,
     /// JSON, for people.
     pub provenance: String,
-    /// Rules beside the ensemble, in any order.
+    /// Rules next to the ensemble, in any order.
     pub detections: Vec<Detection>,
     /// Verified bots and their addresses.
     pub bots: Vec<Bot>,

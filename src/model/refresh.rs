@@ -8,10 +8,10 @@ use crate::table::Table;
 use crate::table::format::*;
 use bytemuck::Zeroable;
 
-/// What a table is written again with.
+/// The parts of a table that a refresh replaces.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Refresh {
-    /// The publisher's running number; 0 where there is none.
+    /// The publisher's running number; 0 if it has none.
     pub generation: u64,
     /// Seconds since 1970.
     pub created_at: u64,

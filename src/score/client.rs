@@ -1,5 +1,4 @@
-//! Who a request comes from: the address, and the User-Agent beside it, held against the table's
-//! verified bots.
+//! The sender of a request: its address and User-Agent, checked against the table's verified bots.
 
 use crate::limits::AGENT_BYTES_MAX;
 use crate::table::View;
@@ -10,10 +9,10 @@ use std::net::IpAddr;
 /// The sender of a request, as far as the host knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Client<'a> {
-    /// The address that the connection comes from, or that a proxy in front, which the host
-    /// trusts, says it comes from. Whoever can choose this address can pass for a verified bot.
+    /// The address of the connection, or the one that a trusted proxy in front of the host reports.
+    /// A sender that can choose this address can pass for a verified bot.
     pub address: IpAddr,
-    /// The value of the User-Agent header; empty where there is none. The first
+    /// The value of the User-Agent header; empty if there is none. The first
     /// [`AGENT_BYTES_MAX`] bytes count.
     pub agent: &'a [u8],
 }

@@ -1,4 +1,4 @@
-//! Detections on the hot path: which of a table's conjunctions a row matches.
+//! Detections on the hot path: the conjunctions of a table that a row matches.
 //!
 //! Every condition is one range test: the value lies within `low` and `high`, or, negated, it does
 //! not; a missing value lies within nothing. The first conditions of eight detections are tested
@@ -132,7 +132,7 @@ fn bits(bytes: [u8; GROUP]) -> u64 {
 }
 
 impl Detectors {
-    /// The detections of a table whose features stand at these row positions.
+    /// The detections of a table whose features have these row positions.
     pub(super) fn of(view: &View<'_>, positions: &[u8; FEATURES_MAX]) -> Detectors {
         let mut made = Detectors {
             all: 0,

@@ -1,4 +1,4 @@
-//! What a row's margin is made of: off the hot path, for people and for proofs.
+//! Explanations of a row's margin: off the hot path, for people and for proofs.
 
 use super::kernel::portable::bins::{bin, binarise_with};
 use super::kernel::portable::trees::goes_right;
@@ -32,7 +32,7 @@ pub struct Explanation {
     pub detections: Vec<ExplainedDetection>,
 }
 
-/// A detection, held against a row.
+/// A detection, and how its conditions hold for a row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExplainedDetection {
     /// The detection.
@@ -189,7 +189,7 @@ impl Moves<'_> {
         }
     }
 
-    /// A tree of any shape. Children stand behind their parents.
+    /// A tree of any shape. Children follow their parents.
     fn add_any(&mut self, nodes: &[NodeRecord], bins: &Bins) {
         // The sum and the number of the leaves below each node.
         let mut below = vec![(0i64, 0i64); nodes.len()];
@@ -276,7 +276,7 @@ fn in_source(index: u32, order: Option<&u64>) -> u32 {
     bits.fold(0, |joined, bit| joined | bit)
 }
 
-/// How many leaves stand left of a leaf.
+/// The number of leaves to the left of a leaf.
 fn place_from_left(nodes: &[NodeRecord], leaf: u16) -> u32 {
     let mut place = 0;
     let mut open = vec![0u16];

@@ -1,9 +1,10 @@
-//! What the host sees: a score and where it came from, or the reason why there is none.
+//! The host's result: a score and its source, or the reason for no score.
 
 use crate::table::bots::Category;
 use std::fmt;
 
-/// 1 (certainly automated) to 99 (certainly human). There is no 0: "not computed" is no score.
+/// 1 (certainly automated) to 99 (certainly human). 0 is not a score: "not computed" is of another
+/// type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Score(std::num::NonZeroU8);
 
@@ -138,7 +139,7 @@ pub struct VerifiedBot {
 // A verdict is copied at every step on its way.
 const _: () = assert!(size_of::<Verdict>() <= 40);
 
-/// Why there is no score, and under which table.
+/// The reason for no score, and the table's generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotScored {
     /// Why.

@@ -131,7 +131,7 @@ pub struct AddressRange {
 }
 
 impl AddressRange {
-    /// A range of addresses of one family; none where the ends are of two, or descend.
+    /// A range of addresses of one family; `None` if the ends are of two families, or descend.
     pub fn new(first: IpAddr, last: IpAddr) -> Option<AddressRange> {
         let (first, last) = (number(first), number(last));
         let good = first <= last && is_one_family(first, last);
@@ -222,7 +222,7 @@ impl fmt::Display for AddressRange {
     }
 }
 
-/// Whether bytes are an agent token as it stands in a table.
+/// Returns `true` if bytes are an agent token in the form of a table.
 pub(crate) fn is_token(bytes: &[u8]) -> bool {
     let printable = |byte: &u8| (b' '..=b'~').contains(byte) && !byte.is_ascii_uppercase();
     let trimmed = bytes.first() != Some(&b' ') && bytes.last() != Some(&b' ');

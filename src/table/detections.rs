@@ -39,8 +39,8 @@ pub enum FeatureRef {
     Index(u16),
 }
 
-/// What a condition holds a value against, in `f32`. A missing value is neither above, at most nor
-/// equal to anything.
+/// A condition's test of a value, in `f32`. A missing value is neither above, at most nor equal to
+/// anything.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum ConditionTest {
     /// The value is above a finite number.
@@ -67,7 +67,7 @@ impl ConditionTest {
         }
     }
 
-    /// The number that stands in a table for the operator, and the value beside it.
+    /// The operator's number in a table, and the value next to it.
     pub fn parts(self) -> (u8, f32) {
         match self {
             ConditionTest::Above(bound) => (0, bound),
@@ -90,7 +90,7 @@ impl ConditionTest {
         }
     }
 
-    /// Whether the test has a bound, so that a value stands beside its operator.
+    /// Returns `true` if the test has a bound.
     pub fn has_bound(self) -> bool {
         !matches!(self, ConditionTest::Missing | ConditionTest::Present)
     }

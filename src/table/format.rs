@@ -29,31 +29,31 @@
 //!   lane's border count: only what is missing goes right.
 //! - A **set** is 256 bits, bin `b` being bit `b % 64` of word `b / 64`. It names no bin that the
 //!   lanes it is used with do not have, and nothing that a threshold can say. Sets differ from one
-//!   another and stand in the order in which nodes first name them.
-//! - Lanes are ordered by border count, descending, and stand in **groups** of 16. A group's
+//!   another and are in the order in which nodes first name them.
+//! - Lanes are ordered by border count, descending, and form **groups** of 16. A group's
 //!   borders are stored transposed: **rank** `j` is one record of 16 floats, border `j` of each
 //!   lane, positive infinity where a lane has no border `j`.
 //! - A feature with more than 255 borders has its ascending borders cut into lanes of up to 255;
 //!   lanes that differ in how they treat missing values are lanes of their own.
-//! - Oblivious trees stand in **blocks** of 64, deepest first. A block has as many **levels** as
+//! - Oblivious trees form **blocks** of 64, deepest first. A block has as many **levels** as
 //!   its deepest tree; a level is a record of 64 lanes and 64 thresholds. Level `i` decides bit
 //!   `i` of a tree's leaf index. A tree's leaves are consecutive in the leaf section, in the
-//!   order of trees. What is missing to a whole last block is padding: trees without levels, with
+//!   order of trees. The rest of the last block is padding: trees without levels, with
 //!   the source `u32::MAX`, that all start at one extra leaf of value zero at the section's end.
-//! - Kernels look up a level's lanes faster the closer they stand together. So `build` sorts a
+//! - Kernels look up a level's lanes faster the closer they are. So the compile side sorts a
 //!   tree's levels by lane, and equally deep trees by the sum of their lanes. A tree's **order**
-//!   says which level of the source its level `i` is, in bits `4i` to `4i + 3`: only who asks for
-//!   the source's leaf index needs it. Without orders all levels stand as in the source.
+//!   says which level of the source its level `i` is, in bits `4i` to `4i + 3`: only the
+//!   source's leaf index needs it. Without orders all levels are as in the source.
 //! - Trees of any shape without marks and sets come first, deepest first, then those with some,
 //!   deepest first: the **special** ones. Each is a run of **nodes**, root first. Both children of
-//!   a node stand side by side, `child` and `child + 1`, behind it. A leaf's child is itself, and
-//!   its threshold is 255: a walk that has arrived stays.
+//!   a node follow it as neighbours, `child` and `child + 1`. A leaf's child is itself, and its
+//!   threshold is 255: a walk that has reached it stays.
 //! - Leaves and margins are **fixed point**: the value times `2^margin_shift`, rounded to
 //!   nearest. The margin of a row is `bias` plus its leaves.
 //! - The **score** of a margin is 1 plus how many of the score map's 98 margins are at most it.
 //!
 //! - A **detection** is a run of conditions that must all hold for a row's values, which are not
-//!   binarised. Detections ascend by id, and their conditions stand in the same order, without a
+//!   binarised. Detections ascend by id, and their conditions are in the same order, without a
 //!   gap. Where one that is active matches, its score takes the place of the ensemble's: the lowest
 //!   such score, by the smallest id. One that is not active, a **shadow**, is only reported.
 //! - A **verified bot** is known by the address that a request comes from, and where it has an
@@ -66,7 +66,7 @@
 //! It detects damage, not malice; against malice there is the signature.
 //!
 //! ## The signature
-//! Ed25519 by the key of which the public half stands in the field's first 32 bytes, over
+//! Ed25519 by the key whose public half is in the field's first 32 bytes, over
 //! [`SIGNED_PREFIX`] and the SHA-512 of the whole file without the field's last 64 bytes, which
 //! hold the signature. An unsigned file has 96 zeros there. Signing a file changes neither its
 //! content hash nor anything else of it.
@@ -167,9 +167,9 @@ const fn spec<T>(name: &'static str, record: &'static str) -> SectionSpec {
 pub const SECTIONS: [SectionSpec; SECTION_COUNT] = [
     spec::<FeatureRecord>("features", "a feature's name and kind"),
     spec::<LaneRecord>("lanes", "a lane; padded to whole groups with zero records"),
-    spec::<GroupRecord>("groups", "where the ranks of 16 lanes stand"),
+    spec::<GroupRecord>("groups", "where the ranks of 16 lanes are"),
     spec::<[f32; GROUP_LANES]>("borders", "one rank: a border of each of 16 lanes"),
-    spec::<BlockRecord>("blocks", "where the levels of 64 oblivious trees stand"),
+    spec::<BlockRecord>("blocks", "where the levels of 64 oblivious trees are"),
     spec::<LevelRecord>("levels", "one level of 64 oblivious trees"),
     spec::<u32>("leaf_starts", "first leaf of an oblivious tree; 64 a block"),
     spec::<u32>(
@@ -247,7 +247,7 @@ pub struct Header {
     pub offsets: [u64; SECTION_COUNT],
     /// Zero.
     pub zero: [u8; 72],
-    /// The public key (32 bytes), then its ed25519 signature (64); zero where there is none.
+    /// The public key (32 bytes), then its ed25519 signature (64); zero in an unsigned file.
     pub signature: [u8; 96],
 }
 
@@ -281,7 +281,7 @@ pub struct LaneRecord {
     pub zero_is_missing: u8,
 }
 
-/// Where the ranks of a group of lanes stand.
+/// Where the ranks of a group of lanes are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct GroupRecord {
@@ -291,7 +291,7 @@ pub struct GroupRecord {
     pub ranks: u32,
 }
 
-/// Where the levels of a block of oblivious trees stand.
+/// Where the levels of a block of oblivious trees are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct BlockRecord {
@@ -375,7 +375,7 @@ pub struct ConditionRecord {
     pub operator: u8,
     /// Zero.
     pub zero: [u8; 2],
-    /// What the value is held against: finite; 0.0 for missing and present.
+    /// The bound of the test: finite; 0.0 for missing and present.
     pub value: f32,
 }
 
@@ -389,7 +389,7 @@ pub struct BotRecord {
     pub agent: [u8; BOT_AGENT_BYTES_MAX],
     /// Bytes of the name.
     pub name_bytes: u8,
-    /// Bytes of the agent token; 0 where there is none.
+    /// Bytes of the agent token; 0 without one.
     pub agent_bytes: u8,
     /// [`Category`](super::bots::Category) as a number.
     pub category: u8,
@@ -457,8 +457,8 @@ pub const SIGNATURE_OFFSET: usize = std::mem::offset_of!(Header, signature);
 /// Bytes of the public key, the first part of [`Header::signature`].
 pub const SIGNATURE_KEY_BYTES: usize = 32;
 
-/// What stands before the file's SHA-512 in the signed message: a signature over anything else
-/// than a table is no signature of a table.
+/// The signed message's prefix before the file's SHA-512: so a signature over anything else is not
+/// a signature of a table.
 pub const SIGNED_PREFIX: &[u8] = b"hedgerow table 1\n";
 
 /// The content hash of a whole file, see [the module](self). A file shorter than a header has the

@@ -30,8 +30,8 @@ pub const DEFAULT_TABLE: &[u8] = include_bytes!("../../data/default.hedge");
 /// A table whose bytes are sealed and whose contents passed every check.
 ///
 /// There is no other way to make one than [`open`](Table::open) and
-/// [`from_bytes`](Table::from_bytes), and both check everything. So whoever holds a `Table` can
-/// score with it without a check.
+/// [`from_bytes`](Table::from_bytes), and both check everything. So a `Table` can be
+/// scored with without a check.
 #[derive(Debug)]
 pub struct Table {
     /// Points into `sealed`; handed out no longer than the table lives.
@@ -129,7 +129,7 @@ impl Table {
         crate::hex::encode(&self.header().content_hash)
     }
 
-    /// The public key that the file says it is signed by; whether it is, [`Keys`] tell.
+    /// The public key that the file names; [`Keys`] verify the signature.
     ///
     /// [`Keys`]: crate::watch::Keys
     pub fn signed_by(&self) -> Option<[u8; 32]> {
@@ -175,7 +175,7 @@ impl Table {
     }
 
     /// The detections, ascending by id: the `i`-th is bit `i` of a verdict's matches. Features are
-    /// told by name.
+    /// given by name.
     pub fn detections(&self) -> Vec<detections::Detection> {
         let view = &self.view;
         detections::read(view.detections, view.conditions, view.features)

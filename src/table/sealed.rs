@@ -14,7 +14,7 @@ use std::path::Path;
 ///
 /// The bytes are copied into an anonymous memory file that is then sealed against writing,
 /// growing and shrinking, mapped read-only and prefaulted. Copies of 4 MiB and more
-/// go into anonymous memory of huge pages instead, which is then made read-only: there is no file
+/// go into anonymous memory of huge pages instead, which is then made read-only: no file is
 /// behind it at all. What happens to the original file afterwards reaches no reader: neither a
 /// changed byte nor a SIGBUS (invariant T1).
 #[derive(Debug)]

@@ -102,7 +102,7 @@ fn section<T: Pod>(
     let bytes = sealed.bytes().get(validated.range(section))?;
     let records: &[T] = bytemuck::try_cast_slice(bytes).ok()?;
     // SAFETY: T1 (sealed bytes neither change nor move; made true by Sealed::copy). Only
-    // Table::from_sealed calls this; it puts the view beside the mapping that the view points
+    // Table::from_sealed calls this; it stores the view next to the mapping that the view points
     // into, and Table::view shortens the lifetime to that of the table.
     Some(unsafe { std::slice::from_raw_parts(records.as_ptr(), records.len()) })
 }

@@ -210,7 +210,7 @@ fn cites(comment: &str) -> bool {
     })
 }
 
-/// The comment above a statement, and above the attributes that stand between.
+/// The comment above a statement, and above the attributes between them.
 fn comment_above(file: &File, line: usize) -> String {
     let mut start = line;
     // Back to where the statement starts: what is before it ends, opens or separates.

@@ -1,4 +1,4 @@
-//! Reads the source tree, and tells code from comments, texts and tests.
+//! Reads the source tree, and separates code from comments, texts and tests.
 
 use std::path::Path;
 
@@ -74,7 +74,7 @@ enum Within {
     Code,
     Line,
     Block(u32),
-    /// A text that ends with a quote and so many `#`; escapes count where there are none.
+    /// A text that ends with a quote and `n` times `#`; escapes count if `n` is 0.
     Text(usize),
     RawText(usize),
 }
@@ -148,7 +148,7 @@ pub fn blank(text: &str) -> String {
     out
 }
 
-/// Whether the character at a place goes on with a word.
+/// Whether the character at a place continues a word.
 fn is_word(at: usize, chars: &[char]) -> bool {
     let before = at.checked_sub(1).and_then(|before| chars.get(before));
     before.is_some_and(|c| (c.is_alphanumeric() && *c != 'b') || *c == '_')

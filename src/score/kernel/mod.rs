@@ -5,7 +5,7 @@
 //! `oblivious` and `trees` sum the leaves of oblivious trees and of trees of any shape for one
 //! row, and `batch` does both for up to 64 rows.
 //!
-//! What `SAFETY` comments of kernels rely on besides what validation proves:
+//! `SAFETY` comments of kernels rely on these, next to the invariants that validation proves:
 //! - **K1** a kernel's functions run only where [`Kernel::available`] says that the machine has
 //!   its instructions: they are reached through a prepared table, whose kernel comes from
 //!   [`choose`];

@@ -100,7 +100,7 @@ fn check_condition(index: usize, condition: &ConditionRecord, features: usize) -
     let Some(test) = ConditionTest::from_parts(condition.operator, value) else {
         return Err(RefusalKind::Condition.at(at("operator"), "0 to 4", condition.operator));
     };
-    // What stands beside an operator without a bound is nothing: +0.0, to the bit.
+    // The value of an operator without a bound is +0.0, to the bit.
     let (good, expected) = match test.has_bound() {
         true => (value.is_finite(), "a finite number"),
         false => (value.to_bits() == 0, "0"),

@@ -1,6 +1,6 @@
 //! The one gate: checks every byte of a table once, so that scoring needs no check at all.
 //!
-//! Nothing here relies on what it has yet to check: counts are held against capacities before
+//! Nothing here relies on an unchecked value: counts are checked against capacities before
 //! they are multiplied, offsets against the one layout that is allowed before anything is read
 //! through them. The work is linear in the file's length. There is no `unsafe` in this file, and
 //! only it can make a [`Validated`].

@@ -169,7 +169,7 @@ fn block_levels<'a>(
     Ok(own)
 }
 
-/// Trees of one form stand deepest first: kernels walk neighbours as deep as the first of them.
+/// Trees of one form are sorted deepest first: kernels walk neighbours as deep as the first.
 fn check_order(at: impl Fn() -> String, before: usize, depth: usize) -> Check<()> {
     if depth > before {
         let most = format!("at most {before}, as the tree before it");
@@ -268,8 +268,8 @@ pub(super) fn check_trees(
     sets.finish()
 }
 
-/// Returns the depth of a tree whose nodes stand breadth first: then the children of the `k`-th
-/// split are the nodes `2k + 1` and `2k + 2`, and there is no other way to write the tree.
+/// Returns the depth of a tree whose nodes are in breadth-first order: then the children of the
+/// `k`-th split are the nodes `2k + 1` and `2k + 2`, and there is no other way to write the tree.
 fn check_nodes(
     tree: usize,
     nodes: &[NodeRecord],

@@ -98,7 +98,7 @@ fn sum_of<const REGISTERS: usize, const SPECIAL: bool>(lists: &PredicateWords, b
     sum
 }
 
-/// What the splits of special trees need besides the row's registers.
+/// The marks, sets and bins that the splits of special trees need next to the row's registers.
 #[derive(Clone, Copy)]
 struct Marked<'a> {
     marks: Option<&'a Marks>,
