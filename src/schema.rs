@@ -162,18 +162,6 @@ impl Schema {
         Ok(self)
     }
 
-    /// The feature whose name is closest to one that the schema does not have: at most a third of
-    /// its letters differ. For messages.
-    pub fn nearest(&self, name: &str) -> Option<&str> {
-        let most = name.chars().count() / 3;
-        let near = self.features.iter().map(|feature| {
-            let distance = distance(name, &feature.name);
-            (distance, feature.name.as_str())
-        });
-        let (_, name) = near.filter(|(distance, _)| *distance <= most).min()?;
-        Some(name)
-    }
-
     /// The features, in row order.
     pub fn features(&self) -> &[Feature] {
         &self.features
@@ -187,31 +175,6 @@ impl Schema {
             .position(|feature| feature.name == name)?;
         u8::try_from(at).ok()
     }
-}
-
-/// How many characters are to be changed, added or taken away to get from one text to another.
-fn distance(from: &str, to: &str) -> usize {
-    let mut row: Vec<usize> = (0..=to.chars().count()).collect();
-    for (at, a) in from.chars().enumerate() {
-        let mut diagonal = at;
-        let mut left = at.saturating_add(1);
-        for (place, b) in row
-            .iter_mut()
-            .zip(std::iter::once(None).chain(to.chars().map(Some)))
-        {
-            let Some(b) = b else {
-                *place = left;
-                continue;
-            };
-            let changed = diagonal.saturating_add(usize::from(a != b));
-            diagonal = *place;
-            left = changed
-                .min(left.saturating_add(1))
-                .min(place.saturating_add(1));
-            *place = left;
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 /// Checks a list of features: neither empty nor over capacity, well-formed unique names.

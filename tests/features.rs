@@ -116,7 +116,7 @@ fn a_refusal_names_the_features_on_either_side() {
     let error = refusal(renamed("accept_any", "accepts_any"));
     assert_eq!(error.name(), "feature-unknown");
     let known = FEATURES.len();
-    let expected = format!("one of the host's {known} features, such as \"accepts_any\"");
+    let expected = format!("one of the host's {known} features");
     assert_eq!(
         (error.expected(), error.got()),
         (expected.as_str(), "\"accept_any\"")
@@ -125,10 +125,6 @@ fn a_refusal_names_the_features_on_either_side() {
     let error = refusal(renamed("_", "__"));
     assert!(
         error.got().contains("\"ua_missing\", ") && error.got().contains(" and "),
-        "{error:?}"
-    );
-    assert!(
-        error.expected().contains("such as \"ua__missing\""),
         "{error:?}"
     );
 }

@@ -52,7 +52,7 @@ impl PreparedTable {
         for (index, (feature, to)) in table.features().iter().zip(&mut positions).enumerate() {
             let at = || format!("features[{index}]");
             let Some(position) = schema.index_of(&feature.name) else {
-                let (expected, got) = unknown(&table, schema, &feature.name);
+                let (expected, got) = unknown(&table, schema);
                 return Err(RefusalKind::FeatureUnknown.at(at(), expected, got));
             };
             let kind = schema
@@ -254,12 +254,9 @@ impl PreparedTable {
 const NAMES_LISTED_MAX: usize = 8;
 
 /// What the host has, and what the table has that the host does not, for a refusal.
-fn unknown(table: &Table, schema: &Schema, first: &str) -> (String, String) {
+fn unknown(table: &Table, schema: &Schema) -> (String, String) {
     let known = schema.features().len();
-    let mut expected = format!("one of the host's {known} features");
-    if let Some(near) = schema.nearest(first) {
-        expected.push_str(&format!(", such as \"{near}\""));
-    }
+    let expected = format!("one of the host's {known} features");
     let mut missing: Vec<_> = table.features().into_iter().map(|one| one.name).collect();
     missing.retain(|name| schema.index_of(name).is_none());
     let listed = missing.iter().take(NAMES_LISTED_MAX);

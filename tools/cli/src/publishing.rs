@@ -65,23 +65,18 @@ pub fn admit_with(name: &str, schema: &str, keys: Keys) -> Result<Arc<PreparedTa
         let table = tables::open(name)?;
         keys.check(table.bytes()).map_err(refused)?;
         let schema = tables::schema_for(schema, &table)?;
-        return PreparedTable::new(table, &schema)
-            .map(Arc::new)
-            .map_err(refused);
+        let prepared = PreparedTable::new(table, &schema);
+        let prepared = prepared.map_err(|refused| tables::refused(name, &refused, &schema));
+        return prepared.map(Arc::new);
     }
     let schema = match schema {
         "model" => tables::schema_for("model", &Table::open(name).map_err(refused)?)?,
         schema => tables::schema(schema)?,
     };
     let admission = Admission { keys, kernel: None };
-    let admitted = admission.admit(&Engine::new(schema), Path::new(name), None);
-    admitted.map_err(|rejected| {
-        let mut failure = Failure::of(&rejected.refusal);
-        if !failure.at.starts_with(name) {
-            failure.message = format!("{name}: {}", failure.message);
-        }
-        failure
-    })
+    let engine = Engine::new(schema);
+    let admitted = admission.admit(&engine, Path::new(name), None);
+    admitted.map_err(|rejected| tables::refused(name, &rejected.refusal, engine.schema()))
 }
 
 /// What was published.

@@ -4,7 +4,7 @@ use crate::failure::{self, Failure};
 use crate::files;
 use hedgerow::table::Usage;
 use hedgerow::table::detections::FeatureRef;
-use hedgerow::{Feature, FeatureKind, PreparedTable, Schema, Source, Table};
+use hedgerow::{Feature, FeatureKind, PreparedTable, Refusal, RefusalKind, Schema, Source, Table};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -25,6 +25,30 @@ pub fn open_prepared(name: &str, kernel: Option<&str>) -> Result<PreparedTable, 
     let schema = Schema::new(features).map_err(|error| failure::schema(name, &error))?;
     PreparedTable::with_kernel(table, &schema, kernel)
         .map_err(|refused| Failure::refused(name, &refused))
+}
+
+/// The failure of a refusal for a schema. It names the schema's nearest feature if the table needs
+/// one that the schema does not have.
+pub fn refused(file: &str, refusal: &Refusal, schema: &Schema) -> Failure {
+    let mut failure = Failure::refused(file, refusal);
+    if refusal.kind() == Some(RefusalKind::FeatureUnknown)
+        && let Some(missing) = refusal.got().split('"').nth(1)
+        && let Some(near) = nearest(schema, missing)
+    {
+        let expected = format!("{}, such as \"{near}\"", failure.expected);
+        failure.message = failure.message.replace(&failure.expected, &expected);
+        failure.expected = expected;
+    }
+    failure
+}
+
+/// The feature whose name is closest to a missing one: at most a third of its letters differ.
+fn nearest<'a>(schema: &'a Schema, missing: &str) -> Option<&'a str> {
+    let most = missing.chars().count() / 3;
+    let names = schema.features().iter().map(|known| known.name.as_str());
+    let near = names.map(|name| (strsim::levenshtein(missing, name), name));
+    let (_, name) = near.filter(|(distance, _)| *distance <= most).min()?;
+    Some(name)
 }
 
 /// A schema file: `features = [{ name = "…", kind = "number" }]` in TOML, the same in JSON.

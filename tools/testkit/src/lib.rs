@@ -2,11 +2,13 @@
 
 pub mod disturb;
 
+use std::fs;
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 /// The root of the workspace.
 pub fn root() -> &'static Path {
@@ -14,10 +16,97 @@ pub fn root() -> &'static Path {
     here.parent().and_then(Path::parent).unwrap_or(here)
 }
 
-/// Says what was not tested, past the test harness, which keeps the output of tests that pass.
+/// Returns `true` if a program that is missing fails a test: `HEDGEROW_REQUIRE_PEERS=1`.
+pub fn required() -> bool {
+    std::env::var("HEDGEROW_REQUIRE_PEERS").is_ok_and(|value| value == "1")
+}
+
+/// Reports what was not tested, past the test harness, which keeps the output of tests that pass.
+///
+/// # Panics
+/// If nothing may be missing.
 pub fn skipped(what: &str) {
-    // Where nobody listens, the test is skipped all the same.
+    assert!(!required(), "{what}");
+    // If nobody reads it, the test is skipped all the same.
     let _ = std::io::stderr().write_all(format!("*** SKIPPED: {what} ***\n").as_bytes());
+}
+
+/// Waits until something holds, for at most `patience`.
+///
+/// # Panics
+/// If it does not come to hold, with `state` as the message.
+pub fn until(patience: Duration, mut holds: impl FnMut() -> bool, state: impl Fn() -> String) {
+    let end = Instant::now() + patience;
+    while !holds() {
+        assert!(Instant::now() < end, "{}", state());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Ends a program by SIGTERM, and by SIGKILL if it takes longer than ten seconds.
+pub fn terminate(child: &mut Child) {
+    // The number of one that has ended may be another's.
+    if !matches!(child.try_wait(), Ok(None)) {
+        return;
+    }
+    let _ = Command::new("kill")
+        .args(["-TERM", &child.id().to_string()])
+        .status();
+    let end = Instant::now() + Duration::from_secs(10);
+    while Instant::now() < end && matches!(child.try_wait(), Ok(None)) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// A folder of a test's own, empty at its start.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// Under the build's folder; under the system's if that one's name has spaces, which would take
+    /// a path apart in a command line.
+    pub fn new(test: &str) -> Folder {
+        let package = std::env::var("CARGO_PKG_NAME").unwrap_or_default();
+        let spaces = target().to_string_lossy().contains(char::is_whitespace);
+        let base = if spaces {
+            std::env::temp_dir()
+        } else {
+            target().join("tmp")
+        };
+        let path = base.join(package).join(test);
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).expect("a folder");
+        Folder(path)
+    }
+
+    /// The path of a name in it.
+    pub fn path(&self, name: &str) -> String {
+        self.0
+            .join(name)
+            .to_str()
+            .expect("a path in UTF-8")
+            .to_string()
+    }
+
+    /// Writes a file; returns its path.
+    pub fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> String {
+        fs::write(self.0.join(name), bytes).expect("a file");
+        self.path(name)
+    }
+
+    /// The names of everything in it.
+    pub fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.0).expect("a folder").flatten();
+        let names = entries.map(|entry| entry.file_name().into_string());
+        let mut names: Vec<String> = names.map(|name| name.expect("a name in UTF-8")).collect();
+        names.sort();
+        names
+    }
+}
+
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or(root().join("target"), PathBuf::from)
 }
 
 /// Runs a script of the project, and returns the last line that it printed.
@@ -79,8 +168,7 @@ pub fn compile(source: &Path, to: &Path, flags: &[&str]) -> Result<(), String> {
 /// # Errors
 /// Where it cannot be made.
 pub fn folder(name: &str) -> std::io::Result<PathBuf> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root().join("target"), PathBuf::from);
-    let folder = target.join("tmp/capi").join(name);
+    let folder = target().join("tmp/capi").join(name);
     if folder.exists() {
         std::fs::remove_dir_all(&folder)?;
     }

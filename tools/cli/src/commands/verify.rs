@@ -33,7 +33,8 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         args.trust.keys()?.check(table.bytes()).map_err(refused)?;
     }
     let schema = tables::schema_for(&args.schema, &table)?;
-    let prepared = PreparedTable::with_kernel(table, &schema, kernel).map_err(refused)?;
+    let prepared = PreparedTable::with_kernel(table, &schema, kernel);
+    let prepared = prepared.map_err(|refused| tables::refused(&args.table, &refused, &schema))?;
     let golden = prepared.table().golden_rows().count();
     let signature = match (prepared.table().signed_by(), args.trust.is_given()) {
         (None, false) => "",

@@ -11,10 +11,11 @@ use super::tally::{Counts, Expected, Tally, histogram};
 use super::view::View;
 use super::{Interruption, faults, feeder};
 use crate::failure::{self, Failure};
+use crate::tables;
 use core_affinity::CoreId;
 use hdrhistogram::Histogram;
 use hedgerow::pool::{Call, Pool, PoolOptions};
-use hedgerow::{Engine, Scorer};
+use hedgerow::{Engine, PublishError, Scorer};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
@@ -345,9 +346,12 @@ impl Stage {
         let engine = Engine::new(source.schema.clone());
         let mut publisher = Publisher::write(&source.table)?;
         publisher.adjust(0.5, &[], kernel)?;
-        publisher
-            .publish_good(&engine)
-            .map_err(|error| failure::unpublished(&source.name, error))?;
+        { publisher.publish_good(&engine) }.map_err(|error| match error {
+            PublishError::Refused(refused) => {
+                tables::refused(&source.name, &refused, &source.schema)
+            }
+            other => failure::unpublished(&source.name, other),
+        })?;
         let good = [&faults::shifted(&source.table), source.table.bytes()];
         // Good tables take turns, and nothing else has a generation.
         let expected = Expected::of(&source, good, |generation| Some((generation % 2) as usize))?;

@@ -1,9 +1,8 @@
 //! Runs the binary, and makes the files that it is given.
 
+pub use hedgerow_testkit::Folder;
 use serde_json::Value;
-use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -13,43 +12,17 @@ const EXPECTED: &str = include_str!("../../../import/tests/data/catboost-oblivio
 /// A small LightGBM model of four features, Column_0 to Column_3.
 pub const LIGHTGBM: &str = include_str!("../../../import/tests/data/lightgbm.txt");
 
-/// A folder of a test's own, empty at its start.
-pub struct Folder(PathBuf);
+/// A folder with the small model, compiled.
+pub trait Compiled {
+    fn table(&self) -> String;
+}
 
-impl Folder {
-    pub fn new(test: &str) -> Folder {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
-        Folder(path)
-    }
-
-    pub fn path(&self, name: &str) -> String {
-        self.0.join(name).to_str().unwrap().to_string()
-    }
-
-    /// Writes a file; returns its path.
-    pub fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> String {
-        fs::write(self.0.join(name), bytes).unwrap();
-        self.path(name)
-    }
-
-    /// The small model, compiled.
-    pub fn table(&self) -> String {
+impl Compiled for Folder {
+    fn table(&self) -> String {
         let model = self.file("model.json", MODEL);
         let table = self.path("model.hedge");
-        run(&["compile", &model, "-o", &table]).done();
+        hedgerow!("compile {model} -o {table}").done();
         table
-    }
-
-    /// The names of everything in the folder.
-    pub fn names(&self) -> Vec<String> {
-        let entries = fs::read_dir(&self.0).unwrap();
-        let mut names: Vec<String> = entries
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
     }
 }
 
@@ -62,6 +35,14 @@ pub struct Outcome {
     pub out: String,
     pub err: String,
 }
+
+/// Runs the binary with the words of a text, which may name variables as `format!` does.
+macro_rules! hedgerow {
+    ($($line:tt)+) => {
+        $crate::common::run(&format!($($line)+).split_whitespace().collect::<Vec<_>>())
+    };
+}
+pub(crate) use hedgerow;
 
 /// Runs the binary.
 pub fn run(args: &[&str]) -> Outcome {
@@ -163,9 +144,7 @@ impl Outcome {
     fn failed(self, status: i32, parts: &[&str]) -> String {
         assert_eq!(self.status, status, "{self:?}");
         assert_eq!(self.out, "", "{self:?}");
-        for part in parts {
-            assert!(self.err.contains(part), "no {part:?}: {self:?}");
-        }
+        holds(&self.err, parts);
         if status == 1 {
             assert!(self.err.starts_with("hedgerow: "), "{self:?}");
             assert!(
@@ -178,18 +157,41 @@ impl Outcome {
     }
 }
 
+/// A whole number of a report.
+pub fn count(value: &Value) -> u64 {
+    value
+        .as_u64()
+        .unwrap_or_else(|| panic!("no count: {value}"))
+}
+
+/// A number of a report.
+pub fn number(value: &Value) -> f64 {
+    value
+        .as_f64()
+        .unwrap_or_else(|| panic!("no number: {value}"))
+}
+
+/// A list of a report.
+pub fn list(value: &Value) -> &Vec<Value> {
+    value
+        .as_array()
+        .unwrap_or_else(|| panic!("no list: {value}"))
+}
+
+/// Asserts that a text holds all parts.
+pub fn holds(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "no {part:?}: {text}");
+    }
+}
+
 /// The rows and CatBoost's own margins of the small model.
 pub fn expected() -> (Vec<Vec<f32>>, Vec<f64>) {
     let json: Value = serde_json::from_str(EXPECTED).unwrap();
     let bits: Vec<Vec<u32>> = serde_json::from_value(json["rows"].clone()).unwrap();
-    let rows = bits
-        .iter()
-        .map(|row| row.iter().map(|bits| f32::from_bits(*bits)).collect())
-        .collect();
-    (
-        rows,
-        serde_json::from_value(json["margins"].clone()).unwrap(),
-    )
+    let row = |bits: &Vec<u32>| bits.iter().map(|bits| f32::from_bits(*bits)).collect();
+    let margins = serde_json::from_value(json["margins"].clone());
+    (bits.iter().map(row).collect(), margins.unwrap())
 }
 
 /// CSV of rows; an empty value where missing.

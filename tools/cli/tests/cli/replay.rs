@@ -6,82 +6,82 @@ use std::time::Duration;
 
 const REQUEST: &str = "{\"headers\":[[\"User-Agent\",\"curl/8.5.0\"]]}\n";
 
-fn replay(more: &[&str]) -> Outcome {
-    run(&[&["replay", "--seconds", "0.4", "--every", "2"], more].concat())
+fn replay(more: &str) -> Outcome {
+    hedgerow!("replay --seconds 0.4 --every 2 {more}")
 }
 
 #[test]
 fn a_short_replay_loses_nothing_and_refuses_every_bad_table() {
-    let outcome = replay(&["--json"]);
+    let outcome = replay("--json");
     let json = outcome.json();
     assert_eq!(outcome.status, 0, "{json}");
     assert_eq!(json["ok"], true);
-    assert_eq!(json["requests_lost"], 0);
-    assert_eq!(json["wrong_verdicts"], 0);
-    assert_eq!(json["threads_not_bound"], 0);
-    assert_eq!(json["unexpected"].as_array().unwrap().len(), 0);
+    for none in ["requests_lost", "wrong_verdicts", "threads_not_bound"] {
+        assert_eq!(json[none], 0, "{none}: {json}");
+    }
+    assert_eq!(list(&json["unexpected"]).len(), 0);
     for field in ["requests_scored", "generations_published", "tables_refused"] {
-        assert!(json[field].as_u64().unwrap() > 0, "{field}: {json}");
+        assert!(count(&json[field]) > 0, "{field}: {json}");
     }
     for field in ["p50", "p99", "p99.9", "max"] {
-        assert!(
-            json["latency_ns"][field].as_u64().unwrap() > 0,
-            "{field}: {json}"
-        );
+        assert!(count(&json["latency_ns"][field]) > 0, "{field}: {json}");
     }
-    assert!(json["rate_per_core"].as_f64().unwrap() > 0.0);
+    assert!(number(&json["rate_per_core"]) > 0.0);
     for (reason, count) in json["not_scored"].as_object().unwrap() {
         assert_eq!(count, 0, "{reason}");
     }
-    assert_eq!(json["scores"]["humans"].as_array().unwrap().len(), 100);
-    for refusal in json["refusals"].as_array().unwrap() {
-        assert!(refusal["code"].as_u64().unwrap() >= 100, "{refusal}");
+    assert_eq!(list(&json["scores"]["humans"]).len(), 100);
+    for refusal in list(&json["refusals"]) {
+        assert!(count(&refusal["code"]) >= 100, "{refusal}");
     }
 }
 
 #[test]
 fn a_replay_tells_people_the_same_without_a_bar_in_a_file() {
-    let outcome = replay(&["--cores", "0"]);
-    for line in [
-        "requests scored",
-        "wrong verdicts         0",
-        "requests lost          0",
-    ] {
-        assert!(outcome.out.contains(line), "{outcome:?}");
-    }
-    outcome.done();
+    let text = replay("--cores 0").done();
+    holds(
+        &text,
+        &[
+            "requests scored",
+            "wrong verdicts         0",
+            "requests lost          0",
+        ],
+    );
+}
+
+#[test]
+fn a_pool_of_workers_replays_too() {
+    let json = replay("--mode pool --json").json();
+    assert_eq!(json["ok"], true, "{json}");
 }
 
 #[test]
 fn a_replay_takes_other_requests() {
     let folder = Folder::new("replay-requests");
     let requests = folder.file("r.ndjson", REQUEST);
-    let json = replay(&["--requests", &requests, "--json"]).json();
+    let json = replay(&format!("--requests {requests} --json")).json();
     assert_eq!(json["requests_recorded"], 1);
-    let text = replay(&["--requests", &requests]).done();
+    let text = replay(&format!("--requests {requests}")).done();
     assert!(text.contains("no labels"), "{text}");
-    let empty = folder.file("empty.ndjson", "\n");
-    replay(&["--requests", &empty]).refused(&["empty.ndjson", "at least one"]);
-    replay(&["--requests", "no.ndjson"]).refused(&["no.ndjson"]);
-    let bad = folder.file("bad.ndjson", format!("{REQUEST}[]\n"));
-    replay(&["--requests", &bad]).refused(&["bad.ndjson:2"]);
+    let refused = |file: &str, parts: &[&str]| replay(&format!("--requests {file}")).refused(parts);
+    refused(
+        &folder.file("empty.ndjson", "\n"),
+        &["empty.ndjson", "at least one"],
+    );
+    refused("no.ndjson", &["no.ndjson"]);
+    refused(
+        &folder.file("bad.ndjson", format!("{REQUEST}[]\n")),
+        &["bad.ndjson:2"],
+    );
 }
 
 #[test]
 fn a_short_replay_of_many_requests_is_short() {
     let folder = Folder::new("replay-many");
     let requests = folder.file("r.ndjson", REQUEST.repeat(200_000));
-    let json = run(&[
-        "replay",
-        "--seconds",
-        "0.05",
-        "--requests",
-        &requests,
-        "--json",
-    ])
-    .json();
+    let json = hedgerow!("replay --seconds 0.05 --requests {requests} --json").json();
     assert_eq!(json["ok"], true);
-    assert!(json["seconds"].as_f64().unwrap() < 2.0, "{json}");
+    assert!(number(&json["seconds"]) < 2.0, "{json}");
 }
 
 #[test]
@@ -89,15 +89,16 @@ fn an_interrupted_replay_reports_and_leaves_nothing() {
     let folder = Folder::new("replay-interrupted");
     let args = ["replay", "--seconds", "60", "--every", "60000"];
     let json = interrupted(&args, &folder, Duration::from_millis(300), 0);
-    assert!(json["seconds"].as_f64().unwrap() < 30.0);
+    assert!(number(&json["seconds"]) < 30.0);
 }
 
 #[test]
 fn a_table_of_other_features_is_refused_by_name() {
     let folder = Folder::new("replay-table");
     let table = folder.table();
-    replay(&["--table", &table]).refused(&["model.hedge", "features[0]", "\"f0\""]);
-    replay(&["--table", "no.hedge"]).refused(&["no.hedge"]);
+    let refused = replay(&format!("--table {table}"));
+    refused.refused(&["model.hedge", "features[0]", "\"f0\""]);
+    replay("--table no.hedge").refused(&["no.hedge"]);
 }
 
 #[test]
@@ -107,19 +108,9 @@ fn a_table_of_trees_of_any_shape_replays_too() {
     for (index, feature) in FEATURES.iter().take(4).enumerate() {
         model = model.replace(&format!("Column_{index}"), feature.name);
     }
-    let model = folder.file("model.txt", model);
-    let table = folder.path("any.hedge");
-    run(&["compile", &model, "-o", &table, "--schema", "http"]).done();
-    let outcome = run(&[
-        "replay",
-        "--seconds",
-        "0.5",
-        "--every",
-        "0",
-        "--table",
-        &table,
-        "--json",
-    ]);
+    let (model, table) = (folder.file("model.txt", model), folder.path("any.hedge"));
+    hedgerow!("compile {model} -o {table} --schema http").done();
+    let outcome = hedgerow!("replay --seconds 0.5 --every 0 --table {table} --json");
     assert_eq!(outcome.status, 0, "{}", outcome.out);
     let json = outcome.json();
     assert!(json["faults_tried"].get("wrong-leaf").is_none(), "{json}");

@@ -3,28 +3,16 @@
 
 use super::common::*;
 use hedgerow::KERNELS;
+use hedgerow_testkit::skipped;
 use serde_json::Value;
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
 
 /// A run with everything on the page.
 fn drawn(folder: &Folder) -> (String, String) {
     let page = folder.path("run.html");
-    let args = [
-        "load",
-        "--seconds",
-        "1",
-        "--rate",
-        "5000",
-        "--swap-rate",
-        "20",
-        "--sweep-seconds",
-        "2",
-        "--report",
-        &page,
-        "--json",
-    ];
-    let outcome = run(&args);
+    let outcome = hedgerow!(
+        "load --seconds 1 --rate 5000 --swap-rate 20 --sweep-seconds 2 --report {page} --json"
+    );
     assert_eq!(outcome.status, 0, "{outcome:?}");
     (page, outcome.out)
 }
@@ -38,61 +26,19 @@ fn browser(folder: &Folder, args: &[&str]) -> Option<Output> {
             version.is_ok_and(|output| output.status.success())
         });
     let Some(found) = found else {
-        let skipped = "SKIPPED: no chromium to look at a page with: run tools/cli/tests/setup.sh";
-        let required = std::env::var("HEDGEROW_REQUIRE_PEERS").is_ok_and(|value| value == "1");
-        assert!(!required, "{skipped}");
-        // Past the test harness, which keeps the output of tests that pass.
-        let line = format!("\n\n*** {skipped} ***\n\n");
-        std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).unwrap();
+        skipped("no chromium to look at a page with: run tools/cli/tests/setup.sh");
         return None;
     };
     let profile = format!("--user-data-dir={}", folder.path("profile"));
-    let mut child = Command::new(found)
-        .args([
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-quic",
-            "--no-first-run",
-        ])
-        .args([
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-        ])
-        .args(["--hide-scrollbars", "--enable-logging=stderr", &profile])
-        .args(args)
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    let out = read_all(child.stdout.take().unwrap());
-    let err = read_all(child.stderr.take().unwrap());
-    let start = Instant::now();
-    let status = loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            break status;
-        }
-        if start.elapsed() > Duration::from_secs(240) {
-            child.kill().unwrap();
-            panic!("the browser does not end");
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    };
-    let (stdout, stderr) = (out.join().unwrap(), err.join().unwrap());
-    Some(Output {
-        status,
-        stdout,
-        stderr,
-    })
-}
-
-fn read_all(mut from: impl std::io::Read + Send + 'static) -> std::thread::JoinHandle<Vec<u8>> {
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        let _ = from.read_to_end(&mut bytes);
-        bytes
-    })
+    let flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run \
+                 --disable-background-networking --disable-component-update --disable-sync \
+                 --hide-scrollbars --enable-logging=stderr";
+    // Not longer than this: the test must end.
+    let mut command = Command::new("timeout");
+    command
+        .args(["--kill-after=5", "240", found])
+        .args(flags.split_whitespace());
+    Some(command.arg(profile).args(args).output().unwrap())
 }
 
 const FIGURES: [&str; 8] = [
@@ -128,12 +74,8 @@ fn the_page_holds_every_plot_and_asks_no_network() {
     );
     let value: Value = serde_json::from_str(&json).unwrap();
     assert!(html.contains(value["asked"]["table_id"].as_str().unwrap()));
-    let curves = value["sweep"].as_array().unwrap();
-    assert!(
-        curves
-            .iter()
-            .all(|curve| curve["points"].as_array().unwrap().len() == 8)
-    );
+    let mut curves = list(&value["sweep"]).iter();
+    assert!(curves.all(|curve| list(&curve["points"]).len() == 8));
     // The same page from the file, with the peers of a record.
     let run_json = folder.file("run.json", &json);
     let again = folder.path("again.html");
@@ -141,21 +83,13 @@ fn the_page_holds_every_plot_and_asks_no_network() {
         env!("CARGO_MANIFEST_DIR"),
         "/../../benches/record/2026-11-26-peers.json"
     );
-    run(&["report", "page", &run_json, "-o", &again, "--peers", record]).done();
+    hedgerow!("report page {run_json} -o {again} --peers {record}").done();
     let again = std::fs::read_to_string(again).unwrap();
     assert!(again.contains("id=\"peers-r1\"") && again.contains("id=\"peers-r3\""));
     let bad = folder.file("bad.json", "{}");
-    let refused = |args: &[&str]| run(args).refused(&["bad.json"]);
-    refused(&[
-        "report",
-        "page",
-        &run_json,
-        "-o",
-        &folder.path("x.html"),
-        "--peers",
-        &bad,
-    ]);
-    refused(&["report", "page", &bad, "-o", &folder.path("x.html")]);
+    let page = folder.path("x.html");
+    hedgerow!("report page {run_json} -o {page} --peers {bad}").refused(&["bad.json"]);
+    hedgerow!("report page {bad} -o {page}").refused(&["bad.json"]);
 }
 
 #[test]
@@ -204,18 +138,7 @@ fn a_browser_draws_the_page_wide_narrow_and_on_paper() {
 
 /// A run on a kernel, in a file.
 fn on_kernel(folder: &Folder, kernel: &str, name: &str) -> String {
-    let args = [
-        "load",
-        "made:1000",
-        "--kernel",
-        kernel,
-        "--seconds",
-        "2",
-        "--rate",
-        "2000",
-        "--json",
-    ];
-    let outcome = run(&args);
+    let outcome = hedgerow!("load made:1000 --kernel {kernel} --seconds 2 --rate 2000 --json");
     assert_eq!(outcome.status, 0, "{outcome:?}");
     folder.file(name, &outcome.out)
 }
@@ -235,26 +158,21 @@ fn half_dead(folder: &Folder, file: &str) -> String {
 /// Half of it never answered, or a measure is not there.
 fn what_cannot_be_compared_passes_no_check(folder: &Folder, one: &str) {
     let dead = half_dead(folder, one);
-    let check = ["--only", "answered", "--check"];
-    let seen = run(&[&["report", "compare", one, &dead], &check[..]].concat());
+    let seen = hedgerow!("report compare {one} {dead} --only answered --check");
     assert_eq!(seen.status, 1, "{seen:?}");
     let mut less: Value = serde_json::from_slice(&std::fs::read(one).unwrap()).unwrap();
     less["kernels"] = serde_json::json!([]);
     let less = folder.file("less.json", less.to_string());
-    let check = ["--only", "kernel.row,answered", "--check"];
-    let seen = run(&[&["report", "compare", one, &less], &check[..]].concat());
+    let seen = hedgerow!("report compare {one} {less} --only kernel.row,answered --check");
     assert_eq!(seen.status, 1, "{seen:?}");
-    assert!(
-        seen.out.contains("not in the run after: kernel.row"),
-        "{seen:?}"
-    );
+    holds(&seen.out, &["not in the run after: kernel.row"]);
 }
 
 /// What the kernel of a run in a file takes for a row, by the middle of its rounds.
 fn row_ns(file: &str) -> f64 {
     let run: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
-    let rounds = run["kernels"][0]["row"].as_array().unwrap();
-    let mut rounds: Vec<f64> = rounds.iter().map(|ns| ns.as_f64().unwrap()).collect();
+    let rounds = list(&run["kernels"][0]["row"]).iter();
+    let mut rounds: Vec<f64> = rounds.map(number).collect();
     rounds.sort_by(f64::total_cmp);
     rounds[rounds.len() / 2]
 }
@@ -263,14 +181,11 @@ fn row_ns(file: &str) -> f64 {
 fn a_slower_kernel_is_seen_and_a_run_is_no_slower_than_itself() {
     let folder = Folder::new("report-compare");
     let one = on_kernel(&folder, "portable", "portable.json");
-    let itself = run(&["report", "compare", &one, &one, "--check", "--json"]);
+    let itself = hedgerow!("report compare {one} {one} --check --json");
     assert_eq!((itself.status, &itself.json()["worse"]), (0, &0.into()));
-    let only = run(&[
-        "report", "compare", &one, &one, "--only", "latency", "--json",
-    ])
-    .json();
-    assert_eq!(only["measures"].as_array().unwrap().len(), 2);
-    run(&["report", "compare", &one, &one, "--only", "nothing"]).refused(&["nothing"]);
+    let only = hedgerow!("report compare {one} {one} --only latency --json").json();
+    assert_eq!(list(&only["measures"]).len(), 2);
+    hedgerow!("report compare {one} {one} --only nothing").refused(&["nothing"]);
     what_cannot_be_compared_passes_no_check(&folder, &one);
 
     if !KERNELS
@@ -287,39 +202,19 @@ fn a_slower_kernel_is_seen_and_a_run_is_no_slower_than_itself() {
         true => (one, other),
         false => (other, one),
     };
-    let args = [
-        "report",
-        "compare",
-        &fast,
-        &slow,
-        "--only",
-        "kernel.row",
-        "--check",
-    ];
-    let seen = run(&args);
+    let only = "--only kernel.row --check";
+    let seen = hedgerow!("report compare {fast} {slow} {only}");
     assert_eq!(seen.status, 1, "{seen:?}");
-    assert!(
-        seen.out.contains("worse") && seen.out.contains("the runs differ in kernel"),
-        "{seen:?}"
-    );
-    let json = run(&[&args[..], &["--json"]].concat()).json();
+    holds(&seen.out, &["worse", "the runs differ in kernel"]);
+    let json = hedgerow!("report compare {fast} {slow} {only} --json").json();
     assert_eq!(json["measures"][0]["change"], "worse", "{json}");
-    assert!(json["measures"][0]["low"].as_f64().unwrap() > 1.0, "{json}");
-    let only = ["--only", "kernel.row", "--check", "--json"];
-    let back = run(&[&["report", "compare", &slow, &fast], &only[..]].concat());
+    assert!(number(&json["measures"][0]["low"]) > 1.0, "{json}");
+    let back = hedgerow!("report compare {slow} {fast} {only} --json");
     assert_eq!(back.status, 0, "{back:?}");
     assert_eq!(back.json()["measures"][0]["change"], "better");
     let four = |file: &str| [file; 4].join(",");
     let (fast, slow) = (four(&fast), four(&slow));
-    let many = run(&[
-        "report",
-        "compare",
-        &fast,
-        &slow,
-        "--only",
-        "kernel.row",
-        "--json",
-    ]);
+    let many = hedgerow!("report compare {fast} {slow} --only kernel.row --json");
     assert_eq!(many.json()["measures"][0]["change"], "worse");
 }
 
@@ -336,8 +231,9 @@ fn what_is_no_run_is_refused_by_name() {
         ("deep.json", &[b'['; 100_000]),
     ] {
         let file = folder.file(name, bytes);
-        run(&["report", "compare", &file, &file]).refused(&[name]);
-        run(&["report", "page", &file, "-o", &folder.path("x.html")]).refused(&[name]);
+        hedgerow!("report compare {file} {file}").refused(&[name]);
+        let page = folder.path("x.html");
+        hedgerow!("report page {file} -o {page}").refused(&[name]);
     }
     run(&["report", "compare", "no.json", "no.json"]).refused(&["no.json"]);
     assert!(!folder.names().contains(&"x.html".to_string()));

@@ -34,16 +34,7 @@ fn compile(folder: &Folder, detections: &str, bots: &str, output: &str) -> Outco
     let detections = folder.file("detections", detections);
     let bots = folder.file("bots", bots);
     let output = folder.path(output);
-    run(&[
-        "compile",
-        &model,
-        "-o",
-        &output,
-        "--detections",
-        &detections,
-        "--verified-bots",
-        &bots,
-    ])
+    hedgerow!("compile {model} -o {output} --detections {detections} --verified-bots {bots}")
 }
 
 #[test]
@@ -52,14 +43,13 @@ fn they_are_compiled_shown_and_compared() {
     compile(&folder, DETECTIONS, BOTS, "x.hedge").done();
     let (bare, table) = (folder.table(), folder.path("x.hedge"));
     let shown = run(&["inspect", &table]).done();
-    for part in [
+    let parts = [
         "7  active  score  2  far above: f0 above 1000.5 and f1 present",
         "9  shadow  score  1  none of both: f1 missing",
         "search-engine      2 ranges, agent with \"searchbot\"",
         "monitor            1 ranges, any agent",
-    ] {
-        assert!(shown.contains(part), "no {part:?}: {shown}");
-    }
+    ];
+    holds(&shown, &parts);
     let json = run(&["inspect", &table, "--json"]).json();
     assert_eq!(json["detections"][0]["conditions"][0]["value"], 1000.5);
     assert_eq!(
@@ -67,10 +57,7 @@ fn they_are_compiled_shown_and_compared() {
         json!(["192.0.2.0/24", "2001:db8::/32"])
     );
     let verified = run(&["verify", &table]).done();
-    assert!(
-        verified.contains("2 detections (1 active), 2 verified bots"),
-        "{verified}"
-    );
+    holds(&verified, &["2 detections (1 active), 2 verified bots"]);
 
     let changed = DETECTIONS
         .replace("1000.5", "1001")
@@ -132,29 +119,22 @@ fn explain_adds_up_and_says_why_detections_match() {
     compile(&folder, DETECTIONS, BOTS, "x.hedge").done();
     let (rows, table) = (folder.file("rows.csv", ROWS), folder.path("x.hedge"));
     let text = run(&["explain", &table, &rows]).done();
-    for part in [
+    let parts = [
         "score 2 by detection:7",
         "detection 7 \"far above\": match, decides",
         "f0 above 1000.5: holds, it is 2000",
         "detection 9 \"none of both\": no match",
-    ] {
-        assert!(text.contains(part), "no {part:?}: {text}");
-    }
+    ];
+    holds(&text, &parts);
     for (row, top, shown) in [("1", "0", 4), ("2", "2", 2), ("3", "99", 4)] {
-        let args = [
-            "explain", &table, &rows, "--row", row, "--top", top, "--json",
-        ];
-        let json = run(&args).json();
-        let list = json["contributions"].as_array().unwrap();
-        assert_eq!(list.len(), shown);
-        let number = |value: &serde_json::Value| value.as_f64().unwrap();
-        let sum: f64 = list.iter().map(|one| number(&one["contribution"])).sum();
+        let json = hedgerow!("explain {table} {rows} --row {row} --top {top} --json").json();
+        let each = list(&json["contributions"]).iter();
+        let each: Vec<f64> = each.map(|one| number(&one["contribution"])).collect();
+        assert_eq!(each.len(), shown);
+        let sum: f64 = each.iter().sum();
         let sum = number(&json["base"]) + sum + number(&json["other_contributions"]);
         assert!((sum - number(&json["margin"])).abs() < 1e-12, "{json}");
-        let sizes: Vec<f64> = list
-            .iter()
-            .map(|one| number(&one["contribution"]).abs())
-            .collect();
+        let sizes: Vec<f64> = each.iter().map(|one| one.abs()).collect();
         assert!(sizes.is_sorted_by(|a, b| a >= b), "{sizes:?}");
     }
     let json = run(&["explain", &table, &rows, "--row", "2", "--json"]).json();
@@ -224,22 +204,12 @@ fn the_default_detections_compile_with_the_built_in_schema() {
         folder.path("x.hedge"),
     );
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../lab/train/detections.toml");
-    run(&[
-        "compile",
-        &model,
-        "-o",
-        &output,
-        "--schema",
-        "http",
-        "--detections",
-        file,
-    ])
-    .done();
+    hedgerow!("compile {model} -o {output} --schema http --detections {file}").done();
     let json = run(&["inspect", &output, "--json"]).json();
-    let detections = json["detections"].as_array().unwrap();
+    let detections = list(&json["detections"]);
     assert!((4..=8).contains(&detections.len()));
     // The model has four features; those that detections test are there besides.
-    assert!(json["features"].as_array().unwrap().len() > 4);
+    assert!(list(&json["features"]).len() > 4);
     run(&["verify", &output, "--schema", "http"]).done();
     let request = br#"{"headers":[["User-Agent","curl/8.5.0"]]}"#;
     let rows = run_on(&["extract", "-"], request).done();

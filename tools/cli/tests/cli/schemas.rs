@@ -124,3 +124,21 @@ fn a_model_of_other_features_is_refused_by_the_schema() {
     compile(&folder, &some).refused(&["feature 2", "\"f2\""]);
     assert!(!folder.names().contains(&"o.hedge".to_string()));
 }
+
+#[test]
+fn a_table_that_needs_an_unknown_feature_is_refused_with_the_nearest_name() {
+    let folder = Folder::new("schema-near");
+    let inspected = run(&["inspect", "default", "--json"]).json();
+    let features = serde_json::json!({ "features": inspected["features"] }).to_string();
+    let schema = |from: &str, to: &str| folder.file("s.json", features.replace(from, to));
+    let (near, far) = (
+        schema("accept_any", "accepts_any"),
+        "such as \"accepts_any\"",
+    );
+    let directory = folder.path("watched");
+    run(&["verify", "default", "--schema", &near]).refused(&["\"accept_any\"", far]);
+    run(&["publish", "default", &directory, "--schema", &near]).refused(&[far]);
+    schema("\"accept_any\"", "\"whatever\"");
+    let refused = run(&["verify", "default", "--schema", &near]).refused(&["\"accept_any\""]);
+    assert!(!refused.contains("such as"), "{refused}");
+}

@@ -2,7 +2,8 @@
 //! own gives their processes another time of day.
 
 use super::engine::Engine;
-use super::place::{Place, rounds, skipped};
+use super::place::{Place, rounds};
+use hedgerow_testkit::skipped;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -53,7 +54,7 @@ fn a_clock_that_jumps_back_and_forth() {
     let rounds = rounds("HEDGEROW_CLOCK_JUMPS", 12, 120);
     let place = Place::new("clock");
     let Some(library) = library(place.folder()) else {
-        return skipped("a clock that jumps", "no C compiler");
+        return skipped("a clock that jumps: no C compiler");
     };
     let clock = place.folder().join("clock");
     set(&clock, 0);

@@ -1,7 +1,8 @@
 //! A disk that is full, a directory that cannot be written, and permissions that are taken away.
 
 use super::engine::Engine;
-use super::place::{Place, rounds, skipped};
+use super::place::{Place, rounds};
+use hedgerow_testkit::skipped;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -34,7 +35,7 @@ fn a_full_disk() {
     let own = Place::new("full-disk");
     let at = own.folder().join("small");
     let Some(_mounted) = Mounted::new(&at, 1 << 20) else {
-        return skipped("a full disk", "no permission to mount a small file system");
+        return skipped("a full disk: no permission to mount a small file system");
     };
     let place = Place::at(own.folder().to_path_buf(), at.join("watched"));
     place.publish("even");
@@ -122,7 +123,7 @@ fn a_directory_that_cannot_be_written_serves_its_readers() {
     let place = open_place("read-only");
     place.publish("even");
     if !nobody_can(&["test", "-x", super::engine::path()]) {
-        return skipped("a read-only directory", "no setpriv, or no other user");
+        return skipped("a read-only directory: no setpriv, or no other user");
     }
     let mut engine = Engine::start_under(&place, &NOBODY, &[]);
     engine.until(|line| line.generation() == 1);
@@ -155,7 +156,7 @@ fn permissions_taken_away_and_given_back() {
     let place = open_place("permissions");
     place.publish("even");
     if !nobody_can(&["test", "-x", super::engine::path()]) {
-        return skipped("permissions taken away", "no setpriv, or no other user");
+        return skipped("permissions taken away: no setpriv, or no other user");
     }
     let mut engine = Engine::start_under(&place, &NOBODY, &[]);
     engine.until(|line| line.generation() == 1);

@@ -5,26 +5,13 @@ use super::place::{Place, rounds};
 use hedgerow::watch::ledger::{Event, Ledger};
 use std::time::{Duration, Instant};
 
-/// SplitMix64, so that a run can be had again.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % end
-    }
-}
-
 #[test]
 fn kill_9_of_the_publisher_at_random_points() {
     let rounds = rounds("HEDGEROW_PUBLISHER_KILLS", 50, 1_000);
     let place = Place::new("publisher-kills");
     place.publish("even");
     let mut engine = Engine::start(&place);
-    let mut random = Random(0x5eed);
+    let mut random = fastrand::Rng::with_seed(0x5eed);
     // How long a whole publish takes here: kills fall within it, and somewhat behind.
     let started = Instant::now();
     place.publish("odd");
@@ -32,7 +19,7 @@ fn kill_9_of_the_publisher_at_random_points() {
     let (mut before, mut killed, mut came_about) = (2, 0u64, 0u64);
     for round in 0..rounds {
         let mut child = place.spawn(if round % 2 == 0 { "even" } else { "odd" });
-        std::thread::sleep(Duration::from_micros(random.below(whole * 5 / 4)));
+        std::thread::sleep(Duration::from_micros(random.u64(..whole * 5 / 4)));
         child.kill().unwrap();
         killed += u64::from(!child.wait().unwrap().success());
         // The pointer is whole, whatever has happened, and it never goes back.
@@ -87,13 +74,13 @@ fn kill_9_of_the_engine_during_admission() {
     let state = place.path("engines/a");
     let state = state.to_str().unwrap();
     let mut generation = place.publish("even");
-    let mut random = Random(7);
+    let mut random = fastrand::Rng::with_seed(7);
     for round in 0..rounds {
         let mut engine = Engine::start_with(&place, &["--state", state]);
         let want = generation;
         engine.until(|line| line.generation() == want);
         generation = place.publish(if round % 2 == 0 { "odd" } else { "even" });
-        std::thread::sleep(Duration::from_micros(random.below(60_000)));
+        std::thread::sleep(Duration::from_micros(random.u64(..60_000)));
         engine.kill();
         // What it wrote down can be read, and names tables that are whole.
         let status = hedgerow::watch::status::read(state.as_ref()).unwrap();

@@ -1,11 +1,14 @@
 //! A directory of a test's own, two good tables and a bad one, and the real command.
 
-use hedgerow::table::format::rehash;
-use hedgerow::table::format::{HEADER_BYTES, Header};
-use hedgerow::watch::directory::{Directory, FILES_VERSION, Origin, Pointer};
+#[path = "../../src/harness/faults.rs"]
+#[allow(dead_code, reason = "the harness's own")]
+mod faults;
+
+use hedgerow::watch::directory::Directory;
 use hedgerow::watch::ledger::Ledger;
 use hedgerow::watch::publish::generations;
 use hedgerow::{DEFAULT_TABLE, PreparedTable, Schema, Table};
+use hedgerow_testkit::disturb::{self, content_id};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,15 +22,6 @@ pub fn rounds(name: &str, short: u64, long: u64) -> u64 {
         .map(|text| text.parse().expect("a number"));
     let is_long = std::env::var_os("HEDGEROW_FAULTS_LONG").is_some();
     asked.unwrap_or(if is_long { long } else { short })
-}
-
-/// Says loudly that a fault could not be tried; a failure where nothing may be missing.
-pub fn skipped(what: &str, why: &str) {
-    println!("SKIPPED: {what}: {why}");
-    assert!(
-        std::env::var_os("HEDGEROW_REQUIRE_PEERS").is_none(),
-        "{what}: {why}"
-    );
 }
 
 /// What goes with a test.
@@ -79,11 +73,7 @@ impl Place {
     }
 
     fn id(&self, name: &str) -> String {
-        let bytes = fs::read(self.table(name)).unwrap();
-        bytes[24..40]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        content_id(&fs::read(self.table(name)).unwrap())
     }
 
     /// The file of a table in the directory.
@@ -134,44 +124,18 @@ impl Place {
         self.command(&args).spawn().unwrap()
     }
 
-    /// Points at a table as the publisher of a broken pipeline would, who checks nothing.
+    /// Points at a table as the publisher of a broken pipeline would, which checks nothing.
     pub fn point(&self, generation: u64, name: &str, bytes: usize) {
-        let pointer = Pointer {
-            version: FILES_VERSION,
-            generation,
-            content_id: self.id(name),
-            bytes: bytes as u64,
-            from_generation: None,
-            forced: false,
-            at: String::new(),
-            origin: Origin::here("a broken pipeline"),
-        };
-        let new = self.path("active.new");
-        fs::write(&new, serde_json::to_vec(&pointer).unwrap()).unwrap();
-        fs::rename(new, self.path("active")).unwrap();
+        disturb::point(&self.root, generation, &self.id(name), bytes as u64);
     }
 
     /// A bad table under a generation. Its id is the one of a good table that it was made from, so
-    /// it stands under another name.
+    /// it gets another name.
     pub fn offer_bad(&self, generation: u64) {
         let bytes = fs::read(self.table("bad")).unwrap();
         let mut id = self.id("bad");
         id.replace_range(..4, "bad0");
-        let path = self.directory().table(&id);
-        fs::write(&path, &bytes).unwrap();
-        let pointer = Pointer {
-            version: FILES_VERSION,
-            generation,
-            content_id: id,
-            bytes: bytes.len() as u64,
-            from_generation: None,
-            forced: false,
-            at: String::new(),
-            origin: Origin::here("a broken pipeline"),
-        };
-        let new = self.path("active.new");
-        fs::write(&new, serde_json::to_vec(&pointer).unwrap()).unwrap();
-        fs::rename(new, self.path("active")).unwrap();
+        disturb::place(&self.root, generation, &id, &bytes);
     }
 
     /// The generations that came about, by ledger and pointer.
@@ -201,22 +165,5 @@ impl Drop for Place {
 
 /// The bundled table with all margins higher by 1/8.
 fn shifted() -> Vec<u8> {
-    let table = Table::from_bytes(DEFAULT_TABLE).unwrap();
-    let step = 1i64 << (table.header().margin_shift - 3);
-    let mut header: Header = *table.header();
-    header.bias += step;
-    header.margin_min += step;
-    header.margin_max += step;
-    let mut bytes = table.bytes().to_vec();
-    bytes[..HEADER_BYTES].copy_from_slice(bytemuck::bytes_of(&header));
-    let golden = hedgerow::table::format::golden_bytes(table.features().len());
-    let section = hedgerow::table::format::Section::Golden as usize;
-    let first = header.offsets[section] as usize;
-    for at in 0..header.counts[section] as usize {
-        let place = first + at * golden;
-        let margin = i64::from_le_bytes(bytes[place..place + 8].try_into().unwrap());
-        bytes[place..place + 8].copy_from_slice(&(margin + step).to_le_bytes());
-    }
-    rehash(&mut bytes);
-    bytes
+    faults::shifted(&Table::from_bytes(DEFAULT_TABLE).unwrap())
 }

@@ -3,7 +3,7 @@
 use hedgerow::model::{BuildOptions, Ensemble, Missing, Split, Test, Tree, build};
 use hedgerow::{Feature, FeatureKind};
 use hedgerow_testkit::disturb::{Seen, disturb, good, has_wrk, publish, wrk};
-use hedgerow_testkit::{block, folder, free_port, script};
+use hedgerow_testkit::{block, folder, free_port, required, script, terminate};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -14,12 +14,10 @@ use std::time::{Duration, Instant};
 /// Envoy and the module; none where Envoy is missing, which is installed only where tests must have
 /// it.
 fn parts() -> Option<(PathBuf, PathBuf)> {
-    let required = std::env::var("HEDGEROW_REQUIRE_PEERS").is_ok_and(|value| value == "1");
-    let how: &[&str] = if required { &[] } else { &["--installed"] };
+    let how: &[&str] = if required() { &[] } else { &["--installed"] };
     let envoy = match script("tools/hosts/envoy/setup.sh", how) {
         Ok(path) => PathBuf::from(path),
         Err(why) => {
-            assert!(!required, "{why}");
             hedgerow_testkit::skipped(&format!("Envoy is missing: {why}"));
             return None;
         }
@@ -136,17 +134,7 @@ impl Envoy {
 
 impl Drop for Envoy {
     fn drop(&mut self) {
-        if !matches!(self.child.try_wait(), Ok(None)) {
-            return;
-        }
-        let pid = self.child.id().to_string();
-        let _ = Command::new("kill").args(["-TERM", &pid]).status();
-        let end = Instant::now() + Duration::from_secs(20);
-        while Instant::now() < end && matches!(self.child.try_wait(), Ok(None)) {
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        terminate(&mut self.child);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Debian's nginx with the module, on loopback, in a folder of a test's own.
 
-use hedgerow_testkit::{folder, free_port, script};
+use hedgerow_testkit::{folder, free_port, required, script, terminate, until};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -13,13 +13,12 @@ use std::time::{Duration, Instant};
 pub fn module() -> Option<&'static Path> {
     static MODULE: OnceLock<Option<PathBuf>> = OnceLock::new();
     let built = MODULE.get_or_init(|| {
-        let required = std::env::var("HEDGEROW_REQUIRE_PEERS").is_ok_and(|value| value == "1");
-        let how: &[&str] = if required { &[] } else { &["--installed"] };
+        let how: &[&str] = if required() { &[] } else { &["--installed"] };
         match script("tools/hosts/nginx/build.sh", how) {
             Ok(path) => Some(PathBuf::from(path)),
             Err(why) => {
                 // What is there and does not build is no reason to skip.
-                assert!(!required && why.contains("installs them"), "{why}");
+                assert!(why.contains("installs them"), "{why}");
                 hedgerow_testkit::skipped(&format!("nginx is missing: {why}"));
                 None
             }
@@ -84,11 +83,12 @@ impl Nginx {
 
     /// Waits until the error log holds a text.
     pub fn wait_for_error(&self, text: &str) {
-        let end = Instant::now() + Duration::from_secs(20);
-        while !self.errors().contains(text) {
-            assert!(Instant::now() < end, "no {text:?} in {}", self.errors());
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        let missing = || format!("no {text:?} in {}", self.errors());
+        until(
+            Duration::from_secs(20),
+            || self.errors().contains(text),
+            missing,
+        );
     }
 
     /// `nginx -s reload`.
@@ -143,14 +143,7 @@ impl Nginx {
 impl Drop for Nginx {
     fn drop(&mut self) {
         // SIGQUIT would wait for clients; SIGTERM ends workers, too.
-        let pid = self.child.id().to_string();
-        let _ = Command::new("kill").args(["-TERM", &pid]).status();
-        let end = Instant::now() + Duration::from_secs(10);
-        while Instant::now() < end && matches!(self.child.try_wait(), Ok(None)) {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        terminate(&mut self.child);
     }
 }
 

@@ -9,10 +9,9 @@ mod faults;
 
 use crate::common::*;
 use crate::recorded::{self, Recorded};
-use hedgerow::table::format::HASH_OFFSET;
-use hedgerow::watch::directory::FILES_VERSION;
-use hedgerow::watch::{Directory, Origin, Pointer, Publisher, time};
+use hedgerow::watch::Publisher;
 use hedgerow::{DEFAULT_TABLE, Engine, Schema, Selector, Switches, Table};
+use hedgerow_testkit::disturb::{self, content_id};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -114,7 +113,6 @@ fn publish(
     bad: &[Vec<u8>],
     stop: &AtomicBool,
 ) -> BTreeMap<u64, usize> {
-    let directory = Directory::new(tables);
     let wait = Duration::from_secs(10);
     let publisher = || Publisher::create(tables, wait, "test").expect("a publisher");
     let mut generations = BTreeMap::new();
@@ -129,7 +127,7 @@ fn publish(
             generations.insert(last, turn / 2 % 2);
         } else {
             last += 1;
-            place(&directory, good, &bad[turn / 2 % bad.len()], last);
+            place(tables, good, &bad[turn / 2 % bad.len()], last);
         }
         // Where a good table is active: its detections can be switched.
         if turn % 6 == 2 {
@@ -145,41 +143,14 @@ fn publish(
 }
 
 /// Places bytes that no publisher would take, and points at them.
-fn place(directory: &Directory, good: &[Vec<u8>; 2], bytes: &[u8], generation: u64) {
-    let hash = |bytes: &[u8]| {
-        let hash = bytes.get(HASH_OFFSET..HASH_OFFSET + 16);
-        hash.unwrap_or(&[0; 16]).to_vec()
-    };
-    // A fault that leaves the hash as it was gets another name: under its own it would stand in a
-    // good table's place, or the pointer would name the good table.
-    let taken = good.iter().any(|good| hash(good) == hash(bytes));
-    let changed = if taken { 0xff } else { 0 };
-    let content_id: String = hash(bytes)
-        .iter()
-        .map(|byte| format!("{:02x}", byte ^ changed))
-        .collect();
-    let pointer = Pointer {
-        version: FILES_VERSION,
-        generation,
-        bytes: bytes.len() as u64,
-        from_generation: None,
-        forced: false,
-        at: time::now(),
-        origin: Origin::here("broken exporter"),
-        content_id,
-    };
-    replace(&directory.table(&pointer.content_id), bytes);
-    replace(
-        &directory.active(),
-        &serde_json::to_vec(&pointer).expect("JSON"),
-    );
-}
-
-fn replace(path: &Path, bytes: &[u8]) {
-    let new = path.with_extension("new");
-    std::fs::write(&new, bytes)
-        .and_then(|()| std::fs::rename(&new, path))
-        .expect("a file");
+fn place(tables: &Path, good: &[Vec<u8>; 2], bytes: &[u8], generation: u64) {
+    let mut id = content_id(bytes);
+    // A fault that leaves the hash as it was gets another name: under its own it would take a good
+    // table's place, or the pointer would name the good table.
+    if good.iter().any(|good| content_id(good) == id) {
+        id.replace_range(..4, "bad0");
+    }
+    disturb::place(tables, generation, &id, bytes);
 }
 
 #[test]
