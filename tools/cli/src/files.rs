@@ -1,6 +1,7 @@
 //! Reads files within a bound, and writes files that are either whole or not there.
 
 use crate::failure::Failure;
+use serde::de::DeserializeOwned;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::MetadataExt;
@@ -50,6 +51,22 @@ pub fn read_text(path: &Path, area: &'static str, expected: &str) -> Result<Stri
     let text = std::str::from_utf8(without_mark(&bytes))
         .map_err(|error| Failure::new(area, path.display(), expected, error))?;
     Ok(text.to_string())
+}
+
+/// Reads TOML or JSON, distinguished by the first character.
+pub fn parse<T: DeserializeOwned>(
+    path: &Path,
+    area: &'static str,
+    expected: &str,
+) -> Result<T, Failure> {
+    let (text, at) = (read_text(path, area, expected)?, path.display());
+    // A TOML file may begin with `[[detections]]`; a JSON array begins with one bracket.
+    let start = text.trim_start();
+    if start.starts_with("[[") || !start.starts_with(['{', '[']) {
+        let short = |error: toml::de::Error| Failure::new(area, at, expected, error.message());
+        return toml::from_str(&text).map_err(short);
+    }
+    serde_json::from_str(&text).map_err(|error| Failure::new(area, at, expected, error))
 }
 
 /// Holds a file with a secret to a mode in which nobody else can read it. What is no file, as a

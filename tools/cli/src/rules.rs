@@ -6,7 +6,6 @@ use hedgerow::table::bots::{AddressRange, Bot, Category};
 use hedgerow::table::detections::{Condition, ConditionTest, Detection, FeatureRef};
 use hedgerow::{Feature, Schema};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use std::path::Path;
 
 #[derive(Deserialize)]
@@ -51,7 +50,7 @@ struct BotEntry {
 /// The detections of a file in TOML or JSON.
 pub fn detections(path: &Path) -> Result<Vec<Detection>, Failure> {
     let expected = "detections = [{ id, name, score, active, conditions }, …] in TOML or JSON";
-    let file: DetectionFile = parse(path, "detections", expected)?;
+    let file: DetectionFile = files::parse(path, "detections", expected)?;
     let entries = file.detections.into_iter();
     entries
         .map(|entry| {
@@ -119,7 +118,7 @@ pub fn adopt_features(features: &mut Vec<Feature>, detections: &[Detection], sch
 /// The verified bots of a JSON file.
 pub fn bots(path: &Path) -> Result<Vec<Bot>, Failure> {
     let expected = "[{ \"name\", \"category\", \"agent\", \"ranges\" }, …] in JSON";
-    let entries: Vec<BotEntry> = parse(path, "verified-bots", expected)?;
+    let entries: Vec<BotEntry> = files::parse(path, "verified-bots", expected)?;
     entries.into_iter().map(|entry| bot(entry, path)).collect()
 }
 
@@ -151,23 +150,4 @@ fn bot(entry: BotEntry, path: &Path) -> Result<Bot, Failure> {
         agent: entry.agent,
         ranges,
     })
-}
-
-/// Reads TOML or JSON, told apart by the first character.
-fn parse<T: DeserializeOwned>(
-    path: &Path,
-    area: &'static str,
-    expected: &str,
-) -> Result<T, Failure> {
-    let text = files::read_text(path, area, expected)?;
-    let at = path.display();
-    // A TOML file may begin with `[[detections]]`; a JSON array begins with one bracket.
-    let start = text.trim_start();
-    let toml = start.starts_with("[[") || !start.starts_with(['{', '[']);
-    if !toml {
-        return serde_json::from_str(&text)
-            .map_err(|error| Failure::new(area, at, expected, error));
-    }
-    toml::from_str(&text)
-        .map_err(|error: toml::de::Error| Failure::new(area, at, expected, error.message()))
 }

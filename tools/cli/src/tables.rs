@@ -85,16 +85,7 @@ pub fn schema(name: &str) -> Result<Schema, Failure> {
         return Err(Failure::new("schema", name, expected, "no such file"));
     }
     let expected = "features = [{ name, kind }, …] in TOML or JSON";
-    let text = files::read_text(path, "schema", expected)?;
-    let is_json = text.trim_start().starts_with('{');
-    let file: SchemaFile = if is_json {
-        serde_json::from_str(&text)
-            .map_err(|error| Failure::new("schema", name, expected, error))?
-    } else {
-        let short =
-            |error: toml::de::Error| Failure::new("schema", name, expected, error.message());
-        toml::from_str(&text).map_err(short)?
-    };
+    let file: SchemaFile = files::parse(path, "schema", expected)?;
     let mut features = Vec::with_capacity(file.features.len());
     for (index, entry) in file.features.into_iter().enumerate() {
         let kind = entry.kind.as_deref().unwrap_or("number");

@@ -8,8 +8,8 @@ use crate::harness::run::{FORM, Machine, Moments, Profile, Run, read};
 use crate::harness::source::Source;
 use crate::harness::{above_0, machine, number};
 use hedgerow::limits::{BATCH_ROWS_MAX, RETIRED_MAX};
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
-use std::fmt::Write;
 use std::path::PathBuf;
 
 /// Say how many cores and how much memory a rate of requests needs, and under what assumptions
@@ -52,22 +52,29 @@ pub struct Args {
     seconds: f64,
 }
 
-/// One way to score, and what it needs.
-#[derive(Debug, Clone, PartialEq)]
+/// What a way to score needs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 struct Need {
-    name: &'static str,
-    /// Requests a second that a core can take at most.
+    /// Requests per second that a core can take at most.
+    #[serde(rename = "core_max_rate")]
     most: f64,
-    /// Requests a second that a core is given.
+    /// Requests per second that a core is given.
+    #[serde(rename = "core_rate")]
     given: f64,
     /// How busy it is then.
     busy: f64,
     /// The estimated p99 there, in nanoseconds.
+    #[serde(rename = "p99_us", serialize_with = "micros")]
     p99: f64,
     /// Rows at once on average.
+    #[serde(rename = "rows_at_once")]
     rows: f64,
     cores: u64,
     machines: u64,
+}
+
+fn micros<S: Serializer>(nanos: &f64, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_f64(nanos / 1e3)
 }
 
 /// Estimates.
@@ -90,28 +97,31 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
             (profile(&source, None, args.seconds)?, machine)
         }
     };
-    let one = |name, moments: Moments| {
+    let one = |moments: Moments| {
         let at = |rate: f64| (rate * moments.mean / 1e9, single_p99(rate, &moments), 1.0);
-        need(args, name, 1e9 / moments.mean, at)
+        need(args, 1e9 / moments.mean, at)
     };
-    let batched = |name, sizes: &[(usize, f64)]| {
+    let batched = |sizes: &[(usize, f64)]| {
         let cost = Cost::of(sizes)?;
-        need(args, name, cost.most(), |rate| cost.at(rate))
+        need(args, cost.most(), |rate| cost.at(rate))
     };
     let mut needs: Vec<(&'static str, Option<Need>)> = vec![
-        (INLINE, one(INLINE, profile.one)),
-        (COLD, one(COLD, profile.one_cold)),
-        (BATCHED, batched(BATCHED, &profile.batches)),
+        ("inline, warm caches", one(profile.one)),
+        ("inline, cold caches", one(profile.one_cold)),
+        ("batched, up to 64 at once", batched(&profile.batches)),
     ];
     // A profile from before it was measured has none.
     if !profile.ring.is_empty() {
-        needs.push((RING, batched(RING, &profile.ring)));
+        needs.push(("the same through a ring", batched(&profile.ring)));
     }
     let memory = Memory::of(args, &profile);
     let text = text(args, &profile, &machine, &needs, &memory);
-    let shown: Vec<Value> = { needs.iter() }
-        .map(|(name, need)| need_json(name, need.as_ref()))
-        .collect();
+    let shown = needs.iter().map(|(name, need)| {
+        let mut shown = need.as_ref().map_or(json!({}), |need| json!(need));
+        (shown["name"], shown["possible"]) = (json!(name), json!(need.is_some()));
+        shown
+    });
+    let shown: Vec<Value> = shown.collect();
     let json = json!({
         "ok": true,
         "form": FORM,
@@ -131,11 +141,6 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     Ok(Report::done(text, json))
 }
 
-const INLINE: &str = "inline, warm caches";
-const COLD: &str = "inline, cold caches";
-const BATCHED: &str = "batched, up to 64 at once";
-const RING: &str = "the same through a ring";
-
 fn check(args: &Args) -> Result<(), Failure> {
     number("--rate", args.rate, above_0(1e15), "above 0, at most 1e15")?;
     number("--p99", args.p99, above_0(1e9), "above 0, at most 1e9")?;
@@ -153,12 +158,7 @@ fn check(args: &Args) -> Result<(), Failure> {
 /// The largest rate for a core that keeps both the budget and the share of its time, and what comes
 /// of it; none where even a single request takes longer than the budget. `at` tells of a rate how
 /// busy a core is, its p99, and its rows at once; all of them grow with it.
-fn need(
-    args: &Args,
-    name: &'static str,
-    most: f64,
-    at: impl Fn(f64) -> (f64, f64, f64),
-) -> Option<Need> {
+fn need(args: &Args, most: f64, at: impl Fn(f64) -> (f64, f64, f64)) -> Option<Need> {
     let fits = |rate: f64| {
         let (busy, p99, _) = at(rate);
         busy <= args.busy && p99 <= args.p99 * 1e3
@@ -179,7 +179,6 @@ fn need(
     let (busy, p99, rows) = at(given);
     let cores = cores as u64;
     Some(Need {
-        name,
         most,
         given,
         busy,
@@ -306,23 +305,6 @@ const ASSUMPTIONS: [&str; 9] = [
      rule; at most all retired tables that may wait. Windows of traffic are not in it.",
 ];
 
-fn need_json(name: &str, need: Option<&Need>) -> Value {
-    match need {
-        None => json!({ "name": name, "possible": false }),
-        Some(need) => json!({
-            "name": name,
-            "possible": true,
-            "core_max_rate": need.most,
-            "core_rate": need.given,
-            "busy": need.busy,
-            "p99_us": need.p99 / 1e3,
-            "rows_at_once": need.rows,
-            "cores": need.cores,
-            "machines": need.machines,
-        }),
-    }
-}
-
 fn text(
     args: &Args,
     profile: &Profile,
@@ -340,35 +322,24 @@ fn text(
         profile.kernel,
         machine.processor
     );
-    if let Some(busy) = machine.busy() {
-        let _ = writeln!(text, "BUSY MACHINE: {busy}\n");
-    }
-    let one = |moments: &Moments| time(moments.mean);
-    let _ = writeln!(
-        text,
-        "a request: {} warm, {} cold; 64 at once: {} each\n",
-        one(&profile.one),
-        one(&profile.one_cold),
-        profile
-            .batches
-            .last()
-            .map_or("–".into(), |(rows, nanos)| time(nanos / *rows as f64))
+    text.extend(
+        machine
+            .busy()
+            .map(|busy| format!("BUSY MACHINE: {busy}\n\n")),
     );
-    let _ = writeln!(
-        text,
-        "{:<27} {:>9} {:>9} {:>14} {:>6} {:>10} {:>10}",
+    let [warm, cold] = [&profile.one, &profile.one_cold].map(|moments| time(moments.mean));
+    let last = profile.batches.last();
+    let each = last.map_or("–".into(), |(rows, nanos)| time(nanos / *rows as f64));
+    text += &format!("a request: {warm} warm, {cold} cold; 64 at once: {each} each\n\n");
+    text += &format!(
+        "{:<27} {:>9} {:>9} {:>14} {:>6} {:>10} {:>10}\n",
         "", "cores", "machines", "a core, each s", "busy", "p99", "at once"
     );
     for (name, need) in needs {
-        let _ = match need {
-            None => writeln!(
-                text,
-                "{name:<27} not within the budget: one request takes longer"
-            ),
-            Some(need) => writeln!(
-                text,
-                "{:<27} {:>9} {:>9} {:>14} {:>4.0} % {:>10} {:>10.1}",
-                need.name,
+        text += &match need {
+            None => format!("{name:<27} not within the budget: one request takes longer\n"),
+            Some(need) => format!(
+                "{name:<27} {:>9} {:>9} {:>14} {:>4.0} % {:>10} {:>10.1}\n",
                 grouped(need.cores),
                 grouped(need.machines),
                 grouped(need.given as u64),
@@ -378,17 +349,13 @@ fn text(
             ),
         };
     }
-    let mib = |bytes: u64| bytes as f64 / 1024.0 / 1024.0;
-    let _ = writeln!(
-        text,
-        "\nmemory of a machine of {} cores: {:.1} MiB as a rule, {:.1} MiB at most\n\nassumptions",
-        args.machine_cores,
-        mib(memory.usual),
-        mib(memory.most)
+    let [usual, most] = [memory.usual, memory.most].map(|bytes| bytes as f64 / 1024.0 / 1024.0);
+    let cores = args.machine_cores;
+    text += &format!(
+        "\nmemory of a machine of {cores} cores: {usual:.1} MiB as a rule, {most:.1} MiB at most\n\n\
+         assumptions\n"
     );
-    for assumption in ASSUMPTIONS {
-        let _ = writeln!(text, "- {assumption}");
-    }
+    text.extend(ASSUMPTIONS.map(|assumption| format!("- {assumption}\n")));
     text
 }
 

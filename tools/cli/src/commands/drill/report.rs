@@ -7,7 +7,7 @@ use crate::harness::stage::Sums;
 use crate::harness::tally::BLOCKED_BELOW;
 use hedgerow::watch::WatchStatus;
 use serde_json::{Value, json};
-use std::fmt::Write;
+use std::fmt::Display;
 use std::path::Path;
 use std::time::Duration;
 
@@ -166,46 +166,38 @@ impl Run<'_> {
     }
 
     fn text(&self, totals: &Totals, failures: &[String]) -> String {
+        let (cores, requests, every) = (self.cores, self.requests, self.every.as_millis());
         let mut text = format!(
-            "{} threads score {} recorded requests over and over; a table every {} ms.\n\
-             The stand-ins have {CAPACITY} places for features, and their own threads.\n\n",
-            self.cores,
-            self.requests,
-            self.every.as_millis()
-        );
-        let _ = writeln!(
-            text,
-            "{:>6}  {:<25} {:<31} {:>4}  {:<19} {:<38} old proxy",
+            "{cores} threads score {requests} recorded requests over and over; a table every \
+             {every} ms.\n\
+             The stand-ins have {CAPACITY} places for features, and their own threads.\n\n\
+             {:>6}  {:<25} {:<31} {:>4}  {:<19} {:<38} old proxy\n",
             "s", "published", "hedgerow", "runs", "requests", "new proxy"
         );
-        for tick in self.ticks {
-            text.push_str(&line(tick));
-        }
-        text.push_str(&outcomes(totals, &self.stand_ins));
+        text.extend(self.ticks.iter().map(line));
+        text += &outcomes(totals, &self.stand_ins);
         for held in &self.status.quarantined {
-            let _ = writeln!(
-                text,
-                "\nhedgerow held back generation {}: {}",
-                held.generation, held.drift
-            );
+            let (generation, drift) = (held.generation, &held.drift);
+            text += &format!("\nhedgerow held back generation {generation}: {drift}\n");
         }
-        if let Some(said) = &self.panic {
-            let _ = writeln!(text, "what the new proxy's threads said: {said}");
+        if let Some(panic) = &self.panic {
+            text += &format!("what the new proxy's threads said: {panic}\n");
         }
-        let _ = writeln!(
-            text,
+        text += &format!(
             "a human is blocked where a rule `score < {BLOCKED_BELOW}` matches and would not under \
-             a good table ({} recorded requests)",
+             a good table ({} recorded requests)\n",
             self.innocent
         );
         if let Some(kept) = self.kept {
-            let _ = writeln!(text, "kept: {0} (hedgerow history {0})", kept.display());
+            text += &format!("kept: {0} (hedgerow history {0})\n", kept.display());
         }
-        for failure in failures {
-            let _ = writeln!(text, "FAILED: {failure}");
-        }
+        text.extend(
+            failures
+                .iter()
+                .map(|failure| format!("FAILED: {failure}\n")),
+        );
         if failures.is_empty() {
-            text.push_str("passed: nothing lost, nothing wrong, every bad table kept out\n");
+            text += "passed: nothing lost, nothing wrong, every bad table kept out\n";
         }
         text
     }
@@ -214,7 +206,7 @@ impl Run<'_> {
         let [new, old] = &self.stand_ins;
         let bad = Kind::BAD.map(|kind| {
             let of_kind = || self.ticks.iter().filter(|tick| tick.kind == kind);
-            let treated = |name: &str| {
+            let treated = |name| {
                 of_kind()
                     .filter(|tick| tick.treatment.name() == name)
                     .count()
@@ -260,74 +252,61 @@ impl Run<'_> {
 
 /// The outcomes side by side.
 fn outcomes(totals: &Totals, [new, old]: &[Counts; 2]) -> String {
-    let mut text = format!(
-        "\n{:<26} {:>12} {:>12} {:>12}\n",
-        "", "hedgerow", "new proxy", "old proxy"
-    );
-    for (name, here, new, old) in [
-        (
-            "requests served",
-            totals.served,
-            new.requests_served,
-            old.requests_served,
-        ),
-        (
-            "requests lost",
-            totals.lost,
-            new.requests_lost,
-            old.requests_lost,
-        ),
-        (
-            "threads that died",
-            totals.dead,
-            new.threads_died,
-            old.threads_died,
-        ),
-        ("scored 0 for an error", 0, new.scored_zero, old.scored_zero),
-        (
-            "humans blocked",
-            totals.blocked,
-            new.humans_blocked,
-            old.humans_blocked,
-        ),
-    ] {
-        let _ = writeln!(text, "{name:<26} {here:>12} {new:>12} {old:>12}");
-    }
-    let _ = writeln!(text, "{:<26} {:>12}", "wrong verdicts", totals.wrong);
-    let _ = writeln!(
-        text,
-        "{:<26} {:>12}",
-        "verdicts not scored", totals.not_scored
-    );
-    text
+    let line = |name: &str, here: &dyn Display, new: &dyn Display, old: &dyn Display| {
+        format!("{name:<26} {here:>12} {new:>12} {old:>12}")
+            .trim_end()
+            .to_string()
+            + "\n"
+    };
+    let counts =
+        |name: &str, here: u64, of: fn(&Counts) -> u64| line(name, &here, &of(new), &of(old));
+    let alone = |name: &str, here: u64| line(name, &here, &"", &"");
+    String::from("\n")
+        + &line("", &"hedgerow", &"new proxy", &"old proxy")
+        + &counts("requests served", totals.served, |of| of.requests_served)
+        + &counts("requests lost", totals.lost, |of| of.requests_lost)
+        + &counts("threads that died", totals.dead, |of| of.threads_died)
+        + &counts("scored 0 for an error", 0, |of| of.scored_zero)
+        + &counts("humans blocked", totals.blocked, |of| of.humans_blocked)
+        + &alone("wrong verdicts", totals.wrong)
+        + &alone("verdicts not scored", totals.not_scored)
 }
 
 fn line(tick: &Tick) -> String {
+    let Tick {
+        new,
+        old,
+        served,
+        lost,
+        generation,
+        live,
+        ..
+    } = tick;
     let hedgerow = match &tick.treatment {
         Treatment::Refused { code, name } => format!("refused {code} {name}"),
         other => other.name().to_string(),
     };
-    let requests = format!("{} of {} lost", tick.lost, tick.lost + tick.served);
-    let new = match (tick.new.threads_died, tick.new.threads_restarted) {
-        (0, 0) if tick.new.requests_served == 0 => "dead".to_string(),
+    let state = match (new.threads_died, new.threads_restarted) {
+        (0, 0) if new.requests_served == 0 => "dead".to_string(),
         (0, 0) => "runs".to_string(),
         (0, restarts) => format!("{restarts} restarted"),
         (panics, 0) => format!("{panics} panicked"),
         (panics, restarts) => format!("{restarts} restarted, {panics} panicked"),
     };
-    let new = format!(
-        "{new}, lost {} of {}",
-        tick.new.requests_lost,
-        tick.new.requests_lost + tick.new.requests_served
-    );
-    format!(
-        "{:>6.2}  {:<25} {hedgerow:<31} {:>4}  {requests:<19} {new:<38} {} scored 0, {} humans \
-         blocked\n",
+    let (at, published) = (
         tick.at.as_secs_f64(),
-        format!("{} {}", tick.generation, tick.kind.name()),
-        tick.live,
-        tick.old.scored_zero,
-        tick.old.humans_blocked
+        format!("{generation} {}", tick.kind.name()),
+    );
+    let requests = format!("{lost} of {} lost", lost + served);
+    let new_lost = new.requests_lost;
+    let new = format!(
+        "{state}, lost {new_lost} of {}",
+        new_lost + new.requests_served
+    );
+    let (zero, blocked) = (old.scored_zero, old.humans_blocked);
+    format!(
+        "{at:>6.2}  {published:<25} {hedgerow:<31} {live:>4}  {requests:<19} {new:<38} {zero} \
+         scored 0, {blocked} humans blocked\n"
     )
 }
 
@@ -404,41 +383,22 @@ mod tests {
 
     #[test]
     fn one_lost_request_or_wrong_verdict_fails_it() {
-        let (totals, ticks) = good();
-        for (planted, said) in [
-            (Totals { lost: 1, ..totals }, "1 requests lost"),
-            (Totals { dead: 1, ..totals }, "1 threads died"),
-            (Totals { wrong: 1, ..totals }, "1 wrong verdicts"),
+        let plants: [(fn(&mut Totals), &str); 7] = [
+            (|totals| totals.lost = 1, "1 requests lost"),
+            (|totals| totals.dead = 1, "1 threads died"),
+            (|totals| totals.wrong = 1, "1 wrong verdicts"),
+            (|totals| totals.not_scored = 1, "1 requests not scored"),
+            (|totals| totals.blocked = 1, "1 humans blocked"),
             (
-                Totals {
-                    not_scored: 1,
-                    ..totals
-                },
-                "1 requests not scored",
-            ),
-            (
-                Totals {
-                    blocked: 1,
-                    ..totals
-                },
-                "1 humans blocked",
-            ),
-            (
-                Totals {
-                    reverts: 1,
-                    ..totals
-                },
+                |totals| totals.reverts = 1,
                 "1 times the engine had to go back",
             ),
-            (
-                Totals {
-                    served: 0,
-                    ..totals
-                },
-                "no request was scored",
-            ),
-        ] {
-            assert_eq!(failures(&planted, &ticks), [said]);
+            (|totals| totals.served = 0, "no request was scored"),
+        ];
+        for (plant, said) in plants {
+            let (mut totals, ticks) = good();
+            plant(&mut totals);
+            assert_eq!(failures(&totals, &ticks), [said]);
         }
     }
 

@@ -1,13 +1,12 @@
-//! Two runs, or two groups of runs, beside each other.
+//! Compares two runs, or two groups of runs.
 
 use super::noise::{CONFIDENCE, Ratio, VALUES_MIN, ratio};
 use crate::Report;
 use crate::failure::{Failure, harmless};
 use crate::harness::number;
-use crate::harness::run::{Manner, Run, read};
+use crate::harness::run::{Interval, Manner, Run, read};
 use crate::harness::statistics::median;
 use serde_json::{Value, json};
-use std::fmt::Write;
 use std::path::PathBuf;
 
 /// Say what changed between two runs of `load` beyond noise
@@ -107,14 +106,12 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         .iter()
         .filter(|row| row.change == Change::Worse)
         .count();
-    let failed = [&before, &after]
-        .iter()
-        .any(|runs| runs.iter().any(|run| !run.ok));
+    let failed = before.iter().chain(&after).any(|run| !run.ok);
     let compared = is_compared(args, &rows, &absent);
     let ok = !args.check || (worse == 0 && !failed && compared);
     let mut text = text(args, &rows, &differences, failed);
     if !absent.is_empty() {
-        let _ = writeln!(text, "not in the run after: {}", absent.join(", "));
+        text += &format!("not in the run after: {}\n", absent.join(", "));
     }
     if args.check && !compared {
         text.push_str("the check FAILED: what it is for could not be compared\n");
@@ -179,26 +176,19 @@ fn judge(ratio: Option<Ratio>, less_is_better: bool, floor: f64) -> Change {
     }
 }
 
-/// The measures of a run, or those of several runs, each run's middle a value where there are
-/// enough of them.
+/// The measures of a run, or those of several runs, each run's middle a value if there are enough
+/// of them.
 fn measures(runs: &[Run]) -> Vec<Measure> {
-    let mut of_runs = runs.iter().map(measures_of);
-    let Some(mut all) = of_runs.next() else {
-        return Vec::new();
-    };
-    let many = runs.len() >= VALUES_MIN;
-    let middle = |values: &mut Vec<f64>| {
-        if many {
-            *values = vec![median(values)];
-        }
-    };
-    all.iter_mut()
-        .for_each(|measure| middle(&mut measure.values));
-    for other in of_runs {
-        for mut measure in other {
-            middle(&mut measure.values);
-            if let Some(same) = all.iter_mut().find(|same| same.name == measure.name) {
-                same.values.extend(measure.values);
+    let mut all: Vec<Measure> = Vec::new();
+    for (at, run) in runs.iter().enumerate() {
+        for mut measure in measures_of(run) {
+            if runs.len() >= VALUES_MIN {
+                measure.values = vec![median(&measure.values)];
+            }
+            match all.iter_mut().find(|same| same.name == measure.name) {
+                Some(same) => same.values.extend(measure.values),
+                None if at == 0 => all.push(measure),
+                None => {}
             }
         }
     }
@@ -206,59 +196,58 @@ fn measures(runs: &[Run]) -> Vec<Measure> {
 }
 
 fn measures_of(run: &Run) -> Vec<Measure> {
-    let mut all = Vec::new();
-    let mut add = |name: String, values: Vec<f64>, less_is_better| {
-        all.push(Measure {
+    let measure = |name: &str, values, less_is_better| {
+        let name = name.to_string();
+        Measure {
             name,
             values,
             less_is_better,
-        });
+        }
     };
-    let pieces = || run.intervals.iter().filter(|it| it.had_requests());
+    let pieces: Vec<_> = run
+        .intervals
+        .iter()
+        .filter(|it| it.had_requests())
+        .collect();
+    let of = |value: fn(&Interval) -> f64| pieces.iter().map(|it| value(it)).collect::<Vec<f64>>();
     let length = run.asked.seconds / run.intervals.len().max(1) as f64;
-    add(
-        "answered".into(),
-        pieces().map(|it| it.answered as f64 / length).collect(),
-        false,
-    );
-    add(
-        "latency.p50".into(),
-        pieces().map(|it| it.p50 as f64).collect(),
-        true,
-    );
-    add(
-        "latency.p99".into(),
-        pieces().map(|it| it.p99 as f64).collect(),
-        true,
-    );
-    add(
-        "service.p50".into(),
-        { pieces().filter(|it| it.answered > 0) }
-            .map(|it| it.service_p50 as f64)
-            .collect(),
-        true,
-    );
+    let served = pieces.iter().filter(|it| it.answered > 0);
+    let mut all = vec![
+        measure("answered", of(|it| it.answered as f64), false),
+        measure("latency.p50", of(|it| it.p50 as f64), true),
+        measure("latency.p99", of(|it| it.p99 as f64), true),
+        measure(
+            "service.p50",
+            served.map(|it| it.service_p50 as f64).collect(),
+            true,
+        ),
+    ];
+    all[0]
+        .values
+        .iter_mut()
+        .for_each(|answered| *answered /= length);
     let manners: [(&str, Manner); 3] = [
         ("row", |it| &it.row),
         ("batch", |it| &it.batch_row),
         ("cold", |it| &it.cold_row),
     ];
-    // Under no kernel's name: what scores, whatever it is called, and each by its name.
-    let chosen = run.profile.as_ref().map(|profile| profile.kernel.as_str());
+    // Under no kernel's name: the one that scores, whatever it is called; and each by its name.
+    let chosen = run.profile.as_ref().map(|profile| &profile.kernel);
     for kernel in &run.kernels {
-        for (manner, of) in manners
-            .iter()
-            .filter(|_| Some(kernel.name.as_str()) == chosen)
-        {
-            add(format!("kernel.{manner}"), of(kernel).clone(), true);
+        let name = &kernel.name;
+        let mut add = |of: &str| {
+            for (manner, rounds) in manners {
+                all.push(measure(
+                    &format!("kernel.{of}{manner}"),
+                    rounds(kernel).clone(),
+                    true,
+                ));
+            }
+        };
+        if Some(name) == chosen {
+            add("");
         }
-        for (manner, of) in manners {
-            add(
-                format!("kernel.{}.{manner}", kernel.name),
-                of(kernel).clone(),
-                true,
-            );
-        }
+        add(&format!("{name}."));
     }
     all
 }
@@ -283,45 +272,42 @@ fn differences(before: &[Run], after: &[Run]) -> Vec<String> {
 fn text(args: &Args, rows: &[Row], differences: &[String], failed: bool) -> String {
     let mut text = String::new();
     for difference in differences {
-        let _ = writeln!(text, "the runs differ in {}", harmless(difference));
+        text += &format!("the runs differ in {}\n", harmless(difference));
     }
     if failed {
         text.push_str("one of the runs FAILED: see its own report\n");
     }
-    let _ = writeln!(
-        text,
-        "{:<24} {:>12} {:>12} {:>9}   interval of {CONFIDENCE} %",
+    text += &format!(
+        "{:<24} {:>12} {:>12} {:>9}   interval of {CONFIDENCE} %\n",
         "measure", "before", "after", "change"
     );
     let percent = |ratio: f64| 100.0 * (ratio - 1.0);
-    for row in rows {
-        let _ = write!(
-            text,
-            "{:<24} {:>12.1} {:>12.1} ",
-            row.name, row.before, row.after
-        );
-        let _ = match row.ratio {
-            None => write!(text, "{:>9}   {:<22}", "", ""),
+    for Row {
+        name,
+        before,
+        after,
+        ratio,
+        change,
+    } in rows
+    {
+        let ratio = match ratio {
+            None => format!("{:>9}   {:<22}", "", ""),
             Some(Ratio { ratio, low, high }) => {
-                let interval = format!("{:+.1} to {:+.1} %", percent(low), percent(high));
-                write!(text, "{:>+7.1} %   {interval:<22}", percent(ratio))
+                let interval = format!("{:+.1} to {:+.1} %", percent(*low), percent(*high));
+                format!("{:>+7.1} %   {interval:<22}", percent(*ratio))
             }
         };
-        let _ = writeln!(text, " {}", row.change.name());
+        let change = change.name();
+        text += &format!("{name:<24} {before:>12.1} {after:>12.1} {ratio} {change}\n");
     }
     let count = |change| rows.iter().filter(|row| row.change == change).count();
-    let _ = writeln!(
-        text,
-        "{} worse, {} better, {} without a change beyond noise and {} %; by chance alone about \
-         {:.1} of {} would leave their interval",
-        count(Change::Worse),
-        count(Change::Better),
-        count(Change::None),
-        args.floor,
-        rows.len() as f64 * (100.0 - CONFIDENCE) / 100.0,
-        rows.len()
-    );
-    text
+    let [worse, better, none] = [Change::Worse, Change::Better, Change::None].map(count);
+    let (floor, all) = (args.floor, rows.len());
+    let chance = all as f64 * (100.0 - CONFIDENCE) / 100.0;
+    text + &format!(
+        "{worse} worse, {better} better, {none} without a change beyond noise and {floor} %; by \
+         chance alone about {chance:.1} of {all} would leave their interval\n"
+    )
 }
 
 #[cfg(test)]
