@@ -352,8 +352,8 @@ fn text(
     let [usual, most] = [memory.usual, memory.most].map(|bytes| bytes as f64 / 1024.0 / 1024.0);
     let cores = args.machine_cores;
     text += &format!(
-        "\nmemory of a machine of {cores} cores: {usual:.1} MiB as a rule, {most:.1} MiB at most\n\n\
-         assumptions\n"
+        "\nmemory of a machine of {cores} cores: {usual:.1} MiB as a rule, {most:.1} MiB at most\n\
+         \nassumptions\n"
     );
     text.extend(ASSUMPTIONS.map(|assumption| format!("- {assumption}\n")));
     text
