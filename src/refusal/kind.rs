@@ -227,8 +227,8 @@ kinds! {
 
     /// A value in the fleet's store is malformed.
     FleetRecord = 801, "fleet-record", "a record of the fleet is malformed";
-    /// The fleet's store cannot be reached, or refuses.
-    FleetStore = 802, "fleet-store", "the fleet's store cannot be used";
+    /// A step on the fleet's store failed: no answer, no permission, or another content.
+    FleetStore = 802, "fleet-store", "a step on the fleet's store failed";
     /// Another publisher changed the record in the meantime.
     FleetCrossed = 803, "fleet-crossed", "another publisher was faster";
 
@@ -293,6 +293,14 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), all.len());
+    }
+
+    #[test]
+    fn names_outside_the_library_have_the_prefix_of_their_hundred() {
+        for kind in RefusalKind::ALL.iter().filter(|kind| kind.code() >= 700) {
+            let prefix = ["list-", "fleet-", "model-"][usize::from(kind.code() / 100 - 7)];
+            assert!(kind.name().starts_with(prefix), "{kind}");
+        }
     }
 
     #[test]

@@ -15,8 +15,7 @@ use std::sync::Arc;
 
 /// Why something was refused: the kind, the place, what was expected and what was found.
 ///
-/// The texts may come from hostile input. They are [`printable`] and at most [`TEXT_BYTES_MAX`]
-/// bytes long. Two refusals are equal if their code, place, expected and found texts are.
+/// The texts may come from hostile input. They are [`bounded`]. Two refusals are equal if their code, place, expected and found texts are.
 ///
 /// It serializes as `code`, `name`, `message`, `at`, `expected` and `got`. A record with the code
 /// of a newer version can be read; its [`kind`](Refusal::kind) is unknown.
@@ -221,20 +220,25 @@ impl Error for Refusal {
 /// Bytes of one text of a refusal, at most.
 pub const TEXT_BYTES_MAX: usize = 1_024;
 
-fn bounded(text: String) -> String {
+/// Returns a text as it can be shown in terminals, logs and records. Control characters are
+/// escaped, so that they start no line and command no terminal.
+pub fn printable(text: &str) -> String {
+    escaped(text, usize::MAX)
+}
+
+/// Returns a [`printable`] text of at most [`TEXT_BYTES_MAX`] bytes. A longer text ends with `…`.
+pub fn bounded(text: impl Into<String>) -> String {
+    let text = text.into();
     match text.len() <= TEXT_BYTES_MAX && !text.contains(char::is_control) {
         true => text,
-        false => printable(&text, TEXT_BYTES_MAX),
+        false => escaped(&text, TEXT_BYTES_MAX),
     }
 }
 
-/// Returns a text for terminals, logs and records, at most `bytes_max` bytes long. Control
-/// characters are escaped: they start no line and command no terminal. A text that is too long
-/// ends with `…`.
-pub fn printable(text: &str, bytes_max: usize) -> String {
+fn escaped(text: &str, bytes_max: usize) -> String {
     const CUT: char = '…';
     let mut shown = String::with_capacity(text.len().min(bytes_max));
-    // Where to cut, should the text turn out too long.
+    // The length to cut to if the text is too long.
     let mut room = 0;
     for char in text.chars() {
         match char.is_control() {
@@ -353,7 +357,7 @@ mod tests {
 
     #[test]
     fn a_text_is_cut_between_characters_and_controls_nothing() {
-        let short = |text: &str| printable(text, TEXT_BYTES_MAX);
+        let short = |text: &str| bounded(text);
         let forged = "a\n[2J: \u{1b}[31mé\u{85}\r\u{7f}\0";
         assert_eq!(short(forged), r"a\n[2J: \u{1b}[31mé\u{85}\r\u{7f}\u{0}");
         assert_eq!(short(&"x".repeat(1_024)), "x".repeat(1_024));
@@ -365,6 +369,6 @@ mod tests {
             format!("{}…", r"\u{1}".repeat(204))
         );
         assert_eq!(short(""), "");
-        assert_eq!(printable(&"x".repeat(5_000), usize::MAX).len(), 5_000);
+        assert_eq!(printable(&"x\n".repeat(5_000)).len(), 15_000);
     }
 }

@@ -15,7 +15,7 @@
 
 use super::disk::read_small;
 use crate::limits::{SHADOWS_MAX, TABLE_BYTES_MAX};
-use crate::refusal::{Refusal, RefusalKind, TEXT_BYTES_MAX, printable};
+use crate::refusal::{Refusal, RefusalKind, bounded};
 use crate::switches::{Selector, Switches};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -41,7 +41,7 @@ impl Origin {
     pub fn here(who: &str) -> Origin {
         let host = rustix::system::uname().nodename().to_string_lossy().into();
         Origin {
-            who: printable(who, TEXT_BYTES_MAX),
+            who: bounded(who),
             host,
             pid: std::process::id(),
         }
@@ -50,8 +50,8 @@ impl Origin {
     /// Returns it with texts that are printable and short.
     pub(super) fn bounded(&self) -> Origin {
         Origin {
-            who: printable(&self.who, TEXT_BYTES_MAX),
-            host: printable(&self.host, TEXT_BYTES_MAX),
+            who: bounded(&self.who),
+            host: bounded(&self.host),
             pid: self.pid,
         }
     }

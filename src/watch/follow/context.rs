@@ -2,7 +2,7 @@
 
 use super::state_folder::StateFolder;
 use crate::engine::Engine;
-use crate::refusal::{Refusal, RefusalKind, TEXT_BYTES_MAX, printable};
+use crate::refusal::{Refusal, RefusalKind, bounded};
 use crate::watch::directory::{Directory, Origin};
 use crate::watch::ledger::{Event, Record};
 use crate::watch::options::WatchOptions;
@@ -142,7 +142,7 @@ impl Context {
         log::warn!(
             "{}: {}; the running table stays, and this is logged once",
             self.directory.root().display(),
-            printable(&shown, TEXT_BYTES_MAX)
+            bounded(shown)
         );
         self.note(Record {
             generation: artefact.generation,
@@ -189,7 +189,7 @@ impl Context {
             report.status.problems.remove(area);
             return;
         };
-        let line = printable(&refusal.to_string(), TEXT_BYTES_MAX);
+        let line = bounded(refusal.to_string());
         report.status.problems.insert(area.into(), refusal);
         drop(report);
         log::warn!("{}: {line}", self.directory.root().display());

@@ -6,7 +6,7 @@ use super::copies::Copies;
 use super::file::{Look, WatchedFile};
 use super::holdback::{Compared, compare, not_replayed};
 use super::state::WatchState;
-use crate::refusal::{Refusal, RefusalKind, TEXT_BYTES_MAX, printable};
+use crate::refusal::{Refusal, RefusalKind, bounded};
 use crate::score::PreparedTable;
 use crate::watch::directory::{Pointer, parse_pointer};
 use crate::watch::ledger::{Event, Record};
@@ -163,7 +163,7 @@ impl Tables {
             "{}: generation {generation} quarantined: {}; the running table stays until a person \
              forces the other, and this is logged once",
             context.directory.root().display(),
-            printable(&refusal.to_string(), TEXT_BYTES_MAX)
+            bounded(refusal.to_string())
         );
         context.note(Record {
             generation: Some(generation),

@@ -1,6 +1,7 @@
-//! Why a command failed: what, where, what was expected, and what came.
+//! The error of a command: a refusal or another failure, and one sentence for people.
 
 use hedgerow::model::BuildError;
+use hedgerow::refusal::printable;
 use hedgerow::{PublishError, Refusal, RefusalKind, SchemaError};
 use serde_json::{Value, json};
 use std::fmt;
@@ -9,49 +10,30 @@ use std::path::Path;
 const USAGE: &str = "usage";
 const CLOSED_PIPE: &str = "closed-pipe";
 
-/// A failed command.
+/// Why a command failed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Failure {
-    /// The stable number of a refusal; 0 for other failures.
-    pub code: u16,
-    /// The refusal's name in kebab case, or the failure's area.
-    pub name: &'static str,
-    /// One sentence.
-    pub message: String,
-    /// Where: file, line, field.
-    pub at: String,
-    /// What would have been accepted.
-    pub expected: String,
-    /// What came.
-    pub got: String,
+    refusal: Refusal,
+    message: String,
 }
 
 impl Failure {
-    /// A failure that is no refusal of a table.
+    /// Returns a failure without a code, with a name for its area.
     pub fn new(
         name: &'static str,
         at: impl ToString,
         expected: impl ToString,
         got: impl ToString,
     ) -> Failure {
-        let (at, expected, got) = (at.to_string(), expected.to_string(), got.to_string());
-        let message = format!("{at}: expected {expected}, got {got}");
-        Failure {
-            code: 0,
-            name,
-            message,
-            at,
-            expected,
-            got,
-        }
+        Refusal::uncoded(name, at, expected, got).into()
     }
 
-    /// An argument that makes no sense.
+    /// Returns the failure of an argument that makes no sense.
     pub fn usage(at: &str, expected: impl ToString, got: impl ToString) -> Failure {
         Failure::new(USAGE, at, expected, got)
     }
 
-    /// A file that cannot be read or written.
+    /// Returns the failure of a file that cannot be read or written.
     pub fn io(path: &Path, expected: &str, error: std::io::Error) -> Failure {
         let name = match error.kind() {
             std::io::ErrorKind::BrokenPipe => CLOSED_PIPE,
@@ -60,96 +42,88 @@ impl Failure {
         Failure::new(name, path.display(), expected, error)
     }
 
-    /// Whether the reader of a pipe went away.
+    /// Returns the failure of a file that was refused; its sentence names the file.
+    pub fn refused(file: &str, refusal: Refusal) -> Failure {
+        let failure = Failure::from(refusal);
+        if failure.refusal.at().starts_with(file) {
+            return failure;
+        }
+        let message = format!("{file}: {}", failure.message);
+        failure.with_message(message)
+    }
+
+    /// Returns it with another sentence.
+    pub fn with_message(mut self, message: String) -> Failure {
+        self.message = message;
+        self
+    }
+
+    /// Returns the facts.
+    pub fn refusal(&self) -> &Refusal {
+        &self.refusal
+    }
+
+    /// Returns `true` for a refusal of the kind.
+    pub fn is(&self, kind: RefusalKind) -> bool {
+        self.refusal.is(kind)
+    }
+
+    /// Returns `true` if the reader of a pipe went away.
     pub fn is_closed_pipe(&self) -> bool {
-        self.name == CLOSED_PIPE
+        self.refusal.name() == CLOSED_PIPE
     }
 
-    /// The exit status that says so: 1 refused or failed, 2 usage.
+    /// Returns the exit status: 1 refused or failed, 2 usage.
     pub fn status(&self) -> u8 {
-        if self.name == USAGE { 2 } else { 1 }
+        if self.refusal.name() == USAGE { 2 } else { 1 }
     }
 
-    /// A refused table, and the file it came from.
-    pub fn refused(file: &str, refused: &Refusal) -> Failure {
-        let mut failure = Failure::of(refused);
-        if !refused.at().starts_with(file) {
-            failure.message = format!("{file}: {refused}");
-        }
-        failure
-    }
-
-    /// What a directory, a key or a candidate was refused for.
-    pub fn of(refusal: &Refusal) -> Failure {
-        Failure {
-            code: refusal.code(),
-            name: refusal.kind().map_or("refused", RefusalKind::name),
-            message: refusal.to_string(),
-            at: refusal.at().into(),
-            expected: refusal.expected().into(),
-            got: refusal.got().into(),
-        }
-    }
-
-    /// For machines.
+    /// Returns it as machines read it.
     pub fn json(&self) -> Value {
-        let Failure {
-            code,
-            name,
-            message,
-            at,
-            expected,
-            got,
-        } = self;
         json!({
             "ok": false,
-            "code": code,
-            "name": name,
-            "message": message,
-            "at": at,
-            "expected": expected,
-            "got": got,
+            "code": self.refusal.code(),
+            "name": self.refusal.name(),
+            "message": self.message,
+            "at": self.refusal.at(),
+            "expected": self.refusal.expected(),
+            "got": self.refusal.got(),
         })
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&harmless(&self.message))
+        f.write_str(&printable(&self.message))
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Failure {
+        Failure {
+            message: refusal.to_string(),
+            refusal,
+        }
     }
 }
 
 impl From<BuildError> for Failure {
     fn from(error: BuildError) -> Failure {
-        let mut failure = Failure::new("build", "model", "an ensemble that fits a table", &error);
-        failure.message = format!("the model cannot become a table: {error}");
-        failure
+        Failure::new("build", "model", "an ensemble that fits a table", &error)
+            .with_message(format!("the model cannot become a table: {error}"))
     }
 }
 
-/// A table that was not published.
+/// Returns the failure of a table that was not published.
 pub fn unpublished(file: &str, error: PublishError) -> Failure {
     match error {
-        PublishError::Refused(refused) => Failure::refused(file, &refused),
+        PublishError::Refused(refused) => Failure::refused(file, refused),
         other => Failure::new("publish", file, "a table to be published", other),
     }
 }
 
-/// What a file says, for a terminal, which must not take any of it for commands.
-pub fn harmless(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c.is_control() {
-            true => shown.extend(c.escape_default()),
-            false => shown.push(c),
-        }
-    }
-    shown
-}
-
-/// A list of features that is no schema.
+/// Returns the failure of a list of features that is no schema.
 pub fn schema(at: impl ToString, error: &SchemaError) -> Failure {
-    let mut failure = Failure::new("schema", at, "a list of features", error);
-    failure.message = format!("{}: {error}", failure.at);
-    failure
+    let message = format!("{}: {error}", at.to_string());
+    Failure::new("schema", at, "a list of features", error).with_message(message)
 }

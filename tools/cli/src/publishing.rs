@@ -1,9 +1,10 @@
 //! What commands that change a directory share: who changes it, what is checked before, and what
 //! they say.
 
-use crate::failure::{Failure, harmless};
+use crate::failure::Failure;
 use crate::trust::Trust;
 use crate::{Report, tables};
+use hedgerow::refusal::printable;
 use hedgerow::watch::publish::Published;
 use hedgerow::watch::{Admission, Keys};
 use hedgerow::{Engine, PreparedTable, Table};
@@ -60,13 +61,13 @@ pub fn admit(name: &str, schema: &str, trust: &Trust) -> Result<Arc<PreparedTabl
 /// # Errors
 /// The first check that it does not pass.
 pub fn admit_with(name: &str, schema: &str, keys: Keys) -> Result<Arc<PreparedTable>, Failure> {
-    let refused = |refused| Failure::refused(name, &refused);
+    let refused = |refused| Failure::refused(name, refused);
     if name == "default" {
         let table = tables::open(name)?;
         keys.check(table.bytes()).map_err(refused)?;
         let schema = tables::schema_for(schema, &table)?;
         let prepared = PreparedTable::new(table, &schema);
-        let prepared = prepared.map_err(|refused| tables::refused(name, &refused, &schema));
+        let prepared = prepared.map_err(|refused| tables::refused(name, refused, &schema));
         return prepared.map(Arc::new);
     }
     let schema = match schema {
@@ -76,7 +77,7 @@ pub fn admit_with(name: &str, schema: &str, keys: Keys) -> Result<Arc<PreparedTa
     let admission = Admission { keys, kernel: None };
     let engine = Engine::new(schema);
     let admitted = admission.admit(&engine, Path::new(name), None);
-    admitted.map_err(|rejected| tables::refused(name, &rejected.refusal, engine.schema()))
+    admitted.map_err(|rejected| tables::refused(name, rejected.refusal, engine.schema()))
 }
 
 /// What was published.
@@ -112,6 +113,6 @@ pub fn report(done: &str, directory: &Path, published: &Published) -> Report {
 
 /// Warnings, a line each.
 pub fn warned(warnings: &[String]) -> String {
-    let line = |warning: &String| format!("warning: {}\n", harmless(warning));
+    let line = |warning: &String| format!("warning: {}\n", printable(warning));
     warnings.iter().map(line).collect()
 }

@@ -337,7 +337,7 @@ mod tests {
         assert!(rows.values[0].is_nan() && rows.values[3].is_nan());
         assert_eq!(rows.values[1..3], [1.0, -2.5e-3]);
 
-        let failed = |bytes: &[u8]| read(bytes, &["a"]).unwrap_err().message;
+        let failed = |bytes: &[u8]| read(bytes, &["a"]).unwrap_err().to_string();
         assert!(failed(b"").contains("an empty file"));
         assert!(failed(b"a,a\n").contains("\"a\" in columns 0 and 1"));
         assert!(failed(b"b,a\n1,x\n").contains("x.csv:2: column \"a\""));
@@ -358,8 +358,11 @@ mod tests {
             (b"a\n\n", 2),
         ] {
             let failure = read(bytes).unwrap_err();
-            assert!(failure.got.contains("a blank line"), "{failure}");
-            assert_eq!(failure.at, format!("x.csv:{line}"), "{bytes:?}");
+            assert!(
+                failure.refusal().got().contains("a blank line"),
+                "{failure}"
+            );
+            assert_eq!(failure.refusal().at(), format!("x.csv:{line}"), "{bytes:?}");
         }
         assert_eq!(read(b"a,b\n1,2\n\n\n").unwrap().count(), 1);
         assert_eq!(read(b"a\n1\n\"\"\n2").unwrap().count(), 3);
@@ -380,30 +383,17 @@ mod tests {
         let rows = read(&npy_file(header, &[0; 8])).unwrap();
         assert_eq!((rows.width, rows.values), (1, vec![0.0, 0.0]));
 
-        let failed = |header: &str, data: &[u8]| read(&npy_file(header, data)).unwrap_err();
-        assert!(failed(header, &[0; 7]).got.contains("7 bytes"));
-        assert!(
-            failed(&header.replace("f4", "f8"), &[0; 8])
-                .got
-                .contains("<f8")
-        );
-        assert!(
-            failed(&header.replace("False", "True"), &[0; 8])
-                .got
-                .contains("True")
-        );
-        assert!(
-            failed(&header.replace("(2, 1)", "(2,)"), &[0; 8])
-                .got
-                .contains("[2]")
-        );
-        assert!(
-            failed(&header.replace("(2, 1)", "(1, 2)"), &[0; 8])
-                .got
-                .contains('2')
-        );
+        let failed = |header: &str, data: &[u8]| {
+            let failure = read(&npy_file(header, data)).unwrap_err();
+            failure.refusal().got().to_string()
+        };
+        assert!(failed(header, &[0; 7]).contains("7 bytes"));
+        assert!(failed(&header.replace("f4", "f8"), &[0; 8]).contains("<f8"));
+        assert!(failed(&header.replace("False", "True"), &[0; 8]).contains("True"));
+        assert!(failed(&header.replace("(2, 1)", "(2,)"), &[0; 8]).contains("[2]"));
+        assert!(failed(&header.replace("(2, 1)", "(1, 2)"), &[0; 8]).contains('2'));
         let huge = header.replace("(2, 1)", "(99999999999999, 99999999999999)");
-        assert!(failed(&huge, &[0; 8]).got.contains("8 bytes"));
+        assert!(failed(&huge, &[0; 8]).contains("8 bytes"));
         let file = npy_file(header, &[0; 8]);
         for end in 0..file.len() {
             assert!(read(&file[..end]).is_err(), "cut at {end}");

@@ -139,9 +139,8 @@ fn bot(entry: BotEntry, path: &Path) -> Result<Bot, Failure> {
         let parsed = AddressRange::parse(text);
         ranges.push(parsed.map_err(|problem| {
             let at = at(&format!("ranges[{index}]"));
-            let mut failure = Failure::new("verified-bots", &at, "a range of addresses", text);
-            failure.message = format!("{at}: {problem}");
-            failure
+            Failure::new("verified-bots", &at, "a range of addresses", text)
+                .with_message(format!("{at}: {problem}"))
         })?);
     }
     Ok(Bot {

@@ -15,7 +15,7 @@ pub fn open(name: &str) -> Result<Table, Failure> {
         "default" => Table::from_bytes(hedgerow::DEFAULT_TABLE),
         path => Table::open(path),
     };
-    opened.map_err(|refused| Failure::refused(name, &refused))
+    opened.map_err(|refused| Failure::refused(name, refused))
 }
 
 /// Opens a table and binds it to its own feature list, so that rows stand in its order.
@@ -24,22 +24,21 @@ pub fn open_prepared(name: &str, kernel: Option<&str>) -> Result<PreparedTable, 
     let features = table.features();
     let schema = Schema::new(features).map_err(|error| failure::schema(name, &error))?;
     PreparedTable::with_kernel(table, &schema, kernel)
-        .map_err(|refused| Failure::refused(name, &refused))
+        .map_err(|refused| Failure::refused(name, refused))
 }
 
 /// The failure of a refusal for a schema. It names the schema's nearest feature if the table needs
 /// one that the schema does not have.
-pub fn refused(file: &str, refusal: &Refusal, schema: &Schema) -> Failure {
-    let mut failure = Failure::refused(file, refusal);
-    if refusal.kind() == Some(RefusalKind::FeatureUnknown)
+pub fn refused(file: &str, refusal: Refusal, schema: &Schema) -> Failure {
+    if refusal.is(RefusalKind::FeatureUnknown)
         && let Some(missing) = refusal.got().split('"').nth(1)
         && let Some(near) = nearest(schema, missing)
     {
-        let expected = format!("{}, such as \"{near}\"", failure.expected);
-        failure.message = failure.message.replace(&failure.expected, &expected);
-        failure.expected = expected;
+        let expected = format!("{}, such as \"{near}\"", refusal.expected());
+        let refusal = RefusalKind::FeatureUnknown.at(refusal.at(), expected, refusal.got());
+        return Failure::refused(file, refusal);
     }
-    failure
+    Failure::refused(file, refusal)
 }
 
 /// The feature whose name is closest to a missing one: at most a third of its letters differ.

@@ -1,6 +1,6 @@
 //! Text for people: names and values in two columns.
 
-use crate::failure::harmless;
+use hedgerow::refusal::printable;
 use std::fmt::Display;
 
 /// Lines of a name and a value.
@@ -54,9 +54,10 @@ pub fn listed<T: Display>(all: impl IntoIterator<Item = T>, none: &str) -> Strin
         all.join(", ")
     }
 }
-/// Lines for a terminal, which must not take any of their content for commands.
-pub fn printable(text: &str) -> String {
+
+/// Returns [`printable`] lines.
+pub fn printable_lines(text: &str) -> String {
     text.lines()
-        .map(|line| format!("{}\n", harmless(line)))
+        .map(|line| format!("{}\n", printable(line)))
         .collect()
 }

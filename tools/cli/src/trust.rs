@@ -2,7 +2,6 @@
 
 use crate::failure::Failure;
 use crate::files;
-use hedgerow::Refusal;
 use hedgerow::watch::{Keys, PublicKey, SecretKey};
 use std::path::{Path, PathBuf};
 
@@ -37,7 +36,7 @@ impl Trust {
 
 fn public(path: &Path) -> Result<PublicKey, Failure> {
     let text = files::read_text(path, "key", "a public key's file")?;
-    PublicKey::parse(&text, &path.display().to_string()).map_err(|refusal| Failure::of(&refusal))
+    PublicKey::parse(&text, &path.display().to_string()).map_err(Failure::from)
 }
 
 /// The secret key of a file that nobody else can read.
@@ -46,8 +45,7 @@ fn public(path: &Path) -> Result<PublicKey, Failure> {
 /// Where it is none, or others can read it.
 pub fn secret(path: &Path) -> Result<SecretKey, Failure> {
     let text = files::read_text(path, "key", "a secret key's file")?;
-    let key = SecretKey::parse(&text, &path.display().to_string())
-        .map_err(|refusal: Refusal| Failure::of(&refusal))?;
+    let key = SecretKey::parse(&text, &path.display().to_string())?;
     files::check_private(path, "key")?;
     Ok(key)
 }

@@ -10,9 +10,11 @@ use crate::liveness;
 use crate::record::{Envelope, GENERATION_MAX, Record, Ring, RingPointer};
 use crate::report::NodeReport;
 use hedgerow::PreparedTable;
+use hedgerow::RefusalKind;
+use hedgerow::refusal::printable;
 use hedgerow::watch::directory::Pointer;
 use hedgerow::watch::{Keys, Origin, PublicKey, SecretKey};
-use hedgerow_cli::failure::{Failure, harmless};
+use hedgerow_cli::failure::Failure;
 use hedgerow_cli::publishing;
 use hedgerow_cli::trust::{self, Trust};
 use std::cell::RefCell;
@@ -119,10 +121,7 @@ pub struct FoundPointer {
 
 /// Returns the failure of a change that another operator's change came before.
 pub fn crossed(key: &str, expected: &str, got: impl ToString) -> Failure {
-    Failure {
-        code: 803,
-        ..Failure::new("fleet-crossed", key, expected, got)
-    }
+    RefusalKind::FleetCrossed.at(key, expected, got).into()
 }
 
 /// Returns a pointer in a few words.
@@ -166,7 +165,7 @@ impl Operator {
     pub fn warn(&self, warning: String) {
         let mut warnings = self.warnings.borrow_mut();
         if !warnings.contains(&warning) {
-            eprintln!("{NAME}: warning: {}", harmless(&warning));
+            eprintln!("{NAME}: warning: {}", printable(&warning));
             warnings.push(warning);
         }
     }

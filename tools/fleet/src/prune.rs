@@ -8,8 +8,9 @@ use crate::backend::malformed;
 use crate::operator::{Change, Operator};
 use crate::publish::before;
 use crate::record::{Ring, RingPointer};
+use hedgerow::refusal::printable;
 use hedgerow_cli::Report;
-use hedgerow_cli::failure::{Failure, harmless};
+use hedgerow_cli::failure::Failure;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -105,7 +106,7 @@ pub async fn run(args: &Args) -> Result<Report, Failure> {
         if !args.dry_run && !remove(&operator, object, *size).await? {
             continue;
         }
-        let _ = writeln!(text, "{verb}: {}, {size} bytes", harmless(object));
+        let _ = writeln!(text, "{verb}: {}, {size} bytes", printable(object));
         bytes = bytes.saturating_add(*size);
         removed.push(object);
     }

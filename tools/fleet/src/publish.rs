@@ -13,6 +13,7 @@ use crate::operator::{crossed, is_newer, summary};
 use crate::record::{COUNTER, Claim, Envelope, GENERATION_MAX, Ring, RingPointer, digest};
 use crate::waiting::{self, Target};
 use bytes::Bytes;
+use hedgerow::RefusalKind;
 use hedgerow::Table;
 use hedgerow::watch::directory::{FILES_VERSION, Pointer};
 use hedgerow::watch::time;
@@ -218,10 +219,8 @@ impl Operator {
         let last = last.map_or(0, |record| record.table_generation);
         if number < last {
             let expected = format!("a table numbered {last} or above (or a rollback)");
-            return Err(Failure {
-                code: 616,
-                ..Failure::new("replayed", table.content_id(), expected, number)
-            });
+            let refused = RefusalKind::Replayed.at(table.content_id(), expected, number);
+            return Err(refused.into());
         }
         let record = self.record(table, ring, forced);
         let (name, file) = (record.object(), Bytes::copy_from_slice(table.bytes()));
@@ -299,9 +298,8 @@ impl Operator {
             Some(to) => past.get(&to),
             None => before(&past),
         };
-        let missing = |expected: String, got: String| Failure {
-            code: 607,
-            ..Failure::new("no-generation", &key, expected, got)
+        let missing = |expected: String, got: String| -> Failure {
+            RefusalKind::NoGeneration.at(&key, expected, got).into()
         };
         let Some(target) = target else {
             let known: Vec<String> = past.keys().map(u64::to_string).collect();

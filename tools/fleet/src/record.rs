@@ -188,9 +188,7 @@ impl Record for FleetSwitches {
             return Err(wrong(key, "change", expected, change));
         }
         let switches = self.file.switches(key.as_ref());
-        switches
-            .map(|_| ())
-            .map_err(|refusal| Failure::of(&refusal))
+        switches.map(|_| ()).map_err(Failure::from)
     }
 }
 
@@ -223,8 +221,7 @@ impl Envelope {
     ) -> Result<T, Failure> {
         let envelope: Envelope = parsed(key, bytes)?;
         let signed = envelope.signed.as_ref();
-        keys.check_note(key, &envelope.body, signed)
-            .map_err(|refusal| Failure::of(&refusal))?;
+        keys.check_note(key, &envelope.body, signed)?;
         envelope.record(fleet, key)
     }
 
@@ -283,18 +280,25 @@ mod tests {
         let keys = Keys::new(vec![key.public()], true);
         let sealed = Envelope::seal(&switches("f"), SWITCHES, Some(&key));
         let open = |bytes: &[u8], fleet: &str, at: &str, keys: &Keys| {
-            Envelope::open::<FleetSwitches>(bytes, fleet, at, keys).map_err(|failure| failure.name)
+            Envelope::open::<FleetSwitches>(bytes, fleet, at, keys)
+                .map_err(|failure| failure.refusal().name().to_string())
         };
         assert_eq!(open(&sealed, "f", SWITCHES, &keys), Ok(switches("f")));
-        assert_eq!(open(&sealed, "g", SWITCHES, &keys), Err("fleet-record"));
-        assert_eq!(open(&sealed, "f", "pointer.all", &keys), Err("key"));
+        assert_eq!(
+            open(&sealed, "g", SWITCHES, &keys),
+            Err("fleet-record".into())
+        );
+        assert_eq!(open(&sealed, "f", "pointer.all", &keys), Err("key".into()));
         let unsigned = Envelope::seal(&switches("f"), SWITCHES, None);
-        assert_eq!(open(&unsigned, "f", SWITCHES, &keys), Err("key"));
+        assert_eq!(open(&unsigned, "f", SWITCHES, &keys), Err("key".into()));
         assert!(open(&unsigned, "f", SWITCHES, &Keys::default()).is_ok());
         let mut last = switches("f");
         last.file.change = u64::MAX;
         let last = Envelope::seal(&last, SWITCHES, Some(&key));
-        assert_eq!(open(&last, "f", SWITCHES, &keys), Err("fleet-record"));
+        assert_eq!(
+            open(&last, "f", SWITCHES, &keys),
+            Err("fleet-record".into())
+        );
         for end in 0..sealed.len() {
             assert!(open(&sealed[..end], "f", SWITCHES, &keys).is_err());
         }

@@ -6,8 +6,9 @@ use crate::liveness::{LOST, NodeSnapshot, snapshots};
 use crate::record::{COUNTER, FleetSwitches, Ring, RingPointer, SWITCHES};
 use crate::report::NodeReport;
 use crate::waiting::current;
+use hedgerow::refusal::printable;
 use hedgerow_cli::Report;
-use hedgerow_cli::failure::{Failure, harmless};
+use hedgerow_cli::failure::Failure;
 use hedgerow_cli::files;
 use serde_json::{Value as Json, json};
 use std::fmt::Write;
@@ -128,7 +129,7 @@ pub async fn history(args: &HistoryArgs) -> Result<Report, Failure> {
         };
         let origin = &made["origin"];
         let who = format!("{}@{}", text_of(&origin["who"]), text_of(&origin["host"]));
-        let (at, what, who) = (text_of(&made["at"]), harmless(&what), harmless(&who));
+        let (at, what, who) = (text_of(&made["at"]), printable(&what), printable(&who));
         let _ = writeln!(text, "{at}  {key:<14}  {what}  {who}");
     }
     Ok(Report::done(text, json!({ "ok": true, "history": all })))
@@ -269,7 +270,7 @@ fn shown(fleet: &str, pointers: &[RingPointer], off: &[String], rows: &[Row]) ->
         rings.push(json!({ "ring": ring, "generation": generation, "content_id": table }));
     }
     if !off.is_empty() {
-        let _ = writeln!(text, "switched off: {}", harmless(&off.join(", ")));
+        let _ = writeln!(text, "switched off: {}", printable(&off.join(", ")));
     }
     let (name, health) = ("NODE", "HEALTH");
     let _ = writeln!(
@@ -286,7 +287,7 @@ fn shown(fleet: &str, pointers: &[RingPointer], off: &[String], rows: &[Row]) ->
         let _ = writeln!(
             text,
             "{node:<24} {ring:<7} {wanted:>6} {running:>5} {age:>5} s  {summary:<44} {}",
-            harmless(&state)
+            printable(&state)
         );
         ok &= state == "ok";
         nodes.push(json!({
@@ -332,8 +333,8 @@ pub fn node(args: &NodeArgs) -> Result<Report, Failure> {
     };
     let text = format!(
         "agent {} of the ring {}: generation {}; {heard}; wrote this {written} s ago\n",
-        harmless(text_of(&json["node"])),
-        harmless(text_of(&json["ring"])),
+        printable(text_of(&json["node"])),
+        printable(text_of(&json["ring"])),
         json["generation"]
     );
     let json = json!({

@@ -4,6 +4,7 @@ use crate::backend::{ATTEMPT, Value, failed};
 use crate::operator::{CLAIMS_MAX, Change, Operator, crossed};
 use crate::record::{Envelope, FleetSwitches, Ring, RingPointer, SWITCHES};
 use crate::waiting::{self, Target};
+use hedgerow::RefusalKind;
 use hedgerow::watch::directory::{FILES_VERSION, SwitchesFile};
 use hedgerow::watch::time;
 use hedgerow::{Selector, Switches};
@@ -82,9 +83,7 @@ impl Operator {
             let revision = value.as_ref().map_or(0, |value| value.revision);
             let last = self.last_switches(value.as_ref(), &past, off)?;
             let mut all = match &last {
-                Some(file) => file
-                    .switches(SWITCHES.as_ref())
-                    .map_err(|refusal| Failure::of(&refusal))?,
+                Some(file) => file.switches(SWITCHES.as_ref())?,
                 None => Switches::default(),
             };
             match off {
@@ -181,8 +180,5 @@ impl Operator {
 }
 
 fn no_selector(expected: &str, got: &Selector) -> Failure {
-    Failure {
-        code: 608,
-        ..Failure::new("selector", SWITCHES, expected, got)
-    }
+    RefusalKind::Selector.at(SWITCHES, expected, got).into()
 }

@@ -6,7 +6,8 @@ use crate::liveness::{Liveness, snapshots};
 use crate::operator::Operator;
 use crate::record::{Envelope, FleetSwitches, Record, Ring, RingPointer, SWITCHES};
 use crate::report::NodeReport;
-use hedgerow_cli::failure::{Failure, harmless};
+use hedgerow::refusal::printable;
+use hedgerow_cli::failure::Failure;
 use serde::Serialize;
 use std::fmt::Write;
 use std::time::{Duration, Instant};
@@ -250,7 +251,7 @@ impl Tally {
             None => text.push_str("; the others had not answered in time\n"),
         }
         for (node, why) in self.others.iter().take(NAMED_MAX) {
-            let _ = writeln!(text, "  {}: {}", harmless(node), harmless(why));
+            let _ = writeln!(text, "  {}: {}", printable(node), printable(why));
         }
         let more = self.others.len().saturating_sub(NAMED_MAX);
         if more > 0 {
@@ -259,7 +260,7 @@ impl Tally {
         let count = self.silent.len();
         if count > 0 {
             let named = self.silent.iter().take(NAMED_MAX);
-            let named: Vec<String> = named.map(|node| harmless(node)).collect();
+            let named: Vec<String> = named.map(|node| printable(node)).collect();
             let _ = writeln!(
                 text,
                 "not heard of: {count} nodes more, which may not have it ({}); \

@@ -167,7 +167,7 @@ impl Draft {
         let file = args.file.display().to_string();
         let bytes = files::read(&args.file, hedgerow_import::MODEL_BYTES_MAX as u64)?;
         let imported =
-            hedgerow_import::import(&bytes).map_err(|refused| Failure::refused(&file, &refused))?;
+            hedgerow_import::import(&bytes).map_err(|refused| Failure::refused(&file, refused))?;
         let provenance = provenance(&imported.provenance(), args)?;
         let mut warnings = Vec::new();
         let score_map = match &args.score_map {
@@ -220,7 +220,7 @@ impl Draft {
     fn compile(mut self, output: &str) -> Result<(PreparedTable, Built), Failure> {
         self.options.provenance = self.provenance.to_string();
         let built = build(&self.ensemble, &self.options)?;
-        let refused = |refused| Failure::refused(output, &refused);
+        let refused = |refused| Failure::refused(output, refused);
         let table = Table::from_bytes(&built.bytes).map_err(refused)?;
         let own = Schema::new(table.features())
             .map_err(|error| crate::failure::schema(output, &error))?;

@@ -1,10 +1,11 @@
 //! `diff`: what changed between two tables.
 
-use crate::failure::{Failure, harmless};
+use crate::failure::Failure;
 use crate::rows::{Absent, Rows};
 use crate::tables::feature_names;
 use crate::text::listed;
 use crate::{Report, tables};
+use hedgerow::refusal::printable;
 use hedgerow::{Feature, PreparedTable};
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -61,7 +62,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     let (old, new) = (before.table().detections(), after.table().detections());
     let detections = changes(&old, &new, |it| format!("detection {}", it.id));
     let (old, new) = (before.table().bots(), after.table().bots());
-    let bots = changes(&old, &new, |it| format!("bot {}", harmless(&it.name)));
+    let bots = changes(&old, &new, |it| format!("bot {}", printable(&it.name)));
     for change in detections.iter().chain(&bots) {
         text += &format!("{change}\n");
     }

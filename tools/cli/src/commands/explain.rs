@@ -1,9 +1,10 @@
 //! `explain`: what a row's margin is made of, and which detections it matches.
 
-use crate::failure::{Failure, harmless};
+use crate::failure::Failure;
 use crate::rows::{Absent, Rows};
 use crate::tables::{feature_name, feature_names, source};
 use crate::{Report, tables};
+use hedgerow::refusal::printable;
 use hedgerow::{PreparedTable, Source};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -119,7 +120,7 @@ fn detections(explanation: &hedgerow::Explanation, decided: Source) -> (String, 
             (true, true) if decides => "match, decides",
             (true, true) => "match",
         };
-        let (id, name) = (detection.id, harmless(&detection.name));
+        let (id, name) = (detection.id, printable(&detection.name));
         text += &format!("detection {id} \"{name}\": {outcome}\n");
         let conditions = detection.conditions.iter().zip(&explained.conditions);
         let mut held = Vec::new();

@@ -1,9 +1,10 @@
 //! `inspect`: what is in a table.
 
-use crate::failure::{Failure, harmless};
+use crate::failure::Failure;
 use crate::tables::{feature_name, headroom, headroom_json};
 use crate::text::Columns;
 use crate::{Report, tables};
+use hedgerow::refusal::printable;
 use hedgerow::table::bots::Bot;
 use hedgerow::table::detections::{Condition, Detection};
 use hedgerow::watch::time;
@@ -52,7 +53,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         format!("{min:.4} to {max:.4}, in steps of 2^-{step}"),
     );
     text.line("golden rows", table.golden_rows().count());
-    text.line("provenance", harmless(&provenance.to_string()));
+    text.line("provenance", printable(&provenance.to_string()));
     text.add(&section("headroom", [headroom(&table)]));
     let feature = |(index, feature): (usize, &Feature)| {
         format!("{index:>4}  {:<40} {}\n", feature.name, feature.kind.name())
@@ -106,7 +107,7 @@ fn detection_line(detection: &Detection) -> String {
         .map(|condition| format!("{} {}", feature_name(&condition.feature), condition.test))
         .collect();
     let state = if detection.active { "active" } else { "shadow" };
-    let (id, name, score) = (detection.id, harmless(&detection.name), detection.score);
+    let (id, name, score) = (detection.id, printable(&detection.name), detection.score);
     let conditions = conditions.join(" and ");
     format!("{id:>6}  {state}  score {score:>2}  {name}: {conditions}\n")
 }
@@ -128,7 +129,7 @@ fn detection_json(detection: &Detection) -> Value {
 }
 
 fn bot_line(bot: &Bot) -> String {
-    let (name, category, ranges) = (harmless(&bot.name), bot.category.name(), bot.ranges.len());
+    let (name, category, ranges) = (printable(&bot.name), bot.category.name(), bot.ranges.len());
     let agent = match &bot.agent {
         None => "any agent".into(),
         Some(agent) => format!("agent with \"{agent}\""),

@@ -47,7 +47,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
             let text = files::read_text(file, "key", "a key's file")?;
             let key = match SecretKey::parse(&text, &at) {
                 Ok(secret) => secret.public(),
-                Err(_) => PublicKey::parse(&text, &at).map_err(|refusal| Failure::of(&refusal))?,
+                Err(_) => PublicKey::parse(&text, &at)?,
             };
             Ok(shown(&key, None))
         }
@@ -78,7 +78,7 @@ fn shown(key: &PublicKey, made: Option<(&Path, &Path)>) -> Report {
 fn new(file: &Path, name: Option<&str>) -> Result<Report, Failure> {
     let stem = file.file_stem().and_then(|stem| stem.to_str());
     let name = name.or(stem).unwrap_or_default();
-    let key = SecretKey::new(name).map_err(|refusal| Failure::of(&refusal))?;
+    let key = SecretKey::new(name)?;
     let mut of_public = file.as_os_str().to_owned();
     of_public.push(".pub");
     let of_public = PathBuf::from(of_public);

@@ -51,8 +51,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
                 forced: args.force,
             };
             publisher.publish(prepared.table(), &options)
-        })
-        .map_err(|refusal| Failure::of(&refusal))?;
+        })?;
     Ok(report("published", &args.directory, &published))
 }
 
@@ -75,8 +74,7 @@ pub struct RollbackArgs {
 /// Rolls back.
 pub fn rollback(args: &RollbackArgs) -> Result<Report, Failure> {
     let published = Publisher::open(&args.directory, args.change.wait(), &args.change.who())
-        .and_then(|publisher| publisher.rollback(args.generation, KEEP))
-        .map_err(|refusal| Failure::of(&refusal))?;
+        .and_then(|publisher| publisher.rollback(args.generation, KEEP))?;
     Ok(report("rolled back", &args.directory, &published))
 }
 
@@ -100,7 +98,6 @@ pub struct ForceArgs {
 /// Forces a table.
 pub fn force(args: &ForceArgs) -> Result<Report, Failure> {
     let published = Publisher::open(&args.directory, args.change.wait(), &args.change.who())
-        .and_then(|publisher| publisher.force(args.generation, KEEP))
-        .map_err(|refusal| Failure::of(&refusal))?;
+        .and_then(|publisher| publisher.force(args.generation, KEEP))?;
     Ok(report("forced", &args.directory, &published))
 }

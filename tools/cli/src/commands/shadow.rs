@@ -74,7 +74,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
             return Err(Failure::usage("arguments", expected, got));
         }
     };
-    let Shadowed { file, warnings, .. } = shadowed.map_err(|refusal| Failure::of(&refusal))?;
+    let Shadowed { file, warnings, .. } = shadowed?;
     let all = listed(file.shadows.iter().map(|it| &it.name), "none");
     let text = format!("{said}\nshadows now: {all}\n{}", warned(&warnings));
     let json = json!({
@@ -109,7 +109,6 @@ pub struct PromoteArgs {
 /// Publishes a shadow.
 pub fn promote(args: &PromoteArgs) -> Result<Report, Failure> {
     let published = open(&args.directory, &args.change)
-        .and_then(|publisher| publisher.promote(&args.name, KEEP))
-        .map_err(|refusal| Failure::of(&refusal))?;
+        .and_then(|publisher| publisher.promote(&args.name, KEEP))?;
     Ok(report("promoted", &args.directory, &published))
 }

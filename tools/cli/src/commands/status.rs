@@ -2,7 +2,7 @@
 
 use crate::Report;
 use crate::failure::Failure;
-use crate::text::{Columns, listed, printable};
+use crate::text::{Columns, listed, printable_lines};
 use hedgerow::Refusal;
 use hedgerow::watch::directory::{Directory, Pointer, ShadowsFile, SwitchesFile};
 use hedgerow::watch::ledger::{Ledger, Record};
@@ -178,7 +178,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         "engines": found.engines.iter().map(engine).collect::<Vec<Value>>(),
         "problems": found.problems,
     });
-    Ok(Report::done(printable(&text.end()), json))
+    Ok(Report::done(printable_lines(&text.end()), json))
 }
 
 /// What one engine does, some lines.
@@ -359,7 +359,7 @@ pub fn history(args: &HistoryArgs) -> Result<Report, Failure> {
         "kept": kept,
         "problems": history.problems,
     });
-    Ok(Report::done(printable(&text), json))
+    Ok(Report::done(printable_lines(&text), json))
 }
 
 fn line(record: &Record) -> String {

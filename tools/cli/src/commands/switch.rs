@@ -63,8 +63,7 @@ fn switch(
         )
     })?;
     let switched = Publisher::open(directory, change.wait(), &change.who())
-        .and_then(|publisher| publisher.switch(&selector, off))
-        .map_err(|refusal| Failure::of(&refusal))?;
+        .and_then(|publisher| publisher.switch(&selector, off))?;
     let state = if off { "off" } else { "on" };
     let all = match switched.file.off.join(", ") {
         none if none.is_empty() => "nothing is off".into(),

@@ -28,13 +28,13 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<Report, Failure> {
     let kernel = args.kernel.as_deref();
     let table = tables::open(&args.table)?;
-    let refused = |refused| Failure::refused(&args.table, &refused);
+    let refused = |refused| Failure::refused(&args.table, refused);
     if args.trust.is_given() {
         args.trust.keys()?.check(table.bytes()).map_err(refused)?;
     }
     let schema = tables::schema_for(&args.schema, &table)?;
     let prepared = PreparedTable::with_kernel(table, &schema, kernel);
-    let prepared = prepared.map_err(|refused| tables::refused(&args.table, &refused, &schema))?;
+    let prepared = prepared.map_err(|refused| tables::refused(&args.table, refused, &schema))?;
     let golden = prepared.table().golden_rows().count();
     let signature = match (prepared.table().signed_by(), args.trust.is_given()) {
         (None, false) => "",

@@ -50,7 +50,7 @@ impl Source {
         let table = Table::from_bytes(self.table.bytes());
         let prepared =
             table.and_then(|table| PreparedTable::with_kernel(table, &self.schema, kernel));
-        prepared.map_err(|refused: Refusal| Failure::refused(&self.name, &refused))
+        prepared.map_err(|refused: Refusal| Failure::refused(&self.name, refused))
     }
 }
 
@@ -101,7 +101,7 @@ pub fn profile(source: &Source, kernel: Option<&str>, seconds: f64) -> Result<Pr
     let name = prepared.kernel().name;
     drop(prepared);
     let table = Table::from_bytes(source.table.bytes());
-    let table = table.map_err(|refused| Failure::refused(&source.name, &refused))?;
+    let table = table.map_err(|refused| Failure::refused(&source.name, refused))?;
     { engine.publish_on(table, name) }
         .map_err(|error| failure::unpublished(&source.name, error))?;
     let mut scorer = scorer(&engine)?;

@@ -348,7 +348,7 @@ impl Stage {
         publisher.adjust(0.5, &[], kernel)?;
         { publisher.publish_good(&engine) }.map_err(|error| match error {
             PublishError::Refused(refused) => {
-                tables::refused(&source.name, &refused, &source.schema)
+                tables::refused(&source.name, refused, &source.schema)
             }
             other => failure::unpublished(&source.name, other),
         })?;

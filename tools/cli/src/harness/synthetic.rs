@@ -52,7 +52,7 @@ pub fn table(trees: usize) -> Result<Table, Failure> {
         ..BuildOptions::default()
     };
     let built = build(&ensemble, &options)?;
-    Table::from_bytes(&built.bytes).map_err(|refused| Failure::refused("made table", &refused))
+    Table::from_bytes(&built.bytes).map_err(|refused| Failure::refused("made table", refused))
 }
 
 /// Most splits are near an end of their feature's values, so that most rows go one way, as in

@@ -37,7 +37,7 @@ impl Expected {
         for (bytes, margins) in good.into_iter().zip(&mut margins) {
             let table = Table::from_bytes(bytes)
                 .and_then(|table| PreparedTable::with_kernel(table, &source.schema, "portable"))
-                .map_err(|refused| Failure::refused("table", &refused))?;
+                .map_err(|refused| Failure::refused("table", refused))?;
             for (at, innocent) in innocent.iter_mut().enumerate() {
                 let mut row = Row::MISSING;
                 source.work.fill(at, &mut row);

@@ -11,7 +11,7 @@ use crate::backend::{AGENT, ATTEMPT, Address, Store, failed, name};
 use crate::record::{Ring, RingPointer, SWITCHES, digest};
 use crate::report::{EngineReport, NodeReport};
 use futures_util::StreamExt;
-use hedgerow::Refusal;
+use hedgerow::RefusalKind;
 use hedgerow::Table;
 use hedgerow::watch::directory::FILES_VERSION;
 use hedgerow::watch::{Directory, Keys, Origin, Publisher, status, time};
@@ -189,7 +189,7 @@ impl Agent {
                     Ok(Some(bytes)) => self.consider(&key, &bytes),
                     Ok(None) => self.state().contact = Some(Instant::now()),
                     // A malformed record says nothing about the other keys.
-                    Err(failure) if failure.code == 801 => {
+                    Err(failure) if failure.is(RefusalKind::FleetRecord) => {
                         self.state().contact = Some(Instant::now());
                         self.refuse(0, false, &failure);
                     }
@@ -257,14 +257,14 @@ impl Agent {
         }
         let keys = self.keys.clone();
         self.publish(move |publisher| {
-            let refused = |refused| Failure::refused(&at, &refused);
+            let refused = |refused| Failure::refused(&at, refused);
             keys.check(&file).map_err(refused)?;
             let table = Table::from_bytes(&file).map_err(refused)?;
             if table.content_id() != pointer.content_id {
                 return Err(failed(&at, &pointer.content_id, table.content_id()));
             }
             let followed = publisher()?.follow(&table, &pointer);
-            followed.map_err(|refusal| Failure::of(&refusal))?;
+            followed?;
             Ok(())
         })
         .await
@@ -278,10 +278,7 @@ impl Agent {
         + 'static,
     ) -> Result<(), Failure> {
         let (root, who) = (self.directory.root().to_path_buf(), self.origin.who.clone());
-        let publisher = move || {
-            Publisher::create(&root, LOCK_WAIT, &who)
-                .map_err(|refusal: Refusal| Failure::of(&refusal))
-        };
+        let publisher = move || Publisher::create(&root, LOCK_WAIT, &who).map_err(Failure::from);
         match spawn_blocking(move || change(&publisher)).await {
             Ok(done) => done,
             Err(error) => Err(failed("the agent", "a thread that ends well", error)),
@@ -297,7 +294,7 @@ impl Agent {
             let change = switches.change;
             let taken = self.publish(move |publisher| {
                 let followed = publisher()?.follow_switches(&switches);
-                followed.map_err(|refusal| Failure::of(&refusal))?;
+                followed?;
                 Ok(())
             });
             match taken.await {

@@ -2,10 +2,10 @@
 
 use super::Agent;
 use crate::record::{Envelope, FleetSwitches, RingPointer, SWITCHES};
-use hedgerow::refusal::{TEXT_BYTES_MAX, printable};
+use hedgerow::Refusal;
+use hedgerow::refusal::bounded;
 use hedgerow::watch::Directory;
 use hedgerow::watch::directory::SwitchesFile;
-use hedgerow::{Refusal, RefusalKind};
 use hedgerow_cli::failure::Failure;
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -64,7 +64,7 @@ impl State {
     /// Logs a line, once.
     pub fn log(&mut self, line: &str) {
         if self.logged.len() < LOGGED_MAX && self.logged.insert(xxh3_64(line.as_bytes())) {
-            eprintln!("agent: {}", printable(line, TEXT_BYTES_MAX));
+            eprintln!("agent: {}", bounded(line));
         }
     }
 
@@ -137,7 +137,7 @@ impl Agent {
 
     /// Logs and reports a refusal of a generation, 0 for none.
     pub fn refuse(&self, generation: u64, is_signed: bool, failure: &Failure) {
-        let why = reported(failure);
+        let why = failure.refusal().clone();
         let (name, detail) = (why.name(), why.detail());
         let line = format!("refused generation {generation}: {name}: {detail}");
         let mut state = self.state();
@@ -148,32 +148,23 @@ impl Agent {
     }
 }
 
-/// Returns a failure as reports have it.
-fn reported(failure: &Failure) -> Refusal {
-    let Failure {
-        at, expected, got, ..
-    } = failure;
-    match RefusalKind::from_code(failure.code) {
-        Some(kind) => kind.at(at, expected, got),
-        None => Refusal::uncoded(failure.name, at, expected, got),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hedgerow::refusal::TEXT_BYTES_MAX;
 
     #[test]
     fn the_texts_of_a_refusal_are_short() {
         let long = "ü".repeat(900_000);
-        let short = reported(&Failure::new("fleet-record", &long, &long, &long));
+        let short = Failure::new("fleet-record", &long, &long, &long);
+        let short = short.refusal();
         for text in [short.message(), short.at(), short.expected(), short.got()] {
             assert!(
                 text.len() <= TEXT_BYTES_MAX && text.ends_with('…'),
                 "{text}"
             );
         }
-        let short = reported(&Failure::new("fleet-record", "at", "this", "that"));
-        assert_eq!(short.message(), "at: expected this, got that");
+        let short = Failure::new("fleet-record", "at", "this", "that");
+        assert_eq!(short.refusal().message(), "at: expected this, got that");
     }
 }

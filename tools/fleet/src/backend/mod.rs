@@ -15,6 +15,7 @@ use async_trait::async_trait;
 use attempt::repeat;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
+use hedgerow::RefusalKind;
 use hedgerow::limits::TABLE_BYTES_MAX;
 use hedgerow_cli::failure::Failure;
 use nats::Nats;
@@ -68,18 +69,12 @@ pub fn name(text: &str) -> Result<String, String> {
 
 /// Returns the failure of a record that cannot be read.
 pub fn malformed(at: &str, expected: &str, got: impl Display) -> Failure {
-    Failure {
-        code: 801,
-        ..Failure::new("fleet-record", at, expected, got)
-    }
+    RefusalKind::FleetRecord.at(at, expected, got).into()
 }
 
 /// Returns the failure of an operation that the store did not carry out.
 pub fn failed(at: &str, expected: &str, got: impl Display) -> Failure {
-    Failure {
-        code: 802,
-        ..Failure::new("fleet-store", at, expected, got)
-    }
+    RefusalKind::FleetStore.at(at, expected, got).into()
 }
 
 /// A value under a key.

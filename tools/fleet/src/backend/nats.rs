@@ -21,7 +21,8 @@ use async_nats::{Client, ConnectOptions, ServerAddr};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt;
-use hedgerow_cli::failure::{Failure, harmless};
+use hedgerow::refusal::printable;
+use hedgerow_cli::failure::Failure;
 use hedgerow_cli::files;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -326,7 +327,10 @@ async fn connected(
         match options.clone().connect(servers.clone()).await {
             Ok(client) => return Ok(client),
             Err(error) => {
-                eprintln!("agent: no connection yet: {}", harmless(&error.to_string()));
+                eprintln!(
+                    "agent: no connection yet: {}",
+                    printable(&error.to_string())
+                );
             }
         }
         let client = options.retry_on_initial_connect().connect(servers).await;

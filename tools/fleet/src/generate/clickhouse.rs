@@ -4,7 +4,8 @@
 //! the address, and over TLS unless the server is this machine. The answer is JSON with its own
 //! count of rows, so that an answer that was cut, or ends in an error, is refused.
 
-use super::list::{Column, Place, Problem};
+use super::list::{Column, Place};
+use hedgerow::RefusalKind;
 use hedgerow_cli::failure::Failure;
 use hedgerow_cli::files;
 use serde::Deserialize;
@@ -151,10 +152,12 @@ impl Server {
     /// Returns the columns of a query.
     ///
     /// # Errors
-    /// [`Problem::Database`] if the server gives no whole answer in time.
+    /// `ListDatabase` if the server gives no whole answer in time.
     pub fn ask(&self, query: &str, within: Duration) -> Result<Vec<Column>, Failure> {
-        let failed = |expected: &str, got: &dyn std::fmt::Display| {
-            Problem::Database.at(&self.url, expected, got)
+        let failed = |expected: &str, got: &dyn std::fmt::Display| -> Failure {
+            RefusalKind::ListDatabase
+                .at(&self.url, expected, got)
+                .into()
         };
         if query.len() > QUERY_BYTES_MAX {
             let expected = format!("a query of at most {QUERY_BYTES_MAX} bytes");

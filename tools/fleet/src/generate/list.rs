@@ -3,10 +3,13 @@
 //! The query is scoped by database, but the checks do not rely on it: rows are compared with each
 //! other, with the features of the trees, and with the last list.
 
+use hedgerow::RefusalKind::{
+    ListCountChanged, ListDuplicate, ListEmpty, ListForeign, ListName, ListOverCapacity, ListType,
+    ListTypeChanged, ListUnknown, ListVanished,
+};
 use hedgerow::limits::FEATURES_MAX;
 use hedgerow::schema::check_name;
-use hedgerow::{Feature, FeatureKind};
-use hedgerow_cli::failure::Failure;
+use hedgerow::{Feature, FeatureKind, Refusal, RefusalKind};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -68,60 +71,6 @@ pub struct Bounds {
     pub types: bool,
 }
 
-macro_rules! problems {
-    ($($(#[doc = $doc:literal])+ $problem:ident = $code:literal, $name:literal;)+) => {
-        /// What can be wrong with a list. Codes are never reused.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum Problem { $($(#[doc = $doc])+ $problem = $code,)+ }
-
-        impl Problem {
-            /// Every problem, ascending by code.
-            #[cfg(test)]
-            pub const ALL: &'static [Problem] = &[$(Problem::$problem,)+];
-
-            /// Returns the stable name.
-            pub fn name(self) -> &'static str {
-                match self { $(Problem::$problem => $name,)+ }
-            }
-        }
-    };
-}
-
-problems! {
-    /// The server cannot be reached, refuses, or gives another answer than rows.
-    Database = 701, "list-database";
-    /// No rows: a wrong name, or a permission that was lost.
-    Empty = 702, "list-empty";
-    /// Rows of another database or table.
-    Foreign = 703, "list-foreign";
-    /// A name that is no feature's.
-    Name = 704, "list-name";
-    /// A name twice.
-    Duplicate = 705, "list-duplicate";
-    /// More rows than a table has room for.
-    OverCapacity = 706, "list-over-capacity";
-    /// A feature that the trees need and the list lacks.
-    Vanished = 707, "list-vanished";
-    /// A column that the trees do not know.
-    Unknown = 708, "list-unknown";
-    /// A type that holds no values of the feature's kind.
-    Type = 709, "list-type";
-    /// Another type than in the table that was published last.
-    TypeChanged = 710, "list-type-changed";
-    /// The number of features changed by more than the bound.
-    CountChanged = 711, "list-count-changed";
-}
-
-impl Problem {
-    /// Returns the failure of a problem.
-    pub fn at(self, at: impl ToString, expected: impl ToString, got: impl ToString) -> Failure {
-        Failure {
-            code: self as u16,
-            ..Failure::new(self.name(), at, expected, got)
-        }
-    }
-}
-
 /// Rows that a refusal names, at most.
 const NAMED_MAX: usize = 8;
 
@@ -154,12 +103,12 @@ impl<'a> Check<'a> {
     /// Refuses a list with faults.
     fn none(
         self,
-        problem: Problem,
+        kind: RefusalKind,
         expected: impl ToString,
         faults: Option<String>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Refusal> {
         match faults {
-            Some(faults) => Err(problem.at(self.at, expected, faults)),
+            Some(faults) => Err(kind.at(self.at, expected, faults)),
             None => Ok(()),
         }
     }
@@ -186,19 +135,19 @@ pub fn check(
     features: &[Feature],
     last: Option<&Last>,
     bounds: Bounds,
-) -> Result<Recorded, Failure> {
+) -> Result<Recorded, Refusal> {
     let at = format!("{}.{}", place.database, place.table);
     let check = Check { columns, at: &at };
     if columns.is_empty() {
         let expected = "the features' columns";
         let got = "no rows: the table is not there, or the user may not see it";
-        return Err(Problem::Empty.at(at, expected, got));
+        return Err(ListEmpty.at(at, expected, got));
     }
     check.foreign(place)?;
     check.names()?;
     if columns.len() > FEATURES_MAX {
         let expected = format!("at most {FEATURES_MAX} features (capacity)");
-        return Err(Problem::OverCapacity.at(at, expected, format!("{} rows", columns.len())));
+        return Err(ListOverCapacity.at(at, expected, format!("{} rows", columns.len())));
     }
     check.features(features, bounds)?;
     check.kinds(features)?;
@@ -241,7 +190,7 @@ fn kinds_of(r#type: &str) -> &'static [FeatureKind] {
 }
 
 impl Check<'_> {
-    fn foreign(self, place: &Place) -> Result<(), Failure> {
+    fn foreign(self, place: &Place) -> Result<(), Refusal> {
         let is_other =
             |got: &Option<String>, own: &String| got.as_ref().is_some_and(|it| it != own);
         let foreign = self.rows().filter(|(_, column)| {
@@ -250,17 +199,17 @@ impl Check<'_> {
         let foreign = foreign.map(|(row, _)| row);
         let expected = format!("rows of {} alone", self.at);
         let faults = named(foreign, "rows of another table");
-        self.none(Problem::Foreign, expected, faults)
+        self.none(ListForeign, expected, faults)
     }
 
-    fn names(self) -> Result<(), Failure> {
+    fn names(self) -> Result<(), Refusal> {
         let mut first: BTreeMap<&str, String> = BTreeMap::new();
         let mut twice = Vec::new();
         for (index, (row, column)) in self.rows().enumerate() {
             let name = column.name.as_str();
             if let Err(problem) = check_name(name.as_bytes()) {
                 let got = format!("{name:?} in row {}, which {problem}", index + 1);
-                return Err(Problem::Name.at(self.at, "a feature's name", got));
+                return Err(ListName.at(self.at, "a feature's name", got));
             }
             match first.get(name) {
                 Some(before) => twice.push(format!("{before} and {row}")),
@@ -269,19 +218,15 @@ impl Check<'_> {
         }
         let faults = named(twice, "names that stand again");
         let faults = faults.map(|faults| format!("{} rows, {faults}", self.columns.len()));
-        self.none(Problem::Duplicate, "each feature once", faults)
+        self.none(ListDuplicate, "each feature once", faults)
     }
 
-    fn features(self, features: &[Feature], bounds: Bounds) -> Result<(), Failure> {
+    fn features(self, features: &[Feature], bounds: Bounds) -> Result<(), Refusal> {
         let listed: BTreeSet<&str> = self.columns.iter().map(|it| it.name.as_str()).collect();
         let needed: BTreeSet<&str> = features.iter().map(|it| it.name.as_str()).collect();
         let gone = needed.difference(&listed).map(ToString::to_string);
         let expected = format!("the {} features that the trees use", needed.len());
-        self.none(
-            Problem::Vanished,
-            expected,
-            named(gone, "that are not there"),
-        )?;
+        self.none(ListVanished, expected, named(gone, "that are not there"))?;
         if bounds.unused {
             return Ok(());
         }
@@ -290,10 +235,10 @@ impl Check<'_> {
             .filter(|(_, it)| !needed.contains(it.name.as_str()));
         let expected = "features that the trees use (--unused passes over others)";
         let faults = named(unknown.map(|(row, _)| row), "others");
-        self.none(Problem::Unknown, expected, faults)
+        self.none(ListUnknown, expected, faults)
     }
 
-    fn kinds(self, features: &[Feature]) -> Result<(), Failure> {
+    fn kinds(self, features: &[Feature]) -> Result<(), Refusal> {
         let wrong = self.rows().filter_map(|(row, column)| {
             let feature = features
                 .iter()
@@ -303,10 +248,10 @@ impl Check<'_> {
             (!fits).then(|| format!("{row} is {got} and holds no {}", kind.name()))
         });
         let expected = "types that hold the features' kinds";
-        self.none(Problem::Type, expected, named(wrong, "that do not"))
+        self.none(ListType, expected, named(wrong, "that do not"))
     }
 
-    fn unchanged(self, features: &[Feature], last: &Last) -> Result<(), Failure> {
+    fn unchanged(self, features: &[Feature], last: &Last) -> Result<(), Refusal> {
         let types = self.rows().filter_map(|(row, column)| {
             let (before, now) = (
                 last.recorded.as_ref()?.types.get(&column.name)?,
@@ -321,10 +266,10 @@ impl Check<'_> {
         });
         let expected = format!("the types of {} (--accept-types takes others)", last.name);
         let faults = named(types.chain(kinds), "that changed");
-        self.none(Problem::TypeChanged, expected, faults)
+        self.none(ListTypeChanged, expected, faults)
     }
 
-    fn count(self, last: &Last, bounds: Bounds) -> Result<(), Failure> {
+    fn count(self, last: &Last, bounds: Bounds) -> Result<(), Refusal> {
         let now = self.columns.len();
         let recorded = last.recorded.as_ref().map(|recorded| recorded.types.len());
         let before = recorded.unwrap_or(last.features.len());
@@ -337,7 +282,7 @@ impl Check<'_> {
             "{before} features as in {}, give or take {most} %",
             last.name
         );
-        Err(Problem::CountChanged.at(self.at, expected, now))
+        Err(ListCountChanged.at(self.at, expected, now))
     }
 }
 

@@ -5,6 +5,7 @@ mod list;
 
 use clickhouse::Server;
 use hedgerow::model::{Refresh, refresh};
+use hedgerow::refusal::printable;
 use hedgerow::watch::Directory;
 use hedgerow::{PreparedTable, Schema, Table};
 use hedgerow_cli::Report;
@@ -152,7 +153,7 @@ pub fn refreshed(args: &RefreshArgs) -> Result<Report, Failure> {
     };
     let bytes = refresh(&table, with)?;
     let output = source.output.display().to_string();
-    let refused = |refused| Failure::refused(&output, &refused);
+    let refused = |refused| Failure::refused(&output, refused);
     let fresh = Table::from_bytes(&bytes).map_err(refused)?;
     let own = Schema::new(fresh.features()).map_err(|error| failure::schema(&output, &error))?;
     let prepared = PreparedTable::new(fresh, &own).map_err(refused)?;
@@ -230,9 +231,7 @@ fn running(path: &Path) -> Result<Option<(String, Table)>, Failure> {
         return Ok(Some((name.clone(), tables::open(&name)?)));
     }
     let directory = Directory::new(path);
-    let pointer = directory
-        .read_pointer()
-        .map_err(|refusal| Failure::of(&refusal))?;
+    let pointer = directory.read_pointer()?;
     let Some(pointer) = pointer else {
         return Ok(None);
     };
@@ -260,7 +259,7 @@ fn with_list(mut report: Report, recorded: &Recorded, warnings: &[String]) -> Re
     let count = recorded.types.len();
     let _ = writeln!(report.text, "{count} features listed by {database}.{table}");
     for warning in warnings {
-        let _ = writeln!(report.text, "warning: {}", failure::harmless(warning));
+        let _ = writeln!(report.text, "warning: {}", printable(warning));
     }
     report.json["feature_list"] = json!({
         "database": database,

@@ -22,6 +22,7 @@ use crate::liveness::Liveness;
 use crate::operator::{Candidate, Operator};
 use crate::publish::Published;
 use crate::record::Ring;
+use hedgerow::RefusalKind;
 use hedgerow_cli::Report;
 use hedgerow_cli::failure::Failure;
 use serde_json::{Value as Json, json};
@@ -70,9 +71,6 @@ fn seconds(text: &str) -> Result<f64, String> {
     }
 }
 
-/// The code of a store that does not answer.
-const UNANSWERED: u16 = 802;
-
 /// How long a rollout tries to go back.
 const BACK_WITHIN: Duration = Duration::from_secs(600);
 
@@ -92,7 +90,7 @@ async fn patiently<T>(
     let started = Instant::now();
     loop {
         match step().await {
-            Err(failure) if failure.code == UNANSWERED && started.elapsed() < within => {
+            Err(failure) if failure.is(RefusalKind::FleetStore) && started.elapsed() < within => {
                 operator.warn(format!("{what} waits for the store: {failure}"));
                 sleep(LOOK).await;
             }

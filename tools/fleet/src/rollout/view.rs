@@ -2,7 +2,7 @@
 
 use crate::record::Ring;
 use crate::waiting::Tally;
-use hedgerow_cli::failure::harmless;
+use hedgerow::refusal::printable;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -61,7 +61,7 @@ impl View {
     pub fn at(&mut self, ring: Ring, nodes: &Tally, phase: Phase) {
         let line = line_of(ring, nodes, phase);
         if let Some(bar) = self.bars.get(&ring) {
-            bar.set_message(harmless(&line));
+            bar.set_message(printable(&line));
             return;
         }
         // Time that passes is not a change.
@@ -80,7 +80,7 @@ impl View {
     /// Shows the outcome of a ring.
     pub fn past(&self, ring: Ring, line: &str) {
         match self.bars.get(&ring) {
-            Some(bar) => bar.finish_with_message(harmless(line.trim_end())),
+            Some(bar) => bar.finish_with_message(printable(line.trim_end())),
             None => _ = write!(std::io::stderr(), "{line}"),
         }
     }

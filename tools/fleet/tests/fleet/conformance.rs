@@ -239,7 +239,7 @@ fn direct(args: &[&str]) -> Outcome {
         },
         Err(failure) => Outcome {
             status: failure.status().into(),
-            json: serde_json::json!({ "name": failure.name, "message": failure.message }),
+            json: failure.json(),
             err: String::new(),
         },
     }

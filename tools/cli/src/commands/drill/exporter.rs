@@ -138,11 +138,11 @@ impl Place {
 
     /// Publishes as `hedgerow publish` does.
     pub fn publish(&self, bytes: &[u8]) -> Result<u64, Failure> {
-        let refused = |refused| Failure::refused(WHO, &refused);
+        let refused = |refused| Failure::refused(WHO, refused);
         let table = Table::from_bytes(bytes).map_err(refused)?;
         let published = Publisher::create(self.root(), WAIT, WHO)
             .and_then(|publisher| publisher.publish(&table, &PublishOptions::default()));
-        let published = published.map_err(|refusal| Failure::of(&refusal))?;
+        let published = published?;
         Ok(published.pointer.generation)
     }
 

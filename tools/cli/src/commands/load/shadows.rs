@@ -26,9 +26,9 @@ impl Shadows {
             return Ok(None);
         }
         let folder = publisher::folder("load-shadows")?;
-        let of = |refusal| Failure::of(&refusal);
+        let of = Failure::from;
         let table = Table::from_bytes(&faults::shifted(&stage.source.table))
-            .map_err(|refused| Failure::refused("shadow", &refused))?;
+            .map_err(|refused| Failure::refused("shadow", refused))?;
         for at in 0..count {
             let publisher = Publisher::create(folder.path(), WAIT, "load").map_err(of)?;
             { publisher.shadow(&table, &format!("shadow-{at}"), 1.0) }.map_err(of)?;

@@ -2,10 +2,11 @@
 
 use super::noise::{CONFIDENCE, Ratio, VALUES_MIN, ratio};
 use crate::Report;
-use crate::failure::{Failure, harmless};
+use crate::failure::Failure;
 use crate::harness::number;
 use crate::harness::run::{Interval, Manner, Run, read};
 use crate::harness::statistics::median;
+use hedgerow::refusal::printable;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -272,7 +273,7 @@ fn differences(before: &[Run], after: &[Run]) -> Vec<String> {
 fn text(args: &Args, rows: &[Row], differences: &[String], failed: bool) -> String {
     let mut text = String::new();
     for difference in differences {
-        text += &format!("the runs differ in {}\n", harmless(difference));
+        text += &format!("the runs differ in {}\n", printable(difference));
     }
     if failed {
         text.push_str("one of the runs FAILED: see its own report\n");

@@ -4,7 +4,7 @@ use super::settings;
 use crate::backend::{ATTEMPT, Address, Attempt, AttemptError, LONG_ATTEMPT, failed};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
-use hedgerow_cli::failure::{Failure, harmless};
+use hedgerow_cli::failure::Failure;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
 use object_store::{
@@ -52,7 +52,7 @@ fn said(error: &Error) -> String {
         let (_, rest) = all.split_once(&format!("<{name}>"))?;
         rest.split_once(&format!("</{name}>")).map(|(part, _)| part)
     };
-    let text = match (part("Code"), part("Message")) {
+    match (part("Code"), part("Message")) {
         (Some(code), Some(message)) => format!("{code}: {message}"),
         _ => {
             // The innermost cause names no more than the request.
@@ -62,8 +62,7 @@ fn said(error: &Error) -> String {
             }
             cause.to_string()
         }
-    };
-    harmless(&text.chars().take(300).collect::<String>()).to_string()
+    }
 }
 
 impl Bucket {

@@ -227,7 +227,7 @@ impl CredentialProvider for KeyFile {
         let keys = read(&self.0).map(Arc::new);
         keys.map_err(|failure| object_store::Error::Generic {
             store: "S3",
-            source: failure.message.into(),
+            source: failure.to_string().into(),
         })
     }
 }
@@ -291,8 +291,8 @@ mod tests {
             "https://tables",
         ] {
             let failure = bucket(address).unwrap_err();
-            assert_eq!(failure.name, "usage", "{address}");
-            assert!(!failure.message.contains("hidden"), "{failure:?}");
+            assert_eq!(failure.refusal().name(), "usage", "{address}");
+            assert!(!failure.to_string().contains("hidden"), "{failure:?}");
         }
     }
 
@@ -307,7 +307,7 @@ mod tests {
             options
                 .endpoint()
                 .map(Option::unwrap)
-                .map_err(|failure| failure.message)
+                .map_err(|failure| failure.to_string())
         };
         for url in [
             "http://127.0.0.1:1",
