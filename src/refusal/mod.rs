@@ -15,7 +15,8 @@ use std::sync::Arc;
 
 /// Why something was refused: the kind, the place, what was expected and what was found.
 ///
-/// The texts may come from hostile input. They are [`bounded`]. Two refusals are equal if their code, place, expected and found texts are.
+/// The texts may come from hostile input. They are [`bounded`]. Two refusals are equal if their
+/// code, place, expected and found texts are.
 ///
 /// It serializes as `code`, `name`, `message`, `at`, `expected` and `got`. A record with the code
 /// of a newer version can be read; its [`kind`](Refusal::kind) is unknown.
