@@ -28,20 +28,15 @@ pub fn sum(prepared: &Prepared, bins: &Bins) -> i64 {
 fn sum_in<const REGISTERS: usize>(prepared: &Prepared, bins: &Bins) -> i64 {
     let (view, layouts) = (prepared.view(), prepared.layouts());
     let (words, partition) = (&layouts.predicate_words, &layouts.partition);
-    let mut sum = sum_of::<REGISTERS, false>(&words.plain, bins).wrapping_add(walk::<false>(
-        view,
-        &partition.plain.rest,
-        bins,
-    ));
-    if !prepared.special_trees().is_empty() {
-        let special = sum_of::<REGISTERS, true>(&words.special, bins).wrapping_add(walk::<true>(
-            view,
-            &partition.special.rest,
-            bins,
-        ));
-        sum = sum.wrapping_add(special);
+    let plain = sum_of::<REGISTERS, false>(&words.plain, bins);
+    let rest = walk::<false>(view, &partition.plain.rest, bins);
+    let sum = plain.wrapping_add(rest);
+    if prepared.special_trees().is_empty() {
+        return sum;
     }
-    sum
+    let special = sum_of::<REGISTERS, true>(&words.special, bins);
+    let rest = walk::<true>(view, &partition.special.rest, bins);
+    sum.wrapping_add(special).wrapping_add(rest)
 }
 
 /// The sum of the leaves of special trees, or of plain ones.
