@@ -87,9 +87,6 @@ pub const DATA_PLANE: &[&str] = &[
     "src/traffic/sketch.rs",
 ];
 
-/// The known cycles of imports, see `imports.rs`. A change that opens one deletes its line.
-pub const KNOWN_CYCLES: &[&str] = &["tools/lab/peers/src: agree, subjects"];
-
 /// What allocates, locks, or reads files.
 pub const HEAP_WORDS: &[&str] = &["Vec<", "String", "Box<", "std::fs", "format!", "Mutex"];
 

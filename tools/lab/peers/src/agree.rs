@@ -4,14 +4,6 @@ use crate::Result;
 use crate::measure::{Rows, all_margins};
 use crate::subjects::Entry;
 
-/// How far a peer's margin may be from hedgerow's.
-pub const TOLERANCE: f64 = 1e-5;
-
-/// As much for peers that keep CatBoost's leaves in f32 and add a thousand of them in f32. On R1,
-/// at a margin of -7.37, ONNX Runtime and the crate catboost are both 1.03e-5 off, by the same
-/// bits, where CatBoost's exported C++, which adds in f64, is within 1e-7.
-pub const TOLERANCE_F32: f64 = 5e-5;
-
 /// One margin that is off.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Disagreement {
@@ -116,6 +108,7 @@ pub fn self_test(model: &str, entries: &[Entry], margins: &mut [Vec<f64>]) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::subjects::TOLERANCE;
 
     #[test]
     fn margins_within_the_tolerance_agree() {

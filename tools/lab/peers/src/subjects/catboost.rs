@@ -1,8 +1,7 @@
 //! CatBoost's exported C++, compiled and called natively, and the crate catboost.
 
-use super::{Entry, Shape, function, open};
+use super::{Entry, Shape, TOLERANCE, TOLERANCE_F32, function, open};
 use crate::Result;
-use crate::agree::{TOLERANCE, TOLERANCE_F32};
 use crate::measure::{Rows, Runs, Subject};
 use crate::results::Measure;
 use ::catboost::CatBoost;

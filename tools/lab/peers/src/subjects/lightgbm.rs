@@ -1,8 +1,7 @@
 //! LightGBM through the C API of its wheel, and lleaves' compiled function of the same model.
 
-use super::{Entry, Places, Shape, c_path, function, open};
+use super::{Entry, Places, Shape, TOLERANCE, c_path, function, open};
 use crate::Result;
-use crate::agree::TOLERANCE;
 use crate::measure::{Rows, Runs, Subject};
 use crate::results::Measure;
 use std::ffi::{CStr, c_char, c_int, c_void};

@@ -15,6 +15,14 @@ use libloading::Library;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
+/// The largest distance of a peer's margin from hedgerow's.
+pub const TOLERANCE: f64 = 1e-5;
+
+/// The same for peers that keep CatBoost's leaves in f32 and add a thousand of them in f32. On R1,
+/// at a margin of -7.37, ONNX Runtime and the crate catboost are both 1.03e-5 off, by the same
+/// bits. CatBoost's exported C++, which adds in f64, is within 1e-7.
+pub const TOLERANCE_F32: f64 = 5e-5;
+
 /// A model that `models.py` made.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Model {

@@ -1,8 +1,7 @@
 //! ONNX Runtime through the C API of its wheel.
 
-use super::{Entry, Places, Shape, c_path, function, open};
+use super::{Entry, Places, Shape, TOLERANCE_F32, c_path, function, open};
 use crate::Result;
-use crate::agree::TOLERANCE_F32;
 use crate::measure::{Rows, Runs, Subject};
 use crate::results::Measure;
 use ort_sys::*;

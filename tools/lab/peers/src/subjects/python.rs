@@ -1,9 +1,8 @@
 //! CatBoost's own batches, which exist in Python only: another process on the same core, which
 //! waits for its turn in the round and times itself.
 
-use super::{Entry, Places, Shape};
+use super::{Entry, Places, Shape, TOLERANCE};
 use crate::Result;
-use crate::agree::TOLERANCE;
 use crate::measure::{Remote, Runs};
 use crate::results::Measure;
 use std::cell::RefCell;

@@ -1,8 +1,7 @@
 //! tl2cgen: the model as C, compiled to a shared library.
 
-use super::{Entry, Shape, function, open};
+use super::{Entry, Shape, TOLERANCE, function, open};
 use crate::Result;
-use crate::agree::TOLERANCE;
 use crate::measure::{Rows, Runs, Subject};
 use crate::results::Measure;
 use std::ffi::c_int;

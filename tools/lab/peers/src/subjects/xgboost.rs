@@ -1,8 +1,7 @@
 //! XGBoost through the C API of its wheel, and the crate gbdt, which reads its models.
 
-use super::{Entry, Places, Shape, c_path, function, open};
+use super::{Entry, Places, Shape, TOLERANCE, c_path, function, open};
 use crate::Result;
-use crate::agree::TOLERANCE;
 use crate::measure::{Rows, Runs, Subject};
 use crate::results::Measure;
 use gbdt::decision_tree::{Data, DataVec, VALUE_TYPE_UNKNOWN};
