@@ -342,6 +342,24 @@ mod tests {
     }
 
     #[test]
+    fn advice_is_displayed_and_a_place_can_be_named_later() {
+        let refused = RefusalKind::ModelShape
+            .at("here", "a list", "none")
+            .with_hint("export it");
+        let refused = refused.with_place("there");
+        assert_eq!((refused.at(), refused.hint()), ("there", Some("export it")));
+        assert!(
+            refused
+                .to_string()
+                .ends_with(": there: expected a list, got none (export it)")
+        );
+        assert_eq!(
+            refused,
+            RefusalKind::ModelShape.at("there", "a list", "none")
+        );
+    }
+
+    #[test]
     fn texts_that_are_made_are_printable() {
         let made = RefusalKind::Key.at("a\nb", "\u{1b}[2J", "x".repeat(2_000));
         let shown = (made.at(), made.expected(), made.got().len());
