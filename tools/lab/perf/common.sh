@@ -10,7 +10,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../../.."
 
-target="${CARGO_TARGET_DIR:-target}"
+# Absolute, as perf names programs.
+target="$(realpath -m "${CARGO_TARGET_DIR:-target}")"
 folder="$target/perf"
 mkdir -p "$folder"
 

@@ -1,6 +1,6 @@
 # Makes stacks readable: reads what addr2line says of the binary's addresses, then perf's stacks, and
-# writes the stacks with inlined functions as frames of their own (file::function), without those of
-# other crates and of the standard library, and without the frames that start a thread.
+# writes the stacks with inlined functions as frames of their own (folder::file::function), without
+# those of other crates and of the standard library, and without the frames that start a thread.
 #
 #   awk -v binary=PATH -f tools/lab/perf/frames.awk addresses.txt stacks.txt
 #
@@ -20,7 +20,9 @@ input == 1 {
     folder = own
     sub(/\/mod\.rs$/, "", folder)
     sub(/\.rs$/, "", folder)
-    sub(/^.*\//, "", folder)
+    parts = split(folder, part, "/")
+    folder = part[parts]
+    if (parts > 1 && part[parts - 1] != "src") folder = part[parts - 1] "::" folder
     if (name !~ /^</) sub(/<.*/, "", name)
     sub(/^.*::/, "", name)
     depth[address, number / 2] = folder "::" name
