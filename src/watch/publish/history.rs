@@ -68,10 +68,7 @@ pub fn generations(records: &[Record], pointer: Option<&Pointer>) -> Vec<Generat
 
 /// Returns the generation to go back to from the last one. After a rollback it is the one before
 /// the rollback's target: rolling back twice goes two back.
-pub(super) fn before<'a>(
-    all: &'a [Generation],
-    held_back: &BTreeSet<String>,
-) -> Option<&'a Generation> {
+pub fn before<'a>(all: &'a [Generation], held_back: &BTreeSet<String>) -> Option<&'a Generation> {
     let last = all.last()?;
     let earlier = |past: &&Generation| {
         let held = held_back.contains(&past.content_id);

@@ -11,7 +11,7 @@ mod shadows;
 mod switches;
 mod tables;
 
-pub use history::{Generation, generations};
+pub use history::{Generation, before, generations};
 pub use shadows::Shadowed;
 
 use super::directory::{Directory, FILES_VERSION, Origin, Pointer, SwitchesFile};
@@ -21,7 +21,6 @@ use super::status;
 use super::time;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::table::Table;
-use history::before;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;

@@ -3,21 +3,26 @@
 //! Engines write their last seconds next to their status (`STATE/health`), and the machine's agent
 //! reports them. A node without such a report is unknown, and not well.
 
+use crate::number;
 use crate::report::{EngineHealth, EngineReport, NodeReport};
 use serde::Serialize;
+
+fn positive() -> impl Fn(&str) -> Result<f64, String> + Clone {
+    number(0.0..=1e12, "a number of 0 or above")
+}
 
 /// Bounds of a rollout on what each engine reports of the new generation.
 #[derive(clap::Args, Debug, Clone, Copy)]
 pub struct Bounds {
     /// Requests without a score, of an engine's requests since it runs the table, in percent;
     /// those that a person switched off do not count
-    #[arg(long, value_name = "PERCENT", default_value_t = 5.0, value_parser = number)]
+    #[arg(long, value_name = "PERCENT", default_value_t = 5.0, value_parser = positive())]
     not_scored_max: f64,
     /// The 99th percentile of an engine's latencies, where its host records them, in microseconds
-    #[arg(long, value_name = "MICROSECONDS", value_parser = number)]
+    #[arg(long, value_name = "MICROSECONDS", value_parser = positive())]
     p99_max: Option<f64>,
     /// The stability index of an engine's scores beside those of the table before
-    #[arg(long, value_name = "INDEX", value_parser = number)]
+    #[arg(long, value_name = "INDEX", value_parser = positive())]
     drift_max: Option<f64>,
     /// Requests of an engine that are enough to tell
     #[arg(long, value_name = "N", default_value_t = 1_000)]
@@ -25,13 +30,6 @@ pub struct Bounds {
     /// Halt also where a node's engines do not report enough requests to tell
     #[arg(long)]
     pub require_health: bool,
-}
-
-fn number(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(number) if (0.0..=1e12).contains(&number) => Ok(number),
-        _ => Err("expected a number of 0 or above".into()),
-    }
 }
 
 /// The health of a node that runs a generation.

@@ -24,6 +24,7 @@ use clap::{Parser, Subcommand};
 use hedgerow_cli::Report;
 use hedgerow_cli::commands::key;
 use hedgerow_cli::failure::Failure;
+use std::ops::RangeInclusive;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -78,6 +79,17 @@ const NAME: &str = "hedgerow-fleet";
 
 /// How long the program waits at its end for a file that another thread writes.
 const ENDS_WITHIN: Duration = Duration::from_secs(5);
+
+/// Returns a parser of numbers in a range.
+fn number(
+    range: RangeInclusive<f64>,
+    expected: &'static str,
+) -> impl Fn(&str) -> Result<f64, String> + Clone {
+    move |text| match text.parse() {
+        Ok(number) if range.contains(&number) => Ok(number),
+        _ => Err(format!("expected {expected}")),
+    }
+}
 
 fn main() -> ExitCode {
     hedgerow_cli::main(NAME, |args: &Args| args.json, run)

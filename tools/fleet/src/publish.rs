@@ -16,11 +16,13 @@ use bytes::Bytes;
 use hedgerow::RefusalKind;
 use hedgerow::Table;
 use hedgerow::watch::directory::{FILES_VERSION, Pointer};
+use hedgerow::watch::ledger::{Event, Record};
+use hedgerow::watch::publish::{self, Generation};
 use hedgerow::watch::time;
 use hedgerow_cli::Report;
 use hedgerow_cli::failure::Failure;
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::time::Instant;
 use tokio::time::timeout;
@@ -314,7 +316,9 @@ impl Operator {
             let expected = "a generation whose table is still in the store".into();
             return Err(missing(expected, number.to_string()));
         }
-        let from = source(&past, number);
+        let all = generations(&past);
+        let from = all.iter().find(|it| it.generation == number);
+        let from = from.map_or(number, |it| it.source);
         let done = self.point(&found, record, Some(from), None).await?;
         if !self.is_there(&done.record).await {
             self.warn(format!(
@@ -356,25 +360,26 @@ fn claimed(value: &Value) -> Option<u64> {
     Some(claim.generation)
 }
 
-/// The generation that first had a generation's table.
-fn source(past: &Past, generation: u64) -> u64 {
-    let body = past.get(&generation);
-    let from = body.and_then(|body| body.pointer.from_generation);
-    // Each is below the one before it, so that this ends.
-    match from.filter(|from| *from < generation) {
-        Some(from) if past.contains_key(&from) => source(past, from),
-        Some(from) => from,
-        None => generation,
-    }
+/// Returns what a ring has run as generations, oldest first.
+fn generations(past: &Past) -> Vec<Generation> {
+    let record = |(generation, record): (&u64, &RingPointer)| {
+        let pointer = &record.pointer;
+        let from_generation = pointer.from_generation.filter(|from| from < generation);
+        Record {
+            generation: Some(*generation),
+            content_id: Some(pointer.content_id.clone()),
+            from_generation,
+            ..Record::new(Event::Publish, &pointer.origin)
+        }
+    };
+    let records: Vec<Record> = past.iter().map(record).collect();
+    publish::generations(&records, None)
 }
 
-/// What to go back to from the last generation. After a rollback it is one before the one that was
-/// gone back to: rolling back twice does not come back to where it started.
+/// Returns the record that a rollback without a generation goes back to.
 pub fn before(past: &Past) -> Option<&RingPointer> {
-    let (last, running) = past.last_key_value()?;
-    let last = source(past, *last);
-    let mut earlier = past.range(..last).rev().map(|(_, body)| body);
-    earlier.find(|body| body.pointer.content_id != running.pointer.content_id)
+    let all = generations(past);
+    past.get(&publish::before(&all, &BTreeSet::new())?.generation)
 }
 
 /// Publishes a table.

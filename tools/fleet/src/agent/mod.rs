@@ -8,13 +8,13 @@
 mod state;
 
 use crate::backend::{AGENT, ATTEMPT, Address, Store, failed, name};
+use crate::number;
 use crate::record::{Ring, RingPointer, SWITCHES, digest};
 use crate::report::{EngineReport, NodeReport};
 use futures_util::StreamExt;
-use hedgerow::RefusalKind;
-use hedgerow::Table;
 use hedgerow::watch::directory::FILES_VERSION;
 use hedgerow::watch::{Directory, Keys, Origin, Publisher, status, time};
+use hedgerow::{RefusalKind, Table};
 use hedgerow_cli::Report;
 use hedgerow_cli::failure::Failure;
 use hedgerow_cli::trust::Trust;
@@ -52,17 +52,11 @@ pub struct Args {
     #[arg(long, value_name = "NAME", value_parser = name)]
     node: Option<String>,
     /// Ask the store this often, in seconds, whatever hints come
-    #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = poll)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0, 
+        value_parser = number(0.05..=600.0, "0.05 to 600"))]
     poll: f64,
     #[command(flatten)]
     trust: Trust,
-}
-
-fn poll(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(seconds) if (0.05..=600.0).contains(&seconds) => Ok(seconds),
-        _ => Err("expected 0.05 to 600".into()),
-    }
 }
 
 /// The pause before hints that ended are asked for again.

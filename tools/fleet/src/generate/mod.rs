@@ -3,6 +3,7 @@
 mod clickhouse;
 mod list;
 
+use crate::number;
 use clickhouse::Server;
 use hedgerow::model::{Refresh, refresh};
 use hedgerow::refusal::printable;
@@ -84,7 +85,8 @@ struct SourceArgs {
     #[arg(long, value_name = "DIR|X.hedge")]
     against: Option<PathBuf>,
     /// By how much the number of features may differ from the last one's, in percent
-    #[arg(long, value_name = "PERCENT", default_value_t = 10.0, value_parser = percent)]
+    #[arg(long, value_name = "PERCENT", default_value_t = 10.0, 
+        value_parser = number(0.0..=1e6, "a share in percent, from 0 on"))]
     change_max: f64,
     /// Pass over columns that the trees do not use
     #[arg(long)]
@@ -96,13 +98,6 @@ struct SourceArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 10,
         value_parser = clap::value_parser!(u64).range(1..=600))]
     within: u64,
-}
-
-fn percent(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(percent) if (0.0..=1e6).contains(&percent) => Ok(percent),
-        _ => Err("expected a share in percent, from 0 on".into()),
-    }
 }
 
 /// Generates a table.

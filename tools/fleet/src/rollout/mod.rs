@@ -19,6 +19,7 @@ pub use steer::Steering;
 
 use crate::health::Bounds;
 use crate::liveness::Liveness;
+use crate::number;
 use crate::operator::{Candidate, Operator};
 use crate::publish::Published;
 use crate::record::Ring;
@@ -52,23 +53,20 @@ pub struct Args {
     )]
     rings: Vec<Ring>,
     /// Watch each ring for so long once all its nodes run the table, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = seconds())]
     soak: f64,
     /// Halt where a ring's nodes do not run it after so long, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = seconds())]
     ring_within: f64,
     /// Nodes of a ring that may refuse it, go back or fall silent, in percent
-    #[arg(long, value_name = "PERCENT", default_value_t = 0.0, value_parser = seconds)]
+    #[arg(long, value_name = "PERCENT", default_value_t = 0.0, value_parser = seconds())]
     bad_max: f64,
     #[command(flatten)]
     bounds: Bounds,
 }
 
-fn seconds(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(number) if (0.0..=86_400.0).contains(&number) => Ok(number),
-        _ => Err("expected 0 to 86400".into()),
-    }
+fn seconds() -> impl Fn(&str) -> Result<f64, String> + Clone {
+    number(0.0..=86_400.0, "0 to 86400")
 }
 
 /// How long a rollout tries to go back.

@@ -8,7 +8,6 @@ use hedgerow_cli::failure::Failure;
 use hedgerow_cli::files;
 use object_store::aws::{AmazonS3Builder, AwsCredential};
 use object_store::{Certificate, ClientOptions, CredentialProvider};
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -142,18 +141,11 @@ fn is_here(url: &Url) -> bool {
     }
 }
 
-/// Returns `true` if the environment exempts a server from proxies.
+/// Returns `true` if the environment exempts a server from proxies, by its own name.
 fn is_exempt(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
     let exempt = variable(&["NO_PROXY", "no_proxy"]).unwrap_or_default();
-    let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
     let mut names = exempt.split(',').map(str::trim);
-    names.any(|name| {
-        let bare = name.trim_start_matches('.');
-        let rest = host.strip_suffix(bare);
-        let is_below = rest.is_some_and(|rest| rest.ends_with('.')) && !is_address;
-        name == "*" || !bare.is_empty() && (bare == host || is_below)
-    })
+    names.any(|name| name == "*" || Some(name) == url.host_str())
 }
 
 /// Returns the bucket and the folder of `s3://BUCKET/FOLDER`.
