@@ -145,26 +145,23 @@ fn the_old_query_doubles_and_the_fleet_keeps_its_table() {
             scoped.publish(&folder.text("scoped.hedge"));
             let generation = old.generation();
             settled(&watcher, generation);
+            let permission = if changed { "changed" } else { "as it was" };
+            let outcome = if by_old.ok() {
+                "accepted"
+            } else {
+                by_old.name()
+            };
             println!(
-                "{tick:>3} s  permission {:<7}  old query {rows:>3} rows, {:<14}  \
+                "{tick:>3} s  permission {permission:<7}  old query {rows:>3} rows, {outcome:<14}  \
                  generation {generation}, scoped {}",
-                if changed { "changed" } else { "as it was" },
-                if by_old.ok() {
-                    "accepted"
-                } else {
-                    by_old.name()
-                },
                 scoped.generation()
             );
             assert_eq!(by_old.ok(), !changed);
             assert_eq!(by_scoped.warns_of("r0"), changed, "{by_scoped:?}");
             if changed {
                 refused += 1;
-                by_old.refused(
-                    705,
-                    "list-duplicate",
-                    &["120 rows", "row 1 f00 and row 2 f00"],
-                );
+                let said = ["120 rows", "row 1 f00 and row 2 f00"];
+                by_old.refused(705, "list-duplicate", &said);
                 assert_eq!(generation, before, "the directory keeps its table");
             }
             thread::sleep(TICK.saturating_sub(started.elapsed()));

@@ -383,7 +383,8 @@ mod tests {
 
     #[test]
     fn one_lost_request_or_wrong_verdict_fails_it() {
-        let plants: [(fn(&mut Totals), &str); 7] = [
+        type Plant = fn(&mut Totals);
+        let plants: [(Plant, &str); 7] = [
             (|totals| totals.lost = 1, "1 requests lost"),
             (|totals| totals.dead = 1, "1 threads died"),
             (|totals| totals.wrong = 1, "1 wrong verdicts"),
