@@ -16,7 +16,9 @@ fuzz_target!(|data: &[u8]| {
     let Some((choice, model)) = data.split_first() else {
         return;
     };
-    let start = IMPORTERS[usize::from(*choice) % IMPORTERS.len()].sign.start();
+    let start = IMPORTERS[usize::from(*choice) % IMPORTERS.len()]
+        .sign
+        .start();
     match model.starts_with(start) {
         true => claim::claim(model),
         false => claim::claim(&[start, model].concat()),

@@ -6,6 +6,7 @@ mod refusals;
 #[path = "common/shared_set.rs"]
 mod shared_set;
 
+use hedgerow::RefusalKind::{ModelShape, ModelUnsupported, ModelValue};
 use hedgerow::model::{BuildOptions, build};
 use hedgerow::{FeatureKind, Table};
 use hedgerow::{Refusal, RefusalKind};
@@ -35,62 +36,65 @@ fn check_line(key: &str, value: Option<&str>, problem: RefusalKind, at: &str) ->
     error
 }
 
+type LineCase = (&'static str, RefusalKind, &'static str);
+
+/// What a line of a LightGBM tree is replaced by, the refusal, and its place.
+const LIGHTGBM_LINES: &[(&str, &[LineCase])] = &[
+    (
+        "num_cat",
+        &[
+            ("0", ModelValue, "decision_type[0]"),
+            ("5", ModelShape, "cat_boundaries"),
+            ("3", ModelShape, "cat_boundaries"),
+            ("-1", ModelValue, "num_cat"),
+            ("18446744073709551615", ModelShape, "cat_boundaries"),
+            ("4294967296", ModelShape, "cat_boundaries"),
+        ],
+    ),
+    (
+        "cat_boundaries",
+        &[
+            ("1 2 3 5 6", ModelValue, "cat_boundaries[0]"),
+            ("0 2 1 5 6", ModelValue, "cat_boundaries[2]"),
+            ("0 2 3 7 6", ModelValue, "cat_boundaries[4]"),
+            ("0 2 3 -5 6", ModelValue, "cat_boundaries[3]"),
+            ("0 2 3 5 7", ModelShape, "cat_threshold"),
+            ("0 2 3 5 9999999999", ModelShape, "cat_threshold"),
+            ("0 2 3 5", ModelShape, "cat_boundaries"),
+        ],
+    ),
+    (
+        "cat_threshold",
+        &[
+            ("1 11 5 1 48", ModelShape, "cat_threshold"),
+            ("1 11 5 1 48 4294967296", ModelValue, "cat_threshold[5]"),
+            ("1 11 5 1 48 -7", ModelValue, "cat_threshold[5]"),
+        ],
+    ),
+    (
+        "threshold",
+        &[
+            ("4 1 2 3 -0.2", ModelValue, "threshold[0]"),
+            ("-1 1 2 3 -0.2", ModelValue, "threshold[0]"),
+            ("0 0.5 2 3 -0.2", ModelValue, "threshold[1]"),
+            ("nan 1 2 3 -0.2", ModelValue, "threshold[0]"),
+            ("inf 1 2 3 -0.2", ModelValue, "threshold[0]"),
+            ("0 1 2 3 -inf", ModelValue, "threshold[4]"),
+        ],
+    ),
+    (
+        "decision_type",
+        &[
+            ("13 9 9 9 8", ModelValue, "decision_type[0]"),
+            ("9 9 9 9 9", ModelValue, "threshold[4]"),
+        ],
+    ),
+];
+
 #[test]
 fn lightgbm_sets() {
-    use RefusalKind::{ModelShape, ModelUnsupported, ModelValue};
-    let cases: [(&str, &[(&str, RefusalKind, &str)]); 5] = [
-        (
-            "num_cat",
-            &[
-                ("0", ModelValue, "decision_type[0]"),
-                ("5", ModelShape, "cat_boundaries"),
-                ("3", ModelShape, "cat_boundaries"),
-                ("-1", ModelValue, "num_cat"),
-                ("18446744073709551615", ModelShape, "cat_boundaries"),
-                ("4294967296", ModelShape, "cat_boundaries"),
-            ],
-        ),
-        (
-            "cat_boundaries",
-            &[
-                ("1 2 3 5 6", ModelValue, "cat_boundaries[0]"),
-                ("0 2 1 5 6", ModelValue, "cat_boundaries[2]"),
-                ("0 2 3 7 6", ModelValue, "cat_boundaries[4]"),
-                ("0 2 3 -5 6", ModelValue, "cat_boundaries[3]"),
-                ("0 2 3 5 7", ModelShape, "cat_threshold"),
-                ("0 2 3 5 9999999999", ModelShape, "cat_threshold"),
-                ("0 2 3 5", ModelShape, "cat_boundaries"),
-            ],
-        ),
-        (
-            "cat_threshold",
-            &[
-                ("1 11 5 1 48", ModelShape, "cat_threshold"),
-                ("1 11 5 1 48 4294967296", ModelValue, "cat_threshold[5]"),
-                ("1 11 5 1 48 -7", ModelValue, "cat_threshold[5]"),
-            ],
-        ),
-        (
-            "threshold",
-            &[
-                ("4 1 2 3 -0.2", ModelValue, "threshold[0]"),
-                ("-1 1 2 3 -0.2", ModelValue, "threshold[0]"),
-                ("0 0.5 2 3 -0.2", ModelValue, "threshold[1]"),
-                ("nan 1 2 3 -0.2", ModelValue, "threshold[0]"),
-                ("inf 1 2 3 -0.2", ModelValue, "threshold[0]"),
-                ("0 1 2 3 -inf", ModelValue, "threshold[4]"),
-            ],
-        ),
-        (
-            "decision_type",
-            &[
-                ("13 9 9 9 8", ModelValue, "decision_type[0]"),
-                ("9 9 9 9 9", ModelValue, "threshold[4]"),
-            ],
-        ),
-    ];
-    for (key, cases) in cases {
-        for (value, problem, at) in cases {
+    for (key, cases) in LIGHTGBM_LINES {
+        for (value, problem, at) in *cases {
             check_line(key, Some(value), *problem, at);
         }
     }

@@ -11,8 +11,8 @@ use hedgerow::host::{HostOptions, RequestScorer};
 use hedgerow::http::{Header, HeadersKnown, Request, extract};
 use hedgerow::traffic::{ClientKey, Facts, HTTP_BASE, Windows};
 use hedgerow::{
-    Client, DEFAULT_TABLE, Engine, FeatureKind, KERNELS, PreparedTable, Row, Schema, Scorer, Source,
-    Table, Verdict,
+    Client, DEFAULT_TABLE, Engine, FeatureKind, KERNELS, PreparedTable, Row, Schema, Scorer,
+    Source, Table, Verdict,
 };
 use no_panic::no_panic;
 use std::hint::black_box;
