@@ -42,7 +42,11 @@ impl<'de> Deserialize<'de> for Keys {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Keys, A::Error> {
                 let mut keys = Vec::new();
                 while let Some((key, _)) = map.next_entry::<String, IgnoredAny>()? {
-                    // The names that are looked for are short, and no model has so many.
+                    if keys.contains(&key) {
+                        let message = format_args!("duplicate field `{key}`");
+                        return Err(A::Error::custom(message));
+                    }
+                    // The keys of models are short, and no model has more than a few.
                     if key.len() <= 64 && keys.len() < Keys::MAX {
                         keys.push(key);
                     }
