@@ -1,12 +1,12 @@
 //! Bytes as hexadecimal digits, and back.
 
 /// Returns the bytes as lower-case digits.
+#[cfg(feature = "watch")]
 pub(crate) fn encode(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Returns the bytes of exactly `2 * N` digits, of either case.
-#[cfg(feature = "watch")]
 pub(crate) fn decode<const N: usize>(digits: &str) -> Option<[u8; N]> {
     let mut bytes = [0u8; N];
     let whole = digits.len() == N.saturating_mul(2);

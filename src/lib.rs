@@ -45,6 +45,7 @@ pub mod ffi;
 mod hex;
 pub mod host;
 pub mod http;
+pub mod ids;
 pub mod limits;
 pub mod manual;
 #[cfg(feature = "build")]
@@ -65,6 +66,7 @@ pub mod traffic;
 pub mod watch;
 
 pub use engine::{Engine, EngineStats, PublishError, Scorer};
+pub use ids::ContentId;
 pub use refusal::{Refusal, RefusalKind};
 pub use row::Row;
 pub use schema::{Feature, FeatureKind, Schema, SchemaError};

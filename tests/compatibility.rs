@@ -16,7 +16,7 @@ use hedgerow::watch::watchdog::Health;
 use hedgerow::watch::{
     Admission, Directory, Keys, PublicKey, SecretKey, Source, WatchStatus, status,
 };
-use hedgerow::{Row, Selector, Table, WatchOptions, Watcher};
+use hedgerow::{ContentId, Row, Selector, Table, WatchOptions, Watcher};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs;
@@ -44,9 +44,10 @@ const TABLES: [(u64, &str); 5] = [
     (60, "74264bf3e0a57d1fb83319384343a9c9"),
 ];
 
-fn id(seed: u64) -> &'static str {
+fn id(seed: u64) -> ContentId {
     let mut tables = TABLES.iter();
-    tables.find(|(of, _)| *of == seed).unwrap().1
+    let (_, id) = tables.find(|(of, _)| *of == seed).unwrap();
+    id.parse().unwrap()
 }
 
 fn fixtures() -> PathBuf {
@@ -92,10 +93,7 @@ fn files_are_read_and_written_alike() {
     let root = fixtures().join("directory");
     let read = |path: &str| fs::read(root.join(path)).unwrap();
     let pointer: Pointer = same(&read("active"));
-    assert_eq!(
-        (pointer.generation, pointer.content_id.as_str()),
-        (7, id(60))
-    );
+    assert_eq!((pointer.generation, pointer.content_id), (7, id(60)));
     let switches: SwitchesFile = same(&read("switches"));
     assert_eq!(switches.off, ["feature:ua_bot_word"]);
     let shadows: ShadowsFile = same(&read("shadows"));
@@ -148,8 +146,8 @@ fn the_history_is_the_one_that_was_published() {
     let all = generations(&history.records, pointer.as_ref());
     let all = all
         .iter()
-        .map(|past| (past.generation, past.source, past.content_id.as_str()));
-    let removed = "e4dbc0ce222466e1f080d8c8a8314e2c";
+        .map(|past| (past.generation, past.source, past.content_id));
+    let removed = "e4dbc0ce222466e1f080d8c8a8314e2c".parse().unwrap();
     let want = [
         (1, 1, removed),
         (2, 2, id(2)),
@@ -168,12 +166,12 @@ fn the_status_says_what_was_refused_held_back_and_reverted() {
         panic!("{engines:?}");
     };
     assert!(folder.ends_with("engines/a") && !status::is_alive(folder));
-    let good = |status: &WatchStatus| -> Vec<(u64, String)> {
+    let good = |status: &WatchStatus| -> Vec<(u64, ContentId)> {
         let good = status.good.iter();
-        good.map(|good| (good.generation, good.content_id.clone()))
+        good.map(|good| (good.generation, good.content_id))
             .collect()
     };
-    let want = [(6, id(6).to_string()), (3, id(3).to_string())];
+    let want = [(6, id(6)), (3, id(3))];
     assert_eq!(good(a), want);
     assert_eq!(good(b), want[..1]);
     for status in [a, b] {
@@ -185,7 +183,7 @@ fn the_status_says_what_was_refused_held_back_and_reverted() {
             .map(|refused| refused.reason.code());
         assert_eq!(codes.collect::<Vec<_>>(), [209, 604]);
         assert_eq!(status.switches, ["feature:ua_bot_word"]);
-        assert_eq!((status.generation, status.content_id.as_str()), (6, id(6)));
+        assert_eq!((status.generation, status.content_id), (6, Some(id(6))));
         assert_eq!(status.waiting.as_ref().unwrap().generation, 7);
     }
     assert_eq!(
@@ -216,7 +214,7 @@ fn an_engine_restarts_on_the_state_of_the_one_before() {
             (Source::Kept, 6),
             "{name}"
         );
-        assert_eq!(status.content_id, id(6));
+        assert_eq!(status.content_id, Some(id(6)));
         let waiting = status.waiting.unwrap();
         assert_eq!((waiting.generation, waiting.quarantined), (7, quarantined));
         let mut scorer = watcher.engine().scorer().unwrap();
@@ -282,10 +280,7 @@ fn a_publisher_continues_where_the_last_one_ended() {
     assert_eq!((switched.file.change, switched.file.off.len()), (7, 0));
     let promoted = place.publisher().promote("candidate", 8).unwrap();
     assert_eq!(
-        (
-            promoted.pointer.generation,
-            promoted.pointer.content_id.as_str()
-        ),
+        (promoted.pointer.generation, promoted.pointer.content_id),
         (10, id(5))
     );
     let all = place.ledger().read().unwrap();
@@ -337,7 +332,9 @@ fn a_signature_is_still_one_and_keys_are_read() {
 #[test]
 fn tables_are_opened_under_their_content_hash() {
     let directory = Directory::new(fixtures().join("directory"));
-    for (_, id) in TABLES {
+    for (seed, text) in TABLES {
+        let id = id(seed);
+        assert_eq!(id.to_string(), text);
         let table = Table::open(directory.table(id)).unwrap();
         assert_eq!(table.content_id(), id);
     }

@@ -78,7 +78,7 @@ fn stats_name_the_live_table_and_keep_what_gone_scorers_counted() {
     );
     assert_eq!(
         (stats.content_id, stats.headroom, stats.generation),
-        (id, usage, 1)
+        (Some(id), usage, 1)
     );
 }
 

@@ -2,6 +2,7 @@
 
 use super::live::{ActiveSwitches, LiveTable};
 use crate::epoch::{Barrier, NoSlot, Reader, RetiredFull, Swap};
+use crate::ids::ContentId;
 use crate::limits::{CATALOGS_MAX, DETECTION_COUNTERS_MAX, READERS_MAX, RESERVOIR_ROWS};
 use crate::probe;
 use crate::refusal::{Refusal, RefusalKind};
@@ -70,7 +71,7 @@ pub(super) struct Control {
     pub(super) generation: u64,
     pub(super) live: Option<Arc<PreparedTable>>,
     pub(super) switches: Switches,
-    content_id: String,
+    content_id: Option<ContentId>,
     usage: Vec<Usage>,
     /// Ascending by code.
     refusals: BTreeMap<RefusalKind, u64>,
@@ -152,8 +153,8 @@ pub struct DetectionCount {
 pub struct EngineStats {
     /// The live generation; 0 if none was published.
     pub generation: u64,
-    /// The content hash of the live table, in hexadecimal.
-    pub content_id: String,
+    /// The content hash of the live table.
+    pub content_id: Option<ContentId>,
     /// The parts that are switched off.
     pub switches: Switches,
     /// Used and available amount of each capacity of the live table.
@@ -313,7 +314,7 @@ impl Engine {
         };
         self.shared.swap.publish(|_| Box::new(live))?;
         (control.generation, control.usage) = (generation, prepared.table().usage());
-        control.content_id = prepared.table().content_id();
+        control.content_id = Some(prepared.table().content_id());
         control.live = Some(prepared);
         control.keep(generation, catalog);
         Ok(())
@@ -403,7 +404,7 @@ impl Engine {
             detections,
             detections_beyond,
             generation: control.generation,
-            content_id: control.content_id.clone(),
+            content_id: control.content_id,
             switches: control.switches.clone(),
             headroom: control.usage.clone(),
             refusals: control.refusals.clone(),

@@ -202,7 +202,10 @@ fn counts(open: &OpenEngine) -> Stats {
     };
     let small = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     let mut content_id = [0; 33];
-    for (place, byte) in content_id.iter_mut().take(32).zip(now.content_id.bytes()) {
+    for (place, byte) in content_id
+        .iter_mut()
+        .zip(now.content_id.iter().flat_map(|id| id.digits()))
+    {
         *place = byte as c_char;
     }
     Stats {

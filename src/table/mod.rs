@@ -11,6 +11,7 @@ mod view;
 
 pub use catalog::Catalog;
 
+use crate::ids::ContentId;
 use crate::limits::*;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::schema::{Feature, FeatureKind};
@@ -124,9 +125,9 @@ impl Table {
         self.validated.header()
     }
 
-    /// The content hash in hexadecimal: the table's name among others.
-    pub fn content_id(&self) -> String {
-        crate::hex::encode(&self.header().content_hash)
+    /// Returns the content hash: the table's name among others.
+    pub fn content_id(&self) -> ContentId {
+        ContentId(self.header().content_hash)
     }
 
     /// The public key that the file names; [`Keys`] verify the signature.

@@ -7,6 +7,7 @@
 
 use super::keys::Keys;
 use crate::engine::Engine;
+use crate::ids::ContentId;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::score::PreparedTable;
 use crate::table::Table;
@@ -46,7 +47,7 @@ impl Admission {
         &self,
         engine: &Engine,
         path: &Path,
-        content_id: Option<&str>,
+        content_id: Option<ContentId>,
     ) -> Result<Arc<PreparedTable>, Box<Rejected>> {
         let mut artefact = 0;
         let rejected = |refusal: Refusal, artefact| {
@@ -79,7 +80,7 @@ impl Admission {
 
 /// Returns the refusal of a table whose own running number is below `last`, the number of the table
 /// before it.
-pub(super) fn replayed(table: &Table, last: u64, at: &str) -> Option<Refusal> {
+pub(super) fn replayed(table: &Table, last: u64, at: ContentId) -> Option<Refusal> {
     let own = table.header().generation;
     let expected = || format!("a table numbered {last} or above (or a rollback)");
     let refused = || RefusalKind::Replayed.at(at, expected(), own);

@@ -14,6 +14,7 @@
 //! reader sees the old file or the new one. Readers need no lock, and no permission to write.
 
 use super::disk::read_small;
+use crate::ids::ContentId;
 use crate::limits::{SHADOWS_MAX, TABLE_BYTES_MAX};
 use crate::refusal::{Refusal, RefusalKind, bounded};
 use crate::switches::{Selector, Switches};
@@ -72,7 +73,7 @@ pub struct Pointer {
     /// The number of this publish, above all numbers before it.
     pub generation: u64,
     /// The content hash of the table, which names its file.
-    pub content_id: String,
+    pub content_id: ContentId,
     /// The length of the table's file in bytes.
     pub bytes: u64,
     /// The generation that a rollback took the table from.
@@ -133,7 +134,7 @@ pub struct ShadowEntry {
     /// Its name among the shadows.
     pub name: String,
     /// The content hash of the table, which names its file.
-    pub content_id: String,
+    pub content_id: ContentId,
     /// The length of the table's file in bytes.
     pub bytes: u64,
     /// The share of an engine's sampled rows that it scores, above 0 and at most 1.
@@ -186,23 +187,12 @@ impl ShadowsFile {
             if !names.insert(name) {
                 return refused("name", "each name once", format!("{name:?} twice"));
             }
-            if !is_content_id(&shadow.content_id) {
-                let expected = "32 lower-case hexadecimal digits";
-                return refused("content_id", expected, format!("{:?}", shadow.content_id));
-            }
             if !(shadow.share > 0.0 && shadow.share <= 1.0) {
                 return refused("share", "above 0 and at most 1", shadow.share.to_string());
             }
         }
         Ok(())
     }
-}
-
-/// Returns whether a text is 32 lower-case hexadecimal digits, and so cannot lead to another
-/// folder.
-pub fn is_content_id(text: &str) -> bool {
-    let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    text.len() == 32 && text.bytes().all(digit)
 }
 
 /// The paths of a watched directory.
@@ -228,7 +218,7 @@ impl Directory {
     }
 
     /// Returns the file of a table.
-    pub fn table(&self, content_id: &str) -> PathBuf {
+    pub fn table(&self, content_id: ContentId) -> PathBuf {
         self.tables().join(format!("{content_id}.hedge"))
     }
 
@@ -307,10 +297,6 @@ pub(crate) fn parse_pointer(bytes: &[u8], path: &Path) -> Result<Pointer, Refusa
     if pointer.version != FILES_VERSION {
         return refused("version", &FILES_VERSION.to_string(), &pointer.version);
     }
-    if !is_content_id(&pointer.content_id) {
-        let expected = "32 lower-case hexadecimal digits";
-        return refused("content_id", expected, &format!("{:?}", pointer.content_id));
-    }
     if pointer.generation == 0 || pointer.generation == u64::MAX {
         return refused("generation", "a number from 1 on", &pointer.generation);
     }
@@ -352,7 +338,7 @@ mod tests {
         Pointer {
             version: FILES_VERSION,
             generation: 3,
-            content_id: "0123456789abcdef0123456789abcdef".into(),
+            content_id: "0123456789abcdef0123456789abcdef".parse().unwrap(),
             bytes: 4_096,
             from_generation: None,
             forced: false,

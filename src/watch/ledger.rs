@@ -6,8 +6,9 @@
 
 use super::directory::{Origin, Pointer};
 use super::disk::{self, sync_folder};
+use crate::ids::ContentId;
 use crate::refusal::Refusal;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -92,9 +93,13 @@ pub struct Record {
     /// The generation concerned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,
-    /// The content hash of the table concerned.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub content_id: Option<String>,
+    /// The content hash of the table concerned. A text of another form is ignored.
+    #[serde(
+        default,
+        deserialize_with = "well_formed",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub content_id: Option<ContentId>,
     /// The generation that a rollback took its table from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from_generation: Option<u64>,
@@ -112,6 +117,12 @@ pub struct Record {
     pub note: Option<String>,
     /// The author.
     pub origin: Origin,
+}
+
+/// Reads a content hash; `None` if the text has another form. The rest of the line counts.
+fn well_formed<'de, D: Deserializer<'de>>(from: D) -> Result<Option<ContentId>, D::Error> {
+    let text = Option::<String>::deserialize(from)?;
+    Ok(text.and_then(|text| text.parse().ok()))
 }
 
 impl Record {

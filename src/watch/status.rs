@@ -4,6 +4,7 @@ use super::directory::{Directory, FILES_VERSION, Origin};
 use super::disk::{Lock, read_at_most, read_small};
 use super::drift::Drift;
 use super::watchdog::{Health, Watching};
+use crate::ids::ContentId;
 use crate::refusal::Refusal;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -51,7 +52,7 @@ pub struct KnownGood {
     /// Its generation.
     pub generation: u64,
     /// Its content hash.
-    pub content_id: String,
+    pub content_id: ContentId,
     /// The running number in the table's header, which a signature covers; 0 for none.
     #[serde(default)]
     pub table_generation: u64,
@@ -64,7 +65,7 @@ pub struct Waiting {
     /// Its generation.
     pub generation: u64,
     /// The content hash that the pointer names.
-    pub content_id: String,
+    pub content_id: ContentId,
     /// `true` if it was refused; otherwise it is awaited or checked.
     pub refused: bool,
     /// `true` if it was refused for its drift alone: a person can force it.
@@ -81,7 +82,7 @@ pub struct Quarantined {
     /// Its generation.
     pub generation: u64,
     /// Its content hash.
-    pub content_id: String,
+    pub content_id: ContentId,
     /// The running generation that it was compared with.
     pub against: u64,
     /// The comparison, and the bounds that it exceeds.
@@ -101,7 +102,7 @@ pub struct Refused {
     /// The last generation that named it, if it is a table.
     pub generation: Option<u64>,
     /// The content hash that was named, if it is a table.
-    pub content_id: Option<String>,
+    pub content_id: Option<ContentId>,
     /// The refusal.
     pub reason: Refusal,
 }
@@ -115,7 +116,7 @@ pub struct Reverted {
     /// The reverted generation.
     pub generation: u64,
     /// Its content hash.
-    pub content_id: String,
+    pub content_id: ContentId,
     /// The generation that runs instead.
     pub to: u64,
     /// The comparison, and the bounds that it exceeded.
@@ -129,7 +130,7 @@ pub struct ShadowStatus {
     /// Its name.
     pub name: String,
     /// Its content hash.
-    pub content_id: String,
+    pub content_id: ContentId,
     /// The share of sampled rows that it scores, above 0 and at most 1.
     pub share: f64,
     /// `true` if it passed every check; otherwise it is among the refusals.
@@ -180,8 +181,9 @@ pub struct WatchStatus {
     pub source: Source,
     /// The running generation; 0 for the bundled table and for none.
     pub generation: u64,
-    /// The content hash of the running table.
-    pub content_id: String,
+    /// The content hash of the running table; an empty text in the file without one.
+    #[serde(with = "crate::ids::or_empty")]
+    pub content_id: Option<ContentId>,
     /// RFC 3339 time since which it runs. Informational.
     pub since: String,
     /// The publisher, if it is known.
@@ -237,7 +239,7 @@ impl WatchStatus {
             directory: directory.display().to_string(),
             source: Source::None,
             generation: 0,
-            content_id: String::new(),
+            content_id: None,
             since: super::time::now(),
             publisher: None,
             switches: Vec::new(),

@@ -13,6 +13,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("limits", 0),
     ("sync", 0),
     ("probe", 0),
+    ("ids", 1),
     ("refusal", 1),
     ("row", 1),
     ("schema", 1),

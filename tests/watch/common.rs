@@ -6,7 +6,8 @@ use hedgerow::watch::ledger::Ledger;
 use hedgerow::watch::publish::Published;
 use hedgerow::watch::{Directory, Origin, PublishOptions, Publisher, WatchStatus};
 use hedgerow::{
-    DEFAULT_TABLE, Engine, PreparedTable, Row, Schema, Table, Verdict, WatchOptions, Watcher,
+    ContentId, DEFAULT_TABLE, Engine, PreparedTable, Row, Schema, Table, Verdict, WatchOptions,
+    Watcher,
 };
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -170,7 +171,7 @@ impl Place {
         published.pointer.generation
     }
 
-    pub fn id(&self, seed: u64) -> String {
+    pub fn id(&self, seed: u64) -> ContentId {
         table(seed).content_id()
     }
 
@@ -185,7 +186,7 @@ impl Place {
     pub fn damage(&self, seed: u64, damage: impl FnOnce(&mut Vec<u8>)) {
         let mut bytes = bytes(seed);
         damage(&mut bytes);
-        let path = self.directory.table(&self.id(seed));
+        let path = self.directory.table(self.id(seed));
         fs::create_dir_all(self.directory.tables()).unwrap();
         replace(&path, &bytes);
     }

@@ -15,14 +15,14 @@ fn damages() -> Vec<Damage> {
     vec![
         ("corrupt", |place| place.damage(2, |bytes| bytes[700] ^= 4)),
         ("missing", |place| {
-            fs::remove_file(place.directory().table(&place.id(2))).unwrap();
+            fs::remove_file(place.directory().table(place.id(2))).unwrap();
         }),
         ("truncated", |place| {
             place.damage(2, |bytes| bytes.truncate(300))
         }),
         ("empty", |place| place.damage(2, Vec::clear)),
         ("oversized", |place| {
-            let path = place.directory().table(&place.id(2));
+            let path = place.directory().table(place.id(2));
             let file = fs::File::options().write(true).open(path).unwrap();
             file.set_len(hedgerow::limits::TABLE_BYTES_MAX as u64 + 1)
                 .unwrap();

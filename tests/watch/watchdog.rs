@@ -97,7 +97,7 @@ fn scores_that_shift_take_the_engine_back_and_it_says_why() {
     place.wait(&watcher, |status| status.reverts == 1);
     let status = watcher.status();
     assert_eq!((status.generation, status.source), (1, Source::Reverted));
-    assert_eq!(status.content_id, default_table().content_id());
+    assert_eq!(status.content_id, Some(default_table().content_id()));
     assert_eq!(scorer.score(&Row::MISSING).generation(), 1);
     let reverted = &status.reverted[0];
     assert_eq!((reverted.generation, reverted.to), (2, 1));

@@ -12,7 +12,7 @@ mod sets;
 mod trees;
 
 use super::format::*;
-use crate::hex;
+use crate::ids::ContentId;
 use crate::limits::*;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::schema::{FeatureKind, check_name};
@@ -152,7 +152,7 @@ fn check_header(file: &[u8]) -> Check<Header> {
 fn check_hash(file: &[u8], header: &Header) -> Check<()> {
     let hash = content_hash(file);
     if hash != header.content_hash {
-        let (expected, got) = (hex::encode(&header.content_hash), hex::encode(&hash));
+        let (expected, got) = (ContentId(header.content_hash), ContentId(hash));
         return Err(RefusalKind::ContentHash.at("header.content_hash", expected, got));
     }
     // Either all of it is there or nothing: half a signature is damage that no hash covers.

@@ -2,6 +2,7 @@
 
 use super::state_folder::StateFolder;
 use crate::engine::Engine;
+use crate::ids::ContentId;
 use crate::refusal::{Refusal, RefusalKind, bounded};
 use crate::watch::directory::{Directory, Origin};
 use crate::watch::ledger::{Event, Record};
@@ -54,11 +55,11 @@ struct Report {
 
 /// A refused artefact.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Artefact<'a> {
+pub(super) struct Artefact {
     /// XXH3-128 of its bytes; 0 if there are none.
     pub(super) hash: u128,
     pub(super) generation: Option<u64>,
-    pub(super) content_id: Option<&'a str>,
+    pub(super) content_id: Option<ContentId>,
 }
 
 impl Context {
@@ -125,7 +126,7 @@ impl Context {
     }
 
     /// Counts a refusal. Logs and notes it if the artefact is a new one.
-    pub(super) fn refuse(&self, artefact: Artefact<'_>, refusal: &Refusal) {
+    pub(super) fn refuse(&self, artefact: Artefact, refusal: &Refusal) {
         self.locked().count(artefact, refusal);
         let content = artefact.content_id;
         let key = match artefact.hash {
@@ -146,7 +147,7 @@ impl Context {
         );
         self.note(Record {
             generation: artefact.generation,
-            content_id: content.map(str::to_string),
+            content_id: content,
             reason: Some(refusal.clone()),
             ..Record::new(Event::Refuse, &self.origin)
         });
@@ -229,7 +230,7 @@ impl Context {
 
 impl Report {
     /// Counts a refusal, by its name and among the last ones.
-    fn count(&mut self, artefact: Artefact<'_>, refusal: &Refusal) {
+    fn count(&mut self, artefact: Artefact, refusal: &Refusal) {
         self.unsaved = true;
         let now = time::now();
         let count = self
@@ -242,7 +243,7 @@ impl Report {
         let all = &mut self.status.last_refusals;
         let known = all
             .iter_mut()
-            .find(|refused| refused.reason == *refusal && refused.content_id.as_deref() == content);
+            .find(|refused| refused.reason == *refusal && refused.content_id == content);
         if let Some(known) = known {
             known.count = known.count.saturating_add(1);
             (known.last_at, known.generation) = (now, artefact.generation);
@@ -253,7 +254,7 @@ impl Report {
             last_at: now,
             count: 1,
             generation: artefact.generation,
-            content_id: content.map(str::to_string),
+            content_id: content,
             reason: refusal.clone(),
         };
         all.insert(0, refused);

@@ -41,7 +41,7 @@ impl Copies {
             if !good.iter().any(|good| good.content_id == id) {
                 return false;
             }
-            match context.folder.keep(&id, bytes, good, &context.origin) {
+            match context.folder.keep(id, bytes, good, &context.origin) {
                 Ok(kept) => !kept,
                 Err(refused) => {
                     failed = Some(refused);

@@ -21,7 +21,7 @@ pub(super) fn not_replayed(
 ) -> Result<Arc<PreparedTable>, Box<Rejected>> {
     let table = prepared.table();
     let last = last.map_or(0, |last| last.table_generation);
-    match replayed(table, last, &pointer.content_id) {
+    match replayed(table, last, pointer.content_id) {
         Some(refusal) if pointer.from_generation.is_none() => Err(Box::new(Rejected {
             refusal,
             artefact: xxh3_128(table.bytes()),
@@ -50,7 +50,7 @@ pub(super) fn compare(
     pointer: &Pointer,
 ) -> Compared {
     let options = &context.options.drift;
-    let held = state.is_table_quarantined(&pointer.content_id);
+    let held = state.is_table_quarantined(pointer.content_id);
     let rolls_back = pointer.from_generation.is_some() && !held;
     if !options.enabled || pointer.forced || rolls_back {
         return Compared::Passes(None);
@@ -70,7 +70,7 @@ pub(super) fn compare(
     Compared::Held(Quarantined {
         at: time::now(),
         generation: pointer.generation,
-        content_id: pointer.content_id.clone(),
+        content_id: pointer.content_id,
         against,
         drift,
     })
@@ -92,7 +92,7 @@ fn to_compare_with(
     if good.content_id == pointer.content_id {
         return None;
     }
-    let table = Table::open(context.folder.kept(&good.content_id)?).ok()?;
+    let table = Table::open(context.folder.kept(good.content_id)?).ok()?;
     let kernel = context.options.admission.kernel.as_deref();
     let prepared = PreparedTable::with_kernel(table, context.engine.schema(), kernel).ok()?;
     // The copy may be damaged into another table.

@@ -66,7 +66,7 @@ impl Shadow {
         if self.prepared.is_some() || self.retry.is_none_or(|retry| now < retry) {
             return false;
         }
-        let id = &self.entry.content_id;
+        let id = self.entry.content_id;
         let path = context.directory.table(id);
         let admission = &context.options.admission;
         self.retry = None;
@@ -89,7 +89,7 @@ impl Shadow {
         let both = &self.both;
         ShadowStatus {
             name: self.entry.name.clone(),
-            content_id: self.entry.content_id.clone(),
+            content_id: self.entry.content_id,
             share: self.entry.share,
             runs: self.prepared.is_some(),
             against: self.against,

@@ -28,13 +28,13 @@ impl Tables {
 
     fn fall_back(&mut self) {
         for good in self.state.good().to_vec() {
-            let kept = self.context.folder.kept(&good.content_id);
+            let kept = self.context.folder.kept(good.content_id);
             if kept.is_some_and(|path| self.try_good(&good, &path, Source::Kept)) {
                 return;
             }
         }
         for good in self.of_ledger() {
-            let path = self.context.directory.table(&good.content_id);
+            let path = self.context.directory.table(good.content_id);
             if self.try_good(&good, &path, Source::Ledger) {
                 return;
             }
@@ -60,7 +60,7 @@ impl Tables {
         for past in generations(&history.records, pointer).into_iter().rev() {
             let named = pointer.is_some_and(|pointer| pointer.content_id == past.content_id);
             let there = found.iter().any(|good| good.content_id == past.content_id);
-            let kept_out = self.state.is_kept_out(&past.content_id);
+            let kept_out = self.state.is_kept_out(past.content_id);
             if !named && !there && !kept_out && found.len() < LEDGER_TRIES {
                 found.push(KnownGood {
                     generation: past.generation,
@@ -75,7 +75,7 @@ impl Tables {
     /// Makes a good table live. Returns whether it passed every check.
     fn try_good(&mut self, good: &KnownGood, path: &Path, source: Source) -> bool {
         let context = &self.context;
-        let (generation, content_id) = (good.generation, &good.content_id);
+        let (generation, content_id) = (good.generation, good.content_id);
         let admission = &context.options.admission;
         let prepared = match admission.admit(&context.engine, path, Some(content_id)) {
             Ok(prepared) => prepared,
@@ -104,7 +104,7 @@ impl Tables {
         );
         context.note(Record {
             generation: Some(generation),
-            content_id: Some(content_id.clone()),
+            content_id: Some(content_id),
             note: Some(format!("last known good, {}", source.name())),
             ..Record::new(Event::Fallback, &context.origin)
         });

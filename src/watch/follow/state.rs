@@ -1,6 +1,7 @@
 //! The state of an engine's tables: what runs, what is good, and what is kept out. The thread that
 //! follows the tables owns it; the published status is derived from it once per look.
 
+use crate::ids::ContentId;
 use crate::score::PreparedTable;
 use crate::watch::directory::{Origin, Pointer};
 use crate::watch::drift::Drift;
@@ -42,7 +43,7 @@ pub(super) struct WatchState {
 struct Running {
     source: Source,
     generation: u64,
-    content_id: String,
+    content_id: Option<ContentId>,
     since: String,
     publisher: Option<Origin>,
     headroom: Vec<Headroom>,
@@ -56,7 +57,7 @@ impl WatchState {
             running: Running {
                 source: Source::None,
                 generation: 0,
-                content_id: String::new(),
+                content_id: None,
                 since: time::now(),
                 publisher: None,
                 headroom: Vec::new(),
@@ -78,7 +79,7 @@ impl WatchState {
     pub(super) fn write_to(&self, status: &mut WatchStatus) {
         let running = &self.running;
         (status.source, status.generation) = (running.source, running.generation);
-        status.content_id.clone_from(&running.content_id);
+        status.content_id = running.content_id;
         status.since.clone_from(&running.since);
         status.publisher.clone_from(&running.publisher);
         status.headroom.clone_from(&running.headroom);
@@ -118,9 +119,9 @@ impl WatchState {
 
     /// Returns whether the pointer names the last table that was taken.
     pub(super) fn is_last(&self, pointer: &Pointer) -> bool {
-        let named = (pointer.generation, &pointer.content_id);
+        let named = (pointer.generation, pointer.content_id);
         let last = self.last.as_ref();
-        last.is_some_and(|last| (last.generation, &last.content_id) == named)
+        last.is_some_and(|last| (last.generation, last.content_id) == named)
     }
 
     /// Returns whether the pointer's generation runs, as the directory's or as the last good one.
@@ -132,26 +133,26 @@ impl WatchState {
     /// Returns whether the pointer's generation is in quarantine, also by the engine before this
     /// one.
     pub(super) fn is_quarantined(&self, pointer: &Pointer) -> bool {
-        let named = (pointer.generation, &pointer.content_id);
+        let named = (pointer.generation, pointer.content_id);
         let mut held = self.quarantined.iter();
-        held.any(|held| (held.generation, &held.content_id) == named)
+        held.any(|held| (held.generation, held.content_id) == named)
     }
 
     /// Returns whether a table is in quarantine, under any generation.
-    pub(super) fn is_table_quarantined(&self, content_id: &str) -> bool {
+    pub(super) fn is_table_quarantined(&self, content_id: ContentId) -> bool {
         let mut held = self.quarantined.iter();
         held.any(|held| held.content_id == content_id)
     }
 
     /// Returns whether the engine reverted from the pointer's generation.
     pub(super) fn is_reverted(&self, pointer: &Pointer) -> bool {
-        let named = (pointer.generation, &pointer.content_id);
+        let named = (pointer.generation, pointer.content_id);
         let mut reverted = self.reverted.iter();
-        reverted.any(|reverted| (reverted.generation, &reverted.content_id) == named)
+        reverted.any(|reverted| (reverted.generation, reverted.content_id) == named)
     }
 
     /// Returns whether a table is in quarantine or was reverted, and is not good.
-    pub(super) fn is_kept_out(&self, content_id: &str) -> bool {
+    pub(super) fn is_kept_out(&self, content_id: ContentId) -> bool {
         let is_good = self.good.iter().any(|good| good.content_id == content_id);
         let mut reverted = self.reverted.iter();
         let bad = self.is_table_quarantined(content_id)
@@ -176,7 +177,7 @@ impl WatchState {
         self.running = Running {
             source,
             generation,
-            content_id: prepared.table().content_id(),
+            content_id: Some(prepared.table().content_id()),
             since: time::now(),
             publisher,
             headroom: headroom.collect(),
@@ -191,7 +192,7 @@ impl WatchState {
     pub(super) fn waits(&mut self, pointer: &Pointer, refused: bool) {
         self.waiting = Some(Waiting {
             generation: pointer.generation,
-            content_id: pointer.content_id.clone(),
+            content_id: pointer.content_id,
             refused,
             quarantined: refused && self.is_quarantined(pointer),
         });
@@ -241,28 +242,29 @@ impl WatchState {
         to: &PreparedTable,
         generation: u64,
         watching: Watching,
-    ) -> String {
-        let content_id = self.running.content_id.clone();
+    ) -> Option<ContentId> {
+        let reverted = self.running.content_id;
         self.runs(to, generation, Source::Reverted, None);
+        self.watching = Some(watching.clone());
+        let content_id = reverted?;
+        self.waiting = Some(Waiting {
+            generation: watching.generation,
+            content_id,
+            refused: true,
+            quarantined: false,
+        });
         self.good.retain(|good| good.content_id != content_id);
         self.reverts = self.reverts.saturating_add(1);
         let reverted = Reverted {
             at: time::now(),
             generation: watching.generation,
-            content_id: content_id.clone(),
+            content_id,
             to: generation,
-            watching: watching.clone(),
+            watching,
         };
         self.reverted.insert(0, reverted);
         self.reverted.truncate(KEPT_OUT_MAX);
-        self.waiting = Some(Waiting {
-            generation: watching.generation,
-            content_id: content_id.clone(),
-            refused: true,
-            quarantined: false,
-        });
-        self.watching = Some(watching);
-        content_id
+        Some(content_id)
     }
 
     /// Sets how the candidate compares with the running table; `None` if it was not compared.

@@ -11,6 +11,7 @@
 //!
 //! A folder that cannot be used only matters at the next start: the watch continues without it.
 
+use crate::ids::ContentId;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::watch::directory::Origin;
 use crate::watch::disk::{Lock, remove_if_there, remove_partials, replace};
@@ -130,7 +131,7 @@ impl StateFolder {
     }
 
     /// Returns the file of a kept copy.
-    pub(super) fn kept(&self, content_id: &str) -> Option<PathBuf> {
+    pub(super) fn kept(&self, content_id: ContentId) -> Option<PathBuf> {
         let folder = self.folder.as_deref()?;
         Some(folder.join("good").join(format!("{content_id}.hedge")))
     }
@@ -140,7 +141,7 @@ impl StateFolder {
     /// them.
     pub(super) fn keep(
         &self,
-        content_id: &str,
+        content_id: ContentId,
         bytes: &[u8],
         good: &[KnownGood],
         origin: &Origin,
@@ -155,7 +156,7 @@ impl StateFolder {
             replace(&path, bytes)?.map_or(Ok(()), Err)?;
         }
         let there = |good: &KnownGood| {
-            self.kept(&good.content_id)
+            self.kept(good.content_id)
                 .is_some_and(|path| path.is_file())
         };
         if !good.iter().all(there) {
@@ -166,10 +167,8 @@ impl StateFolder {
             for entry in fs::read_dir(&folder)? {
                 let entry = entry?.path();
                 let name = entry.file_stem().and_then(|stem| stem.to_str());
-                if !good
-                    .iter()
-                    .any(|good| Some(good.content_id.as_str()) == name)
-                {
+                let id = name.and_then(|name| name.parse().ok());
+                if !good.iter().any(|good| Some(good.content_id) == id) {
                     remove_if_there(&entry)?;
                 }
             }

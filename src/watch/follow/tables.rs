@@ -102,7 +102,7 @@ impl Tables {
         let Some(candidate) = &mut self.candidate else {
             return;
         };
-        let path = self.context.directory.table(&candidate.pointer.content_id);
+        let path = self.context.directory.table(candidate.pointer.content_id);
         let step = candidate.step(&path, self.context.options.settle);
         let pointer = candidate.pointer.clone();
         match step {
@@ -123,7 +123,7 @@ impl Tables {
         let (context, last) = (&self.context, self.state.last());
         let admission = &context.options.admission;
         let admitted = admission
-            .admit(&context.engine, path, Some(&pointer.content_id))
+            .admit(&context.engine, path, Some(pointer.content_id))
             .and_then(|prepared| not_replayed(prepared, pointer, last));
         let prepared = match admitted {
             Ok(prepared) => prepared,
@@ -154,9 +154,9 @@ impl Tables {
     fn quarantine(&mut self, held: Quarantined) {
         let context = &self.context;
         let refusal = held.drift.refusal(held.generation, held.against);
-        let (generation, content_id) = (held.generation, held.content_id.clone());
+        let (generation, content_id) = (held.generation, held.content_id);
         self.state.quarantines(held);
-        if !context.is_new(&refusal, xxh3_128(content_id.as_bytes())) {
+        if !context.is_new(&refusal, xxh3_128(&content_id.0)) {
             return;
         }
         log::warn!(
@@ -221,14 +221,14 @@ impl Tables {
             .runs(&prepared, generation, Source::Directory, Some(origin));
         self.state.takes(KnownGood {
             generation,
-            content_id: pointer.content_id.clone(),
+            content_id: pointer.content_id,
             table_generation: prepared.table().header().generation,
         });
         self.copies.add(prepared);
         self.copies.keep(context, self.state.good());
         context.note(Record {
             generation: Some(generation),
-            content_id: Some(pointer.content_id.clone()),
+            content_id: Some(pointer.content_id),
             ..Record::new(Event::Admit, &context.origin)
         });
     }
@@ -266,7 +266,7 @@ impl Tables {
         );
         context.note(Record {
             generation: Some(from),
-            content_id: Some(content_id),
+            content_id,
             reason: Some(refusal),
             note: Some(format!("runs generation {generation}")),
             ..Record::new(Event::Revert, &context.origin)
@@ -274,10 +274,10 @@ impl Tables {
     }
 }
 
-fn artefact(hash: u128, pointer: &Pointer) -> Artefact<'_> {
+fn artefact(hash: u128, pointer: &Pointer) -> Artefact {
     Artefact {
         hash,
         generation: Some(pointer.generation),
-        content_id: Some(&pointer.content_id),
+        content_id: Some(pointer.content_id),
     }
 }

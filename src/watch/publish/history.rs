@@ -1,6 +1,7 @@
 //! The history of a directory: the generations that its ledger has, and the one to go back to.
 
-use crate::watch::directory::{Pointer, is_content_id};
+use crate::ids::ContentId;
+use crate::watch::directory::Pointer;
 use crate::watch::ledger::{Event, Record};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +14,7 @@ pub struct Generation {
     /// Its number.
     pub generation: u64,
     /// The content hash of its table.
-    pub content_id: String,
+    pub content_id: ContentId,
     /// The generation that first had this table: its own, or the one that a rollback took it from.
     pub source: u64,
 }
@@ -45,11 +46,11 @@ pub fn generations(records: &[Record], pointer: Option<&Pointer>) -> Vec<Generat
     let mut all = Vec::new();
     for record in records {
         let (Event::Publish | Event::Rollback, Some(generation), Some(content_id)) =
-            (record.event, record.generation, &record.content_id)
+            (record.event, record.generation, record.content_id)
         else {
             continue;
         };
-        if generation > last || abandoned.contains(&generation) || !is_content_id(content_id) {
+        if generation > last || abandoned.contains(&generation) {
             continue;
         }
         let from = record.from_generation.unwrap_or(generation);
@@ -58,7 +59,7 @@ pub fn generations(records: &[Record], pointer: Option<&Pointer>) -> Vec<Generat
             all.push(Generation {
                 record: record.clone(),
                 generation,
-                content_id: content_id.clone(),
+                content_id,
                 source,
             });
         }
@@ -68,7 +69,10 @@ pub fn generations(records: &[Record], pointer: Option<&Pointer>) -> Vec<Generat
 
 /// Returns the generation to go back to from the last one. After a rollback it is the one before
 /// the rollback's target: rolling back twice goes two back.
-pub fn before<'a>(all: &'a [Generation], held_back: &BTreeSet<String>) -> Option<&'a Generation> {
+pub fn before<'a>(
+    all: &'a [Generation],
+    held_back: &BTreeSet<ContentId>,
+) -> Option<&'a Generation> {
     let last = all.last()?;
     let earlier = |past: &&Generation| {
         let held = held_back.contains(&past.content_id);

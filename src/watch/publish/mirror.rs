@@ -2,6 +2,7 @@
 //! numbers, so that all its machines name a table alike.
 
 use super::{KEEP, Published, Publisher, Switched};
+use crate::ids::ContentId;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::switches::Switches;
 use crate::table::Table;
@@ -40,9 +41,9 @@ impl Publisher {
             return Err(RefusalKind::Generation.at(at.display(), expected, there.generation));
         }
         if there.from_generation.is_none() {
-            self.check_number(table, &content_id)?;
+            self.check_number(table, content_id)?;
         }
-        self.write_table(table, &content_id)?;
+        self.write_table(table, content_id)?;
         self.origin = there.origin.clone();
         let (generation, from) = (there.generation, there.from_generation);
         let pointer = self.next(generation, content_id, from, there.forced)?;
@@ -51,9 +52,9 @@ impl Publisher {
 
     /// Refuses a table whose own running number is below the active one's. The active file was
     /// checked when it was published, so its hash is enough here; engines report a damaged one.
-    pub(super) fn check_number(&self, table: &Table, content_id: &str) -> Result<(), Refusal> {
+    pub(super) fn check_number(&self, table: &Table, content_id: ContentId) -> Result<(), Refusal> {
         let newest = self.newest();
-        let file = newest.map(|id| Sealed::from_file(&self.directory.table(&id)));
+        let file = newest.map(|id| Sealed::from_file(&self.directory.table(id)));
         let last = match file {
             Some(Ok(file)) => header_of(file.bytes()).map_or(0, |header| header.generation),
             _ => 0,

@@ -19,6 +19,7 @@ use super::disk::{Lock, replace};
 use super::ledger::{Event, Ledger, Record};
 use super::status;
 use super::time;
+use crate::ids::ContentId;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::table::Table;
 use std::collections::BTreeSet;
@@ -74,7 +75,7 @@ pub struct Published {
     /// The pointer that engines will follow.
     pub pointer: Pointer,
     /// The content hashes of tables that were removed.
-    pub pruned: Vec<String>,
+    pub pruned: Vec<ContentId>,
     /// Problems that did not prevent the publish.
     pub warnings: Vec<String>,
 }
@@ -159,9 +160,9 @@ impl Publisher {
 
     /// Returns the content hash of the table that is to run: the pointer's, or the last one of the
     /// history if the pointer was lost. `None` before the first publish.
-    fn newest(&self) -> Option<String> {
+    fn newest(&self) -> Option<ContentId> {
         let named = self.pointer.as_ref();
-        let named = named.map(|pointer| pointer.content_id.clone());
+        let named = named.map(|pointer| pointer.content_id);
         named.or_else(|| self.generations().pop().map(|past| past.content_id))
     }
 
@@ -183,8 +184,8 @@ impl Publisher {
         options: &PublishOptions,
     ) -> Result<Published, Refusal> {
         let content_id = table.content_id();
-        self.check_number(table, &content_id)?;
-        self.write_table(table, &content_id)?;
+        self.check_number(table, content_id)?;
+        self.write_table(table, content_id)?;
         let generation = self.next_generation(options.above);
         let pointer = self.next(generation, content_id, None, options.forced)?;
         self.activate(Event::Publish, pointer, options.keep)
@@ -203,7 +204,7 @@ impl Publisher {
         };
         let (target, table) = self.known(&all, target, generation)?;
         let content_id = target.content_id;
-        self.check_number(&table, &content_id)?;
+        self.check_number(&table, content_id)?;
         let pointer = self.next(self.next_generation(0), content_id, None, true)?;
         self.activate(Event::Publish, pointer, keep)
     }
@@ -243,7 +244,7 @@ impl Publisher {
             let active = self.directory.active();
             return Err(RefusalKind::NoGeneration.at(active.display(), known, got));
         };
-        let path = self.directory.table(&target.content_id);
+        let path = self.directory.table(target.content_id);
         let table = Table::open(&path)?;
         if table.content_id() != target.content_id {
             let (path, got) = (path.display(), table.content_id());
@@ -253,7 +254,7 @@ impl Publisher {
     }
 
     /// Returns the tables that engines of this directory hold in quarantine.
-    fn held_back(&self) -> BTreeSet<String> {
+    fn held_back(&self) -> BTreeSet<ContentId> {
         let engines = status::engines(&self.directory);
         let held = engines
             .into_iter()
@@ -265,11 +266,11 @@ impl Publisher {
     fn next(
         &self,
         generation: u64,
-        content_id: String,
+        content_id: ContentId,
         from_generation: Option<u64>,
         forced: bool,
     ) -> Result<Pointer, Refusal> {
-        let path = self.directory.table(&content_id);
+        let path = self.directory.table(content_id);
         let bytes = fs::metadata(&path).map(|meta| meta.len());
         let bytes = bytes.map_err(|error| Refusal::directory(&path, "a readable file", error))?;
         Ok(Pointer {
@@ -293,7 +294,7 @@ impl Publisher {
         self.append(Record {
             at: pointer.at.clone(),
             generation: Some(pointer.generation),
-            content_id: Some(pointer.content_id.clone()),
+            content_id: Some(pointer.content_id),
             from_generation: pointer.from_generation,
             note: pointer.forced.then(|| "forced".into()),
             ..Record::new(event, &self.origin)

@@ -72,7 +72,7 @@ impl Publisher {
                 {
                     marks.push(Record {
                         generation: Some(generation),
-                        content_id: record.content_id.clone(),
+                        content_id: record.content_id,
                         ..mark
                     });
                 }
@@ -90,7 +90,7 @@ impl Publisher {
                 {
                     marks.push(Record {
                         change: Some(number),
-                        content_id: record.content_id.clone(),
+                        content_id: record.content_id,
                         note: record.note.clone(),
                         ..mark
                     });
@@ -119,7 +119,7 @@ impl Publisher {
         let mut good = engines.iter().flat_map(|(_, engine)| &engine.good);
         good.any(|good| {
             Some(good.generation) == announced.generation
-                && Some(&good.content_id) == announced.content_id.as_ref()
+                && Some(good.content_id) == announced.content_id
         })
     }
 }

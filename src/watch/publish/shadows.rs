@@ -1,6 +1,7 @@
 //! The publisher's side of shadows: tables that engines try on live rows, and that never decide.
 
 use super::{Published, Publisher};
+use crate::ids::ContentId;
 use crate::limits::SHADOWS_MAX;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::table::Table;
@@ -29,7 +30,7 @@ impl Publisher {
         let content_id = table.content_id();
         let entry = ShadowEntry {
             name: name.into(),
-            content_id: content_id.clone(),
+            content_id,
             bytes: table.byte_count() as u64,
             share,
         };
@@ -45,7 +46,7 @@ impl Publisher {
         }
         let file = self.shadows_file(shadows);
         file.check(&path)?;
-        self.write_table(table, &content_id)?;
+        self.write_table(table, content_id)?;
         self.replace_shadows(Event::Shadow, file, Some(content_id), name)
     }
 
@@ -65,14 +66,14 @@ impl Publisher {
     /// [`publish`](Publisher::publish).
     pub fn promote(mut self, name: &str, keep: usize) -> Result<Published, Refusal> {
         let shadow = self.named_shadow(name)?;
-        let path = self.directory.table(&shadow.content_id);
+        let path = self.directory.table(shadow.content_id);
         let table = Table::open(&path)?;
         let got = table.content_id();
         if got != shadow.content_id {
-            let (path, expected) = (path.display(), &shadow.content_id);
+            let (path, expected) = (path.display(), shadow.content_id);
             return Err(RefusalKind::PointerContent.at(path, expected, got));
         }
-        self.check_number(&table, &got)?;
+        self.check_number(&table, got)?;
         let generation = self.next_generation(0);
         let pointer = self.next(generation, shadow.content_id, None, false)?;
         let mut published = self.activate(Event::Publish, pointer, keep)?;
@@ -136,7 +137,7 @@ impl Publisher {
         &mut self,
         event: Event,
         file: ShadowsFile,
-        content_id: Option<String>,
+        content_id: Option<ContentId>,
         name: &str,
     ) -> Result<Shadowed, Refusal> {
         self.append(Record {

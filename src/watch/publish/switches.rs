@@ -131,7 +131,7 @@ impl Publisher {
             |expected: String, got: &str| Err(RefusalKind::Selector.at(&at, expected, got));
         // Before the first publish engines run the bundled table.
         let table = match self.newest() {
-            Some(id) => Table::open(self.directory.table(&id)),
+            Some(id) => Table::open(self.directory.table(id)),
             None => Table::from_bytes(DEFAULT_TABLE),
         };
         match selector {

@@ -1,11 +1,11 @@
 //! The folder of tables: files are written once, and removed when no generation needs them.
 
 use super::{KEEP_MIN, Publisher};
+use crate::ids::ContentId;
 use crate::refusal::Refusal;
 use crate::table::Table;
 use crate::table::format::{HEADER_BYTES, SIGNATURE_OFFSET};
 use crate::table::sealed::Sealed;
-use crate::watch::directory::is_content_id;
 use crate::watch::disk::{remove_if_there, replace, sync_folder};
 use crate::watch::ledger::{Event, Record};
 use crate::watch::status;
@@ -17,7 +17,11 @@ use std::path::PathBuf;
 impl Publisher {
     /// Writes a table's file. One that is there and whole stays, unless this one has another
     /// signature.
-    pub(super) fn write_table(&mut self, table: &Table, content_id: &str) -> Result<(), Refusal> {
+    pub(super) fn write_table(
+        &mut self,
+        table: &Table,
+        content_id: ContentId,
+    ) -> Result<(), Refusal> {
         let path = self.directory.table(content_id);
         if let Ok(there) = Sealed::from_file(&path) {
             let same = there.bytes() == table.bytes();
@@ -40,36 +44,33 @@ impl Publisher {
     /// Removes the tables of generations before the last `keep`. The tables of the last two stay in
     /// any case, and those that an engine names as good. As many of the newest others stay as make
     /// `keep` together, in case the ledger lacks some.
-    pub(super) fn prune(&mut self, keep: usize) -> Result<Vec<String>, Refusal> {
+    pub(super) fn prune(&mut self, keep: usize) -> Result<Vec<ContentId>, Refusal> {
         let keep = keep.max(KEEP_MIN);
         let tables = self.directory.tables();
-        let mut kept: BTreeSet<String> = BTreeSet::new();
+        let mut kept: BTreeSet<ContentId> = BTreeSet::new();
         let all = self.generations();
         for (back, past) in all.iter().rev().enumerate() {
             if back < keep || kept.len() < KEEP_MIN {
-                kept.insert(past.content_id.clone());
+                kept.insert(past.content_id);
             }
         }
-        kept.extend(
-            self.pointer
-                .iter()
-                .map(|pointer| pointer.content_id.clone()),
-        );
+        kept.extend(self.pointer.iter().map(|pointer| pointer.content_id));
         let shadows = self.shadows();
         kept.extend(shadows.into_iter().map(|shadow| shadow.content_id));
         for (_, engine) in status::engines(&self.directory) {
             kept.extend(engine.good.into_iter().map(|good| good.content_id));
         }
         let mut others = Vec::new();
-        let listed = || -> io::Result<Vec<(std::time::SystemTime, String, PathBuf)>> {
+        let listed = || -> io::Result<Vec<(std::time::SystemTime, ContentId, PathBuf)>> {
             for entry in fs::read_dir(&tables)? {
                 let path = entry?.path();
                 let name = path.file_name().and_then(|name| name.to_str());
                 let id = name.and_then(|name| name.strip_suffix(".hedge"));
-                let Some(id) = id.filter(|id| is_content_id(id) && !kept.contains(*id)) else {
+                let id = id.and_then(|id| id.parse().ok());
+                let Some(id) = id.filter(|id| !kept.contains(id)) else {
                     continue;
                 };
-                others.push((fs::symlink_metadata(&path)?.modified()?, id.into(), path));
+                others.push((fs::symlink_metadata(&path)?.modified()?, id, path));
             }
             Ok(others)
         };
@@ -84,7 +85,10 @@ impl Publisher {
         }
         if !pruned.is_empty() {
             let note = match pruned.len() {
-                1..=16 => pruned.join(" "),
+                1..=16 => {
+                    let names: Vec<String> = pruned.iter().map(ContentId::to_string).collect();
+                    names.join(" ")
+                }
                 many => format!("{many} tables"),
             };
             self.append(Record {

@@ -14,11 +14,11 @@ use crate::record::{COUNTER, Claim, Envelope, GENERATION_MAX, Ring, RingPointer,
 use crate::waiting::{self, Target};
 use bytes::Bytes;
 use hedgerow::RefusalKind;
-use hedgerow::Table;
 use hedgerow::watch::directory::{FILES_VERSION, Pointer};
 use hedgerow::watch::ledger::{Event, Record};
 use hedgerow::watch::publish::{self, Generation};
 use hedgerow::watch::time;
+use hedgerow::{ContentId, Table};
 use hedgerow_cli::Report;
 use hedgerow_cli::failure::Failure;
 use serde_json::json;
@@ -106,7 +106,7 @@ impl Operator {
     }
 
     /// Claims the next generation: above the counter, every pointer, and what nodes have.
-    async fn claim(&self, ring: Ring, content_id: &str) -> Result<u64, Failure> {
+    async fn claim(&self, ring: Ring, content_id: ContentId) -> Result<u64, Failure> {
         let mut above = self.above;
         let mut others = self
             .reported(|node| node.generation.max(node.running()))
@@ -138,7 +138,7 @@ impl Operator {
             let claim = Claim {
                 generation,
                 ring,
-                content_id: content_id.into(),
+                content_id,
                 at: time::now(),
                 origin: self.origin.clone(),
             };
@@ -166,7 +166,7 @@ impl Operator {
     ) -> Result<Published, Failure> {
         let generation = match generation {
             Some(generation) => generation,
-            None => self.claim(record.ring, &record.pointer.content_id).await?,
+            None => self.claim(record.ring, record.pointer.content_id).await?,
         };
         record.pointer = Pointer {
             version: FILES_VERSION,
@@ -367,7 +367,7 @@ fn generations(past: &Past) -> Vec<Generation> {
         let from_generation = pointer.from_generation.filter(|from| from < generation);
         Record {
             generation: Some(*generation),
-            content_id: Some(pointer.content_id.clone()),
+            content_id: Some(pointer.content_id),
             from_generation,
             ..Record::new(Event::Publish, &pointer.origin)
         }
@@ -415,7 +415,7 @@ async fn finished(
     started: Instant,
 ) -> Result<Report, Failure> {
     let (ring, pointer) = (record.ring.name(), &record.pointer);
-    let (generation, content_id) = (pointer.generation, &pointer.content_id);
+    let (generation, content_id) = (pointer.generation, pointer.content_id);
     let nodes = waiting::until(operator, &Target::of(record), started).await?;
     let mut text = format!("{verb}: generation {generation} to {ring}, table {content_id}");
     if let Some(from) = pointer.from_generation {

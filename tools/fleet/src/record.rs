@@ -5,7 +5,8 @@
 
 use crate::backend::malformed;
 use bytes::Bytes;
-use hedgerow::watch::directory::{FILES_VERSION, Pointer, SwitchesFile, is_content_id};
+use hedgerow::ContentId;
+use hedgerow::watch::directory::{FILES_VERSION, Pointer, SwitchesFile};
 use hedgerow::watch::{Keys, NoteSignature, Origin, SecretKey};
 use hedgerow_cli::failure::Failure;
 use serde::de::DeserializeOwned;
@@ -125,7 +126,7 @@ pub struct Claim {
     /// The ring that it was claimed for.
     pub ring: Ring,
     /// The table.
-    pub content_id: String,
+    pub content_id: ContentId,
     /// RFC 3339 time of the claim. Informational.
     pub at: String,
     /// User, host and process that claimed it.
@@ -167,7 +168,8 @@ impl Record for RingPointer {
         if self.ring.key() != key {
             return Err(wrong(key, "ring", key, self.ring.name()));
         }
-        if !is_content_id(&self.pointer.content_id) || !is_content_id(digest) {
+        // The form of both halves of an object's name.
+        if digest.parse::<ContentId>().is_err() {
             let expected = "32 lower-case hexadecimal digits";
             return Err(wrong(key, "digest", expected, digest));
         }
@@ -243,12 +245,12 @@ impl Envelope {
 impl RingPointer {
     /// Returns the name of the table's object.
     pub fn object(&self) -> String {
-        object(&self.pointer.content_id, &self.digest)
+        object(self.pointer.content_id, &self.digest)
     }
 }
 
 /// Returns the name of a table's object. The same table with two signatures is two objects.
-pub fn object(content_id: &str, digest: &str) -> String {
+pub fn object(content_id: ContentId, digest: &str) -> String {
     format!("{content_id}-{digest}")
 }
 

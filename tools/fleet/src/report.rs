@@ -1,8 +1,8 @@
 //! What a node reports of itself and of its engines.
 
 use crate::record::Ring;
-use hedgerow::Refusal;
 use hedgerow::watch::{Origin, WatchStatus, status};
+use hedgerow::{ContentId, Refusal};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -53,8 +53,8 @@ pub struct EngineReport {
     /// The running generation.
     pub generation: u64,
     /// The running table; empty in reports of older versions.
-    #[serde(default)]
-    pub content_id: String,
+    #[serde(default, with = "hedgerow::ids::or_empty")]
+    pub content_id: Option<ContentId>,
     /// The [source](status::Source) of the running table.
     pub source: String,
     /// The generation that it refused or holds in quarantine, and why.
@@ -86,7 +86,7 @@ impl EngineReport {
             name: name.unwrap_or_default(),
             alive: status::is_alive(folder),
             generation: engine.generation,
-            content_id: engine.content_id.clone(),
+            content_id: engine.content_id,
             source: engine.source.name().into(),
             refused: refused.map(|waiting| (waiting.generation, why(waiting.quarantined))),
             reverted: engine.reverted.first().map(|last| last.generation),
@@ -113,8 +113,8 @@ pub struct NodeReport {
     /// The generation of its directory.
     pub generation: u64,
     /// The table of that generation; empty in reports of older versions.
-    #[serde(default)]
-    pub content_id: String,
+    #[serde(default, with = "hedgerow::ids::or_empty")]
+    pub content_id: Option<ContentId>,
     /// The number of the last change of the switches in its directory.
     pub switches: u64,
     /// The last refusal and its generation, until it takes another.
@@ -145,12 +145,12 @@ impl NodeReport {
     }
 
     /// Returns `true` if it reports another table for the generation that it runs.
-    pub fn is_other(&self, content_id: &str) -> bool {
-        let is_other = |own: &str| !own.is_empty() && own != content_id;
+    pub fn is_other(&self, content_id: Option<ContentId>) -> bool {
+        let is_other = |own: Option<ContentId>| own.is_some() && own != content_id;
         let mut alive = self.alive().peekable();
         match alive.peek() {
-            None => is_other(&self.content_id),
-            Some(_) => alive.any(|engine| is_other(&engine.content_id)),
+            None => is_other(self.content_id),
+            Some(_) => alive.any(|engine| is_other(engine.content_id)),
         }
     }
 

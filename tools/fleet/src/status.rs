@@ -6,6 +6,7 @@ use crate::liveness::{LOST, NodeSnapshot, snapshots};
 use crate::record::{COUNTER, FleetSwitches, Ring, RingPointer, SWITCHES};
 use crate::report::NodeReport;
 use crate::waiting::current;
+use hedgerow::ContentId;
 use hedgerow::refusal::printable;
 use hedgerow_cli::Report;
 use hedgerow_cli::failure::Failure;
@@ -174,7 +175,7 @@ struct Row {
     /// The generation that it is to run.
     wanted: u64,
     /// The table of that generation.
-    content_id: String,
+    content_id: Option<ContentId>,
     /// The last change of the switches.
     change: u64,
     /// Seconds since its report, measured as in [`crate::liveness`].
@@ -191,7 +192,7 @@ impl Row {
         match why.or_else(|| report.trouble(wanted)) {
             Some(why) => why,
             None if running < wanted => format!("behind by {}", wanted - running),
-            None if report.is_other(&self.content_id) => {
+            None if report.is_other(self.content_id) => {
                 format!("another table under generation {running}")
             }
             None => "ok".into(),
@@ -249,7 +250,7 @@ pub async fn status(args: &StatusArgs) -> Result<Report, Failure> {
         let wanted = wanted.max_by_key(|pointer| pointer.generation);
         Row {
             wanted: wanted.map_or(0, |pointer| pointer.generation),
-            content_id: wanted.map_or(String::new(), |pointer| pointer.content_id.clone()),
+            content_id: wanted.map(|pointer| pointer.content_id),
             change,
             age: silent.saturating_add(((newest - node.at) / 1_000_000_000) as u64),
             report: node.report,
@@ -265,7 +266,7 @@ fn shown(fleet: &str, pointers: &[RingPointer], off: &[String], rows: &[Row]) ->
     let mut rings = Vec::new();
     for record in pointers {
         let (ring, pointer) = (record.ring.name(), &record.pointer);
-        let (generation, table) = (pointer.generation, &pointer.content_id);
+        let (generation, table) = (pointer.generation, pointer.content_id);
         let _ = writeln!(text, "{ring:<7} generation {generation}, table {table}");
         rings.push(json!({ "ring": ring, "generation": generation, "content_id": table }));
     }

@@ -6,6 +6,7 @@ use crate::liveness::{Liveness, snapshots};
 use crate::operator::Operator;
 use crate::record::{Envelope, FleetSwitches, Record, Ring, RingPointer, SWITCHES};
 use crate::report::NodeReport;
+use hedgerow::ContentId;
 use hedgerow::refusal::printable;
 use hedgerow_cli::failure::Failure;
 use serde::Serialize;
@@ -53,7 +54,7 @@ pub enum Target {
         /// The generation.
         generation: u64,
         /// Its table.
-        content_id: String,
+        content_id: ContentId,
     },
     /// All nodes: this change of the switches, or a later one.
     Switches(u64),
@@ -101,7 +102,7 @@ impl Target {
         Target::Generation {
             ring: record.ring,
             generation: record.pointer.generation,
-            content_id: record.pointer.content_id.clone(),
+            content_id: record.pointer.content_id,
         }
     }
 
@@ -131,13 +132,13 @@ impl Target {
                 generation,
                 content_id,
                 ..
-            } => (*generation, content_id),
+            } => (*generation, *content_id),
         };
         match report.trouble(generation) {
             Some(why) => Err(why),
-            None if report.running() == generation && report.is_other(content_id) => Err(format!(
-                "it has another table under generation {generation}"
-            )),
+            None if report.running() == generation && report.is_other(Some(content_id)) => Err(
+                format!("it has another table under generation {generation}"),
+            ),
             None => Ok(report.running() >= generation),
         }
     }
@@ -295,12 +296,12 @@ mod tests {
         let target = Target::Generation {
             ring: Ring::All,
             generation: 7,
-            content_id: "one".into(),
+            content_id: ContentId([1; 16]),
         };
         let none = Highest::default();
         let mut report = node(vec![engine(None)]);
         assert_eq!(target.state(&report), Ok(true));
-        report.engines[0].content_id = "two".into();
+        report.engines[0].content_id = Some(ContentId([2; 16]));
         assert!(target.state(&report).is_err());
         report.generation = 8;
         assert!(target.ahead(&report, &none).is_some());

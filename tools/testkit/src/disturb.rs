@@ -4,7 +4,7 @@ use hedgerow::table::format::rehash;
 use hedgerow::table::format::{HASH_OFFSET, Header};
 use hedgerow::watch::directory::FILES_VERSION;
 use hedgerow::watch::{Directory, Origin, Pointer, PublishOptions, Publisher, time};
-use hedgerow::{DEFAULT_TABLE, Selector, Table};
+use hedgerow::{ContentId, DEFAULT_TABLE, Selector, Table};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -45,30 +45,29 @@ fn place_bad(directory: &Path, turn: u64) {
     }
     let before = Directory::new(directory).read_pointer().ok().flatten();
     let mut id = content_id(DEFAULT_TABLE);
-    id.replace_range(..8, &format!("{:08x}", turn as u32));
+    id.0[..4].copy_from_slice(&(turn as u32).to_be_bytes());
     place(
         directory,
         before.map_or(1, |pointer| pointer.generation),
-        &id,
+        id,
         &bytes,
     );
 }
 
 /// The id that a table's header gives its content; of nothing but zeros if the table is too short.
-pub fn content_id(table: &[u8]) -> String {
-    let hash = table.get(HASH_OFFSET..HASH_OFFSET + 16);
-    let bytes = hash.unwrap_or(&[0; 16]).iter();
-    bytes.map(|byte| format!("{byte:02x}")).collect()
+pub fn content_id(table: &[u8]) -> ContentId {
+    let hash = table.get(HASH_OFFSET..).and_then(<[u8]>::first_chunk);
+    ContentId(hash.copied().unwrap_or_default())
 }
 
 /// Does what a broken exporter does: places bytes as a table, and points at them.
-pub fn place(directory: &Path, generation: u64, content_id: &str, bytes: &[u8]) {
+pub fn place(directory: &Path, generation: u64, content_id: ContentId, bytes: &[u8]) {
     replace(&Directory::new(directory).table(content_id), bytes);
     point(directory, generation, content_id, bytes.len() as u64);
 }
 
 /// Points at a table as a broken exporter does, which checks nothing.
-pub fn point(directory: &Path, generation: u64, content_id: &str, bytes: u64) {
+pub fn point(directory: &Path, generation: u64, content_id: ContentId, bytes: u64) {
     let pointer = Pointer {
         version: FILES_VERSION,
         generation,
@@ -77,7 +76,7 @@ pub fn point(directory: &Path, generation: u64, content_id: &str, bytes: u64) {
         forced: false,
         at: time::now(),
         origin: Origin::here("broken exporter"),
-        content_id: content_id.into(),
+        content_id,
     };
     let text = serde_json::to_vec(&pointer).expect("JSON");
     replace(&Directory::new(directory).active(), &text);

@@ -336,7 +336,7 @@ pub fn history(args: &HistoryArgs) -> Result<Report, Failure> {
     let effective = generations(&history.records, pointer.as_ref());
     let can_go_back = |generation: &u64| {
         let past = effective.iter().find(|past| past.generation == *generation);
-        past.is_some_and(|past| directory.table(&past.content_id).exists())
+        past.is_some_and(|past| directory.table(past.content_id).exists())
     };
     let first = history.records.len().saturating_sub(args.last);
     let records = &history.records[first..];

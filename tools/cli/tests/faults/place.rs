@@ -7,7 +7,7 @@ mod faults;
 use hedgerow::watch::directory::Directory;
 use hedgerow::watch::ledger::Ledger;
 use hedgerow::watch::publish::generations;
-use hedgerow::{DEFAULT_TABLE, PreparedTable, Schema, Table};
+use hedgerow::{ContentId, DEFAULT_TABLE, PreparedTable, Schema, Table};
 use hedgerow_testkit::disturb::{self, content_id};
 use serde_json::Value;
 use std::fs;
@@ -72,13 +72,13 @@ impl Place {
         Directory::new(&self.root)
     }
 
-    fn id(&self, name: &str) -> String {
+    fn id(&self, name: &str) -> ContentId {
         content_id(&fs::read(self.table(name)).unwrap())
     }
 
     /// The file of a table in the directory.
     pub fn table_path(&self, name: &str) -> PathBuf {
-        self.directory().table(&self.id(name))
+        self.directory().table(self.id(name))
     }
 
     fn command(&self, args: &[&str]) -> Command {
@@ -126,7 +126,7 @@ impl Place {
 
     /// Points at a table as the publisher of a broken pipeline would, which checks nothing.
     pub fn point(&self, generation: u64, name: &str, bytes: usize) {
-        disturb::point(&self.root, generation, &self.id(name), bytes as u64);
+        disturb::point(&self.root, generation, self.id(name), bytes as u64);
     }
 
     /// A bad table under a generation. Its id is the one of a good table that it was made from, so
@@ -134,8 +134,8 @@ impl Place {
     pub fn offer_bad(&self, generation: u64) {
         let bytes = fs::read(self.table("bad")).unwrap();
         let mut id = self.id("bad");
-        id.replace_range(..4, "bad0");
-        disturb::place(&self.root, generation, &id, &bytes);
+        id.0[..2].copy_from_slice(&[0xba, 0xd0]);
+        disturb::place(&self.root, generation, id, &bytes);
     }
 
     /// The generations that came about, by ledger and pointer.

@@ -215,7 +215,7 @@ impl Agent {
                     Ok(()) => {
                         let mut state = self.state();
                         (state.generation, state.refused) = (generation, None);
-                        state.content_id = wanted.pointer.content_id;
+                        state.content_id = Some(wanted.pointer.content_id);
                         self.changed.notify_one();
                         eprintln!("agent: took generation {generation}");
                         continue;
@@ -237,7 +237,7 @@ impl Agent {
     /// Fetches a table, verifies it, and publishes it to the directory.
     async fn take(&self, wanted: &RingPointer) -> Result<(), Failure> {
         let pointer = wanted.pointer.clone();
-        let path = self.directory.table(&pointer.content_id);
+        let path = self.directory.table(pointer.content_id);
         let there = fs::read(&path).ok();
         let file = match there.filter(|file| digest(file) == wanted.digest) {
             Some(file) => file,
@@ -255,7 +255,11 @@ impl Agent {
             keys.check(&file).map_err(refused)?;
             let table = Table::from_bytes(&file).map_err(refused)?;
             if table.content_id() != pointer.content_id {
-                return Err(failed(&at, &pointer.content_id, table.content_id()));
+                return Err(failed(
+                    &at,
+                    &pointer.content_id.to_string(),
+                    table.content_id(),
+                ));
             }
             let followed = publisher()?.follow(&table, &pointer);
             followed?;
@@ -320,7 +324,7 @@ impl Agent {
             origin: self.origin.clone(),
             wanted: wanted.max(state.generation),
             generation: state.generation,
-            content_id: state.content_id.clone(),
+            content_id: state.content_id,
             switches: state.change,
             refused: state.refused.clone(),
             engines: engines

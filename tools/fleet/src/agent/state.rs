@@ -2,10 +2,10 @@
 
 use super::Agent;
 use crate::record::{Envelope, FleetSwitches, RingPointer, SWITCHES};
-use hedgerow::Refusal;
 use hedgerow::refusal::bounded;
 use hedgerow::watch::Directory;
 use hedgerow::watch::directory::SwitchesFile;
+use hedgerow::{ContentId, Refusal};
 use hedgerow_cli::failure::Failure;
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -24,7 +24,7 @@ pub struct State {
     /// The generation of the directory.
     pub generation: u64,
     /// Its table.
-    pub content_id: String,
+    pub content_id: Option<ContentId>,
     /// The last change of the switches in the directory.
     pub change: u64,
     /// The last refusal, and its generation.
@@ -42,9 +42,9 @@ impl State {
     pub fn read(&mut self, directory: &Directory) {
         let pointer = directory.read_pointer().ok().flatten();
         let switches = directory.read_switches().ok().flatten();
-        let has = pointer.map(|pointer| (pointer.generation, pointer.content_id));
         self.change = switches.map_or(0, |switches| switches.change);
-        (self.generation, self.content_id) = has.unwrap_or_default();
+        self.content_id = pointer.as_ref().map(|pointer| pointer.content_id);
+        self.generation = pointer.map_or(0, |pointer| pointer.generation);
     }
 
     /// Returns the pointer that the directory does not have yet.

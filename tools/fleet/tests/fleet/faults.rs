@@ -28,7 +28,7 @@ fn taken(command: Child, nodes: &[Node], number: u8) -> u64 {
     let done = Outcome::of(&command.wait_with_output().unwrap());
     let generation = done.generation();
     for node in nodes {
-        node.wait_table(generation, &content_id(number));
+        node.wait_table(generation, content_id(number));
     }
     generation
 }
@@ -122,7 +122,7 @@ fn a_publisher_dies_at_any_step() {
         // The next publish succeeds, and every node has it.
         let number = (round % 100) as u8 + 100;
         let next = publish(&address, &folder.table(number), &["--wait", "20"]);
-        node.wait_table(next.generation(), &content_id(number));
+        node.wait_table(next.generation(), content_id(number));
     }
     node.is_sound();
     println!(
@@ -147,7 +147,7 @@ fn a_publisher_dies_between_object_and_pointer() {
         between += u32::from(pointer == last);
         node.wait(pointer);
         last = publish(&address, &folder.table(next), &["--wait", "20"]).generation();
-        node.wait_table(last, &content_id(next));
+        node.wait_table(last, content_id(next));
     }
     node.is_sound();
     println!(
@@ -226,7 +226,7 @@ fn an_agent_is_stopped_for_a_while() {
         assert_eq!(slow.generation(), generation - 1);
         sleep(spread(round, 3_000));
         slow.freeze(false);
-        slow.wait_table(generation, &content_id(number));
+        slow.wait_table(generation, content_id(number));
     }
     slow.is_sound();
     println!("an agent, stopped while others take a table: {rounds} times");
@@ -243,7 +243,7 @@ fn many_agents_are_on_one_machine() {
     let wait = ["--within", "60", "--wait", "120"];
     let all_run = |number: u8, generation: u64| {
         for node in &nodes {
-            node.wait_table(generation, &content_id(number));
+            node.wait_table(generation, content_id(number));
         }
     };
     let one = publish(&address, &folder.table(1), &wait);
@@ -282,7 +282,7 @@ fn an_agent_dies_at_any_step() {
         // Its engine runs one of the two.
         assert!((generation - 1..=generation).contains(&node.generation()));
         node.start();
-        node.wait_table(generation, &content_id(number));
+        node.wait_table(generation, content_id(number));
     }
     node.is_sound();
     println!("the agent, killed at any step: {rounds} times");

@@ -111,7 +111,7 @@ fn what_nobody_signed_is_not_signed_with_the_next_record() {
     );
     let back = run(&[&["rollback", &address][..], &with].concat());
     back.published(3, "/from_generation", 1);
-    node.wait_table(3, &content_id(1));
+    node.wait_table(3, content_id(1));
     // Publishes are still possible.
     forge(&address, "pointer.all", |body| {
         body["pointer"]["generation"] = json!((1u64 << 62) - 2);
@@ -119,7 +119,7 @@ fn what_nobody_signed_is_not_signed_with_the_next_record() {
     });
     let next = publish(&address, &signed(4), &with);
     assert_eq!(next.generation(), 4, "{next:?}");
-    node.wait_table(4, &content_id(4));
+    node.wait_table(4, content_id(4));
     node.is_sound();
 }
 
@@ -193,7 +193,7 @@ fn a_node_that_is_ahead_of_the_store_is_told_and_overtaken() {
     });
     let next = publish(&address, &folder.table(2), &["--wait", "20"]);
     next.published(41, "/nodes/done", 1);
-    node.wait_table(41, &content_id(2));
+    node.wait_table(41, content_id(2));
     let restored = run(&["kill", "engine", &address, "--wait", "20"]);
     assert_eq!(
         (restored.status, &restored.json["change"]),
@@ -226,7 +226,7 @@ fn a_rollout_ends_where_somebody_else_goes_back() {
         "30",
     ];
     let rollout = spawn(&args);
-    canary.wait_table(2, &content_id(2));
+    canary.wait_table(2, content_id(2));
     let back = run(&["rollback", &address, "--ring", "canary", "--wait", "20"]);
     assert_eq!(back.generation(), 3, "{back:?}");
     let output = rollout.wait_with_output().unwrap();
@@ -235,5 +235,5 @@ fn a_rollout_ends_where_somebody_else_goes_back() {
     // No other ring got the table, and no ring went back a second time.
     let history = run(&["history", &address]).json.to_string();
     assert!(!history.contains("\"generation\":4"), "{history}");
-    canary.wait_table(3, &content_id(1));
+    canary.wait_table(3, content_id(1));
 }

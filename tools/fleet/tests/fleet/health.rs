@@ -95,7 +95,7 @@ fn a_rollout_halts_and_goes_back_for_what_engines_see() {
         assert!(report.json["rings"].to_string().contains(why), "{report:?}");
         let back = report.json["back"]["generation"].as_u64();
         canary.wait(back.unwrap_or_else(|| panic!("{report:?}")));
-        assert_eq!(canary.watcher.status().content_id, content_id(2));
+        assert_eq!(canary.watcher.status().content_id, Some(content_id(2)));
         assert_eq!(all.generation(), good, "nobody else had it");
     };
     canary_traffic.turned_away.store(20, Relaxed);

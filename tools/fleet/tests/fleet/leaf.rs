@@ -16,7 +16,7 @@ fn faults_of_a_leaf_server_between_agents_and_the_cluster() {
         ["a", "b"].map(|name| Node::new(&folder, name, &leaf.address, &["--domain", "hub"]));
     let everywhere = |number: u8, generation: u64| {
         for node in &nodes {
-            node.wait_table(generation, &content_id(number));
+            node.wait_table(generation, content_id(number));
         }
     };
     // The agents' first reports.

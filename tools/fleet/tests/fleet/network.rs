@@ -143,7 +143,7 @@ fn faults_of_a_network_that_is_cut_and_one_that_is_slow() {
         far.wait(generation);
         far.wait_off(&["ensemble"]);
         slowest = slowest.max(joined.elapsed());
-        assert_eq!(far.watcher.status().content_id, content_id(number));
+        assert_eq!(far.watcher.status().content_id, Some(content_id(number)));
         let restore = ["restore", "ensemble", &networks.address, "--wait", "20"];
         assert_eq!(run_by(&networks.by(0), &restore).status, 0);
         last = generation;
@@ -162,7 +162,7 @@ fn faults_of_a_network_that_is_cut_and_one_that_is_slow() {
         let generation = networks.publish(&folder.table(number), "0").generation();
         near.wait(generation);
         assert_eq!(far.generation(), last, "300 kbit/s for 90 kB");
-        far.wait_table(generation, &content_id(number));
+        far.wait_table(generation, content_id(number));
         last = generation;
     }
     assert!(networks.slow(false));
@@ -221,7 +221,7 @@ fn faults_of_clocks_that_are_an_hour_apart() {
             assert_eq!(done.json["nodes"]["done"], 3, "{done:?}");
             times.push(done.json["at"].as_str().unwrap().to_string());
             for node in &nodes {
-                node.wait_table(done.generation(), &content_id(number));
+                node.wait_table(done.generation(), content_id(number));
             }
         }
         let back = run_by(&behind, &["rollback", &address, "--wait", "20"]);

@@ -4,7 +4,7 @@ use super::support::{Folder, Process, command_by, wait_until};
 use hedgerow::table::format::Header;
 use hedgerow::watch::ledger::Ledger;
 use hedgerow::watch::{Admission, Keys, PublicKey};
-use hedgerow::{DEFAULT_TABLE, Engine, Schema, Table, WatchOptions, Watcher};
+use hedgerow::{ContentId, DEFAULT_TABLE, Engine, Schema, Table, WatchOptions, Watcher};
 use std::fs;
 use std::mem::offset_of;
 use std::path::{Path, PathBuf};
@@ -35,7 +35,7 @@ pub fn numbered(number: u8, own: u64) -> Vec<u8> {
     bytes
 }
 
-pub fn content_id(number: u8) -> String {
+pub fn content_id(number: u8) -> ContentId {
     Table::from_bytes(&bytes(number)).unwrap().content_id()
 }
 
@@ -165,10 +165,10 @@ impl Node {
     }
 
     /// Waits until the engine runs a generation and reports this table.
-    pub fn wait_table(&self, generation: u64, content_id: &str) {
+    pub fn wait_table(&self, generation: u64, content_id: ContentId) {
         self.wait_for(&format!("generation {generation} of {content_id}"), || {
             let status = self.watcher.status();
-            (self.generation(), status.content_id.as_str()) == (generation, content_id)
+            (self.generation(), status.content_id) == (generation, Some(content_id))
         });
     }
 

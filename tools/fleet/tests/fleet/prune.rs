@@ -23,7 +23,10 @@ fn what_a_ring_or_a_rollback_names_is_never_pruned() {
         ids
     };
     let of = |numbers: &[u8]| {
-        let mut ids: Vec<String> = numbers.iter().map(|number| content_id(*number)).collect();
+        let mut ids: Vec<String> = numbers
+            .iter()
+            .map(|number| content_id(*number).to_string())
+            .collect();
         ids.sort();
         ids
     };
@@ -43,7 +46,11 @@ fn what_a_ring_or_a_rollback_names_is_never_pruned() {
     let gone = run(&["rollback", &address, "--to", "2"]);
     gone.fails("no-generation");
     let back = run(&["rollback", &address, "--wait", "20"]);
-    assert_eq!(back.json["content_id"], content_id(5), "{back:?}");
+    assert_eq!(
+        back.json["content_id"],
+        content_id(5).to_string(),
+        "{back:?}"
+    );
     node.wait(back.generation());
     node.kill();
     // It is out of service.
@@ -51,7 +58,7 @@ fn what_a_ring_or_a_rollback_names_is_never_pruned() {
         assert_eq!(run(&["forget", "one", &address]).status, status);
     }
     let fresh = Node::new(&folder, "fresh", &address, &[]);
-    fresh.wait_table(back.generation(), &content_id(5));
+    fresh.wait_table(back.generation(), content_id(5));
     // A removed table can be published again.
     let next = publish(&address, &folder.table(2), &["--wait", "20"]).generation();
     fresh.wait(next);

@@ -293,7 +293,7 @@ fn bad_objects_change_nothing(bucket: &Bucket, folder: &Folder, nodes: &[Node; 2
         "ops",
         &["rollback", ADDRESS, "--ring", "canary", "--to", "2"],
     );
-    canary.wait_table(back.generation(), &content_id(2));
+    canary.wait_table(back.generation(), content_id(2));
     // A table with too many bytes, and one that is cut.
     let last = publish(bucket, &folder.table(7), &["--wait", "20"]).generation();
     let file = bytes(7);
@@ -361,7 +361,7 @@ fn a_publisher_dies_at_any_step(bucket: &Bucket, folder: &Folder, node: &Node) {
         let _ = child.kill();
         died += u32::from(!child.wait().unwrap().success());
         let next = publish(bucket, &folder.table(number + 100), &["--wait", "20"]);
-        node.wait_table(next.generation(), &content_id(number + 100));
+        node.wait_table(next.generation(), content_id(number + 100));
     }
     for name in bucket.list("tables") {
         let name = name.strip_prefix("edge/hedgerow/").unwrap();
@@ -384,7 +384,7 @@ fn a_server_dies_in_mid_publish(bucket: &Bucket, folder: &Folder, nodes: &[Node;
         assert!(nodes[1].generation() >= before);
         let done = outcome(&child.wait_with_output().unwrap());
         for node in nodes {
-            node.wait_table(done.generation(), &content_id(number));
+            node.wait_table(done.generation(), content_id(number));
         }
     }
     println!("killed the server {rounds} times");

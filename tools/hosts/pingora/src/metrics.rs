@@ -179,7 +179,10 @@ fn table(page: &mut Page, shared: &Shared, engine: &EngineStats, watch: Option<&
     let name = "hedgerow_table_info";
     page.head(name, "gauge", "The live table.");
     let from = watch.map_or("bundled", |watch| watch.source.name());
-    page.line(name, &[("content", &engine.content_id), ("from", &from)], 1);
+    let content = engine
+        .content_id
+        .map_or_else(String::new, |id| id.to_string());
+    page.line(name, &[("content", &content), ("from", &from)], 1);
     let age = shared.live().since.elapsed().as_secs_f64();
     let help = "Since the live generation was published here.";
     page.one("hedgerow_table_age_seconds", "gauge", help, age);

@@ -7,7 +7,7 @@ use crate::shared::Shared;
 use hedgerow::host::HostSnapshot;
 use hedgerow::stats::LatencySnapshot;
 use hedgerow::watch::WatchStatus;
-use hedgerow::{EngineStats, Reason};
+use hedgerow::{ContentId, EngineStats, Reason};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -16,7 +16,8 @@ struct Status {
     uptime_seconds: f64,
     scoring: bool,
     generation: u64,
-    content_id: String,
+    #[serde(with = "hedgerow::ids::or_empty")]
+    content_id: Option<ContentId>,
     table_age_seconds: f64,
     switches: Vec<String>,
     scores: Vec<u64>,
@@ -104,7 +105,7 @@ fn status(shared: &Shared, watch: Option<WatchStatus>) -> Status {
         uptime_seconds: shared.start.elapsed().as_secs_f64(),
         scoring: shared.filter.is_some(),
         generation: live.generation,
-        content_id: String::new(),
+        content_id: None,
         table_age_seconds: live.since.elapsed().as_secs_f64(),
         switches: Vec::new(),
         scores: Vec::new(),
@@ -160,7 +161,7 @@ fn add_engine(status: &mut Status, filter: &Filter, engine: &EngineStats) {
         .map(|(name, count)| (name.to_string(), count))
         .into();
     status.generation = engine.generation;
-    status.content_id.clone_from(&engine.content_id);
+    status.content_id = engine.content_id;
     status.switches = engine.switches.iter().map(ToString::to_string).collect();
     status.scores = rows.scores.counts().to_vec();
     status.scoring_latency = Latencies::of(&rows.latency);

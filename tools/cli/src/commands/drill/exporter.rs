@@ -2,12 +2,12 @@
 
 use crate::failure::Failure;
 use crate::harness::{faults, publisher};
-use hedgerow::Table;
 use hedgerow::limits::FEATURES_MAX;
 use hedgerow::table::format::HASH_OFFSET;
 use hedgerow::watch::directory::FILES_VERSION;
 use hedgerow::watch::time;
 use hedgerow::watch::{Directory, Origin, Pointer, PublishOptions, Publisher};
+use hedgerow::{ContentId, Table};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -150,7 +150,7 @@ impl Place {
     /// them, with a new file and a rename for both.
     pub fn place(&self, bytes: &[u8], generation: u64) -> Result<u64, Failure> {
         let directory = Directory::new(self.root());
-        let hash = bytes.get(HASH_OFFSET..HASH_OFFSET + 16).unwrap_or_default();
+        let hash = bytes.get(HASH_OFFSET..).and_then(<[u8]>::first_chunk);
         let pointer = Pointer {
             version: FILES_VERSION,
             generation,
@@ -159,10 +159,10 @@ impl Place {
             forced: false,
             at: time::now(),
             origin: Origin::here("broken exporter"),
-            content_id: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+            content_id: ContentId(hash.copied().unwrap_or_default()),
         };
         let text = serde_json::to_vec(&pointer).unwrap_or_default();
-        replace(&directory.table(&pointer.content_id), bytes)?;
+        replace(&directory.table(pointer.content_id), bytes)?;
         replace(&directory.active(), &text)?;
         Ok(generation)
     }

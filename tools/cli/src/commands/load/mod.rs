@@ -236,7 +236,7 @@ impl Args {
         };
         Asked {
             table: self.table.clone(),
-            table_id: table.content_id(),
+            table_id: table.content_id().to_string(),
             table_bytes: table.byte_count(),
             trees: table.tree_count(),
             features: table.features().len(),
