@@ -68,8 +68,14 @@ pub(super) struct Agent {
     pub in_app: bool,
     /// Chromium's comment is none of those that it has sent since it reduced them.
     pub platform_unreduced: bool,
-    /// Claims that cannot stand together.
+    /// Claims that exclude each other.
     pub contradictions: u8,
+    /// Has the form of a browser's agent, of whatever family.
+    pub frame: bool,
+    /// The comment `KHTML, like Gecko` goes on behind these words.
+    pub engine_comment: bool,
+    /// Comments.
+    pub comments: u8,
     /// The version of the system: of Windows NT, Android, macOS or iOS.
     system: Dotted,
     safari: Dotted,
@@ -84,6 +90,10 @@ struct Has {
     safari: bool,
     gecko: bool,
     old_engine: bool,
+    edge_legacy: bool,
+    rare: bool,
+    /// A rare browser is the first product.
+    rare_first: bool,
     linux: bool,
     frozen_build: bool,
     tool_in_comment: bool,
@@ -103,8 +113,12 @@ struct Letters {
     tail: u64,
     /// It begins a product: it stands at the beginning or behind a space, in no comment.
     product: bool,
-    /// It stands in a comment.
+    /// It is within a comment.
     comment: bool,
+    /// A dash joins it to the word in front of it.
+    dashed: bool,
+    /// A dot joins it to the word in front of it.
+    dotted: bool,
 }
 
 impl Agent {
@@ -170,6 +184,8 @@ impl Agent {
             tail,
             product: cursor.before == b' ' && cursor.depth == 0,
             comment: cursor.depth != 0,
+            dashed: cursor.before == b'-',
+            dotted: cursor.before == b'.',
         };
         self.word(&letters, rest)
     }
@@ -180,6 +196,9 @@ impl Agent {
             b' ' => self.spaces |= cursor.before == b' ',
             b'(' => {
                 self.comment = true;
+                if cursor.depth == 0 {
+                    self.comments = self.comments.saturating_add(1);
+                }
                 cursor.depth = cursor.depth.saturating_add(1);
             }
             b')' => {
@@ -223,14 +242,30 @@ impl Agent {
             Word::Revision => self.revision = version(),
             Word::IosBrowser => self.has.ios_browser = true,
             Word::Edge => self.edge = true,
-            Word::OldEngine => self.has.old_engine = true,
+            Word::EdgeLegacy => self.has.edge_legacy |= letters.product && starts(rest, b"/"),
+            Word::OldEngine => {
+                let versioned = matches!(rest, [b'/', ..] | [b' ', b'0'..=b'9', ..]);
+                self.has.old_engine |= versioned;
+            }
+            Word::Rare => {
+                self.has.rare = true;
+                self.has.rare_first |= self.products == 1 && letters.product;
+            }
+            Word::Operator => self.bot_word |= letters.dashed || starts(rest, b"-"),
             Word::Safari => {
                 self.has.safari = true;
                 self.safari = version();
             }
-            Word::Gecko => self.has.gecko |= starts(rest, b"/"),
+            Word::Gecko => {
+                self.has.gecko |= starts(rest, b"/");
+                self.engine_comment |= letters.comment && !starts(rest, b")");
+            }
             Word::Mobile => {
                 self.mobile = true;
+                // Firefox OS and KaiOS name no system.
+                if letters.comment && self.platform == Platform::None {
+                    self.platform = Platform::Other;
+                }
                 self.has.frozen_build |= starts(rest, b"/15E148");
             }
             Word::InApp => self.in_app = true,
@@ -246,6 +281,13 @@ impl Agent {
                     self.chrome = version();
                 }
             }
+            Word::Other if letters.head == key("w") && starts(rest, b"3m/") => {
+                self.has.rare = true;
+                self.has.rare_first |= self.products == 1 && letters.product;
+            }
+            Word::Other if letters.dotted && is_domain(letters.head) => {
+                self.contact |= !starts(rest, b".");
+            }
             _ => {}
         }
         after
@@ -259,9 +301,8 @@ impl Agent {
             self.system(rest);
         }
         self.has.linux |= platform == Platform::Linux;
-        if self.platform == Platform::None
-            || (self.platform == Platform::Linux && platform == Platform::Android)
-        {
+        let vague = matches!(self.platform, Platform::Linux | Platform::Other);
+        if self.platform == Platform::None || (vague && platform == Platform::Android) {
             self.platform = platform;
         }
     }
@@ -274,12 +315,21 @@ impl Agent {
     }
 
     fn conclude(&mut self, text: &[u8]) {
-        self.compatible &= !self.has.old_engine;
+        self.compatible &= !self.has.old_engine && !self.has.rare;
         self.tool_word |= self.has.tool_in_comment && (self.compatible || !self.mozilla);
+        // Lynx names the library that it is made of.
+        self.tool_word &= !self.has.rare_first;
+        let mozilla = matches!(text, [b'M', b'o', b'z', b'i', b'l', b'l', b'a', b'/', b'0'..=b'9', ..]);
+        self.frame = (mozilla && self.comment && !self.compatible)
+            || text.starts_with(b"Opera/")
+            || self.has.rare;
+        if self.frame {
+            self.unknown_products = 0;
+        }
         let ios = self.platform == Platform::Ios;
         // WebKitGTK says what Safari says, on Linux.
         let webkit = ios || self.platform == Platform::Mac || self.webkit.major == 605;
-        self.family = if !self.mozilla || self.has.old_engine {
+        self.family = if !self.mozilla || self.has.old_engine || self.has.edge_legacy {
             Family::None
         } else if self.has.ios_browser || (ios && self.webkit.parts != 0) {
             Family::Safari
@@ -389,7 +439,7 @@ impl Agent {
                 && self.version.major > 5
                 && self.chrome.parts == 0,
             browser && self.platform == Platform::None,
-            self.has.old_engine && self.chrome.parts != 0 && !self.edge,
+            self.has.old_engine && self.chrome.parts != 0 && !self.edge && !self.has.edge_legacy,
         ];
         let count = found.into_iter().filter(|one| *one).count();
         u8::try_from(count).unwrap_or(u8::MAX)
@@ -399,11 +449,21 @@ impl Agent {
     /// known version forms is claimed.
     pub fn version_impossible(&self) -> Option<bool> {
         match self.family {
-            Family::Chromium => Some(chrome_impossible(&self.chrome)),
+            Family::Chromium => {
+                // Android's views were shipped with zeros for a build, and names of their own
+                // have patch numbers of their own.
+                let view = self.platform == Platform::Android && self.version.parts != 0;
+                Some(chrome_impossible(&self.chrome, view))
+            }
             Family::Firefox => Some(firefox_impossible(&self.firefox, &self.revision)),
             _ => None,
         }
     }
+}
+
+/// Whether letters behind a dot end a domain's name.
+fn is_domain(head: u64) -> bool {
+    [key("com"), key("org"), key("net"), key("io")].contains(&head)
 }
 
 /// The letters that a text begins with, eight at most, in lower case as in [`key`], and what
@@ -463,7 +523,7 @@ const CHROME_BUILDS_FROM: u32 = 20;
 /// How far a build may stand from the interpolation: three releases.
 const CHROME_BUILD_SLACK: u32 = 160;
 
-fn chrome_impossible(version: &Dotted) -> bool {
+fn chrome_impossible(version: &Dotted, view: bool) -> bool {
     let Dotted {
         major,
         minor,
@@ -475,9 +535,9 @@ fn chrome_impossible(version: &Dotted) -> bool {
         return true;
     }
     if build == 0 {
-        return patch != 0 || major < 80;
+        return patch != 0 || (major < 80 && !(view && major >= 30));
     }
-    if patch >= 400 {
+    if patch >= 10_000 {
         return true;
     }
     // Majors beyond the list have builds that nobody knows yet.

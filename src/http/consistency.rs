@@ -7,16 +7,59 @@
 use super::agent::{Agent, Family};
 use super::bytes::starts;
 use super::headers::{Headers, Name};
-use super::request::{Request, Scheme, Version};
+use super::request::{HeadersKnown, Hop, Request, Scheme, Version};
 use super::target::Target;
 use super::values::{Accept, Brands, Encoding};
 use super::words::Platform;
+
+/// What of a request reached the host as the client sent it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Kept {
+    /// The version that the client spoke.
+    pub version: Version,
+    /// A proxy has passed the request on.
+    pub passed: bool,
+    /// The order of the headers, and the case of their names.
+    pub order: bool,
+    /// The headers of the connection, which each proxy makes for itself.
+    pub connection: bool,
+    /// The host that was asked for.
+    pub host: bool,
+    /// Accept-Encoding: some proxies remove it, or write what they can handle.
+    pub encoding: bool,
+}
+
+impl Kept {
+    pub fn of(request: &Request<'_>, headers: &Headers<'_>) -> Kept {
+        let behind = request.hop == Hop::Proxy;
+        let passed = behind || headers.forwarded;
+        let complete = request.known == HeadersKnown::Complete;
+        let encoding = headers.get(Name::AcceptEncoding);
+        let rewritten = matches!(
+            encoding,
+            None | Some(b"" | b"gzip" | b"br" | b"gzip, br" | b"br,gzip" | b"br, gzip")
+        );
+        Kept {
+            version: match (behind, passed) {
+                (true, _) => request.client_version,
+                (false, true) => Version::Unknown,
+                (false, false) => request.version,
+            },
+            passed,
+            order: complete && !passed,
+            connection: complete && !passed,
+            host: !behind,
+            encoding: !(passed && rewritten),
+        }
+    }
+}
 
 /// A request whose headers are all known, and what its headers say.
 pub(super) struct ParsedRequest<'a> {
     pub request: &'a Request<'a>,
     pub headers: &'a Headers<'a>,
     pub agent: &'a Agent,
+    pub kept: Kept,
     pub target: Option<&'a Target>,
     pub accept: Option<Accept>,
     pub encoding: Option<Encoding>,
@@ -51,17 +94,21 @@ impl ParsedRequest<'_> {
 
     /// Accept, Accept-Language, Accept-Encoding: how many are not there.
     pub fn core_missing(&self) -> Option<u8> {
-        let missing = [Name::Accept, Name::AcceptLanguage, Name::AcceptEncoding]
-            .into_iter()
-            .map(|name| u8::from(!self.has(name)))
-            .sum();
+        // A WebSocket over HTTP/2 has no Accept.
+        let accept = !self.has(Name::Accept) && !self.is_websocket();
+        let encoding = !self.has(Name::AcceptEncoding) && self.kept.encoding;
+        let missing = [accept, !self.has(Name::AcceptLanguage), encoding];
+        let missing = missing.into_iter().map(u8::from).sum();
         self.claims_browser().then_some(missing)
     }
 
     /// What only a broken or a non-browser client does with the protocol itself.
     pub fn protocol_errors(&self) -> Option<u8> {
+        if !self.kept.connection {
+            return None;
+        }
         let h2c = self.has(Name::Http2Settings);
-        let errors = match self.request.version {
+        let errors = match self.kept.version {
             Version::Unknown => return None,
             Version::Http10 => u8::from(h2c),
             Version::Http11 => u8::from(h2c)
@@ -145,7 +192,7 @@ impl ParsedRequest<'_> {
             Family::None => false,
         };
         let br_due = self.is_https()
-            && !self.has(Name::WebSocketKey)
+            && !self.is_websocket()
             && match agent.family {
                 Family::Chromium => agent.chrome.major >= 52,
                 Family::Firefox => agent.firefox.major >= 45,
@@ -162,7 +209,7 @@ impl ParsedRequest<'_> {
 
     /// A TE header that the claimed browser does not send.
     pub fn te_odd(&self) -> Option<bool> {
-        if !self.claims_browser() {
+        if !self.claims_browser() || !self.kept.connection {
             return None;
         }
         let odd = self.has(Name::Te)
@@ -171,14 +218,32 @@ impl ParsedRequest<'_> {
     }
 
     /// Chromium's CORS preflights carry fewer headers than what they precede.
-    fn is_preflight(&self) -> bool {
+    pub fn is_preflight(&self) -> bool {
         self.request.method == b"OPTIONS"
+    }
+
+    /// The handshake of a WebSocket: over HTTP/1.1 with a key, over HTTP/2 without one.
+    pub fn is_websocket(&self) -> bool {
+        self.has(Name::WebSocketKey) || self.has(Name::WebSocketVersion)
+    }
+
+    /// The load of a page, or a part of one, before anybody asked for it.
+    pub fn is_speculative(&self) -> bool {
+        self.has(Name::SecPurpose) || self.has(Name::Purpose)
+    }
+
+    /// The script of a worker, with which Chromium sends no client hints.
+    fn is_worker(&self) -> bool {
+        matches!(
+            self.headers.get(Name::FetchDest),
+            Some(b"worker" | b"sharedworker" | b"serviceworker")
+        )
     }
 
     /// No sec-ch-ua where it is due.
     pub fn hints_missing(&self) -> Option<bool> {
         let due = self.is_https() && self.chromium()? >= 90 && !self.is_preflight();
-        (due && !self.has(Name::WebSocketKey)).then_some(self.brands.is_none())
+        (due && !self.is_websocket() && !self.is_worker()).then_some(self.brands.is_none())
     }
 
     /// sec-ch-ua from a browser that has none.
@@ -196,7 +261,7 @@ impl ParsedRequest<'_> {
     pub fn hints_platform(&self) -> Option<bool> {
         let hint = self.headers.get(Name::ChPlatform)?;
         let claimed = match self.agent.platform {
-            Platform::None => return None,
+            Platform::None | Platform::Other => return None,
             platform => platform,
         };
         let fits = match hint {
@@ -251,8 +316,7 @@ impl ParsedRequest<'_> {
             // Safari's start depends on the system, and differs between kinds of request.
             Family::Safari | Family::None => false,
         };
-        let websocket = self.has(Name::WebSocketKey);
-        (due && self.is_https() && !websocket)
+        (due && self.is_https() && !self.is_websocket())
             .then_some(!self.has(Name::FetchMode) && !self.has(Name::FetchSite))
     }
 
@@ -287,8 +351,11 @@ impl ParsedRequest<'_> {
             user.is_some() && !navigate,
             navigate && !page,
             !navigate && dest == Some(b"document"),
-            // A load that nothing initiated has no page that it came from.
-            site == Some(b"none") && (self.has(Name::Referer) || self.has(Name::Origin)),
+            // A load that nothing initiated has no page that it came from, but for one ahead of
+            // time, which a page's speculation rules ask the browser for.
+            site == Some(b"none")
+                && !self.is_speculative()
+                && (self.has(Name::Referer) || self.has(Name::Origin)),
             site == Some(b"none") && !navigate && mode.is_some(),
         ];
         let count = errors.into_iter().filter(|error| *error).count();

@@ -2,11 +2,11 @@
 
 use super::agent::{Agent, Family};
 use super::bytes::{HIGH, any, below, equal, starts};
-use super::consistency::ParsedRequest;
+use super::consistency::{Kept, ParsedRequest};
 use super::features::{FEATURES, Id};
 use super::headers::{CHROMIUM, FIREFOX, Headers, Name};
 use super::peer::Peer;
-use super::request::{Header, HeadersKnown, Request, Scheme, Version};
+use super::request::{Header, HeadersKnown, Hop, Request, Scheme, Version};
 use super::site::split;
 use super::target::Target;
 use super::tls::Facts;
@@ -85,7 +85,7 @@ fn fill_row(request: &Request<'_>, headers: &Headers<'_>, row: &mut Row) {
         let length = user_agent.map_or(0, <[u8]>::len);
         fill.band(Id::UaLength, length, &[24, 72, 256]);
     }
-    fill.method(request.method);
+    fill.method(request, headers);
     let target = (!request.target.is_empty()).then(|| Target::parse(request.target));
     if let Some(target) = &target {
         fill.target(target);
@@ -99,7 +99,8 @@ fn fill_row(request: &Request<'_>, headers: &Headers<'_>, row: &mut Row) {
         fill.flag(Id::RefererMalformed, !absent && !is_url(referer));
     }
     let agent = agent.unwrap_or_default();
-    fill.connection(request, &agent);
+    let kept = Kept::of(request, headers);
+    fill.connection(request, kept.version, &agent);
     let complete = matches!(
         request.known,
         HeadersKnown::Complete | HeadersKnown::Unordered
@@ -107,13 +108,15 @@ fn fill_row(request: &Request<'_>, headers: &Headers<'_>, row: &mut Row) {
     if !complete {
         return;
     }
+    let encoding = headers.get(Name::AcceptEncoding);
     let parts = ParsedRequest {
         request,
         headers,
         agent: &agent,
+        kept,
         target: target.as_ref(),
         accept: headers.get(Name::Accept).map(Accept::parse),
-        encoding: headers.get(Name::AcceptEncoding).map(Encoding::parse),
+        encoding: encoding.filter(|_| kept.encoding).map(Encoding::parse),
         brands: headers.get(Name::ChUa).map(Brands::parse),
         referer: headers.get(Name::Referer).and_then(split),
     };
@@ -121,8 +124,8 @@ fn fill_row(request: &Request<'_>, headers: &Headers<'_>, row: &mut Row) {
     fill.values(&parts);
     fill.site(&parts);
     fill.coherence(&parts);
-    if request.known == HeadersKnown::Complete {
-        fill.wire(request, headers, &agent);
+    if kept.order {
+        fill.wire(&parts);
     }
 }
 
@@ -159,8 +162,7 @@ impl Fill<'_> {
     }
 
     /// What is known of the connection: version, address, handshake.
-    fn connection(&mut self, request: &Request<'_>, agent: &Agent) {
-        let version = request.version;
+    fn connection(&mut self, request: &Request<'_>, version: Version, agent: &Agent) {
         let multiplexed = matches!(version, Version::Http2 | Version::Http3);
         if version != Version::Unknown {
             self.flag(Id::Http10, version == Version::Http10);
@@ -213,6 +215,9 @@ impl Fill<'_> {
 
     fn agent(&mut self, agent: &Agent) {
         self.count(Id::UaUnknownProducts, agent.unknown_products, 7);
+        self.flag(Id::UaFrame, agent.frame);
+        self.flag(Id::UaEngineComment, agent.engine_comment);
+        self.count(Id::UaComments, agent.comments, 3);
         self.flag(Id::UaMozilla, agent.mozilla);
         self.flag(Id::UaBrowser, agent.family != Family::None);
         self.maybe(Id::UaVersionImpossible, agent.version_impossible());
@@ -238,7 +243,8 @@ impl Fill<'_> {
         self.flag(Id::UaStartsLower, agent.starts_lower);
     }
 
-    fn method(&mut self, method: &[u8]) {
+    fn method(&mut self, request: &Request<'_>, headers: &Headers<'_>) {
+        let method = request.method;
         if method.is_empty() {
             return;
         }
@@ -246,6 +252,8 @@ impl Fill<'_> {
             method,
             b"GET" | b"HEAD" | b"POST" | b"OPTIONS" | b"PUT" | b"PATCH" | b"DELETE"
         );
+        // RFC 8441: a WebSocket over HTTP/2 begins with CONNECT.
+        let usual = usual || (method == b"CONNECT" && headers.has(Name::WebSocketVersion));
         self.flag(Id::MethodUnusual, !usual);
         self.flag(Id::MethodHead, method == b"HEAD");
     }
@@ -268,11 +276,18 @@ impl Fill<'_> {
         let headers = parts.headers;
         self.count(Id::Malformed, headers.malformed, 7);
         self.count(Id::Repeated, headers.repeated, 7);
-        let count = usize::from(headers.count);
-        self.band(Id::Count, count, &[4, 8, 12, 18]);
-        self.count(Id::Unknown, headers.unknown, 7);
+        if parts.request.hop == Hop::Client {
+            self.flag(Id::Forwarded, headers.forwarded);
+        }
+        if !parts.kept.passed {
+            let count = usize::from(headers.count);
+            self.band(Id::Count, count, &[4, 8, 12, 18]);
+            self.count(Id::Unknown, headers.unknown, 7);
+        }
         self.count(Id::Library, parts.library_headers(), 5);
-        self.flag(Id::H2c, headers.has(Name::Http2Settings));
+        if parts.kept.connection {
+            self.flag(Id::H2c, headers.has(Name::Http2Settings));
+        }
         self.maybe(Id::ConnectionOdd, parts.connection_odd());
         self.flag(Id::HintsMore, headers.more_hints);
         self.maybe_count(Id::ProtocolErrors, parts.protocol_errors(), 7);
@@ -280,7 +295,7 @@ impl Fill<'_> {
         self.flag(Id::HasLanguage, headers.has(Name::AcceptLanguage));
         let pragma = headers.has(Name::Pragma) && !headers.has(Name::CacheControl);
         self.flag(Id::Pragma, pragma);
-        if parts.request.version == Version::Http11 {
+        if parts.kept.connection && parts.kept.version == Version::Http11 {
             let value = headers.get(Name::Connection).unwrap_or_default();
             self.flag(
                 Id::ConnectionForm,
@@ -347,16 +362,18 @@ impl Fill<'_> {
     }
 
     /// What needs order and case as sent.
-    fn wire(&mut self, request: &Request<'_>, headers: &Headers<'_>, agent: &Agent) {
-        let one = matches!(request.version, Version::Http10 | Version::Http11);
+    fn wire(&mut self, parts: &ParsedRequest<'_>) {
+        let (headers, agent) = (parts.headers, parts.agent);
+        let one = matches!(parts.kept.version, Version::Http10 | Version::Http11);
         if one {
             self.count(Id::OddCase, headers.odd_case, 15);
             self.flag(Id::AllLower, headers.upper == 0 && headers.count != 0);
         }
-        // Media, WebSocket handshakes and preflights take other ways through a browser.
+        // These take other ways through a browser than the loads of pages and their parts.
         let special = headers.has(Name::Range)
-            || headers.has(Name::WebSocketKey)
-            || request.method == b"OPTIONS";
+            || parts.is_websocket()
+            || parts.is_speculative()
+            || parts.is_preflight();
         let ranks = match agent.family {
             _ if special => None,
             Family::Chromium => Some(&CHROMIUM),

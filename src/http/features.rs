@@ -57,8 +57,15 @@ const FETCH: &str = "headers unknown, or no sec-fetch header";
 
 features! {
     UaMissing "ua_missing" Flag 1.0, NEVER, "No User-Agent, an empty one or `-`: no browser.";
+    UaFrame "ua_frame" Flag 1.0, NO_AGENT,
+        "Has the form of a browser's agent, of any family.";
     UaUnknownProducts "ua_unknown_products" Number 7.0, NO_AGENT,
-        "Products that no common browser names: tools bring their own.";
+        "Products that no browser names, in an agent without a browser's form: tools' names. In a \
+         browser's form they are apps and rare browsers, and do not count.";
+    UaEngineComment "ua_engine_comment" Flag 1.0, NO_AGENT,
+        "More within the comment `KHTML, like Gecko`: where crawlers put their names.";
+    UaComments "ua_comments" Number 3.0, NO_AGENT,
+        "Comments: browsers have one or two, and robots may add another.";
     UaMozilla "ua_mozilla" Flag 1.0, NO_AGENT, "Begins `Mozilla/5.0 (`, as every browser does.";
     UaBrowser "ua_browser" Flag 1.0, NO_AGENT,
         "Claims a current browser family: the promise that the consistency features check.";
@@ -200,6 +207,8 @@ features! {
     AllLower "names_all_lower" Flag 1.0, WIRE,
         "Every name in lower case over HTTP/1: Node's fetch and other libraries.";
 
+    Forwarded "headers_forwarded" Flag 1.0, LIST,
+        "Headers that proxies add, such as Via: passed on by one, or made up to look so.";
     Count "headers_count_band" Number 4.0, LIST,
         "Below 4, 8, 12 or 18 headers, or more: coarse, because proxies on the way add some.";
     Unknown "headers_unknown" Number 7.0, LIST,

@@ -43,6 +43,7 @@ names! {
     Pragma,
     Priority,
     ProxyConnection,
+    Purpose,
     Range,
     Referer,
     ChUa,
@@ -52,12 +53,14 @@ names! {
     FetchMode,
     FetchSite,
     FetchUser,
+    SecPurpose,
     Te,
     TransferEncoding,
     Upgrade,
     Uir,
     UserAgent,
     WebSocketKey,
+    WebSocketVersion,
 }
 
 /// Where each name belongs in a family's order, in the lower four bits, and in that of its
@@ -131,7 +134,8 @@ fn classify(name: &[u8]) -> Option<(Name, Case)> {
         7 => one_of!(
             name, 7, 0,
             Referer b"Referer" b"referer" true,
-            Upgrade b"Upgrade" b"upgrade" false
+            Upgrade b"Upgrade" b"upgrade" false,
+            Purpose b"Purpose" b"purpose" false
         ),
         8 => one_of!(name, 8, 0, Priority b"Priority" b"priority" false),
         9 => one_of!(name, 9, 0, ChUa b"sec-ch-ua" b"sec-ch-ua" true),
@@ -141,6 +145,7 @@ fn classify(name: &[u8]) -> Option<(Name, Case)> {
             Connection b"Connection" b"connection" true,
             KeepAlive b"Keep-Alive" b"keep-alive" false
         ),
+        11 => one_of!(name, 11, 0, SecPurpose b"Sec-Purpose" b"sec-purpose" false),
         12 => one_of!(name, 12, 0, ContentType b"Content-Type" b"content-type" false),
         13 => one_of!(name, 13, 0, CacheControl b"Cache-Control" b"cache-control" true),
         14 => one_of!(
@@ -169,6 +174,10 @@ fn classify(name: &[u8]) -> Option<(Name, Case)> {
             WebSocketKey b"Sec-WebSocket-Key" b"sec-websocket-key" false
         ),
         18 => one_of!(name, 18, 0, ChPlatform b"sec-ch-ua-platform" b"sec-ch-ua-platform" true),
+        21 => one_of!(
+            name, 21, 0,
+            WebSocketVersion b"Sec-WebSocket-Version" b"sec-websocket-version" false
+        ),
         25 => one_of!(
             name, 25, 0,
             Uir b"Upgrade-Insecure-Requests" b"upgrade-insecure-requests" true
@@ -195,6 +204,8 @@ pub(super) struct Headers<'a> {
     pub unknown: u8,
     /// Client hints beyond those that are sent without being asked for.
     pub more_hints: bool,
+    /// Has a header that proxies add to what they pass on.
+    pub forwarded: bool,
     /// Known names that stand twice and must not.
     pub repeated: u8,
     /// Names that are no token, values with control characters.
@@ -213,6 +224,7 @@ impl<'a> Headers<'a> {
         count: 0,
         unknown: 0,
         more_hints: false,
+        forwarded: false,
         repeated: 0,
         malformed: 0,
     };
@@ -273,6 +285,7 @@ impl<'a> Headers<'a> {
         self.note_malformed(!is_token(name) || has_control(value));
         self.unknown = self.unknown.wrapping_add(1);
         self.more_hints |= starts(name, b"sec-ch-");
+        self.forwarded |= is_forwarding(name);
         let upper = first(name, VALUE_SCANNED_MAX)
             .iter()
             .any(u8::is_ascii_uppercase);
@@ -406,6 +419,26 @@ const fn firefox_fetch_rank(name: Name) -> u8 {
         Name::FetchUser => 4,
         _ => 0,
     }
+}
+
+/// Whether a header is one that proxies add, and browsers and their pages do not.
+fn is_forwarding(name: &[u8]) -> bool {
+    const NAMES: [&[u8]; 12] = [
+        b"via",
+        b"forwarded",
+        b"x-real-ip",
+        b"x-client-ip",
+        b"client-ip",
+        b"true-client-ip",
+        b"x-cluster-client-ip",
+        b"cf-connecting-ip",
+        b"fastly-client-ip",
+        b"x-proxyuser-ip",
+        b"x-varnish",
+        b"cdn-loop",
+    ];
+    let prefixed = starts(name, b"x-forwarded") || starts(name, b"x-bluecoat-");
+    prefixed || NAMES.iter().any(|one| name.eq_ignore_ascii_case(one))
 }
 
 fn is_token(name: &[u8]) -> bool {

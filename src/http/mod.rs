@@ -50,7 +50,7 @@ pub use extract::{extract, extract_from};
 pub use features::{FEATURES, FeatureDoc, position};
 #[cfg(feature = "ja4")]
 pub use ja4::Ja4;
-pub use request::{Header, HeadersKnown, Request, Scheme, Version};
+pub use request::{Header, HeadersKnown, Hop, Request, Scheme, Version};
 pub(crate) use target::is_asset;
 pub use tls::{ClientHello, Tls};
 

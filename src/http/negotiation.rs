@@ -8,7 +8,7 @@ use super::values::Language;
 
 impl ParsedRequest<'_> {
     fn is_multiplexed(&self) -> bool {
-        matches!(self.request.version, Version::Http2 | Version::Http3)
+        matches!(self.kept.version, Version::Http2 | Version::Http3)
     }
 
     /// Qualities in other steps than the tenths of Chromium and Safari. Old Qt browsers, which say
@@ -40,7 +40,7 @@ impl ParsedRequest<'_> {
             Family::Firefox => self.agent.firefox.major >= 126,
             _ => false,
         };
-        let special = encoding.identity || self.headers.has(Name::WebSocketKey);
+        let special = encoding.identity || self.is_websocket();
         (due && self.request.scheme == Scheme::Https && !special).then_some(!encoding.zstd)
     }
 
@@ -79,7 +79,7 @@ impl ParsedRequest<'_> {
             value,
             b"i" | [b'u', b'=', b'0'..=b'7'] | [b'u', b'=', b'0'..=b'7', b',', b' ', b'i']
         );
-        let one = matches!(self.request.version, Version::Http10 | Version::Http11);
+        let one = matches!(self.kept.version, Version::Http10 | Version::Http11);
         !formed || (one && self.agent.family == Family::Chromium)
     }
 
@@ -92,11 +92,11 @@ impl ParsedRequest<'_> {
 
     /// A Connection header that no browser sends.
     pub fn connection_odd(&self) -> Option<bool> {
-        if self.request.version != Version::Http11 {
+        if !self.kept.connection || self.kept.version != Version::Http11 {
             return None;
         }
         let value = self.headers.get(Name::Connection);
-        let websocket = self.headers.has(Name::WebSocketKey);
+        let websocket = self.is_websocket();
         // WebKit on other systems than Apple's writes it with capitals.
         let any_case = self.agent.family == Family::Safari;
         Some(value.is_some_and(|value| {
@@ -108,15 +108,13 @@ impl ParsedRequest<'_> {
 
     /// Headers that libraries and tools send, and browsers do not.
     pub fn library_headers(&self) -> u8 {
-        let names = [
-            Name::AcceptCharset,
-            Name::Expect,
-            Name::From,
-            Name::KeepAlive,
-            Name::ProxyConnection,
-        ];
-        let there = names.into_iter().filter(|name| self.headers.has(*name));
-        u8::try_from(there.count()).unwrap_or(u8::MAX)
+        let kept = [Name::AcceptCharset, Name::From];
+        // Proxies answer, drop or add these.
+        let own = [Name::Expect, Name::KeepAlive, Name::ProxyConnection];
+        let own = own.into_iter().filter(|_| self.kept.connection);
+        let names = kept.into_iter().chain(own);
+        let there = names.filter(|name| self.headers.has(*name)).count();
+        u8::try_from(there).unwrap_or(u8::MAX)
     }
 
     /// A request of the own site that does not say where it comes from. None without fetch
@@ -124,7 +122,7 @@ impl ParsedRequest<'_> {
     pub fn fetch_referer_absent(&self) -> Option<bool> {
         let site = self.headers.get(Name::FetchSite)?;
         let near = matches!(site, b"same-origin" | b"same-site");
-        Some(near && !self.headers.has(Name::Referer) && !self.headers.has(Name::WebSocketKey))
+        Some(near && !self.headers.has(Name::Referer) && !self.is_websocket())
     }
 
     /// Upgrade-Insecure-Requests beside a mode that is no page load. None without a mode.

@@ -47,6 +47,17 @@ pub enum Scheme {
     Https,
 }
 
+/// Which program is at the other end of the connection that a request came on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Hop {
+    /// The client itself: headers are as the client sent them.
+    #[default]
+    Client,
+    /// A reverse proxy, load balancer or CDN of the site. It may reorder, re-case, add and drop
+    /// headers, name another host and speak another version: features on these are missing.
+    Proxy,
+}
+
 /// How much of the header list is known. A header that is not listed is absent only where the
 /// list is complete; elsewhere it is unknown, and every feature on it is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,8 +65,8 @@ pub enum HeadersKnown {
     /// Every header is listed, in wire order and in the case it was sent in (HTTP/2 and HTTP/3
     /// names are lower case by protocol).
     Complete,
-    /// Every header is listed, but a map has lost their order and the case of their names:
-    /// features on these two are missing.
+    /// Every header is listed, but a map has lost their order, the case of their names, and the
+    /// headers of the connection itself, such as `Connection`: features on these are missing.
     Unordered,
     /// Only User-Agent and Referer are known: a line of an access log.
     Partial,
@@ -74,8 +85,13 @@ pub struct Request<'a> {
     pub method: &'a [u8],
     /// Path and query as sent; empty where they are not known.
     pub target: &'a [u8],
-    /// The protocol version.
+    /// The protocol version of the connection.
     pub version: Version,
+    /// The other end of the connection.
+    pub hop: Hop,
+    /// The version that the client spoke to the proxy, where [`hop`](Request::hop) is a proxy and
+    /// a trusted header says so.
+    pub client_version: Version,
     /// Whether the client used TLS.
     pub scheme: Scheme,
     /// The headers, without HTTP/2 pseudo-headers, duplicates kept.
@@ -102,6 +118,8 @@ impl<'a> Request<'a> {
             method,
             target,
             version: Version::Unknown,
+            hop: Hop::Client,
+            client_version: Version::Unknown,
             scheme: Scheme::Unknown,
             headers,
             known,
@@ -111,9 +129,21 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The same request with its protocol version.
+    /// The same request with the protocol version of its connection.
     pub const fn version(mut self, version: Version) -> Request<'a> {
         self.version = version;
+        self
+    }
+
+    /// The same request, received from a client or from a proxy.
+    pub const fn hop(mut self, hop: Hop) -> Request<'a> {
+        self.hop = hop;
+        self
+    }
+
+    /// The same request with the version that the client spoke to the proxy in front.
+    pub const fn client_version(mut self, version: Version) -> Request<'a> {
+        self.client_version = version;
         self
     }
 

@@ -45,7 +45,8 @@ impl ParsedRequest<'_> {
 
     /// Whether an authority is the host that was asked for. None where that is not known.
     fn is_own(&self, authority: &[u8]) -> Option<bool> {
-        Some(same(authority, self.host()?))
+        let host = self.host().filter(|_| self.kept.host)?;
+        Some(same(authority, host))
     }
 
     /// A Referer on another host in a request of the same origin. The other way round, an own
@@ -62,11 +63,11 @@ impl ParsedRequest<'_> {
     /// More than the origin of another site: browsers send no path there unless that site asks
     /// for it. None where the host is not known.
     pub fn referer_cross_path(&self) -> Option<bool> {
-        let host = self.host()?;
         let Some((authority, path)) = self.referer else {
-            return Some(false);
+            return self.host().map(|_| false);
         };
-        Some(!matches!(path, b"" | b"/") && !same(authority, host))
+        let own = self.is_own(authority)?;
+        Some(!matches!(path, b"" | b"/") && !own)
     }
 
     /// An Origin that is none, or of another host in a request of the same origin.
@@ -93,7 +94,7 @@ impl ParsedRequest<'_> {
 
     /// A Host beside another `:authority`. None where either is not told.
     pub fn host_mismatch(&self) -> Option<bool> {
-        if !matches!(self.request.version, Version::Http2 | Version::Http3) {
+        if !matches!(self.kept.version, Version::Http2 | Version::Http3) {
             return None;
         }
         let authority = self.request.authority?;

@@ -13,6 +13,8 @@ pub(super) enum Platform {
     Android,
     Ios,
     ChromeOs,
+    /// A television, console, car, e-reader, small phone, or a rare desktop system.
+    Other,
 }
 
 /// What one word of a User-Agent says.
@@ -25,7 +27,13 @@ pub(super) enum Word {
     Firefox,
     IosBrowser,
     Edge,
+    /// Edge until version 18, which had an engine of its own.
+    EdgeLegacy,
     OldEngine,
+    /// A browser outside of the large families, or a form that only such browsers have.
+    Rare,
+    /// An operator of robots, where a dash joins it to another word.
+    Operator,
     Version,
     Safari,
     WebKit,
@@ -82,12 +90,19 @@ words! {
     Compatible: "compatible";
     Edge: "edg" "edga";
     IosBrowser: "crios" "fxios" "edgios" "opios" "opt" "gsa" "ddg";
-    OldEngine: "msie" "trident" "edge" "presto";
+    EdgeLegacy: "edge";
+    OldEngine: "msie" "trident" "presto";
+    Rare: "lynx" "links" "elinks" "dillo" "edbrowse" "amaya" "retawq" "browsh" "konqueror"
+        "netfront" "iemobile" "midp" "cldc" "obigo" "teleca" "sonyericsson" "ucweb" "netcast"
+        "openwave" "polaris" "dolfin" "goanna" "iceweasel" "icecat" "iceape" "camino" "galeon"
+        "netscape" "icab" "omniweb" "wayfarer" "ibrowse" "arachne" "hotjava" "nokia" "blackberry"
+        "bolt" "jasmine" "browserng";
+    Operator: "google";
     Browser: "mozilla" "khtml" "like" "chromium" "opr" "opera" "samsungbrowser" "yabrowser"
         "vivaldi" "ucbrowser" "build" "brave" "ubuntu" "miuibrowser"
         "huaweibrowser" "silk" "coc" "whale"
         "focus" "klar" "puffin" "maxthon" "seamonkey" "palemoon" "waterfox" "iron"
-        "qtwebengine" "epiphany" "konqueror" "falkon" "surf" "qutebrowser" "netsurf";
+        "qtwebengine" "epiphany" "falkon" "surf" "qutebrowser" "netsurf";
     Tool: "curl" "libcurl" "wget" "python" "urllib" "aiohttp" "httpx" "okhttp" "java" "axios"
         "node" "undici" "got" "libwww" "lwp" "perl" "ruby" "php" "guzzlehttp" "scrapy" "httpie"
         "postmanruntime" "insomnia" "winhttp" "faraday" "restsharp" "reqwest" "hyper" "wrk"
@@ -130,9 +145,14 @@ pub(super) fn classify(head: u64, tail: u64) -> Word {
         || ends(tail, "archiver")
         || ends(tail, "scraper")
         || ends(tail, "parser")
-        || ends(tail, "robot");
+        || ends(tail, "robot")
+        || ends(tail, "proxy")
+        || ends(tail, "transcoder");
     if bot {
         return Word::Bot;
+    }
+    if ends(tail, "browser") {
+        return Word::Rare;
     }
     if ends(tail, "client") || (ends(tail, "http") && head != key("http")) {
         return Word::Tool;
@@ -140,24 +160,27 @@ pub(super) fn classify(head: u64, tail: u64) -> Word {
     Word::Other
 }
 
-fn platform(head: u64) -> Option<Platform> {
-    const PLATFORMS: [(u64, Platform); 11] = [
-        (key("windows"), Platform::Windows),
-        (key("macintosh"), Platform::Mac),
-        (key("linux"), Platform::Linux),
-        (key("android"), Platform::Android),
-        (key("iphone"), Platform::Ios),
-        (key("ipad"), Platform::Ios),
-        (key("ipod"), Platform::Ios),
-        (key("cros"), Platform::ChromeOs),
-        (key("x"), Platform::Linux),
-        (key("freebsd"), Platform::Linux),
-        (key("openbsd"), Platform::Linux),
-    ];
-    PLATFORMS
-        .iter()
-        .find(|(word, _)| *word == head)
-        .map(|(_, platform)| *platform)
+macro_rules! platforms {
+    ($($platform:ident: $($text:literal)+;)+) => {
+        #[inline(always)]
+        fn platform(head: u64) -> Option<Platform> {
+            $($(if head == const { key($text) } { return Some(Platform::$platform); })+)+
+            None
+        }
+    };
+}
+
+platforms! {
+    Windows: "windows";
+    Mac: "macintosh" "mac";
+    Linux: "linux" "x" "freebsd" "openbsd" "netbsd" "dragonfly";
+    Android: "android";
+    Ios: "iphone" "ipad" "ipod";
+    ChromeOs: "cros";
+    Other: "playstation" "nintendo" "tizen" "kaios" "bb" "playbook" "symbian" "symbianos" "series"
+        "meego" "maemo" "palm" "palmos" "palmsource" "webos" "hpwos" "bada" "brew" "haiku" "beos"
+        "amigaos" "amiga" "morphos" "sunos" "warp" "unix" "irix" "aix" "openvms" "qnx" "smart"
+        "tv" "roku" "xbox" "kindle" "pocketbook" "tablet" "hiptop";
 }
 
 const DUCKDUCK: u64 = key("duckduckgo");

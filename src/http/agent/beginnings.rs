@@ -40,6 +40,7 @@ pub(super) fn skip(text: &[u8]) -> Option<(Agent, &[u8])> {
         platform,
         system,
         comment: true,
+        comments: 2,
         products: 2,
         webkit: version(537, 36, 0, 2),
         has: Has {

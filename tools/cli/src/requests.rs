@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::files;
-use hedgerow::http::{Header, HeadersKnown, Request, Scheme, Tls, Version};
+use hedgerow::http::{Header, HeadersKnown, Hop, Request, Scheme, Tls, Version};
 use serde::Deserialize;
 use serde_json::Value;
 use std::io::{BufRead, Read};
@@ -44,6 +44,15 @@ pub struct Recorded {
     /// `full`, `log` (User-Agent and Referer are known) or `ua` (the User-Agent is).
     #[serde(default)]
     pub slice: Option<String>,
+    /// The other end of the connection: `client`, the default, or `proxy`.
+    #[serde(default)]
+    pub hop: Option<String>,
+    /// Behind a proxy, the version that the client spoke, as in `http`.
+    #[serde(default)]
+    pub client_http: Option<String>,
+    /// The order of a complete list: `wire`, the default, or `none` where it is lost.
+    #[serde(default)]
+    pub order: Option<String>,
     /// The client's address; a text that is none is not known.
     #[serde(default)]
     pub ip: Option<String>,
@@ -81,17 +90,12 @@ impl Recorded {
         let text = |text: &'a Option<String>| text.as_deref().unwrap_or_default();
         let (method, path) = (text(&self.method).as_bytes(), text(&self.path).as_bytes());
         let mut request = Request::new(method, path, headers, self.known())
-            .version(match text(&self.http) {
-                "1.0" | "HTTP/1.0" => Version::Http10,
-                "1.1" | "HTTP/1.1" => Version::Http11,
-                "2" | "2.0" | "HTTP/2" | "HTTP/2.0" => Version::Http2,
-                "3" | "3.0" | "HTTP/3" | "HTTP/3.0" => Version::Http3,
-                _ => Version::Unknown,
-            })
-            .scheme(match text(&self.scheme) {
-                "http" => Scheme::Http,
-                "https" => Scheme::Https,
-                _ => Scheme::Unknown,
+            .version(version(text(&self.http)).unwrap_or_default())
+            .client_version(version(text(&self.client_http)).unwrap_or_default())
+            .scheme(scheme(text(&self.scheme)).unwrap_or_default())
+            .hop(match text(&self.hop) {
+                "proxy" => Hop::Proxy,
+                _ => Hop::Client,
             });
         if let Some(host) = &self.host {
             request = request.authority(host.as_bytes());
@@ -113,7 +117,9 @@ impl Recorded {
     fn known(&self) -> HeadersKnown {
         let slice = self.slice.as_deref().unwrap_or_default();
         let complete = self.complete.unwrap_or(!matches!(slice, "log" | "ua"));
+        let unordered = self.order.as_deref() == Some("none");
         match (complete, slice) {
+            (true, _) if unordered => HeadersKnown::Unordered,
             (true, _) => HeadersKnown::Complete,
             (false, "ua") => HeadersKnown::UserAgentOnly,
             (false, _) => HeadersKnown::Partial,
@@ -188,19 +194,53 @@ fn one(line: &[u8], at: &str) -> Result<Recorded, Failure> {
         let got = error.to_string().replace(" at line 1 column", " at column");
         Failure::new("requests", at, expected, got)
     })?;
-    // Another word would make a request complete whose headers are not all known.
-    match request.slice.as_deref() {
-        None | Some("" | "full" | "log" | "ua") => Ok(request),
-        Some(slice) => {
-            let at = format!("{at}: slice");
-            Err(Failure::new(
-                "requests",
-                at,
-                "full, log or ua",
-                format!("{slice:?}"),
-            ))
+    check(&request, at)?;
+    Ok(request)
+}
+
+/// Refuses words that are none of a field's: another word would be a fact that is not known, or
+/// would make a request complete whose headers are not all known.
+fn check(request: &Recorded, at: &str) -> Result<(), Failure> {
+    let one_of = |words: &'static [&'static str]| move |word: &str| words.contains(&word);
+    let fields: [(&str, &Option<String>, &str, &dyn Fn(&str) -> bool); 6] = [
+        ("slice", &request.slice, "full, log or ua", &one_of(&["full", "log", "ua"])),
+        ("hop", &request.hop, "client or proxy", &one_of(&["client", "proxy"])),
+        ("order", &request.order, "wire, template or none", &one_of(&["wire", "template", "none"])),
+        ("http", &request.http, VERSIONS, &|word| version(word).is_some()),
+        ("client_http", &request.client_http, VERSIONS, &|word| version(word).is_some()),
+        ("scheme", &request.scheme, "http or https", &|word| scheme(word).is_some()),
+    ];
+    for (name, value, expected, known) in fields {
+        if let Some(word) = value.as_deref().filter(|word| !word.is_empty() && !known(word)) {
+            let got = format!("{word:?}");
+            return Err(Failure::new("requests", format!("{at}: {name}"), expected, got));
         }
     }
+    Ok(())
+}
+
+const VERSIONS: &str = "1.0, 1.1, 2 or 3";
+
+/// A protocol version as recorders write it: `1.1`, `HTTP/1.1`, `h2`, `HTTP/2.0`.
+fn version(word: &str) -> Option<Version> {
+    let word = word.to_ascii_lowercase();
+    Some(match word.strip_prefix("http/").unwrap_or(&word) {
+        "0.9" | "1.0" => Version::Http10,
+        "1" | "1.1" => Version::Http11,
+        "2" | "2.0" | "h2" | "h2c" => Version::Http2,
+        "3" | "3.0" | "h3" => Version::Http3,
+        "unknown" => Version::Unknown,
+        _ => return None,
+    })
+}
+
+fn scheme(word: &str) -> Option<Scheme> {
+    Some(match word.to_ascii_lowercase().as_str() {
+        "http" => Scheme::Http,
+        "https" => Scheme::Https,
+        "unknown" => Scheme::Unknown,
+        _ => return None,
+    })
 }
 
 /// Requests in memory, one JSON object a line.
