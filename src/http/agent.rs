@@ -319,7 +319,7 @@ impl Agent {
         self.tool_word |= self.has.tool_in_comment && (self.compatible || !self.mozilla);
         // Lynx names the library that it is made of.
         self.tool_word &= !self.has.rare_first;
-        let mozilla = matches!(text, [b'M', b'o', b'z', b'i', b'l', b'l', b'a', b'/', b'0'..=b'9', ..]);
+        let mozilla = matches!(text.strip_prefix(b"Mozilla/"), Some([b'0'..=b'9', ..]));
         self.frame = (mozilla && self.comment && !self.compatible)
             || text.starts_with(b"Opera/")
             || self.has.rare;

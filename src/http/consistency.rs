@@ -232,8 +232,8 @@ impl ParsedRequest<'_> {
         self.has(Name::SecPurpose) || self.has(Name::Purpose)
     }
 
-    /// The script of a worker, with which Chromium sends no client hints.
-    fn is_worker(&self) -> bool {
+    /// The script of a worker: Chromium sends it without client hints, and its agent late.
+    pub fn is_worker(&self) -> bool {
         matches!(
             self.headers.get(Name::FetchDest),
             Some(b"worker" | b"sharedworker" | b"serviceworker")

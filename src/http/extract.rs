@@ -373,6 +373,7 @@ impl Fill<'_> {
         let special = headers.has(Name::Range)
             || parts.is_websocket()
             || parts.is_speculative()
+            || parts.is_worker()
             || parts.is_preflight();
         let ranks = match agent.family {
             _ if special => None,

@@ -2,8 +2,10 @@
 
 mod claims;
 mod handshake;
+mod hops;
 mod hostile;
 mod people;
+mod rare;
 
 use super::features::Id;
 use super::*;

@@ -203,17 +203,46 @@ fn one(line: &[u8], at: &str) -> Result<Recorded, Failure> {
 fn check(request: &Recorded, at: &str) -> Result<(), Failure> {
     let one_of = |words: &'static [&'static str]| move |word: &str| words.contains(&word);
     let fields: [(&str, &Option<String>, &str, &dyn Fn(&str) -> bool); 6] = [
-        ("slice", &request.slice, "full, log or ua", &one_of(&["full", "log", "ua"])),
-        ("hop", &request.hop, "client or proxy", &one_of(&["client", "proxy"])),
-        ("order", &request.order, "wire, template or none", &one_of(&["wire", "template", "none"])),
-        ("http", &request.http, VERSIONS, &|word| version(word).is_some()),
-        ("client_http", &request.client_http, VERSIONS, &|word| version(word).is_some()),
-        ("scheme", &request.scheme, "http or https", &|word| scheme(word).is_some()),
+        (
+            "slice",
+            &request.slice,
+            "full, log or ua",
+            &one_of(&["full", "log", "ua"]),
+        ),
+        (
+            "hop",
+            &request.hop,
+            "client or proxy",
+            &one_of(&["client", "proxy"]),
+        ),
+        (
+            "order",
+            &request.order,
+            "wire, template or none",
+            &one_of(&["wire", "template", "none"]),
+        ),
+        ("http", &request.http, VERSIONS, &|word| {
+            version(word).is_some()
+        }),
+        ("client_http", &request.client_http, VERSIONS, &|word| {
+            version(word).is_some()
+        }),
+        ("scheme", &request.scheme, "http or https", &|word| {
+            scheme(word).is_some()
+        }),
     ];
     for (name, value, expected, known) in fields {
-        if let Some(word) = value.as_deref().filter(|word| !word.is_empty() && !known(word)) {
+        if let Some(word) = value
+            .as_deref()
+            .filter(|word| !word.is_empty() && !known(word))
+        {
             let got = format!("{word:?}");
-            return Err(Failure::new("requests", format!("{at}: {name}"), expected, got));
+            return Err(Failure::new(
+                "requests",
+                format!("{at}: {name}"),
+                expected,
+                got,
+            ));
         }
     }
     Ok(())

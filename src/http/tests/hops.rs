@@ -1,0 +1,149 @@
+//! Requests that another proxy has passed on, and kinds of requests that few recordings hold.
+
+use super::*;
+
+/// What a proxy changes, as the last hop sees it: names in its own case and order, its own
+/// connection, another version.
+fn behind(hop: Hop, extra: &[Pair<'static>]) -> Row {
+    let mut pairs: Vec<Pair<'static>> = chrome();
+    pairs.retain(|(name, _)| !matches!(*name, "Connection" | "Host"));
+    pairs.reverse();
+    pairs.push(("Host", "upstream.internal"));
+    pairs.push(("Connection", "close"));
+    pairs.extend_from_slice(extra);
+    let headers = headers(&pairs);
+    let request = Request::new(b"GET", b"/a/b?c=d", &headers, HeadersKnown::Complete);
+    filled(
+        &request
+            .version(Version::Http10)
+            .scheme(Scheme::Https)
+            .hop(hop),
+    )
+}
+
+/// What a proxy decides and not the client.
+const OF_THE_HOP: &[Id] = &[
+    Id::Http10,
+    Id::Multiplexed,
+    Id::OneOnTls,
+    Id::ProtocolErrors,
+    Id::OddCase,
+    Id::ConnectionForm,
+    Id::OrderInversions,
+    Id::UaBeforeEncoding,
+    Id::AcceptBeforeEncoding,
+    Id::LanguageBeforeEncoding,
+    Id::HostFirst,
+    Id::AgentBeforeAccept,
+];
+
+#[test]
+fn a_proxys_doing_is_missing() {
+    let row = behind(Hop::Proxy, &[("X-Forwarded-For", "192.0.2.7")]);
+    expect_browser(&row);
+    expect_missing(&row, OF_THE_HOP);
+    expect_missing(&row, &[Id::Forwarded]);
+    // The client's own connection, with the same bytes.
+    let row = behind(Hop::Client, &[]);
+    expect(
+        &row,
+        &[
+            (Id::Forwarded, 0.0),
+            (Id::Http10, 1.0),
+            (Id::HostFirst, 0.0),
+        ],
+    );
+    assert!(row.get(Id::OrderInversions as u8) > 0.0);
+}
+
+#[test]
+fn a_clients_word_of_a_proxy_is_a_fact_of_its_own() {
+    for name in [
+        "Via",
+        "Forwarded",
+        "X-Forwarded-For",
+        "X-Forwarded-Proto",
+        "X-Real-IP",
+    ] {
+        let row = behind(Hop::Client, &[(name, "1.1 squid")]);
+        expect(&row, &[(Id::Forwarded, 1.0)]);
+        expect_missing(&row, OF_THE_HOP);
+    }
+}
+
+#[test]
+fn a_trusted_version_is_the_clients() {
+    let headers = headers(&chrome());
+    let request = Request::new(b"GET", b"/", &headers, HeadersKnown::Complete);
+    let request = request
+        .version(Version::Http11)
+        .scheme(Scheme::Https)
+        .hop(Hop::Proxy);
+    expect_missing(&filled(&request), &[Id::Multiplexed]);
+    let row = filled(&request.client_version(Version::Http2));
+    expect(&row, &[(Id::Multiplexed, 1.0)]);
+}
+
+/// A request of Chromium over HTTP/2 with these headers and no client hints.
+fn chromium_h2(method: &str, pairs: &[Pair<'_>]) -> Row {
+    let mut all = pairs.to_vec();
+    all.push(("user-agent", CHROME_UA));
+    all.push(("accept-encoding", "gzip, deflate, br, zstd"));
+    all.push(("accept-language", "en-US,en;q=0.9"));
+    let headers = headers(&all);
+    let request = Request::new(method.as_bytes(), b"/a", &headers, HeadersKnown::Complete);
+    filled(&request.version(Version::Http2).scheme(Scheme::Https))
+}
+
+#[test]
+fn workers_send_no_hints() {
+    for dest in ["worker", "sharedworker", "serviceworker"] {
+        let row = chromium_h2(
+            "GET",
+            &[
+                ("accept", "*/*"),
+                ("sec-fetch-site", "same-origin"),
+                ("sec-fetch-mode", "same-origin"),
+                ("sec-fetch-dest", dest),
+                ("referer", "https://example.org/"),
+            ],
+        );
+        expect_browser(&row);
+        let missing = row.get(Id::HintsMissing as u8);
+        assert!(missing.is_nan() || missing == 0.0, "{dest}: {missing}");
+    }
+}
+
+#[test]
+fn a_websocket_over_http_2_is_a_browsers() {
+    let row = chromium_h2(
+        "CONNECT",
+        &[
+            ("pragma", "no-cache"),
+            ("cache-control", "no-cache"),
+            ("origin", "https://example.org"),
+            ("sec-websocket-version", "13"),
+            ("sec-websocket-extensions", "permessage-deflate"),
+        ],
+    );
+    expect_browser(&row);
+    expect(&row, &[(Id::MethodUnusual, 0.0), (Id::CoreMissing, 0.0)]);
+    // CONNECT without a WebSocket asks for an open proxy.
+    let row = chromium_h2("CONNECT", &[("accept", "*/*")]);
+    expect(&row, &[(Id::MethodUnusual, 1.0)]);
+}
+
+#[test]
+fn speculation_has_a_referer_and_no_site() {
+    let page = |site: &'static str, purpose: Option<Pair<'static>>| {
+        let mut pairs = replaced("Sec-Fetch-Site", site);
+        pairs.retain(|(name, _)| *name != "Sec-Fetch-User");
+        pairs.push(("Referer", "https://example.org/x"));
+        pairs.extend(purpose);
+        https(&pairs)
+    };
+    let purpose = Some(("Sec-Purpose", "prefetch;prerender"));
+    expect(&page("none", purpose), &[(Id::FetchErrors, 0.0)]);
+    let plain = page("none", None).get(Id::FetchErrors as u8);
+    assert_eq!(plain, 1.0, "a Referer with no site and no speculation");
+}
