@@ -25,8 +25,11 @@ pub const DETECTIONS: &str = "x-bot-detections";
 /// What a policy made of the verdict: `tag` where a stricter one would block.
 pub const ACTION: &str = "x-bot-action";
 
+/// The host's own number of the request, by which its line of the access log is found.
+pub const REQUEST: &str = "x-bot-request";
+
 /// All names, in lower case.
-pub const ALL: [&str; 5] = [SCORE, SOURCE, GENERATION, DETECTIONS, ACTION];
+pub const ALL: [&str; 6] = [SCORE, SOURCE, GENERATION, DETECTIONS, ACTION, REQUEST];
 
 /// Returns `true` if a header's name is one of [`ALL`], in any case, with `_` equal to `-`: CGI
 /// and its successors make one variable of `x-bot-score` and `x_bot_score`.

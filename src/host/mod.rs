@@ -30,6 +30,7 @@
 
 mod breaker;
 mod counters;
+mod facts;
 pub mod headers;
 #[cfg(feature = "watch")]
 mod open;
@@ -40,6 +41,7 @@ mod threads;
 
 pub use breaker::BreakerOptions;
 pub use counters::{HostCounters, HostSnapshot};
+pub use facts::{facts, parse_facts};
 #[cfg(feature = "watch")]
 pub use open::{OpenFailure, OpenOptions, Opened, TableSource, open};
 pub use options::{HostError, HostOptions};

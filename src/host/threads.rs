@@ -88,6 +88,13 @@ impl ThreadScorers {
         }
     }
 
+    /// Returns the known values of the row of this thread's last request, as
+    /// [`facts`](super::facts) writes them; `None` if the thread has no scorer.
+    pub fn last_facts(&self) -> Option<String> {
+        let found = self.with(|scorer| super::facts(scorer.engine().schema(), scorer.row()));
+        found.ok()
+    }
+
     /// Returns the names behind a verdict; `None` if there are none.
     pub fn catalog_of(&self, scored: &ScoredRequest) -> Option<Arc<Catalog>> {
         let verdict = scored.verdict()?;

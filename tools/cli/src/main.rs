@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use hedgerow_cli::Report;
 use hedgerow_cli::commands::{
     bench, capacity, compile, diff, drill, explain, extract, features, fleet, inspect, key, limits,
-    load, publish, replay, report, score, shadow, status, switch, verify,
+    load, publish, replay, report, score, shadow, status, switch, verify, why,
 };
 use hedgerow_cli::failure::Failure;
 use std::ffi::OsString;
@@ -56,6 +56,7 @@ enum Command {
     Verify(verify::Args),
     Score(score::Args),
     Explain(explain::Args),
+    Why(why::Args),
     Extract(extract::Args),
     Features(features::Args),
     Bench(bench::Args),
@@ -96,6 +97,7 @@ fn run(args: Args) -> Result<Report, Failure> {
         Command::Verify(command) => verify::run(&command),
         Command::Score(command) => score::run(&command, json),
         Command::Explain(command) => explain::run(&command),
+        Command::Why(command) => why::run(&command),
         Command::Extract(command) => extract::run(&command, json),
         Command::Features(command) => features::run(&command),
         Command::Bench(command) => bench::run(&command),

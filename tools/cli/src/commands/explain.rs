@@ -43,7 +43,9 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         let expected = format!("a row of 1 to {}", rows.count());
         return Err(Failure::usage("--row", expected, args.row));
     };
-    Ok(explained(&prepared, &names, values, args))
+    let (text, mut json) = explained(&prepared, &names, values, args.top);
+    json["row"] = json!(args.row);
+    Ok(Report::done(text, json))
 }
 
 /// A value as it stands in a CSV file.
@@ -55,14 +57,21 @@ fn shown(value: f32) -> String {
     }
 }
 
-fn explained(prepared: &PreparedTable, names: &[String], values: &[f32], args: &Args) -> Report {
+/// Returns the `top` contributions to the margin of a row (0: all) and the detections, as text and
+/// as JSON.
+pub(super) fn explained(
+    prepared: &PreparedTable,
+    names: &[String],
+    values: &[f32],
+    top: usize,
+) -> (String, Value) {
     let row = prepared.row(values);
     let explanation = prepared.explain(&row);
     let scored = prepared.scored(&row, explanation.margin, 0);
     let units = |fixed: i64| prepared.table().margin_f64(fixed);
     let mut order: Vec<usize> = (0..names.len()).collect();
     order.sort_by_key(|at| std::cmp::Reverse(explanation.contributions[*at].unsigned_abs()));
-    let top = if args.top == 0 { names.len() } else { args.top };
+    let top = if top == 0 { names.len() } else { top };
     let (top, rest) = order.split_at(top.min(order.len()));
     let rest: i64 = rest.iter().map(|at| explanation.contributions[*at]).sum();
 
@@ -96,7 +105,6 @@ fn explained(prepared: &PreparedTable, names: &[String], values: &[f32], args: &
         json!({ "feature": names[*at], "value": value, "contribution": units(fixed) })
     };
     let json = json!({
-        "row": args.row,
         "score": scored.score.get(),
         "source": source,
         "margin": units(explanation.margin),
@@ -105,7 +113,7 @@ fn explained(prepared: &PreparedTable, names: &[String], values: &[f32], args: &
         "other_contributions": units(rest),
         "detections": detections,
     });
-    Report::done(text, json)
+    (text, json)
 }
 
 /// Every detection with its conditions and the row's values.

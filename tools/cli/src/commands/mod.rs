@@ -21,3 +21,4 @@ pub mod shadow;
 pub mod status;
 pub mod switch;
 pub mod verify;
+pub mod why;

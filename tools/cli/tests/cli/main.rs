@@ -15,3 +15,4 @@ mod rows;
 mod rules;
 mod schemas;
 mod watch;
+mod why;

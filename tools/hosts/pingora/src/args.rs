@@ -48,6 +48,11 @@ pub struct Args {
     /// The access log, a line of JSON for each request; `-`: standard output
     #[arg(long, value_name = "FILE")]
     pub log: Option<String>,
+    /// Scores below which a line of the access log has the request's features and the headers that
+    /// they are made of, for `hedgerow why`; 0: none, 100: all
+    #[arg(long, value_name = "SCORE", default_value_t = 30, requires = "log")]
+    #[arg(value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub log_facts_below: u8,
     /// Threads that handle requests; one for each core by default
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_024))]
     pub threads: Option<u16>,

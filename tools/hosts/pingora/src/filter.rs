@@ -123,6 +123,12 @@ impl Filter {
         })
     }
 
+    /// Returns the known values of the features of this thread's last request, as
+    /// [`facts`](hedgerow::host::facts) writes them.
+    pub fn last_facts(&self) -> Option<String> {
+        self.scorers.last_facts()
+    }
+
     /// Removes the reserved headers from a request that goes upstream, and writes the verdict's.
     pub fn tag(&self, scored: &ScoredRequest, request: &mut RequestHeader) {
         let tagged = || {
@@ -165,7 +171,7 @@ pub fn connection(session: &Session) -> From {
 
 /// The headers in the order and the case that they came in, as far as Pingora keeps them. Headers
 /// of one name stand together there, at the first one's place.
-fn fields(request: &RequestHeader) -> impl Iterator<Item = Header<'_>> {
+pub(crate) fn fields(request: &RequestHeader) -> impl Iterator<Item = Header<'_>> {
     let cased = request.case_header_iter();
     let cased = cased.map(|(name, value)| Header::new(name.as_slice(), value.as_bytes()));
     let others = (!request.has_case()).then(|| request.headers.iter());

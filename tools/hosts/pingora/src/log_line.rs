@@ -1,13 +1,17 @@
 //! One line of the access log.
 
+use crate::filter::{From, fields};
 use crate::policy::{Action, said_host};
 use hedgerow::Verdict;
 use hedgerow::host::{ScoredRequest, headers};
+use hedgerow::http::{Header, Scheme};
 use hedgerow::table::Catalog;
 use http::header::USER_AGENT;
 use pingora::http::RequestHeader;
 use serde::Serialize;
 use std::borrow::Cow;
+use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,10 +20,32 @@ use std::time::Duration;
 /// not decide how long lines are.
 const TEXT_MAX: usize = 1_024;
 
+/// Bytes of headers in a line: browsers send fewer than half of it. Those behind are left out.
+const HEADERS_TEXT_MAX: usize = 4_096;
+
+/// The proxy's own number of a request. Clients do not choose it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct RequestId(u64);
+
+impl RequestId {
+    /// Returns a number that no other request of this process has, but for chance.
+    pub fn random() -> RequestId {
+        RequestId(RandomState::new().build_hasher().finish())
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
 /// What a line is made of.
 pub(crate) struct Line<'a> {
+    pub id: RequestId,
     pub request: &'a RequestHeader,
-    pub client: Option<IpAddr>,
+    pub from: &'a From,
+    pub facts: Option<&'a str>,
     pub status: u16,
     pub bytes: usize,
     pub took: Duration,
@@ -32,6 +58,7 @@ pub(crate) struct Line<'a> {
 #[derive(Serialize)]
 struct Fields<'a> {
     time: String,
+    id: String,
     client: Option<IpAddr>,
     method: Cow<'a, str>,
     host: Cow<'a, str>,
@@ -52,6 +79,81 @@ struct Fields<'a> {
     bot: Option<&'a str>,
     route: &'a str,
     action: &'static str,
+    /// Both for `hedgerow why`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    facts: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<Seen<'a>>,
+}
+
+/// The request as the features saw it, in the form of recorded requests, without what is personal.
+#[derive(Serialize)]
+struct Seen<'a> {
+    scheme: Option<&'static str>,
+    http: Option<&'static str>,
+    headers: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+}
+
+impl<'a> Seen<'a> {
+    fn of(request: &'a RequestHeader, from: &From) -> Seen<'a> {
+        let mut room = HEADERS_TEXT_MAX;
+        let header = |header: Header<'a>| {
+            let one = (text(header.name), kept(header.name, header.value));
+            room = room.checked_sub(one.0.len().saturating_add(one.1.len()))?;
+            Some(one)
+        };
+        Seen {
+            scheme: match from.scheme {
+                Scheme::Https => Some("https"),
+                Scheme::Http => Some("http"),
+                _ => None,
+            },
+            http: match request.version {
+                http::Version::HTTP_10 => Some("1.0"),
+                http::Version::HTTP_11 => Some("1.1"),
+                http::Version::HTTP_2 => Some("2"),
+                http::Version::HTTP_3 => Some("3"),
+                _ => None,
+            },
+            headers: fields(request).map_while(header).collect(),
+        }
+    }
+}
+
+/// The value of a header that says what kind of client asks for what kind of thing; of others,
+/// such as cookies, addresses and tokens, nothing. A URL is cut behind its origin.
+fn kept<'a>(name: &[u8], value: &'a [u8]) -> Cow<'a, str> {
+    const KINDS: [&str; 14] = [
+        "accept",
+        "accept-encoding",
+        "accept-language",
+        "cache-control",
+        "connection",
+        "dnt",
+        "pragma",
+        "priority",
+        "purpose",
+        "service-worker",
+        "te",
+        "upgrade",
+        "upgrade-insecure-requests",
+        "user-agent",
+    ];
+    let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+    if KINDS.contains(&&*name) || name.starts_with("sec-") && !name.starts_with("sec-websocket") {
+        return text(value);
+    }
+    if !matches!(&*name, "origin" | "referer" | "host") {
+        return Cow::Borrowed("");
+    }
+    match text(value) {
+        Cow::Borrowed(url) => {
+            let mut slashes = url.match_indices('/').map(|(at, _)| at).skip(2);
+            let end = slashes.next().map_or(url.len(), |at| at.saturating_add(1));
+            Cow::Borrowed(url.get(..end).unwrap_or_default())
+        }
+        Cow::Owned(_) => Cow::Borrowed(""),
+    }
 }
 
 impl Line<'_> {
@@ -75,7 +177,8 @@ impl Line<'_> {
         let detections = headers::detections(self.scored, catalog);
         let fields = Fields {
             time: hedgerow::watch::time::now(),
-            client: self.client,
+            id: self.id.to_string(),
+            client: self.from.address,
             method: text(self.request.method.as_str().as_bytes()),
             host: text(said_host(self.request)),
             target: text(self.request.raw_path()),
@@ -93,6 +196,8 @@ impl Line<'_> {
             bot: bot.map(|(name, _)| name),
             route: self.route,
             action: self.action.name(),
+            facts: self.facts,
+            request: self.facts.map(|_| Seen::of(self.request, self.from)),
         };
         let mut line = Vec::with_capacity(512);
         // A `Vec` takes everything, and every field can be written.

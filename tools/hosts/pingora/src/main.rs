@@ -76,7 +76,13 @@ fn run(args: Args) -> Result<(), String> {
         false => (None, None),
     };
     let policies = Policies::new(args.config.clone());
-    let shared = Arc::new(Shared::new(filter, policies, log, args.affinity));
+    let shared = Arc::new(Shared::new(
+        filter,
+        policies,
+        log,
+        args.log_facts_below,
+        args.affinity,
+    ));
     control::start(shared.clone()).map_err(|error| told(&error))?;
 
     let cores = std::thread::available_parallelism().map_or(1, usize::from);

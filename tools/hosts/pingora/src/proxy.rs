@@ -3,19 +3,19 @@
 use crate::counters::{RouteCounters, ThreadCounters};
 use crate::filter::{From, connection};
 use crate::headers;
-use crate::log_line::Line;
+use crate::log_line::{Line, RequestId};
 use crate::policy::{Action, ClientScheme, Decision, Policy};
 use crate::shared::Shared;
 use async_trait::async_trait;
 use bytes::Bytes;
 use hedgerow::host::ScoredRequest;
-use hedgerow::host::headers::ACTION;
+use hedgerow::host::headers::{ACTION, REQUEST};
 use hedgerow::http::Scheme;
 use http::HeaderValue;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::*;
 use std::cell::RefCell;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,9 +35,12 @@ pub struct Ctx {
     start: Instant,
     scored: ScoredRequest,
     decision: Decision,
-    client: Option<IpAddr>,
+    from: From,
     policy: Option<Arc<Policy>>,
     route: usize,
+    id: RequestId,
+    /// The features that decided, for the access log.
+    facts: Option<String>,
 }
 
 /// What one thread has.
@@ -79,9 +82,14 @@ impl Proxy {
     fn decide(&self, session: &Session, ctx: &mut Ctx, local: &Local) -> Option<u16> {
         let (request, policy) = (session.req_header(), &local.policy);
         let from = from(policy, session);
-        ctx.client = from.address;
+        ctx.from = from;
         if let Some(filter) = &self.shared.filter {
             ctx.scored = filter.score_from(request, &from);
+            let logged =
+                { ctx.scored.score() }.is_some_and(|score| score.get() < self.shared.facts_below);
+            if logged && self.shared.log.is_some() {
+                ctx.facts = filter.last_facts();
+            }
             ctx.route = policy.route(request, from.address);
             ctx.decision = policy.decide(ctx.route, &ctx.scored);
             let route = local.routes.get(ctx.route);
@@ -101,6 +109,9 @@ impl Proxy {
         match &self.shared.filter {
             Some(filter) if ctx.decision.headers => {
                 filter.tag(&ctx.scored, request);
+                if let Ok(id) = HeaderValue::from_str(&ctx.id.to_string()) {
+                    headers::set(request, REQUEST, id);
+                }
                 if ctx.decision.action == Action::Tag {
                     let tag = HeaderValue::from_static(Action::Tag.name());
                     headers::set(request, ACTION, tag);
@@ -143,7 +154,9 @@ impl Proxy {
             let route = routes.and_then(|routes| routes.get(ctx.route));
             let line = Line {
                 request: session.req_header(),
-                client: ctx.client,
+                id: ctx.id,
+                from: &ctx.from,
+                facts: ctx.facts.as_deref(),
                 status,
                 bytes: session.body_bytes_sent(),
                 took,
@@ -220,21 +233,26 @@ impl ProxyHttp for Proxy {
                 answer: None,
                 headers: true,
             },
-            client: None,
+            from: From::default(),
             policy: None,
             route: usize::MAX,
+            id: RequestId::default(),
+            facts: None,
         }
     }
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
         // From the head of the request on: on a connection that is kept, the context is older.
         ctx.start = Instant::now();
+        ctx.id = RequestId::random();
         let Some(status) = self.take(session, ctx) else {
             return Ok(false);
         };
         let mut answer = ResponseHeader::build(status, Some(2))?;
         answer.insert_header(http::header::CONTENT_TYPE, "text/plain")?;
-        answer.insert_header(http::header::CONTENT_LENGTH, REFUSED.len())?;
+        // A person who was refused can name the number, and `hedgerow why` finds it.
+        let body = format!("refused: request {}\n", ctx.id);
+        answer.insert_header(http::header::CONTENT_LENGTH, body.len())?;
         // The rest of a request is read, so that the answer is, and not for long.
         session
             .as_downstream_mut()
@@ -246,7 +264,7 @@ impl ProxyHttp for Proxy {
         if bodiless {
             return Ok(true);
         }
-        let body = Bytes::from_static(REFUSED);
+        let body = Bytes::from(body);
         session.write_response_body(Some(body), true).await?;
         Ok(true)
     }
@@ -275,6 +293,3 @@ impl ProxyHttp for Proxy {
         self.finish(session, ctx);
     }
 }
-
-/// What a blocked client reads.
-const REFUSED: &[u8] = b"refused\n";

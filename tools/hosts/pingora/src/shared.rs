@@ -19,6 +19,8 @@ pub struct Shared {
     pub registry: Registry,
     /// Where lines go, where they do.
     pub log: Option<LineWriter>,
+    /// Scores below which a line has the request's features.
+    pub facts_below: u8,
     /// Whether threads are bound to cores.
     pub bind: bool,
     /// Threads that were bound so far.
@@ -43,6 +45,7 @@ impl Shared {
         filter: Option<Filter>,
         policies: Policies,
         log: Option<LineWriter>,
+        facts_below: u8,
         bind: bool,
     ) -> Shared {
         let generation = { filter.as_ref() }.map_or(0, |filter| filter.engine().stats().generation);
@@ -52,6 +55,7 @@ impl Shared {
             policies,
             registry: Registry::default(),
             log,
+            facts_below,
             bind,
             bound: AtomicUsize::new(0),
             start,

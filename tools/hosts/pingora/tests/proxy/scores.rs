@@ -179,7 +179,53 @@ fn the_access_log_is_whole_at_the_end_and_written_while_requests_keep_coming() {
     let counts = [count("/steady"), count("/long"), count("/last")];
     assert_eq!(counts, [sent, 1, 20], "{text}");
     let longest = text.lines().map(str::len).max();
-    assert!(longest < Some(2_000), "{longest:?}");
+    assert!(longest < Some(12_000), "{longest:?}");
+}
+
+/// A line holds what the score was made of, and nothing that is personal.
+#[test]
+fn a_low_scores_line_explains_it() {
+    let upstream = Upstream::start();
+    let folder = Folder::new();
+    let log = folder.path("access.log");
+    let arguments = ["--log", log.to_str().expect("a path")];
+    let proxy = Proxy::start_in(folder, upstream.address, &arguments);
+    let request = "GET /secret-path?token=secret HTTP/1.1\r\nHost: shop.example\r\n\
+        User-Agent: curl/8.5.0\r\nCookie: secret\r\nAuthorization: secret\r\n\
+        Referer: https://shop.example/secret?secret\r\nX-Own: secret\r\nAccept: */*\r\n\r\n";
+    let answer = ask(proxy.address, request).expect("an answer");
+    let id = header(&answer.body, "x-bot-request").expect("a number");
+    let start = std::time::Instant::now();
+    let line = loop {
+        let text = std::fs::read_to_string(&log).expect("a log");
+        if let Some(line) = text.lines().find(|line| line.contains(&id)) {
+            break line.to_owned();
+        }
+        assert!(start.elapsed() < PATIENCE, "no line of {id}");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    };
+    let line: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+    assert_eq!(line["id"], id.as_str());
+    let facts = line["facts"].as_str().expect("facts");
+    let facts = hedgerow::host::parse_facts(facts).expect("facts");
+    let schema = hedgerow::Schema::http();
+    let mut row = hedgerow::Row::MISSING;
+    for (name, value) in facts {
+        if let Some(at) = schema.index_of(name) {
+            row.set(at, value);
+        }
+    }
+    let table = hedgerow::Table::from_bytes(hedgerow::DEFAULT_TABLE).expect("a table");
+    let prepared = hedgerow::PreparedTable::new(table, &schema).expect("prepared");
+    let margin = prepared.explain(&row).margin;
+    let margin = prepared.table().margin_f64(margin);
+    assert!((margin - line["margin"].as_f64().expect("a margin")).abs() < 1e-6);
+    let seen = line["request"].to_string();
+    assert!(
+        seen.contains("https://shop.example/\"") && seen.contains("\"X-Own\""),
+        "{seen}"
+    );
+    assert!(!seen.contains("secret"), "{seen}");
 }
 
 #[test]
