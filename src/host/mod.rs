@@ -7,6 +7,9 @@
 //! all threads share. [`open`] makes the engine: from the bundled table, a file or a watched
 //! directory. [`headers`] holds the names and values of the headers that carry a verdict.
 //!
+//! [`Front`] says what is in front of the host. With proxies there, [`Front::resolve`] comes before
+//! the scorer: the facts of the connection are the proxy's, and trusted headers have the client's.
+//!
 //! No call fails or panics for a request: trouble is a request without a score, and
 //! [`Outcome::Passed`] names the reason.
 //!
@@ -31,6 +34,7 @@
 mod breaker;
 mod counters;
 mod facts;
+mod front;
 pub mod headers;
 #[cfg(feature = "watch")]
 mod open;
@@ -44,7 +48,7 @@ pub use counters::{HostCounters, HostSnapshot};
 pub use facts::{facts, parse_facts};
 #[cfg(feature = "watch")]
 pub use open::{OpenFailure, OpenOptions, Opened, TableSource, open};
-pub use options::{HostError, HostOptions};
+pub use options::{Front, HopRule, HostError, HostOptions};
 pub use request_scorer::RequestScorer;
 pub use scored::{Outcome, PassReason, ScoredRequest};
 pub use threads::ThreadScorers;

@@ -1,7 +1,9 @@
-//! How a host scores, and why it cannot.
+//! How a host scores, what is in front of it, and why it cannot score.
 
 use super::breaker::BreakerOptions;
 use crate::epoch::NoSlot;
+use crate::http::Scheme;
+use crate::table::bots::AddressRange;
 use crate::traffic::TrafficError;
 use std::fmt;
 
@@ -41,6 +43,90 @@ impl fmt::Debug for HostOptions {
             .field("breaker", &self.breaker)
             .field("unknown", &self.unknown)
             .finish_non_exhaustive()
+    }
+}
+
+/// What is in front of a host: its clients, or proxies of the site. Written as
+/// `Front { …, ..Front::default() }`; by default every peer is a client.
+///
+/// A header counts only from a trusted peer. Each of them has to set or remove the headers that
+/// are named here: what it passes on is the client's word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Front {
+    /// Who is at the other end of a connection.
+    pub hop: HopRule,
+    /// The addresses of the site's proxies.
+    pub trusted: Vec<AddressRange>,
+    /// The scheme of every client, if it is known: what ends TLS in front takes no plain text.
+    pub scheme: Scheme,
+    /// The header with the client's address, `x-forwarded-for` by default; `forwarded` is read by
+    /// RFC 7239. Here and below, an empty name means that no header says it.
+    pub address_header: String,
+    /// The header with the client's scheme, `x-forwarded-proto` by default, or `forwarded`.
+    pub scheme_header: String,
+    /// The header with the protocol version that the client speaks; none by default.
+    pub version_header: String,
+    /// The header with the JA4 of the client; none by default.
+    pub ja4_header: String,
+}
+
+/// How a host decides who is at the other end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum HopRule {
+    /// A proxy at trusted addresses, a client at all others.
+    #[default]
+    Auto,
+    /// A client, also at trusted addresses: what is in front passes bytes on as they are.
+    Client,
+    /// A proxy of the site, at any address: nobody else can connect.
+    Proxy,
+}
+
+impl HopRule {
+    /// Returns the rule of a name in configurations: `auto`, `client` or `proxy`.
+    pub fn from_name(name: &str) -> Option<HopRule> {
+        match name {
+            "auto" => Some(HopRule::Auto),
+            "client" => Some(HopRule::Client),
+            "proxy" => Some(HopRule::Proxy),
+            _ => None,
+        }
+    }
+}
+
+impl Default for Front {
+    fn default() -> Front {
+        Front {
+            hop: HopRule::Auto,
+            trusted: Vec::new(),
+            scheme: Scheme::Unknown,
+            address_header: "x-forwarded-for".into(),
+            scheme_header: "x-forwarded-proto".into(),
+            version_header: String::new(),
+            ja4_header: String::new(),
+        }
+    }
+}
+
+impl Front {
+    /// Checks the names of headers.
+    ///
+    /// # Errors
+    /// If one of them is no header's name: `expected …, got …`.
+    pub fn check(&self) -> Result<(), String> {
+        let names = [
+            &self.address_header,
+            &self.scheme_header,
+            &self.version_header,
+            &self.ja4_header,
+        ];
+        let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        match names.into_iter().find(|name| !name.bytes().all(good)) {
+            None => Ok(()),
+            Some(name) => Err(format!(
+                "expected a header's name such as x-forwarded-proto, got \"{name}\""
+            )),
+        }
     }
 }
 

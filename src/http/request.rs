@@ -35,6 +35,25 @@ pub enum Version {
     Http3,
 }
 
+impl Version {
+    /// Returns the version of a text as programs write it, such as `1.1`, `HTTP/2.0` or `h2`.
+    pub fn parse(text: &[u8]) -> Option<Version> {
+        let is = |known: &[u8]| text.eq_ignore_ascii_case(known);
+        let any = |all: &[&[u8]]| all.iter().any(|known| is(known));
+        if any(&[b"1.1", b"1", b"http/1.1", b"http/1"]) {
+            Some(Version::Http11)
+        } else if any(&[b"2", b"2.0", b"h2", b"h2c", b"http/2", b"http/2.0"]) {
+            Some(Version::Http2)
+        } else if any(&[b"3", b"3.0", b"h3", b"http/3", b"http/3.0"]) {
+            Some(Version::Http3)
+        } else if any(&[b"1.0", b"0.9", b"http/1.0", b"http/0.9"]) {
+            Some(Version::Http10)
+        } else {
+            None
+        }
+    }
+}
+
 /// Whether a request came over TLS. Browsers send some headers over TLS only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Scheme {
@@ -45,6 +64,21 @@ pub enum Scheme {
     Http,
     /// TLS, at the client's end of the connection.
     Https,
+}
+
+impl Scheme {
+    /// Returns the scheme of a text as proxies write it: `https`, or `on` and `1` for TLS; `http`,
+    /// or `off` and `0`.
+    pub fn parse(text: &[u8]) -> Option<Scheme> {
+        let any = |all: &[&[u8]]| all.iter().any(|known| text.eq_ignore_ascii_case(known));
+        if any(&[b"https", b"wss", b"on", b"1"]) {
+            Some(Scheme::Https)
+        } else if any(&[b"http", b"ws", b"off", b"0"]) {
+            Some(Scheme::Http)
+        } else {
+            None
+        }
+    }
 }
 
 /// Which program is at the other end of the connection that a request came on.

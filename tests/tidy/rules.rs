@@ -62,6 +62,7 @@ pub const DATA_PLANE: &[&str] = &[
     "src/epoch/reader.rs",
     "src/host/breaker.rs",
     "src/host/counters.rs",
+    "src/host/front.rs",
     "src/host/headers.rs",
     "src/host/request_scorer.rs",
     "src/host/scored.rs",

@@ -252,24 +252,19 @@ const VERSIONS: &str = "1.0, 1.1, 2 or 3";
 
 /// A protocol version as recorders write it: `1.1`, `HTTP/1.1`, `h2`, `HTTP/2.0`.
 fn version(word: &str) -> Option<Version> {
-    let word = word.to_ascii_lowercase();
-    Some(match word.strip_prefix("http/").unwrap_or(&word) {
-        "0.9" | "1.0" => Version::Http10,
-        "1" | "1.1" => Version::Http11,
-        "2" | "2.0" | "h2" | "h2c" => Version::Http2,
-        "3" | "3.0" | "h3" => Version::Http3,
-        "unknown" => Version::Unknown,
-        _ => return None,
-    })
+    match word.eq_ignore_ascii_case("unknown") {
+        true => Some(Version::Unknown),
+        false => Version::parse(word.as_bytes()),
+    }
 }
 
 fn scheme(word: &str) -> Option<Scheme> {
-    Some(match word.to_ascii_lowercase().as_str() {
-        "http" => Scheme::Http,
-        "https" => Scheme::Https,
-        "unknown" => Scheme::Unknown,
-        _ => return None,
-    })
+    match word.to_ascii_lowercase().as_str() {
+        "http" => Some(Scheme::Http),
+        "https" => Some(Scheme::Https),
+        "unknown" => Some(Scheme::Unknown),
+        _ => None,
+    }
 }
 
 /// Requests in memory, one JSON object a line.
