@@ -22,7 +22,7 @@
 #include <stdint.h>
 
 // Changes whenever a struct or a function of the header changes. What is only added keeps it.
-#define HEDGEROW_ABI_VERSION 2
+#define HEDGEROW_ABI_VERSION 3
 
 // The `score` of a verdict that has none: no rule of the form "below N" matches it.
 #define HEDGEROW_NO_SCORE 255
@@ -143,6 +143,29 @@ enum hedgerow_headers
 typedef enum hedgerow_headers hedgerow_headers;
 #else
 typedef uint8_t hedgerow_headers;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// The values of `hedgerow_options.hop` and `hedgerow_request.hop`.
+enum hedgerow_hop
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint8_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    // Of options: a proxy at trusted addresses, a client at all others. Of a request: as the
+    // options decide.
+    HEDGEROW_HOP_AUTO = 0,
+    // The client itself: headers are as it sent them.
+    HEDGEROW_HOP_CLIENT = 1,
+    // A proxy of the site. It may reorder, re-case, add and drop headers. Of a request: address,
+    // scheme and JA4 are the client's, and trusted headers say what the host leaves unknown.
+    HEDGEROW_HOP_PROXY = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum hedgerow_hop hedgerow_hop;
+#else
+typedef uint8_t hedgerow_hop;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
@@ -270,6 +293,24 @@ typedef struct hedgerow_options {
     // Where a directory is watched and has no good table: 0 means that the bundled table runs, 1
     // that none does.
     uint8_t no_fallback;
+    // Who is at the other end of connections: a `hedgerow_hop`. A request may say it, too.
+    uint8_t hop;
+    // The scheme of every client, where it is known: a `hedgerow_scheme`.
+    uint8_t client_scheme;
+    // The addresses of the site's proxies, as `192.0.2.0/24`, `2001:db8::/32` or `192.0.2.1`. What
+    // the headers below say of a client counts from them alone: each must set or remove them.
+    const char *const *trusted;
+    // How many there are.
+    size_t trusted_count;
+    // The header with a client's address; NULL means `x-forwarded-for`. Here and below, an empty
+    // name means that no header says it.
+    const char *address_header;
+    // The header with a client's scheme; NULL means `x-forwarded-proto`.
+    const char *scheme_header;
+    // The header with the protocol version that a client speaks; NULL means none.
+    const char *version_header;
+    // The header with the JA4 of a client; NULL means none.
+    const char *ja4_header;
     // Files of public keys, as `hedgerow key` writes them: tables that none of them signed are
     // refused, but for the bundled one. With none, unsigned tables are taken, and in a
     // directory signed ones are refused.
@@ -391,7 +432,8 @@ typedef struct hedgerow_request {
     const float *own;
     // How many there are.
     size_t own_count;
-    // The client's address in network order: 16 bytes, or the first 4.
+    // The address of the other end in network order: 16 bytes, or the first 4. Where `hop` is
+    // `HEDGEROW_HOP_PROXY`, the client's.
     uint8_t peer[16];
     // 4 or 6; 0 where the address is not known.
     uint8_t peer_family;
@@ -401,6 +443,10 @@ typedef struct hedgerow_request {
     uint8_t scheme;
     // A `hedgerow_headers`.
     uint8_t headers_known;
+    // A `hedgerow_hop`.
+    uint8_t hop;
+    // Behind a proxy, the version that the client spoke to it: a `hedgerow_version`.
+    uint8_t client_version;
 } hedgerow_request;
 
 // The outcome for one request.

@@ -1,17 +1,19 @@
 //! Calls on engines: open, publish, ask, free.
 
 use super::handles::{self, OpenEngine};
-use super::view::{check, host, list};
+use super::view::{check, host, list, scheme};
 use super::{EngineHandle, Options, OwnFeature, Stats, Status};
 use super::{call_alone, number, path, put, text, told};
-use crate::host::{self, OpenFailure, OpenOptions, TableSource};
+use crate::host::{self, Front, HopRule, OpenFailure, OpenOptions, TableSource, is_header_name};
 use crate::limits::FEATURES_MAX;
 use crate::schema::{Feature, FeatureKind, Schema};
 use crate::score::Reason;
+use crate::table::bots::AddressRange;
 use crate::traffic::Windows;
 use crate::watch::{Fallback, Watcher};
 use std::ffi::c_char;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Opens an engine; NULL for `options` means the bundled table. With a directory, two threads watch
@@ -34,7 +36,7 @@ pub unsafe extern "C" fn hedgerow_engine_open(
         handles::count_forks()?;
         text::keep_lines();
         let open = match options.is_null() {
-            true => open(OpenOptions::default(), 0, &[]),
+            true => open(OpenOptions::default(), Front::default(), 0, &[]),
             // SAFETY: A1 (the host's pointers).
             false => unsafe { open_with(host(options)?) },
         }?;
@@ -82,23 +84,79 @@ unsafe fn open_with(options: &Options) -> Result<OpenEngine, Status> {
     // SAFETY: A1 (the host's pointers).
     let own = own.iter().map(|feature| unsafe { named(feature) });
     let own: Vec<_> = own.collect::<Result<_, _>>()?;
-    open(to, options.traffic_clients as usize, &own)
+    // SAFETY: A1 (the host's pointers).
+    let front = unsafe { front(options) }?;
+    open(to, front, options.traffic_clients as usize, &own)
+}
+
+/// What is in front of the host.
+///
+/// # Safety
+/// A1 (the host's pointers).
+unsafe fn front(options: &Options) -> Result<Front, Status> {
+    let mut front = Front {
+        hop: match options.hop {
+            0 => HopRule::Auto,
+            1 => HopRule::Client,
+            2 => HopRule::Proxy,
+            _ => return Err(Status::Argument),
+        },
+        scheme: scheme(options.client_scheme)?,
+        ..Front::default()
+    };
+    let names = [
+        (options.address_header, &mut front.address_header),
+        (options.scheme_header, &mut front.scheme_header),
+        (options.version_header, &mut front.version_header),
+        (options.ja4_header, &mut front.ja4_header),
+    ];
+    for (given, name) in names {
+        if !given.is_null() {
+            // SAFETY: A1 (the host's pointers).
+            *name = unsafe { words(given) }?;
+        }
+        if !is_header_name(name) {
+            return Err(told(
+                Status::Refused,
+                format_args!("expected a header's name, got {name:?}"),
+            ));
+        }
+    }
+    // SAFETY: A1 (the host's pointers), here and below.
+    let trusted = unsafe { list(options.trusted, options.trusted_count) }?;
+    for text in trusted {
+        // SAFETY: A1 (the host's pointers).
+        let range = AddressRange::parse(&unsafe { words(*text) }?);
+        let range = range.map_err(|wrong| told(Status::Refused, format_args!("trusted: {wrong}")));
+        front.trusted.push(range?);
+    }
+    Ok(front)
+}
+
+/// A text of the host's.
+///
+/// # Safety
+/// A1 (the host's pointers).
+unsafe fn words(text: *const c_char) -> Result<String, Status> {
+    // SAFETY: A1 (the host's pointers).
+    let text = unsafe { path(text) }.ok_or(Status::Null)?;
+    let text = text.into_os_string().into_string();
+    text.map_err(|_| Status::Argument)
 }
 
 /// # Safety
 /// A1 (the host's pointers).
 unsafe fn named(feature: &OwnFeature) -> Result<Feature, Status> {
-    // SAFETY: A1 (the host's pointers).
-    let name = unsafe { path(feature.name) }.ok_or(Status::Null)?;
-    let name = name.into_os_string().into_string();
     Ok(Feature {
-        name: name.map_err(|_| Status::Argument)?,
+        // SAFETY: A1 (the host's pointers).
+        name: unsafe { words(feature.name) }?,
         kind: FeatureKind::from_u8(feature.kind).ok_or(Status::Argument)?,
     })
 }
 
 fn open(
     mut options: OpenOptions,
+    front: Front,
     traffic_clients: usize,
     own: &[Feature],
 ) -> Result<OpenEngine, Status> {
@@ -120,6 +178,7 @@ fn open(
     })?;
     Ok(OpenEngine {
         opened,
+        front: Arc::new(front),
         traffic_clients: (traffic_clients > 0).then_some(traffic_clients),
     })
 }

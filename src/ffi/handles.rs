@@ -12,7 +12,7 @@
 //! whatever handle is older: it never waits for a lock that a thread of the parent held.
 
 use super::Status;
-use crate::host::{Opened, RequestScorer};
+use crate::host::{Front, Opened, RequestScorer};
 use std::cell::{Cell, RefCell};
 use std::ffi::c_int;
 use std::mem::{ManuallyDrop, MaybeUninit};
@@ -26,6 +26,8 @@ pub(super) const ENGINES_MAX: usize = 64;
 #[derive(Debug)]
 pub(super) struct OpenEngine {
     pub opened: Opened,
+    /// What is in front of the host.
+    pub front: Arc<Front>,
     /// Clients of each scorer's traffic windows.
     pub traffic_clients: Option<usize>,
 }
@@ -215,13 +217,20 @@ pub(super) fn take_engine(handle: u64) -> Result<Arc<OpenEngine>, Status> {
     place.take().ok_or(Status::Handle)
 }
 
+/// What a scorer's handle is for.
+#[derive(Debug)]
+pub(super) struct Attached {
+    pub scorer: RequestScorer,
+    pub front: Arc<Front>,
+}
+
 /// A scorer of a thread.
 #[derive(Debug)]
 struct Entry {
     handle: u64,
     /// The forks before it was attached.
     forks: u32,
-    attached: Box<RequestScorer>,
+    attached: Box<Attached>,
 }
 
 /// The scorers of a thread. Those from before a fork stay where they are for ever: to drop one
@@ -307,7 +316,7 @@ fn scorers<T>(run: impl FnOnce(&mut Scorers) -> Result<T, Status>) -> Result<T, 
 }
 
 /// Attaches a scorer to this thread; the handle.
-pub(super) fn attach(attached: Box<RequestScorer>) -> Result<u64, Status> {
+pub(super) fn attach(attached: Box<Attached>) -> Result<u64, Status> {
     scorers(|scorers| {
         if THREAD.get() == 0 || NUMBERED.get() != forks() {
             // Relaxed: nothing is ordered by a number.
@@ -349,7 +358,7 @@ fn not_ours(handle: u64) -> Status {
 #[inline]
 pub(super) fn with_scorer<T>(
     handle: u64,
-    run: impl FnOnce(&mut RequestScorer) -> Result<T, Status>,
+    run: impl FnOnce(&mut Attached) -> Result<T, Status>,
 ) -> Result<T, Status> {
     // The first touch of `SCORERS` allocates, for its destructor: `attach` alone may do that, for
     // a signal's handler may come here on any thread.
@@ -364,7 +373,7 @@ pub(super) fn with_scorer<T>(
 }
 
 /// Detaches a scorer from this thread; what stood behind its handle.
-pub(super) fn detach(handle: u64) -> Result<Box<RequestScorer>, Status> {
+pub(super) fn detach(handle: u64) -> Result<Box<Attached>, Status> {
     if THREAD.get() == 0 {
         return Err(not_ours(handle));
     }

@@ -1,6 +1,6 @@
 //! Calls on scorers: attach, score, finish, names, free.
 
-use super::handles;
+use super::handles::{self, Attached};
 use super::view::{self, Fields, check, host};
 use super::{
     Breaker, EngineHandle, Kind, RequestView, ScorerHandle, Status, VerdictView, call, call_alone,
@@ -33,11 +33,15 @@ pub unsafe extern "C" fn hedgerow_scorer_attach(
             breaker: None,
             ..HostOptions::default()
         });
-        let scorer_made = made.map_err(|refused| match refused {
+        let made = made.map_err(|refused| match refused {
             HostError::NoSlot(_) => Status::Full,
             refused => told(Status::System, refused),
-        })?;
-        let handle = handles::attach(Box::new(scorer_made))?;
+        });
+        let attached = Attached {
+            scorer: made?,
+            front: open.front.clone(),
+        };
+        let handle = handles::attach(Box::new(attached))?;
         let handle = std::ptr::without_provenance_mut(handle as usize);
         // SAFETY: A1 (the host's pointers).
         unsafe { put(scorer, handle) }
@@ -77,8 +81,12 @@ pub unsafe extern "C" fn hedgerow_score(
     }
     let status = call(|| {
         // SAFETY: A1 (the host's pointers).
-        let (request, fields) = unsafe { view::request(host(request)?)? };
-        given = handles::with_scorer(number(scorer), |scorer| score(scorer, &request, &fields))?;
+        let view = unsafe { host(request) }?;
+        given = handles::with_scorer(number(scorer), |Attached { scorer, front }| {
+            // SAFETY: A1 (the host's pointers).
+            let (request, fields) = unsafe { view::request(view, front) }?;
+            score(scorer, &request, &fields)
+        })?;
         Ok(())
     });
     // SAFETY: A1 (the host's pointers): `check` has looked at it.
@@ -138,7 +146,7 @@ pub unsafe extern "C" fn hedgerow_scorer_breaker(
             // SAFETY: A1 (the host's pointers).
             false => BreakerOptions::from(unsafe { host(breaker) }?),
         };
-        handles::with_scorer(number(scorer), |scorer| {
+        handles::with_scorer(number(scorer), |Attached { scorer, .. }| {
             scorer.set_breaker(Some(options));
             Ok(())
         })
@@ -160,7 +168,7 @@ pub unsafe extern "C" fn hedgerow_finish(
     call(|| {
         // SAFETY: A1 (the host's pointers).
         let verdict = unsafe { host(verdict) }?;
-        handles::with_scorer(number(scorer), |scorer| {
+        handles::with_scorer(number(scorer), |Attached { scorer, .. }| {
             let known = verdict.client_known == 1;
             let client = known.then(|| ClientId::from_bits(verdict.client));
             scorer.finish(client, status);
@@ -186,7 +194,7 @@ pub unsafe extern "C" fn hedgerow_detections(
     call_alone(|| {
         // SAFETY: A1 (the host's pointers), here and below.
         let verdict = unsafe { host(verdict) }?;
-        handles::with_scorer(number(scorer), |scorer| {
+        handles::with_scorer(number(scorer), |Attached { scorer, .. }| {
             let matches = Matches::from_bits(verdict.detections);
             let matching = matches.count() as usize;
             if !count.is_null() {
@@ -224,7 +232,7 @@ pub unsafe extern "C" fn hedgerow_bot_name(
     call_alone(|| {
         // SAFETY: A1 (the host's pointers), here and below.
         let verdict = unsafe { host(verdict) }?;
-        handles::with_scorer(number(scorer), |scorer| {
+        handles::with_scorer(number(scorer), |Attached { scorer, .. }| {
             if verdict.kind != Kind::VerifiedBot as u8 {
                 return Err(Status::Nothing);
             }

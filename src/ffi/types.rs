@@ -124,6 +124,24 @@ pub struct Options {
     /// Where a directory is watched and has no good table: 0 means that the bundled table runs, 1
     /// that none does.
     pub no_fallback: u8,
+    /// Who is at the other end of connections: a `hedgerow_hop`. A request may say it, too.
+    pub hop: u8,
+    /// The scheme of every client, where it is known: a `hedgerow_scheme`.
+    pub client_scheme: u8,
+    /// The addresses of the site's proxies, as `192.0.2.0/24`, `2001:db8::/32` or `192.0.2.1`. What
+    /// the headers below say of a client counts from them alone: each must set or remove them.
+    pub trusted: *const *const c_char,
+    /// How many there are.
+    pub trusted_count: usize,
+    /// The header with a client's address; NULL means `x-forwarded-for`. Here and below, an empty
+    /// name means that no header says it.
+    pub address_header: *const c_char,
+    /// The header with a client's scheme; NULL means `x-forwarded-proto`.
+    pub scheme_header: *const c_char,
+    /// The header with the protocol version that a client speaks; NULL means none.
+    pub version_header: *const c_char,
+    /// The header with the JA4 of a client; NULL means none.
+    pub ja4_header: *const c_char,
     /// Files of public keys, as `hedgerow key` writes them: tables that none of them signed are
     /// refused, but for the bundled one. With none, unsigned tables are taken, and in a
     /// directory signed ones are refused.
@@ -134,6 +152,20 @@ pub struct Options {
     pub features: *const OwnFeature,
     /// How many there are.
     pub feature_count: usize,
+}
+
+/// The values of `hedgerow_options.hop` and `hedgerow_request.hop`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum HopCode {
+    /// Of options: a proxy at trusted addresses, a client at all others. Of a request: as the
+    /// options decide.
+    Auto = 0,
+    /// The client itself: headers are as it sent them.
+    Client = 1,
+    /// A proxy of the site. It may reorder, re-case, add and drop headers. Of a request: address,
+    /// scheme and JA4 are the client's, and trusted headers say what the host leaves unknown.
+    Proxy = 2,
 }
 
 /// When a scorer stops for a while: see `hedgerow_scorer_breaker`. Set everything to zero, then

@@ -1,7 +1,8 @@
 //! What a host describes a request with, and how its pointers become slices.
 
-use super::Status;
-use crate::http::{ClientHello, Header, HeadersKnown, Request, Scheme, Tls, Version};
+use super::{HopCode, Status};
+use crate::host::{Front, HopRule};
+use crate::http::{ClientHello, Header, HeadersKnown, Hop, Request, Scheme, Tls, Version};
 use crate::limits::HEADERS_SCANNED_MAX;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -86,7 +87,8 @@ pub struct RequestView {
     pub own: *const f32,
     /// How many there are.
     pub own_count: usize,
-    /// The client's address in network order: 16 bytes, or the first 4.
+    /// The address of the other end in network order: 16 bytes, or the first 4. Where `hop` is
+    /// `HEDGEROW_HOP_PROXY`, the client's.
     pub peer: [u8; 16],
     /// 4 or 6; 0 where the address is not known.
     pub peer_family: u8,
@@ -96,6 +98,10 @@ pub struct RequestView {
     pub scheme: u8,
     /// A `hedgerow_headers`.
     pub headers_known: u8,
+    /// A `hedgerow_hop`.
+    pub hop: u8,
+    /// Behind a proxy, the version that the client spoke to it: a `hedgerow_version`.
+    pub client_version: u8,
 }
 
 /// The values of `hedgerow_request.version`.
@@ -245,12 +251,13 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The request that a host describes, and its headers.
+/// The request that a host describes, resolved by what is in front of the host, and its headers.
 ///
 /// # Safety
 /// A1 (the host's pointers), those within it included.
 pub(super) unsafe fn request<'a>(
     view: &'a RequestView,
+    front: &Front,
 ) -> Result<(Request<'a>, Fields<'a>), Status> {
     // SAFETY: A1 (the host's pointers), here and below.
     let fields = unsafe { list(view.headers, view.header_count) }?;
@@ -269,20 +276,9 @@ pub(super) unsafe fn request<'a>(
     // SAFETY: A1 (the host's pointers).
     let (method, target) = unsafe { (view.method.get()?, view.target.get()?) };
     let mut request = Request::new(method, target, &[], known);
-    request.version = match view.version {
-        0 => Version::Unknown,
-        1 => Version::Http10,
-        2 => Version::Http11,
-        3 => Version::Http2,
-        4 => Version::Http3,
-        _ => return Err(Status::Argument),
-    };
-    request.scheme = match view.scheme {
-        0 => Scheme::Unknown,
-        1 => Scheme::Http,
-        2 => Scheme::Https,
-        _ => return Err(Status::Argument),
-    };
+    request.version = version(view.version)?;
+    request.client_version = version(view.client_version)?;
+    request.scheme = scheme(view.scheme)?;
     request.peer = match (view.peer_family, view.peer) {
         (0, _) => None,
         (4, [a, b, c, d, ..]) => Some(IpAddr::V4(Ipv4Addr::new(a, b, c, d))),
@@ -295,7 +291,37 @@ pub(super) unsafe fn request<'a>(
         request.tls = tls(view)?;
         list(view.own, view.own_count)
     }?;
-    Ok((request, Fields { fields, own }))
+    let fields = Fields { fields, own };
+    let rule = match view.hop {
+        0 => front.hop,
+        1 => HopRule::Client,
+        2 => HopRule::Proxy,
+        _ => return Err(Status::Argument),
+    };
+    if view.hop == HopCode::Proxy as u8 {
+        request.hop = Hop::Proxy;
+    }
+    Ok((front.resolve_as(rule, request, fields.iter()), fields))
+}
+
+fn version(code: u8) -> Result<Version, Status> {
+    Ok(match code {
+        0 => Version::Unknown,
+        1 => Version::Http10,
+        2 => Version::Http11,
+        3 => Version::Http2,
+        4 => Version::Http3,
+        _ => return Err(Status::Argument),
+    })
+}
+
+pub(super) fn scheme(code: u8) -> Result<Scheme, Status> {
+    Ok(match code {
+        0 => Scheme::Unknown,
+        1 => Scheme::Http,
+        2 => Scheme::Https,
+        _ => return Err(Status::Argument),
+    })
 }
 
 /// # Safety

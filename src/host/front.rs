@@ -189,5 +189,9 @@ fn address(text: &[u8]) -> Option<IpAddr> {
         return inner.parse().ok().filter(IpAddr::is_ipv6).filter(|_| good);
     }
     let (inner, after) = text.split_once(':')?;
-    inner.parse().ok().filter(IpAddr::is_ipv4).filter(|_| port(after))
+    inner
+        .parse()
+        .ok()
+        .filter(IpAddr::is_ipv4)
+        .filter(|_| port(after))
 }

@@ -48,7 +48,7 @@ pub use counters::{HostCounters, HostSnapshot};
 pub use facts::{facts, parse_facts};
 #[cfg(feature = "watch")]
 pub use open::{OpenFailure, OpenOptions, Opened, TableSource, open};
-pub use options::{Front, HopRule, HostError, HostOptions};
+pub use options::{Front, HopRule, HostError, HostOptions, is_header_name};
 pub use request_scorer::RequestScorer;
 pub use scored::{Outcome, PassReason, ScoredRequest};
 pub use threads::ThreadScorers;

@@ -108,26 +108,10 @@ impl Default for Front {
     }
 }
 
-impl Front {
-    /// Checks the names of headers.
-    ///
-    /// # Errors
-    /// If one of them is no header's name: `expected …, got …`.
-    pub fn check(&self) -> Result<(), String> {
-        let names = [
-            &self.address_header,
-            &self.scheme_header,
-            &self.version_header,
-            &self.ja4_header,
-        ];
-        let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        match names.into_iter().find(|name| !name.bytes().all(good)) {
-            None => Ok(()),
-            Some(name) => Err(format!(
-                "expected a header's name such as x-forwarded-proto, got \"{name}\""
-            )),
-        }
-    }
+/// Returns `true` for a name that a setting of [`Front`] can have: that of a header, or none.
+pub fn is_header_name(name: &str) -> bool {
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    name.bytes().all(good)
 }
 
 /// Why an engine gives no request scorer.

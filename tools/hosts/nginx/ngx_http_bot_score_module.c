@@ -28,6 +28,15 @@ typedef struct {
     /* Of const char *: files of the keys whose tables are taken; NULL where none is named. */
     ngx_array_t *keys;
     ngx_uint_t traffic;
+    /* Of const char *: addresses of the site's proxies; NULL where none is named. */
+    ngx_array_t *trusted;
+    /* What the headers of these proxies say of a client. NULL means the library's default. */
+    ngx_str_t address_header;
+    ngx_str_t scheme_header;
+    ngx_str_t version_header;
+    ngx_str_t ja4_header;
+    /* The scheme of every client; a hedgerow_scheme. */
+    ngx_uint_t scheme;
     /* Whether any place of the configuration scores. */
     ngx_flag_t used;
     /* Whether any has a score to block below. */
@@ -36,6 +45,8 @@ typedef struct {
 
 typedef struct {
     ngx_flag_t on;
+    /* Who is at the other end of connections; a hedgerow_hop. */
+    ngx_uint_t hop;
     /* Scores below it are blocked; 0 where none are. */
     ngx_uint_t below;
     ngx_uint_t status;
@@ -64,8 +75,23 @@ static char *bot_merge_loc(ngx_conf_t *cf, void *parent, void *child);
 static char *bot_block(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 static char *bot_traffic(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 static char *bot_keys(ngx_conf_t *cf, ngx_command_t *command, void *conf);
+static char *bot_trusted(ngx_conf_t *cf, ngx_command_t *command, void *conf);
+static char *bot_header(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 static ngx_int_t bot_open(ngx_cycle_t *cycle);
 static void bot_close(ngx_cycle_t *cycle);
+
+static ngx_conf_enum_t bot_hops[] = {
+    {ngx_string("auto"), HEDGEROW_HOP_AUTO},
+    {ngx_string("client"), HEDGEROW_HOP_CLIENT},
+    {ngx_string("proxy"), HEDGEROW_HOP_PROXY},
+    {ngx_null_string, 0},
+};
+
+static ngx_conf_enum_t bot_schemes[] = {
+    {ngx_string("http"), HEDGEROW_SCHEME_HTTP},
+    {ngx_string("https"), HEDGEROW_SCHEME_HTTPS},
+    {ngx_null_string, 0},
+};
 
 static ngx_command_t bot_commands[] = {
 
@@ -88,6 +114,29 @@ static ngx_command_t bot_commands[] = {
     {ngx_string("bot_score_block"),
      NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF | NGX_CONF_TAKE12, bot_block,
      NGX_HTTP_LOC_CONF_OFFSET, 0, NULL},
+
+    {ngx_string("bot_score_hop"),
+     NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1,
+     ngx_conf_set_enum_slot, NGX_HTTP_LOC_CONF_OFFSET, offsetof(bot_loc_conf, hop), bot_hops},
+
+    {ngx_string("bot_score_trusted"), NGX_HTTP_MAIN_CONF | NGX_CONF_1MORE, bot_trusted,
+     NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
+
+    {ngx_string("bot_score_client_scheme"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1,
+     ngx_conf_set_enum_slot, NGX_HTTP_MAIN_CONF_OFFSET, offsetof(bot_main_conf, scheme),
+     bot_schemes},
+
+    {ngx_string("bot_score_address_header"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, bot_header,
+     NGX_HTTP_MAIN_CONF_OFFSET, offsetof(bot_main_conf, address_header), NULL},
+
+    {ngx_string("bot_score_scheme_header"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, bot_header,
+     NGX_HTTP_MAIN_CONF_OFFSET, offsetof(bot_main_conf, scheme_header), NULL},
+
+    {ngx_string("bot_score_version_header"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, bot_header,
+     NGX_HTTP_MAIN_CONF_OFFSET, offsetof(bot_main_conf, version_header), NULL},
+
+    {ngx_string("bot_score_ja4_header"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, bot_header,
+     NGX_HTTP_MAIN_CONF_OFFSET, offsetof(bot_main_conf, ja4_header), NULL},
 
     ngx_null_command,
 };
@@ -167,6 +216,42 @@ static void bot_peer(ngx_http_request_t *r, hedgerow_request *request) {
 #endif
 }
 
+/* Returns 1 if realip has replaced the address of the connection by its client's. */
+static ngx_uint_t bot_replaced(ngx_http_request_t *r) {
+    static ngx_str_t name = ngx_string("realip_remote_addr");
+    ngx_str_t *known = &r->connection->addr_text;
+    ngx_http_variable_value_t *before;
+
+    before = ngx_http_get_variable(r, &name, ngx_hash_key(name.data, name.len));
+    return before != NULL && !before->not_found && before->len != 0
+           && (before->len != known->len || ngx_memcmp(before->data, known->data, known->len) != 0);
+}
+
+/* Who is at the other end, and what is known of the client. A proxy whose word realip takes for the
+ * client's address is one of the site's. */
+static void bot_hop(ngx_http_request_t *r, hedgerow_request *request) {
+    bot_loc_conf *conf = ngx_http_get_module_loc_conf(r, ngx_http_bot_score_module);
+    ngx_uint_t replaced = bot_replaced(r);
+
+    request->hop = conf->hop;
+    if (replaced && conf->hop == HEDGEROW_HOP_AUTO) {
+        request->hop = HEDGEROW_HOP_PROXY;
+    }
+    if (replaced || request->hop != HEDGEROW_HOP_PROXY) {
+        bot_peer(r, request);
+    }
+    /* A proxy's own connection says nothing of its client. */
+    if (request->hop == HEDGEROW_HOP_PROXY) {
+        return;
+    }
+    request->scheme = HEDGEROW_SCHEME_HTTP;
+#if (NGX_HTTP_SSL)
+    if (r->connection->ssl != NULL) {
+        request->scheme = HEDGEROW_SCHEME_HTTPS;
+    }
+#endif
+}
+
 /* Logs that the breaker has opened, once until a call is well again. */
 static void bot_note(ngx_http_request_t *r, hedgerow_status status, uint64_t nanos) {
     if (status == HEDGEROW_STATUS_BREAKER_OPEN) {
@@ -216,13 +301,7 @@ static void bot_ask(ngx_http_request_t *r, bot_memo *memo) {
     default:
         request.version = HEDGEROW_VERSION_HTTP10;
     }
-    request.scheme = HEDGEROW_SCHEME_HTTP;
-#if (NGX_HTTP_SSL)
-    if (r->connection->ssl != NULL) {
-        request.scheme = HEDGEROW_SCHEME_HTTPS;
-    }
-#endif
-    bot_peer(r, &request);
+    bot_hop(r, &request);
     memo->verdict.size = sizeof(memo->verdict);
     status = hedgerow_score(bot_scorer, &request, &memo->verdict);
     memo->known = status == HEDGEROW_STATUS_OK;
@@ -470,6 +549,7 @@ static void *bot_create_main(ngx_conf_t *cf) {
 
     if (conf != NULL) {
         conf->traffic = NGX_CONF_UNSET_UINT;
+        conf->scheme = NGX_CONF_UNSET_UINT;
     }
     return conf;
 }
@@ -478,6 +558,7 @@ static char *bot_init_main(ngx_conf_t *cf, void *main) {
     bot_main_conf *conf = main;
 
     ngx_conf_init_uint_value(conf->traffic, 0);
+    ngx_conf_init_uint_value(conf->scheme, HEDGEROW_SCHEME_UNKNOWN);
     if (conf->table.len == 0) {
         ngx_str_set(&conf->table, "default");
     }
@@ -496,6 +577,7 @@ static void *bot_create_loc(ngx_conf_t *cf) {
 
     if (conf != NULL) {
         conf->on = NGX_CONF_UNSET;
+        conf->hop = NGX_CONF_UNSET_UINT;
         conf->below = NGX_CONF_UNSET_UINT;
         conf->status = NGX_CONF_UNSET_UINT;
     }
@@ -507,6 +589,7 @@ static char *bot_merge_loc(ngx_conf_t *cf, void *parent, void *child) {
     bot_main_conf *main = ngx_http_conf_get_module_main_conf(cf, ngx_http_bot_score_module);
 
     ngx_conf_merge_value(conf->on, above->on, 0);
+    ngx_conf_merge_uint_value(conf->hop, above->hop, HEDGEROW_HOP_AUTO);
     ngx_conf_merge_uint_value(conf->below, above->below, 0);
     ngx_conf_merge_uint_value(conf->status, above->status, NGX_HTTP_FORBIDDEN);
     if (conf->on) {
@@ -590,6 +673,55 @@ static char *bot_keys(ngx_conf_t *cf, ngx_command_t *command, void *place) {
     return NGX_CONF_OK;
 }
 
+/* Ranges of addresses, such as 192.0.2.0/24. */
+static char *bot_trusted(ngx_conf_t *cf, ngx_command_t *command, void *place) {
+    bot_main_conf *conf = place;
+    ngx_str_t *words = cf->args->elts;
+
+    (void)command;
+    if (conf->trusted == NULL) {
+        conf->trusted = ngx_array_create(cf->pool, cf->args->nelts, sizeof(const char *));
+    }
+    if (conf->trusted == NULL) {
+        return NGX_CONF_ERROR;
+    }
+    for (ngx_uint_t i = 1; i < cf->args->nelts; i++) {
+        ngx_cidr_t range;
+        const char **to = ngx_array_push(conf->trusted);
+
+        if (to == NULL) {
+            return NGX_CONF_ERROR;
+        }
+        *to = (const char *)words[i].data;
+        if (ngx_ptocidr(&words[i], &range) != NGX_OK) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"bot_score_trusted\" expects a range of addresses such as "
+                               "192.0.2.0/24, with zeros behind its prefix, got \"%V\"",
+                               &words[i]);
+            return NGX_CONF_ERROR;
+        }
+    }
+    return NGX_CONF_OK;
+}
+
+/* The name of a header, or "" for none. */
+static char *bot_header(ngx_conf_t *cf, ngx_command_t *command, void *place) {
+    ngx_str_t *name = (ngx_str_t *)((char *)place + command->offset);
+    ngx_str_t *word = (ngx_str_t *)cf->args->elts + 1;
+
+    if (name->data != NULL) {
+        return "is duplicate";
+    }
+    for (size_t at = 0; at < word->len; at++) {
+        u_char c = word->data[at], letter = c | 0x20;
+        if (!(letter >= 'a' && letter <= 'z') && !(c >= '0' && c <= '9') && c != '-' && c != '_') {
+            return "expects a header's name, or \"\" for none";
+        }
+    }
+    *name = *word;
+    return NGX_CONF_OK;
+}
+
 /* ------------------------------------------------------------------- processes */
 
 /* A refusal, a quarantine or a switch is a warning of the library's. It comes as an error: where
@@ -649,6 +781,15 @@ static ngx_int_t bot_open(ngx_cycle_t *cycle) {
         options.keys = conf->keys->elts;
         options.key_count = conf->keys->nelts;
     }
+    if (conf->trusted != NULL) {
+        options.trusted = conf->trusted->elts;
+        options.trusted_count = conf->trusted->nelts;
+    }
+    options.client_scheme = (uint8_t)conf->scheme;
+    options.address_header = (const char *)conf->address_header.data;
+    options.scheme_header = (const char *)conf->scheme_header.data;
+    options.version_header = (const char *)conf->version_header.data;
+    options.ja4_header = (const char *)conf->ja4_header.data;
     status = hedgerow_engine_open(&options, &bot_engine);
     if (status != HEDGEROW_STATUS_OK) {
         bot_refused(cycle->log, (const char *)conf->table.data, status);

@@ -1,7 +1,12 @@
 //! A filter's configuration: its engine, and what becomes of low scores.
 
 use crate::abi;
-use hedgerow::host::{self, HostOptions, OpenFailure, OpenOptions, TableSource, ThreadScorers};
+use hedgerow::host::{
+    self, Front, HopRule, HostOptions, OpenFailure, OpenOptions, TableSource, ThreadScorers,
+    is_header_name,
+};
+use hedgerow::http::Scheme;
+use hedgerow::table::bots::AddressRange;
 use hedgerow::{Schema, Watcher};
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -22,6 +27,17 @@ struct Options {
     block_below: Option<u8>,
     /// The answer's status.
     block_status: Option<u32>,
+    /// `auto`, `client` or `proxy`: who is at the other end of connections.
+    hop: Option<String>,
+    /// The addresses of the site's proxies.
+    trusted: Vec<String>,
+    /// The scheme of every client: `http` or `https`.
+    client_scheme: Option<String>,
+    /// Headers in which these proxies name a client's address, scheme, version and JA4.
+    address_header: Option<String>,
+    scheme_header: Option<String>,
+    version_header: Option<String>,
+    ja4_header: Option<String>,
 }
 
 /// A configuration that Envoy runs.
@@ -33,10 +49,9 @@ pub struct Config {
     _watcher: Option<Watcher>,
     /// The score below which requests are blocked, and the status that they get.
     pub block: Option<(u8, u32)>,
+    /// What is in front of Envoy.
+    pub front: Front,
 }
-
-/// Features that no request in Envoy can have: it removes the Connection header ahead of filters.
-const UNKNOWN: &[&str] = &["connection_keep_alive", "connection_odd"];
 
 impl Config {
     /// Reads a configuration and opens its table.
@@ -57,15 +72,13 @@ impl Config {
             return Err("block_status: expected a status from 400 to 599".into());
         }
         let _ = log::set_logger(&Lines).map(|()| log::set_max_level(log::LevelFilter::Info));
-        let mut scoring = HostOptions {
-            unknown: UNKNOWN,
-            ..HostOptions::default()
-        };
+        let mut scoring = HostOptions::default();
         scoring.traffic_clients = match options.traffic_clients {
             None => scoring.traffic_clients,
             Some(clients) => (clients > 0).then_some(clients),
         };
         let block = options.block_below.map(|below| (below, status));
+        let front = options.front()?;
         let opened = host::open(options.open(scoring.traffic_clients.is_some())?);
         let opened = opened.map_err(|failure| match failure {
             OpenFailure::Key(refusal) => format!("keys: {refusal}"),
@@ -78,11 +91,65 @@ impl Config {
             scorers: ThreadScorers::new(opened.engine, scoring),
             _watcher: opened.watcher,
             block,
+            front,
         })
     }
 }
 
 impl Options {
+    /// What is in front of Envoy. Envoy itself writes `x-forwarded-proto`, so that no header is
+    /// read for the scheme unless one is named.
+    fn front(&self) -> Result<Front, String> {
+        let hop = self.hop.as_deref().unwrap_or("auto");
+        let hop = HopRule::from_name(hop)
+            .ok_or_else(|| format!("hop: expected auto, client or proxy, got {hop:?}"))?;
+        let scheme = match self.client_scheme.as_deref() {
+            None => Scheme::Unknown,
+            Some("http") => Scheme::Http,
+            Some("https") => Scheme::Https,
+            Some(got) => {
+                return Err(format!(
+                    "client_scheme: expected http or https, got {got:?}"
+                ));
+            }
+        };
+        let trusted = self.trusted.iter().map(|text| AddressRange::parse(text));
+        let mut front = Front {
+            hop,
+            scheme,
+            trusted: trusted
+                .collect::<Result<_, _>>()
+                .map_err(|wrong| format!("trusted: {wrong}"))?,
+            scheme_header: String::new(),
+            ..Front::default()
+        };
+        for (key, said, header) in [
+            (
+                "address_header",
+                &self.address_header,
+                &mut front.address_header,
+            ),
+            (
+                "scheme_header",
+                &self.scheme_header,
+                &mut front.scheme_header,
+            ),
+            (
+                "version_header",
+                &self.version_header,
+                &mut front.version_header,
+            ),
+            ("ja4_header", &self.ja4_header, &mut front.ja4_header),
+        ] {
+            let Some(name) = said else { continue };
+            if !is_header_name(name) {
+                return Err(format!("{key}: expected a header's name, got {name:?}"));
+            }
+            header.clone_from(name);
+        }
+        Ok(front)
+    }
+
     /// How the engine is opened.
     fn open(self, traffic: bool) -> Result<OpenOptions, String> {
         let table = self.table.unwrap_or_else(|| "default".into());

@@ -3,17 +3,21 @@
 use crate::abi::{PROTOCOL, SOURCE_ADDRESS, Stream};
 use crate::config::Config;
 use hedgerow::Verdict;
-use hedgerow::host::{RequestScorer, ScoredRequest, headers};
-use hedgerow::http::{Header, HeadersKnown, Request, Scheme, Version};
+use hedgerow::host::{HopRule, RequestScorer, ScoredRequest, headers};
+use hedgerow::http::{Header, HeadersKnown, Hop, Request, Scheme, Version};
 use std::net::{IpAddr, SocketAddr};
 
 /// The namespace of the metadata.
 const NAMESPACE: &str = "hedgerow";
 
-/// What Envoy itself adds ahead of its filters.
-fn is_envoys(name: &[u8]) -> bool {
-    let added: [&[u8]; 3] = [b"x-forwarded-proto", b"x-forwarded-for", b"x-request-id"];
-    added.contains(&name) || name.starts_with(b"x-envoy-")
+/// What Envoy itself adds ahead of its filters. To a list of addresses it adds one more: the others
+/// are what it got.
+fn is_envoys(name: &[u8], value: &[u8]) -> bool {
+    match name {
+        b"x-forwarded-proto" | b"x-request-id" => true,
+        b"x-forwarded-for" => !value.contains(&b','),
+        name => name.starts_with(b"x-envoy-"),
+    }
 }
 
 /// Removes every header with a reserved name.
@@ -31,12 +35,12 @@ pub fn strip(stream: &Stream) {
 
 /// Scores a request, and writes the verdict into its headers and metadata.
 pub fn score(stream: &Stream, config: &Config) -> ScoredRequest {
-    let scored = config.scorers.score(|scorer| ask(stream, scorer));
+    let scored = config.scorers.score(|scorer| ask(stream, config, scorer));
     write(stream, config, &scored);
     scored
 }
 
-fn ask(stream: &Stream, scorer: &mut RequestScorer) -> ScoredRequest {
+fn ask(stream: &Stream, config: &Config, scorer: &mut RequestScorer) -> ScoredRequest {
     let all = stream.headers();
     let pseudo = |name: &[u8]| {
         let found = all.iter().find(|(of, _)| *of == name);
@@ -55,10 +59,11 @@ fn ask(stream: &Stream, scorer: &mut RequestScorer) -> ScoredRequest {
         Version::Http10 | Version::Http11 => authority.map(|host| Header::new(b"host", host)),
         _ => None,
     };
-    let real = all
-        .iter()
-        .filter(|(name, _)| !name.starts_with(b":") && !is_envoys(name));
-    let real = real.map(|(name, value)| Header::new(name, value));
+    let fields = all.iter().filter(|(name, _)| !name.starts_with(b":"));
+    let fields = fields.map(|(name, value)| Header::new(name, value));
+    let real = fields
+        .clone()
+        .filter(|field| !is_envoys(field.name, field.value));
     // Names are in lower case, whatever the client sent, and Envoy's own are between.
     let known = HeadersKnown::Unordered;
     let method = pseudo(b":method").unwrap_or_default();
@@ -71,6 +76,11 @@ fn ask(stream: &Stream, scorer: &mut RequestScorer) -> ScoredRequest {
         _ => Scheme::Unknown,
     };
     request.peer = address(stream.attribute(SOURCE_ADDRESS));
+    if config.front.hop == HopRule::Proxy {
+        // The address is the client's as far as Envoy knows it; the scheme is the connection's.
+        request = request.hop(Hop::Proxy).scheme(Scheme::Unknown);
+    }
+    let request = config.front.resolve(request, fields);
     scorer.score_from(&request, host.into_iter().chain(real))
 }
 

@@ -40,8 +40,8 @@
 
 use crate::headers;
 use hedgerow::Engine;
-use hedgerow::host::{HostOptions, HostSnapshot, ScoredRequest, ThreadScorers};
-use hedgerow::http::{Header, HeadersKnown, Request, Scheme, Version};
+use hedgerow::host::{Front, HostOptions, HostSnapshot, ScoredRequest, ThreadScorers};
+use hedgerow::http::{Header, HeadersKnown, Hop, Request, Scheme, Version};
 use hedgerow::limits::HEADERS_SCANNED_MAX;
 use hedgerow::table::Catalog;
 use pingora::http::RequestHeader;
@@ -51,13 +51,29 @@ use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// Where a request comes from, as far as the host knows better than the connection does.
+/// What is known of the client of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct From {
+    /// The other end of the connection. From a proxy, the other facts are those of its client.
+    pub hop: Hop,
     /// The client's address; `None` if it is not known.
     pub address: Option<IpAddr>,
     /// Whether the client used TLS.
     pub scheme: Scheme,
+    /// The version that the client spoke to a proxy in front.
+    pub client_version: Version,
+}
+
+impl From {
+    /// Returns what a request says of its client.
+    pub(crate) fn of(request: &Request<'_>) -> From {
+        From {
+            hop: request.hop,
+            address: request.peer,
+            scheme: request.scheme,
+            client_version: request.client_version,
+        }
+    }
 }
 
 /// Fills the host's own features of a request: those of the schema behind the built-in ones, in
@@ -71,6 +87,7 @@ pub type OwnFeatures = Arc<dyn Fn(&RequestHeader, &mut [f32]) + Send + Sync>;
 #[derive(Clone)]
 pub struct Filter {
     scorers: ThreadScorers,
+    front: Arc<Front>,
     own: Option<OwnFeatures>,
 }
 
@@ -78,17 +95,27 @@ impl fmt::Debug for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Filter")
             .field("scorers", &self.scorers)
+            .field("front", &self.front)
             .field("own", &self.own.is_some())
             .finish()
     }
 }
 
 impl Filter {
-    /// Creates a filter that asks this engine.
+    /// Creates a filter that asks this engine. Its requests come from clients.
     pub fn new(engine: Engine, options: HostOptions) -> Filter {
         Filter {
             scorers: ThreadScorers::new(engine, options),
+            front: Arc::default(),
             own: None,
+        }
+    }
+
+    /// Returns the same filter behind the proxies of a site.
+    pub fn front(self, front: Front) -> Filter {
+        Filter {
+            front: Arc::new(front),
+            ..self
         }
     }
 
@@ -105,17 +132,20 @@ impl Filter {
         self.scorers.engine()
     }
 
-    /// Scores a request by its head and its connection.
+    /// Scores a request by its head, its connection, and what is in front of the host.
     pub fn score(&self, session: &Session) -> ScoredRequest {
-        let from = connection(session);
-        self.score_from(session.req_header(), &from)
+        let request = session.req_header();
+        self.score_view(request, &resolved(session, &self.front))
     }
 
-    /// Scores a request of a client that the host knows: behind a load balancer, where address and
-    /// scheme of the connection are the balancer's.
+    /// Scores a request of a client that the host knows better than head and connection say.
     pub fn score_from(&self, request: &RequestHeader, from: &From) -> ScoredRequest {
+        self.score_view(request, &view(request, from))
+    }
+
+    pub(crate) fn score_view(&self, request: &RequestHeader, view: &Request<'_>) -> ScoredRequest {
         self.scorers.score(|scorer| {
-            scorer.score_with(&view(request, from), fields(request), |values| {
+            scorer.score_with(view, fields(request), |values| {
                 if let Some(own) = &self.own {
                     own(request, values);
                 }
@@ -155,8 +185,14 @@ impl Filter {
     }
 }
 
+/// Returns a request, but for its headers, with what is known of its client.
+pub(crate) fn resolved<'a>(session: &'a Session, front: &Front) -> Request<'a> {
+    let request = session.req_header();
+    front.resolve(view(request, &connection(session)), fields(request))
+}
+
 /// Returns where the connection says that a request comes from.
-pub fn connection(session: &Session) -> From {
+pub(crate) fn connection(session: &Session) -> From {
     let address = session.client_addr().and_then(|address| address.as_inet());
     let tls = session.digest().map(|digest| digest.ssl_digest.is_some());
     From {
@@ -166,6 +202,7 @@ pub fn connection(session: &Session) -> From {
             Some(false) => Scheme::Http,
             None => Scheme::Unknown,
         },
+        ..From::default()
     }
 }
 
@@ -193,6 +230,8 @@ fn view<'a>(request: &'a RequestHeader, from: &From) -> Request<'a> {
     let target = target(request);
     let mut view = Request::new(method, target, &[], HeadersKnown::Complete)
         .version(version)
+        .hop(from.hop)
+        .client_version(from.client_version)
         .scheme(from.scheme);
     let authority = request
         .uri

@@ -34,4 +34,6 @@ pub mod shared;
 pub mod status;
 
 pub use filter::{Filter, From, OwnFeatures};
-pub use hedgerow::host::{BreakerOptions, HostOptions, Outcome, PassReason, ScoredRequest};
+pub use hedgerow::host::{
+    BreakerOptions, Front, HopRule, HostOptions, Outcome, PassReason, ScoredRequest,
+};

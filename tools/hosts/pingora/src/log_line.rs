@@ -4,7 +4,7 @@ use crate::filter::{From, fields};
 use crate::policy::{Action, said_host};
 use hedgerow::Verdict;
 use hedgerow::host::{ScoredRequest, headers};
-use hedgerow::http::{Header, Scheme};
+use hedgerow::http::{Header, Hop, Scheme, Version};
 use hedgerow::table::Catalog;
 use http::header::USER_AGENT;
 use pingora::http::RequestHeader;
@@ -60,6 +60,7 @@ struct Fields<'a> {
     time: String,
     id: String,
     client: Option<IpAddr>,
+    hop: &'static str,
     method: Cow<'a, str>,
     host: Cow<'a, str>,
     target: Cow<'a, str>,
@@ -89,8 +90,11 @@ struct Fields<'a> {
 /// The request as the features saw it, in the form of recorded requests, without what is personal.
 #[derive(Serialize)]
 struct Seen<'a> {
+    hop: &'static str,
     scheme: Option<&'static str>,
     http: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_http: Option<&'static str>,
     headers: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
 
@@ -103,6 +107,14 @@ impl<'a> Seen<'a> {
             Some(one)
         };
         Seen {
+            hop: hop(from.hop),
+            client_http: match from.client_version {
+                Version::Http10 => Some("1.0"),
+                Version::Http11 => Some("1.1"),
+                Version::Http2 => Some("2"),
+                Version::Http3 => Some("3"),
+                Version::Unknown => None,
+            },
             scheme: match from.scheme {
                 Scheme::Https => Some("https"),
                 Scheme::Http => Some("http"),
@@ -117,6 +129,13 @@ impl<'a> Seen<'a> {
             },
             headers: fields(request).map_while(header).collect(),
         }
+    }
+}
+
+fn hop(hop: Hop) -> &'static str {
+    match hop {
+        Hop::Client => "client",
+        Hop::Proxy => "proxy",
     }
 }
 
@@ -179,6 +198,7 @@ impl Line<'_> {
             time: hedgerow::watch::time::now(),
             id: self.id.to_string(),
             client: self.from.address,
+            hop: hop(self.from.hop),
             method: text(self.request.method.as_str().as_bytes()),
             host: text(said_host(self.request)),
             target: text(self.request.raw_path()),

@@ -1,16 +1,15 @@
 //! The proxy: judges each request, decides by the policy, and passes it on or answers it.
 
 use crate::counters::{RouteCounters, ThreadCounters};
-use crate::filter::{From, connection};
+use crate::filter::{From, connection, resolved};
 use crate::headers;
 use crate::log_line::{Line, RequestId};
-use crate::policy::{Action, ClientScheme, Decision, Policy};
+use crate::policy::{Action, Decision, Policy};
 use crate::shared::Shared;
 use async_trait::async_trait;
 use bytes::Bytes;
 use hedgerow::host::ScoredRequest;
 use hedgerow::host::headers::{ACTION, REQUEST};
-use hedgerow::http::Scheme;
 use http::HeaderValue;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::*;
@@ -81,16 +80,18 @@ impl Proxy {
 
     fn decide(&self, session: &Session, ctx: &mut Ctx, local: &Local) -> Option<u16> {
         let (request, policy) = (session.req_header(), &local.policy);
-        let from = from(policy, session);
-        ctx.from = from;
+        let view = resolved(session, policy.front());
+        ctx.from = From::of(&view);
+        // A proxy that does not name its client is who routes and the log know.
+        ctx.from.address = view.peer.or_else(|| connection(session).address);
         if let Some(filter) = &self.shared.filter {
-            ctx.scored = filter.score_from(request, &from);
+            ctx.scored = filter.score_view(request, &view);
             let logged =
                 { ctx.scored.score() }.is_some_and(|score| score.get() < self.shared.facts_below);
             if logged && self.shared.log.is_some() {
                 ctx.facts = filter.last_facts();
             }
-            ctx.route = policy.route(request, from.address);
+            ctx.route = policy.route(request, ctx.from.address);
             ctx.decision = policy.decide(ctx.route, &ctx.scored);
             let route = local.routes.get(ctx.route);
             let action = ctx.decision.action as usize;
@@ -202,22 +203,6 @@ impl Proxy {
             counters,
         }
     }
-}
-
-/// Where a request comes from, as the policy lets one know.
-fn from(policy: &Policy, session: &Session) -> From {
-    let mut from = connection(session);
-    if let Some(address) = from.address.filter(|address| policy.trusts(*address)) {
-        let lines = session.req_header().headers.get_all(FORWARDED);
-        let lines = lines.iter().rev().map(|line| line.as_bytes());
-        from.address = Some(policy.client(address, lines));
-    }
-    from.scheme = match policy.scheme() {
-        Some(ClientScheme::Http) => Scheme::Http,
-        Some(ClientScheme::Https) => Scheme::Https,
-        None => from.scheme,
-    };
-    from
 }
 
 #[async_trait]

@@ -2,6 +2,8 @@
 
 use super::decide::normal;
 use super::*;
+use hedgerow::host::{HopRule, is_header_name};
+use hedgerow::http::Scheme;
 use serde::Deserialize;
 use std::io::Read;
 use std::path::Path;
@@ -21,8 +23,13 @@ struct File {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct ClientTable {
+    hop: Option<String>,
     trusted: Option<Vec<String>>,
-    scheme: Option<ClientScheme>,
+    scheme: Option<String>,
+    address_header: Option<String>,
+    scheme_header: Option<String>,
+    version_header: Option<String>,
+    ja4_header: Option<String>,
 }
 
 /// What a route may say of what becomes of its requests. What it does not say is as in `[default]`.
@@ -98,12 +105,9 @@ pub(super) fn read(path: &Path) -> Parsed<String> {
 pub(super) fn parse(text: &str) -> Parsed<Policy> {
     let file: File = toml::from_str(text).map_err(|error| syntax(text, &error))?;
     let mut policy = Policy {
-        scheme: file.client.scheme,
+        front: front(file.client)?,
         ..Policy::default()
     };
-    if let Some(trusted) = &file.client.trusted {
-        policy.trusted = ranges("client.trusted", trusted)?;
-    }
     let failing = Failing {
         fail: Fail::Open,
         status: 503,
@@ -137,6 +141,59 @@ pub(super) fn parse(text: &str) -> Parsed<Policy> {
     }
     policy.routes = routes;
     Ok(policy)
+}
+
+/// What is in front of the proxy.
+fn front(table: ClientTable) -> Parsed<Front> {
+    let wrong = |key: &str, expected: &str, got: &str| {
+        PolicyError::new(
+            "policy-client",
+            format!("client.{key}"),
+            expected,
+            quoted(got),
+        )
+    };
+    let mut front = Front::default();
+    if let Some(hop) = &table.hop {
+        let expected = "auto, client or proxy";
+        front.hop = HopRule::from_name(hop).ok_or_else(|| wrong("hop", expected, hop))?;
+    }
+    front.scheme = match table.scheme.as_deref() {
+        None => Scheme::Unknown,
+        Some("http") => Scheme::Http,
+        Some("https") => Scheme::Https,
+        Some(other) => return Err(wrong("scheme", "http or https", other)),
+    };
+    if let Some(trusted) = &table.trusted {
+        front.trusted = ranges("client.trusted", trusted)?;
+    }
+    for (key, said, header) in [
+        (
+            "address-header",
+            table.address_header,
+            &mut front.address_header,
+        ),
+        (
+            "scheme-header",
+            table.scheme_header,
+            &mut front.scheme_header,
+        ),
+        (
+            "version-header",
+            table.version_header,
+            &mut front.version_header,
+        ),
+        ("ja4-header", table.ja4_header, &mut front.ja4_header),
+    ] {
+        if let Some(name) = said {
+            if !is_header_name(&name) {
+                let expected = "a header's name, or an empty text for none";
+                return Err(wrong(key, expected, &name));
+            }
+            *header = name;
+        }
+    }
+    Ok(front)
 }
 
 /// Where the text stops being a policy.

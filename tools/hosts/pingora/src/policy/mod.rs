@@ -28,9 +28,9 @@ mod file;
 pub(crate) use decide::said_host;
 pub use decide::{Action, Decision};
 
+use hedgerow::host::Front;
 use hedgerow::table::bots::{AddressRange, Category};
 use std::fmt;
-use std::net::IpAddr;
 
 /// Bytes of a policy file, at most: it is written by people.
 pub const POLICY_BYTES_MAX: u64 = 1024 * 1024;
@@ -43,18 +43,7 @@ pub const ROUTES_MAX: usize = 1_000;
 pub struct Policy {
     /// The routes in their order; the last takes everything.
     routes: Vec<Route>,
-    trusted: Vec<AddressRange>,
-    scheme: Option<ClientScheme>,
-}
-
-/// The scheme that clients use, where something in front ends TLS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ClientScheme {
-    /// Plain text.
-    Http,
-    /// TLS.
-    Https,
+    front: Front,
 }
 
 /// Some requests, and what becomes of them.
@@ -164,8 +153,7 @@ impl Default for Policy {
         };
         Policy {
             routes: vec![everything],
-            trusted: Vec::new(),
-            scheme: None,
+            front: Front::default(),
         }
     }
 }
@@ -206,42 +194,11 @@ impl Policy {
         &self.routes
     }
 
-    /// The scheme of clients, where the policy says it.
-    pub fn scheme(&self) -> Option<ClientScheme> {
-        self.scheme
-    }
-
-    /// Whether an address is that of a proxy in front, whose `x-forwarded-for` counts.
-    pub fn trusts(&self, address: IpAddr) -> bool {
-        self.trusted.iter().any(|range| range.contains(address))
-    }
-
-    /// The client's address: that of the connection, or, where that is a trusted proxy's, the last
-    /// of `x-forwarded-for` that is not. A client can put anything at the list's beginning, and so
-    /// it is read from its end: its lines come last one first.
-    pub fn client<'a>(
-        &self,
-        connection: IpAddr,
-        forwarded: impl Iterator<Item = &'a [u8]>,
-    ) -> IpAddr {
-        let mut client = connection;
-        let list = forwarded.flat_map(|line| line.rsplit(|byte| *byte == b','));
-        for text in list.take(FORWARDED_MAX) {
-            if !self.trusts(client) {
-                break;
-            }
-            let text = std::str::from_utf8(text).unwrap_or_default();
-            let Ok(before) = text.trim().parse::<IpAddr>() else {
-                break;
-            };
-            client = before;
-        }
-        client
+    /// Returns what is in front of the proxy.
+    pub fn front(&self) -> &Front {
+        &self.front
     }
 }
-
-/// Addresses of a list that are looked at, from its end.
-const FORWARDED_MAX: usize = 16;
 
 #[cfg(test)]
 mod tests;
