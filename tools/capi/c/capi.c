@@ -142,6 +142,87 @@ static void requests(void) {
     OK(hedgerow_engine_free(engine));
 }
 
+/* Scores one request of a peer, whose headers are in no browser's order. */
+static double passed_on(hedgerow_scorer *scorer, uint8_t hop, const char *peer) {
+    hedgerow_header fields[sizeof BROWSER / sizeof *BROWSER + 1] = {
+        FIELD("X-Forwarded-Proto", "https"),
+    };
+    size_t count = sizeof BROWSER / sizeof *BROWSER;
+    hedgerow_verdict verdict = {.size = sizeof verdict};
+    hedgerow_request request = REQUEST(BROWSER);
+
+    for (size_t at = 0; at < count; at++)
+        fields[1 + at] = BROWSER[count - 1 - at];
+    request.headers = fields;
+    request.header_count = 1 + count;
+    request.scheme = hop == HEDGEROW_HOP_PROXY ? HEDGEROW_SCHEME_UNKNOWN : HEDGEROW_SCHEME_HTTP;
+    request.hop = hop;
+    request.peer_family = peer == NULL ? 0 : 4;
+    if (peer != NULL)
+        memcpy(request.peer, peer, 4);
+    OK(hedgerow_score(scorer, &request, &verdict));
+    CHECK(verdict.kind == HEDGEROW_KIND_SCORED);
+    return verdict.margin;
+}
+
+/* Who is at the other end: by a request, by the options, and by the peer's address. */
+static void hops(void) {
+    const char *trusted[] = {"10.0.0.0/8", "2001:db8::/32"};
+    hedgerow_options options = {.size = sizeof options, .trusted = trusted, .trusted_count = 2};
+    hedgerow_engine *engine = NULL;
+    hedgerow_scorer *scorer = NULL;
+    char text[256];
+
+    OK(hedgerow_engine_open(&options, &engine));
+    OK(hedgerow_scorer_attach(engine, &scorer));
+    double proxy = passed_on(scorer, HEDGEROW_HOP_PROXY, NULL);
+    double client = passed_on(scorer, HEDGEROW_HOP_CLIENT, NULL);
+    CHECK(client != proxy);
+    /* The address of a proxy is not its client's, which no header names here. */
+    CHECK(passed_on(scorer, HEDGEROW_HOP_AUTO, "\x0a\x01\x01\x01") == proxy);
+    double stranger = passed_on(scorer, HEDGEROW_HOP_AUTO, "\x08\x08\x08\x08");
+    CHECK(stranger == passed_on(scorer, HEDGEROW_HOP_CLIENT, "\x08\x08\x08\x08"));
+    CHECK(stranger != proxy);
+    hedgerow_request request = REQUEST(CURL);
+    hedgerow_verdict verdict = {.size = sizeof verdict};
+    request.hop = 3;
+    CHECK_STATUS(HEDGEROW_STATUS_ARGUMENT, hedgerow_score(scorer, &request, &verdict));
+    request.hop = HEDGEROW_HOP_PROXY;
+    request.client_version = 5;
+    CHECK_STATUS(HEDGEROW_STATUS_ARGUMENT, hedgerow_score(scorer, &request, &verdict));
+    OK(hedgerow_scorer_free(scorer));
+    OK(hedgerow_engine_free(engine));
+
+    options.trusted_count = 0;
+    options.hop = HEDGEROW_HOP_PROXY;
+    options.client_scheme = HEDGEROW_SCHEME_HTTPS;
+    options.scheme_header = options.address_header = "";
+    OK(hedgerow_engine_open(&options, &engine));
+    OK(hedgerow_scorer_attach(engine, &scorer));
+    CHECK(passed_on(scorer, HEDGEROW_HOP_AUTO, "\x08\x08\x08\x08") == proxy);
+    OK(hedgerow_scorer_free(scorer));
+    OK(hedgerow_engine_free(engine));
+
+    options.hop = 3;
+    CHECK_STATUS(HEDGEROW_STATUS_ARGUMENT, hedgerow_engine_open(&options, &engine));
+    options.hop = HEDGEROW_HOP_AUTO;
+    options.client_scheme = 3;
+    CHECK_STATUS(HEDGEROW_STATUS_ARGUMENT, hedgerow_engine_open(&options, &engine));
+    options.client_scheme = HEDGEROW_SCHEME_UNKNOWN;
+    options.ja4_header = "x y";
+    CHECK_STATUS(HEDGEROW_STATUS_REFUSED, hedgerow_engine_open(&options, &engine));
+    OK(hedgerow_last_error(text, sizeof text, NULL));
+    CHECK(strstr(text, "header's name") != NULL && strstr(text, "x y") != NULL);
+    options.ja4_header = NULL;
+    trusted[1] = "10.0.0.1/8";
+    options.trusted_count = 2;
+    CHECK_STATUS(HEDGEROW_STATUS_REFUSED, hedgerow_engine_open(&options, &engine));
+    OK(hedgerow_last_error(text, sizeof text, NULL));
+    CHECK(strstr(text, "trusted: expected zeros") != NULL);
+    trusted[1] = NULL;
+    CHECK_STATUS(HEDGEROW_STATUS_NULL, hedgerow_engine_open(&options, &engine));
+}
+
 static void misuse(void) {
     hedgerow_engine *engine = NULL, *freed, *made_up = (hedgerow_engine *)(uintptr_t)0x12345;
     hedgerow_scorer *scorer = NULL, *stale;
@@ -594,6 +675,7 @@ int main(int count, char **arguments) {
     CHECK(count == 7);
     scores();
     requests();
+    hops();
     misuse();
     threads();
     traffic();

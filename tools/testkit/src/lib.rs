@@ -1,6 +1,9 @@
 //! Shared code of tests with real programs: paths, scripts, folders, ports, load.
 
+pub mod browsers;
 pub mod disturb;
+pub mod fronts;
+pub mod probe;
 
 use std::fs;
 use std::io::Write;

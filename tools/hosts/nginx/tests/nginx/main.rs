@@ -1,6 +1,8 @@
 //! Debian's nginx with the module: scores, blocks, and answers as without it whatever happens.
 
+mod behind;
 mod clients;
+mod hops;
 mod load;
 mod manual;
 mod server;

@@ -60,6 +60,17 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "policy-address",
         "client.trusted",
     ),
+    ("[client]\nhop = \"both\"", "policy-client", "client.hop"),
+    (
+        "[client]\nscheme = \"ftp\"",
+        "policy-client",
+        "client.scheme",
+    ),
+    (
+        "[client]\nja4-header = \"a b\"",
+        "policy-client",
+        "client.ja4-header",
+    ),
     (
         "[[route]]\npaths = [\"/a\"]",
         "policy-name",

@@ -4,12 +4,9 @@
 //! with `HEDGEROW_REQUIRE_PEERS=1` that fails.
 
 use crate::common::*;
+use hedgerow_testkit::browsers::{self, Browser, CHROMIUM, Display, PATIENCE as BROWSER, Running};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
-
-/// Browsers take their time on a busy machine.
-const BROWSER: Duration = Duration::from_secs(90);
+use std::process::{Command, Stdio};
 
 fn skipped(what: &str) {
     let what = format!("{what} is not installed: tools/hosts/pingora/setup.sh");
@@ -17,41 +14,15 @@ fn skipped(what: &str) {
 }
 
 pub fn find(names: &[&str]) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    let folders: Vec<_> = std::env::split_paths(&path).collect();
-    let all = names
-        .iter()
-        .flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
-    let found = { all }.find(|file| file.is_file());
+    let found = browsers::find(names);
     if found.is_none() {
         skipped(names[0]);
     }
     found
 }
 
-/// A process that ends with its test, with all that it started.
-struct Running(Child);
-
-impl Running {
-    fn start(command: &mut Command) -> Running {
-        use std::os::unix::process::CommandExt;
-        // A group of its own.
-        command.process_group(0).stdin(Stdio::null());
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        Running(command.spawn().expect("a process"))
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let group = format!("-{}", self.0.id());
-        let _ = Command::new("kill").args(["-9", "--", &group]).status();
-        let _ = self.0.wait();
-    }
-}
-
 /// The score in a head that the upstream got; it must lie within a band.
-fn band(head: Option<String>, low: u8, high: u8, who: &str) {
+pub fn band(head: Option<String>, low: u8, high: u8, who: &str) {
     let head = head.unwrap_or_else(|| panic!("{who}: nothing came"));
     let score = header(&head, "x-bot-score").and_then(|score| score.parse::<u8>().ok());
     println!("{who}: {score:?}\n{head}");
@@ -109,17 +80,6 @@ fn tools_are_told_as_such() {
     }
 }
 
-const CHROMIUM: &[&str] = &[
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--no-default-browser-check",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-];
-
 #[test]
 fn headless_chromium_is_told_as_such() {
     let Some(chromium) = find(&["chromium", "chromium-browser", "google-chrome"]) else {
@@ -132,7 +92,7 @@ fn headless_chromium_is_told_as_such() {
     command
         .args(CHROMIUM)
         .args(["--headless", "--dump-dom", &data, &url]);
-    let _running = Running::start(&mut command);
+    let _running = Running::start(command.stderr(Stdio::null()));
     // The bundled table's ensemble alone leaves it in doubt; the detection that knows its agent is
     // a shadow.
     let head = upstream.sees("/headless", BROWSER);
@@ -143,69 +103,18 @@ fn headless_chromium_is_told_as_such() {
     assert_eq!(matched.as_deref(), Some("2"), "agent names automation");
 }
 
-/// A display without a screen.
-fn display(xvfb: PathBuf) -> (Running, String) {
-    for number in 90..120 {
-        let name = format!(":{number}");
-        let socket = PathBuf::from(format!("/tmp/.X11-unix/X{number}"));
-        if socket.exists() {
-            continue;
-        }
-        let mut command = Command::new(&xvfb);
-        command.args([&name, "-screen", "0", "1280x900x24", "-nolisten", "tcp"]);
-        let mut running = Running::start(&mut command);
-        for _ in 0..200 {
-            std::thread::sleep(Duration::from_millis(50));
-            let ended = running.0.try_wait().expect("a state").is_some();
-            if socket.exists() && !ended {
-                return (running, name);
-            }
-            if ended {
-                break;
-            }
-        }
-    }
-    panic!("no display starts");
-}
-
 #[test]
 fn people_with_browsers_are_taken_for_people() {
-    let Some(xvfb) = find(&["Xvfb"]) else { return };
-    let (_display, name) = display(xvfb);
+    let Some(display) = Display::start() else {
+        return;
+    };
     let (upstream, proxy) = served();
-    if let Some(chromium) = find(&["chromium", "chromium-browser", "google-chrome"]) {
-        let data = format!(
-            "--user-data-dir={}",
-            proxy.folder.path("chromium").display()
-        );
-        let url = format!("http://{}/chromium", proxy.address);
-        let mut command = Command::new(chromium);
-        command
-            .args(CHROMIUM)
-            .args([&data, &url])
-            .env("DISPLAY", &name);
-        let _running = Running::start(&mut command);
-        band(
-            upstream.sees("/chromium", BROWSER),
-            60,
-            99,
-            "headful Chromium",
-        );
-    }
-    if let Some(firefox) = find(&["firefox-esr", "firefox"]) {
-        let profile = proxy.folder.path("firefox");
-        std::fs::create_dir(&profile).expect("a folder");
-        let url = format!("http://{}/firefox", proxy.address);
-        let mut command = Command::new(firefox);
-        command
-            .args(["--no-remote", "--profile"])
-            .arg(&profile)
-            .arg(&url);
-        command
-            .env("DISPLAY", &name)
-            .env("HOME", &profile)
-            .env("MOZ_DISABLE_CONTENT_SANDBOX", "1");
-        let _running = Running::start(&mut command);
-        band(upstream.sees("/firefox", BROWSER), 60, 99, "Firefox");
+    for browser in [Browser::Chromium, Browser::Firefox] {
+        let path = format!("/{}", browser.name());
+        let url = format!("http://{}{path}", proxy.address);
+        let Some(_running) = browser.open(&display, &proxy.folder.0, None, &[url]) else {
+            continue;
+        };
+        band(upstream.sees(&path, BROWSER), 60, 99, browser.name());
     }
 }

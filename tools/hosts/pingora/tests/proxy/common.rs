@@ -1,5 +1,6 @@
 //! The binary, an upstream that tells what it got, and a client that writes bytes as they are.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -43,6 +44,27 @@ impl Upstream {
                 return Some(head);
             }
         }
+    }
+}
+
+impl Upstream {
+    /// The first heads of requests for these paths, for as long as all may take to come.
+    pub fn sees_all(&self, paths: &[String], patience: Duration) -> HashMap<String, String> {
+        let start = Instant::now();
+        let mut heads = HashMap::new();
+        while heads.len() < paths.len() {
+            let Some(rest) = patience.checked_sub(start.elapsed()) else {
+                break;
+            };
+            let Ok(head) = self.seen.recv_timeout(rest) else {
+                break;
+            };
+            let path = head.split(' ').nth(1).unwrap_or_default().to_string();
+            if paths.contains(&path) {
+                heads.entry(path).or_insert(head);
+            }
+        }
+        heads
     }
 }
 
