@@ -8,5 +8,5 @@ bash ci/setup.sh build
 test=(cargo test --release -p hedgerow-fleet -p hedgerow-proxy -p peers)
 # What is missing may be installed meanwhile.
 "${test[@]}" --quiet --no-run
-bash ci/setup.sh proxy fleet
+bash ci/setup.sh envoy fronts proxy fleet
 "${test[@]}"

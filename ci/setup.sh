@@ -3,11 +3,11 @@
 #
 #   ci/setup.sh [PART...]      all parts, or these
 #
-# Parts: build deny import cli envoy nginx valgrind proxy fleet. One run at a time: others wait.
+# Parts: build deny import cli envoy nginx fronts valgrind proxy fleet. One run at a time: others wait.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-[ $# -gt 0 ] || set -- build deny import cli envoy nginx valgrind proxy fleet
+[ $# -gt 0 ] || set -- build deny import cli envoy nginx fronts valgrind proxy fleet
 export DEBIAN_FRONTEND=noninteractive
 mkdir -p target/ci
 exec 9>target/ci/setup.lock
@@ -19,6 +19,7 @@ for part; do
         cli) bash tools/cli/tests/setup.sh ;;
         envoy) bash tools/hosts/envoy/setup.sh >/dev/null ;;
         nginx) bash tools/hosts/nginx/setup.sh ;;
+        fronts) bash tools/testkit/fronts/setup.sh ;;
         valgrind)
             command -v valgrind >/dev/null || apt-get install --yes --quiet valgrind >/dev/null ||
                 { apt-get update --quiet >/dev/null && apt-get install --yes --quiet valgrind >/dev/null; }

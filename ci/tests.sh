@@ -5,5 +5,6 @@ cd "$(dirname "$0")/.."
 
 # What is missing may be installed meanwhile.
 cargo test --release --quiet --no-run
-bash ci/setup.sh import cli envoy nginx
+# nginx is tested behind other proxies, with browsers.
+bash ci/setup.sh import cli envoy nginx fronts proxy
 cargo test --release

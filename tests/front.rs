@@ -137,7 +137,7 @@ fn what_a_trusted_header_says_of_the_client_counts_and_the_connection_does_not()
         (seen.client_version, seen.tls.ja4),
         (Version::Http2, Some(ja4))
     );
-    // Nothing is told, or two things are.
+    // No header says it, or two differ.
     let twice = [
         told,
         [
@@ -163,7 +163,7 @@ fn what_a_trusted_header_says_of_the_client_counts_and_the_connection_does_not()
     let odd = [told[0], told[2], ("", "https")];
     let seen = none.resolve(connection(PROXY), headers(&odd));
     assert_eq!((seen.scheme, seen.tls.ja4), (Scheme::Unknown, None));
-    // A scheme that the settings fix, for whomever.
+    // A scheme that the settings fix, for every peer.
     let fixed = Front {
         scheme: Scheme::Https,
         ..front

@@ -7,7 +7,7 @@ use hedgerow::host::{
     BreakerOptions, HostError, HostOptions, OpenFailure, OpenOptions, Outcome, PassReason,
     ScoredRequest, TableSource, ThreadScorers, headers, open,
 };
-use hedgerow::http::{Header, HeadersKnown, Request, extract, position};
+use hedgerow::http::{Header, HeadersKnown, Request, extract};
 use hedgerow::limits::READERS_MAX;
 use hedgerow::traffic::{ClientKey, Facts, HTTP_BASE, Windows};
 use hedgerow::watch::SecretKey;
@@ -214,30 +214,6 @@ fn own_features_are_of_one_request_and_behind_the_built_in_ones() {
 }
 
 #[test]
-fn what_a_host_cannot_know_is_missing() {
-    let engine = engine(Schema::http());
-    let names = ["connection_keep_alive", "ua_missing"];
-    let places = names.map(|name| position(name).expect(name));
-    let mut all = engine
-        .request_scorer(HostOptions::default())
-        .expect("a slot");
-    let mut some = { engine.clone() }
-        .request_scorer(HostOptions {
-            unknown: &["connection_keep_alive", "ua_missing"],
-            ..HostOptions::default()
-        })
-        .expect("a slot");
-    let request = Request::new(b"GET", b"/", &HEADERS, HeadersKnown::Complete)
-        .version(hedgerow::http::Version::Http11);
-    let (_, _) = (all.score(&request), some.score(&request));
-    for at in 0..HTTP_BASE {
-        let hidden = places.contains(&at);
-        assert!(!hidden || (!all.row().get(at).is_nan() && some.row().get(at).is_nan()));
-        assert!(hidden || all.row().get(at).to_bits() == some.row().get(at).to_bits());
-    }
-}
-
-#[test]
 fn what_cannot_work_is_said_when_it_is_made() {
     let made = |schema: Schema, options| engine_error(schema, options);
     let of = |names: &[&str]| {
@@ -264,15 +240,6 @@ fn what_cannot_work_is_said_when_it_is_made() {
     };
     let refused = made(Schema::http_with_traffic(), odd);
     assert!(refused.to_string().contains("power of two"), "{refused}");
-    let unknown = HostOptions {
-        unknown: &["conection_odd"],
-        ..HostOptions::default()
-    };
-    let refused = made(Schema::http(), unknown);
-    assert!(
-        refused.to_string().contains("\"conection_odd\""),
-        "{refused}"
-    );
 }
 
 fn engine_error(schema: Schema, options: HostOptions) -> HostError {

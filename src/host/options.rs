@@ -17,8 +17,6 @@ pub struct HostOptions {
     pub traffic_clients: Option<usize>,
     /// When a scorer stops for a while; `None` for never.
     pub breaker: Option<BreakerOptions>,
-    /// Built-in features, by name, that this host can never know: they are missing in every row.
-    pub unknown: &'static [&'static str],
     /// The seed of the traffic windows, which must stay secret; `None` for a random one. With one
     /// seed, a [`ClientId`](crate::traffic::ClientId) of one scorer is good for another.
     pub seed: Option<u128>,
@@ -29,7 +27,6 @@ impl Default for HostOptions {
         HostOptions {
             traffic_clients: Some(8_192),
             breaker: Some(BreakerOptions::default()),
-            unknown: &[],
             seed: None,
         }
     }
@@ -41,7 +38,6 @@ impl fmt::Debug for HostOptions {
         f.debug_struct("HostOptions")
             .field("traffic_clients", &self.traffic_clients)
             .field("breaker", &self.breaker)
-            .field("unknown", &self.unknown)
             .finish_non_exhaustive()
     }
 }
@@ -127,11 +123,6 @@ pub enum HostError {
         /// The first built-in feature that is not at its position.
         expected: &'static str,
     },
-    /// [`HostOptions::unknown`] has a name that no built-in feature has.
-    Feature {
-        /// The name.
-        got: &'static str,
-    },
 }
 
 impl fmt::Display for HostError {
@@ -144,9 +135,6 @@ impl fmt::Display for HostError {
                 "expected a schema that starts with the built-in HTTP features, such as \
                  Schema::http(), got one without \"{expected}\" at its position"
             ),
-            HostError::Feature { got } => {
-                write!(f, "expected names of built-in features, got \"{got}\"")
-            }
         }
     }
 }
@@ -156,7 +144,7 @@ impl std::error::Error for HostError {
         match self {
             HostError::NoSlot(full) => Some(full),
             HostError::Traffic(refused) => Some(refused),
-            HostError::Schema { .. } | HostError::Feature { .. } => None,
+            HostError::Schema { .. } => None,
         }
     }
 }

@@ -28,8 +28,6 @@ pub struct RequestScorer {
     windows: Option<Windows>,
     /// Row positions of the host's own features.
     own: Range<usize>,
-    /// Row positions of built-in features that the host can never know.
-    unknown: Arc<[u8]>,
     /// The zero of the windows' clock.
     started: Instant,
     breaker: Breaker,
@@ -53,15 +51,11 @@ impl RequestScorer {
     pub(super) fn new(engine: &Engine, options: &HostOptions) -> Result<RequestScorer, HostError> {
         let schema = engine.schema();
         let (has_traffic, own) = parts(schema)?;
-        let unknown = options.unknown.iter();
-        let unknown =
-            unknown.map(|name| http::position(name).ok_or(HostError::Feature { got: name }));
         let clients = options.traffic_clients.filter(|_| has_traffic);
         Ok(RequestScorer {
             windows: clients
                 .map(|clients| Windows::new(clients, options.seed.unwrap_or_else(random_seed)))
                 .transpose()?,
-            unknown: unknown.collect::<Result<_, _>>()?,
             scorer: engine.scorer()?,
             engine: engine.clone(),
             row: Row::MISSING,
@@ -158,9 +152,6 @@ impl RequestScorer {
         now: u64,
     ) -> (Verdict, Option<ClientId>) {
         let named = extract_named(request, headers, &mut self.row);
-        for at in self.unknown.iter() {
-            self.row.set(*at, f32::NAN);
-        }
         let id = self.observe(request, &named, now);
         if let Some(values) = self.row.values_mut().get_mut(self.own.clone()) {
             values.fill(f32::NAN);

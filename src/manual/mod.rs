@@ -32,6 +32,10 @@ pub mod traffic {}
 #[doc = include_str!("measuring.md")]
 pub mod measuring {}
 
+/// Proxies in front of a host: who is at the other end, and which headers count.
+#[doc = include_str!("front.md")]
+pub mod front {}
+
 /// The C ABI: a whole host, statuses, threads, forks.
 #[doc = include_str!("c.md")]
 pub mod c {}

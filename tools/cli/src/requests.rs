@@ -198,11 +198,19 @@ fn one(line: &[u8], at: &str) -> Result<Recorded, Failure> {
     Ok(request)
 }
 
+/// A field's name and value, what is expected, and whether a word is that.
+type Field<'a> = (
+    &'a str,
+    &'a Option<String>,
+    &'a str,
+    &'a dyn Fn(&str) -> bool,
+);
+
 /// Refuses words that are none of a field's: another word would be a fact that is not known, or
 /// would make a request complete whose headers are not all known.
 fn check(request: &Recorded, at: &str) -> Result<(), Failure> {
     let one_of = |words: &'static [&'static str]| move |word: &str| words.contains(&word);
-    let fields: [(&str, &Option<String>, &str, &dyn Fn(&str) -> bool); 6] = [
+    let fields: [Field<'_>; 6] = [
         (
             "slice",
             &request.slice,

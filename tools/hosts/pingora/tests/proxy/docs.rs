@@ -107,6 +107,33 @@ fn the_policy_and_the_command_of_the_manual_work() {
     assert_eq!(header(&tagged.body, "x-bot-action").as_deref(), Some("tag"));
 }
 
+/// What the manual has for each load balancer and CDN is a policy.
+#[test]
+fn the_settings_of_the_manual_for_what_is_in_front_are_taken() {
+    let page = read("src/manual/front.md");
+    let table = page
+        .split_once("| in front | set there | write here |")
+        .expect("a table")
+        .1;
+    let rows = table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
+    let mut settings = 0;
+    for row in rows {
+        let last = row.trim_end_matches([' ', '|']).rsplit(" | ").next();
+        let codes = last.unwrap_or_default().split('`').skip(1).step_by(2);
+        let lines: Vec<_> = codes
+            .map(|code| code.replace("RANGES", "\"10.0.0.0/8\""))
+            .collect();
+        let policy = format!("[client]\n{}\n", lines.join("\n"));
+        let taken = hedgerow_proxy::policy::Policy::parse(&policy);
+        assert!(taken.is_ok(), "{row}: {taken:?}");
+        settings += lines.len();
+    }
+    assert!(settings > 25, "{settings}");
+}
+
 #[test]
 fn the_dashboard_asks_for_metrics_that_there_are() {
     let upstream = Upstream::start();
