@@ -40,8 +40,14 @@ fn the_manual_names_every_directive_and_variable() {
         let names = part.split("ngx_string(\"").skip(1);
         names.filter_map(|rest| rest.split('"').next()).collect()
     }
-    let parts = code.split_once("ngx_null_command").expect("two lists");
-    let (directives, variables) = (names(parts.0), names(parts.1));
+    let list = |start: &str, end: &str| {
+        let list = code
+            .split_once(start)
+            .and_then(|(_, rest)| rest.split_once(end));
+        names(list.expect("a list").0)
+    };
+    let directives = list("bot_commands[] = {", "ngx_null_command");
+    let variables = list("bot_names[] = {", "ngx_http_null_variable");
     assert!(directives.len() > 4 && variables.len() > 4);
     assert!(
         directives

@@ -66,6 +66,12 @@ fn what_a_client_says_under_these_names_does_not_come_through() {
              x-bot-generation: 777\r\nX-Bot-Detections: 666\r\nx-bot-action: made-up\r\n\
              Connection: keep-alive, x-bot-score, x-bot-source\r\n\r\n";
         let body = ask(proxy.address, made_up).expect("an answer").body;
+        // The number of the request is random, and may hold any digits.
+        let number = header(&body, "x-bot-request").unwrap_or_default();
+        let body = match number.is_empty() {
+            true => body,
+            false => body.replace(&number, "number"),
+        };
         for said in ["99", "98", "97", "777", "666", "made-up"] {
             assert!(!body.contains(said), "{said} in {body}");
         }
@@ -76,7 +82,7 @@ fn what_a_client_says_under_these_names_does_not_come_through() {
                 header(&body, "x-bot-source").as_deref(),
                 Some("detection:9")
             );
-            assert_eq!(ours, 4, "{body}");
+            assert_eq!(ours, 5, "{body}");
         } else {
             assert_eq!(ours, 0, "{body}");
         }
