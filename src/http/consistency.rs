@@ -30,9 +30,12 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    pub fn of(request: &Request<'_>, headers: &Headers<'_>) -> Kept {
+    pub fn of(request: &Request<'_>, headers: &Headers<'_>, agent: &Agent) -> Kept {
         let behind = request.hop == Hop::Proxy;
-        let passed = behind || headers.forwarded;
+        // No browser speaks HTTP/1.0, and reverse proxies do by default.
+        let browser = agent.family != Family::None;
+        let old = request.version == Version::Http10 && browser;
+        let passed = behind || headers.forwarded || old;
         let complete = request.known == HeadersKnown::Complete;
         let encoding = headers.get(Name::AcceptEncoding);
         let rewritten = matches!(
@@ -48,7 +51,7 @@ impl Kept {
             passed,
             order: complete && !passed,
             connection: complete && !passed,
-            host: !behind,
+            host: !passed,
             encoding: !(passed && rewritten),
         }
     }

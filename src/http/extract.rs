@@ -99,7 +99,7 @@ fn fill_row(request: &Request<'_>, headers: &Headers<'_>, row: &mut Row) {
         fill.flag(Id::RefererMalformed, !absent && !is_url(referer));
     }
     let agent = agent.unwrap_or_default();
-    let kept = Kept::of(request, headers);
+    let kept = Kept::of(request, headers, &agent);
     fill.connection(request, kept.version, &agent);
     let complete = matches!(
         request.known,
@@ -277,7 +277,7 @@ impl Fill<'_> {
         self.count(Id::Malformed, headers.malformed, 7);
         self.count(Id::Repeated, headers.repeated, 7);
         if parts.request.hop == Hop::Client {
-            self.flag(Id::Forwarded, headers.forwarded);
+            self.flag(Id::Forwarded, parts.kept.passed);
         }
         if !parts.kept.passed {
             let count = usize::from(headers.count);

@@ -43,17 +43,22 @@ fn a_proxys_doing_is_missing() {
     expect_browser(&row);
     expect_missing(&row, OF_THE_HOP);
     expect_missing(&row, &[Id::Forwarded]);
-    // The client's own connection, with the same bytes.
+    // No browser speaks HTTP/1.0: something has passed it on.
     let row = behind(Hop::Client, &[]);
-    expect(
-        &row,
-        &[
-            (Id::Forwarded, 0.0),
-            (Id::Http10, 1.0),
-            (Id::HostFirst, 0.0),
-        ],
-    );
+    expect(&row, &[(Id::Forwarded, 1.0)]);
+    expect_missing(&row, OF_THE_HOP);
+    // The client's own connection.
+    let mut pairs = chrome();
+    pairs.reverse();
+    let row = https(&pairs);
+    expect(&row, &[(Id::Forwarded, 0.0), (Id::HostFirst, 0.0)]);
     assert!(row.get(Id::OrderInversions as u8) > 0.0);
+    let tool = row_of(
+        &[("User-Agent", "ApacheBench/2.3")],
+        Version::Http10,
+        Scheme::Http,
+    );
+    expect(&tool, &[(Id::Forwarded, 0.0), (Id::Http10, 1.0)]);
 }
 
 #[test]
