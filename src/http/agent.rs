@@ -103,6 +103,8 @@ struct Has {
 struct Cursor {
     depth: u8,
     before: u8,
+    /// The byte in front of `before`.
+    earlier: u8,
 }
 
 /// A run of letters.
@@ -146,6 +148,7 @@ impl Agent {
         let mut cursor = Cursor {
             depth: 0,
             before: b' ',
+            earlier: b' ',
         };
         while let [byte, after @ ..] = rest {
             if byte.is_ascii_alphabetic() {
@@ -157,6 +160,7 @@ impl Agent {
             if !is_dull(*byte) {
                 agent.mark(*byte, &mut cursor);
             }
+            cursor.earlier = cursor.before;
             cursor.before = *byte;
             rest = after;
         }
@@ -185,7 +189,7 @@ impl Agent {
             product: cursor.before == b' ' && cursor.depth == 0,
             comment: cursor.depth != 0,
             dashed: cursor.before == b'-',
-            dotted: cursor.before == b'.',
+            dotted: cursor.before == b'.' && cursor.earlier.is_ascii_alphanumeric(),
         };
         self.word(&letters, rest)
     }
@@ -258,7 +262,9 @@ impl Agent {
             }
             Word::Gecko => {
                 self.has.gecko |= starts(rest, b"/");
-                self.engine_comment |= letters.comment && !starts(rest, b")");
+                // Some old engines name Safari there.
+                let more = matches!(rest, [b';' | b' ', ..]);
+                self.engine_comment |= letters.comment && more;
             }
             Word::Mobile => {
                 self.mobile = true;
@@ -336,7 +342,12 @@ impl Agent {
         } else if self.chrome.parts != 0 {
             Family::Chromium
         } else if self.firefox.parts != 0 {
-            Family::Firefox
+            // Rare browsers that are made of it say `like Firefox`.
+            if self.has.rare {
+                Family::None
+            } else {
+                Family::Firefox
+            }
         } else if self.has.safari && self.version.parts != 0 && webkit {
             Family::Safari
         } else {
@@ -537,7 +548,7 @@ fn chrome_impossible(version: &Dotted, view: bool) -> bool {
     if build == 0 {
         return patch != 0 || (major < 80 && !(view && major >= 30));
     }
-    if patch >= 10_000 {
+    if patch >= 100_000 {
         return true;
     }
     // Majors beyond the list have builds that nobody knows yet.
@@ -558,6 +569,10 @@ fn chrome_impossible(version: &Dotted, view: bool) -> bool {
 fn firefox_impossible(version: &Dotted, revision: &Dotted) -> bool {
     if version.parts < 2 || version.major == 0 || revision.parts == 0 {
         return true;
+    }
+    // Until version 4 the engine had a count of its own.
+    if version.major <= 4 && (1..=2).contains(&revision.major) {
+        return false;
     }
     // Firefox 110 to 119 said rv:109.0, so that no site took 11 for Internet Explorer.
     revision.major != version.major

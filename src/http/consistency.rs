@@ -152,11 +152,27 @@ impl ParsedRequest<'_> {
             )
     }
 
+    /// What a page's script asks for. Scripts set Accept, Accept-Language and Content-Type, which
+    /// then come earlier.
+    pub fn is_scripted(&self) -> bool {
+        self.is_fetch() || self.headers.scripted
+    }
+
+    /// A version whose pages have the signs and the forms of today's.
+    fn is_modern(&self) -> bool {
+        match self.agent.family {
+            Family::Chromium => self.agent.chrome.major >= 60,
+            Family::Firefox => self.agent.firefox.major >= 52,
+            _ => true,
+        }
+    }
+
     /// Accept against the signs of a page load. Safari's page loads show no sign over http.
     pub fn page_mismatch(&self) -> Option<bool> {
         let accept = self.accept.unwrap_or_default();
         match self.agent.family {
             Family::None => None,
+            _ if !self.is_modern() => None,
             _ if accept.document && self.is_fetch() => Some(false),
             Family::Safari => Some(accept.any && self.page_signs()),
             _ => Some(accept.document != self.page_signs()),
@@ -168,6 +184,7 @@ impl ParsedRequest<'_> {
         let accept = self.accept.unwrap_or_default();
         match self.agent.family {
             Family::None => None,
+            _ if !self.is_modern() => None,
             _ if !accept.document || self.is_fetch() => Some(false),
             // Brave and others leave signed exchanges out: their absence tells nothing.
             Family::Chromium => Some(!accept.navigation || !accept.images),
@@ -179,7 +196,7 @@ impl ParsedRequest<'_> {
     /// How many things about Accept-Encoding do not fit the claimed family.
     pub fn encoding_odd(&self) -> Option<u8> {
         let encoding = self.encoding?;
-        if !self.claims_browser() {
+        if !self.claims_browser() || !self.is_modern() {
             return None;
         }
         if encoding.identity {
@@ -271,9 +288,11 @@ impl ParsedRequest<'_> {
             b"\"Windows\"" => claimed == Platform::Windows,
             b"\"macOS\"" => claimed == Platform::Mac,
             b"\"Linux\"" => claimed == Platform::Linux,
-            b"\"Android\"" => claimed == Platform::Android,
+            // Android shows pages for desktops under the agent of a Linux.
+            b"\"Android\"" => matches!(claimed, Platform::Android | Platform::Linux),
             b"\"iOS\"" => claimed == Platform::Ios,
             b"\"Chrome OS\"" | b"\"Chromium OS\"" => claimed == Platform::ChromeOs,
+            b"\"Unknown\"" | b"" => return None,
             _ => false,
         };
         Some(!fits)

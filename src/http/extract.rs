@@ -381,7 +381,8 @@ impl Fill<'_> {
             Family::Firefox => Some(&FIREFOX),
             _ => None,
         };
-        let inversions = ranks.map(|ranks| headers.inversions(ranks));
+        let scripted = parts.is_scripted();
+        let inversions = ranks.map(|ranks| headers.inversions(ranks, scripted));
         self.maybe_count(Id::OrderInversions, inversions.map(|both| both.0), 7);
         // Safari's order changes with version and kind of request: it tells nothing.
         if special || agent.family == Family::Safari {
@@ -390,8 +391,10 @@ impl Fill<'_> {
         if one {
             self.flag(Id::HostFirst, headers.names().next() == Some(Name::Host));
         }
-        let agent_accept = headers.before(Name::UserAgent, Name::Accept);
-        self.maybe(Id::AgentBeforeAccept, agent_accept);
+        if !scripted {
+            let agent_accept = headers.before(Name::UserAgent, Name::Accept);
+            self.maybe(Id::AgentBeforeAccept, agent_accept);
+        }
         // Before 85 Chromium's order of sec-fetch headers changed.
         let settled = agent.family != Family::Chromium || agent.chrome.major >= 85;
         let fetch_odd = inversions.filter(|_| settled).map(|both| both.1 != 0);
@@ -402,7 +405,7 @@ impl Fill<'_> {
         self.maybe(Id::UaBeforeEncoding, agent_first);
         let accept_first = headers.before(Name::Accept, encoding);
         self.maybe(Id::AcceptBeforeEncoding, accept_first);
-        if agent.family == Family::Chromium && agent.chrome.major >= 85 {
+        if !scripted && agent.family == Family::Chromium && agent.chrome.major >= 85 {
             let language_first = headers.before(Name::AcceptLanguage, encoding);
             self.maybe(Id::LanguageBeforeEncoding, language_first);
         }

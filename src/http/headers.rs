@@ -206,6 +206,8 @@ pub(super) struct Headers<'a> {
     pub more_hints: bool,
     /// Has a header that proxies add to what they pass on.
     pub forwarded: bool,
+    /// Has X-Requested-With, which scripts add.
+    pub scripted: bool,
     /// Known names that stand twice and must not.
     pub repeated: u8,
     /// Names that are no token, values with control characters.
@@ -225,6 +227,7 @@ impl<'a> Headers<'a> {
         unknown: 0,
         more_hints: false,
         forwarded: false,
+        scripted: false,
         repeated: 0,
         malformed: 0,
     };
@@ -286,6 +289,7 @@ impl<'a> Headers<'a> {
         self.unknown = self.unknown.wrapping_add(1);
         self.more_hints |= starts(name, b"sec-ch-");
         self.forwarded |= is_forwarding(name);
+        self.scripted |= name.eq_ignore_ascii_case(b"x-requested-with");
         let upper = first(name, VALUE_SCANNED_MAX)
             .iter()
             .any(u8::is_ascii_uppercase);
@@ -321,10 +325,18 @@ impl<'a> Headers<'a> {
     }
 
     /// Known names that stand behind one that they should stand before, in both orders.
-    pub fn inversions(&self, ranks: &Ranks) -> (u8, u8) {
+    /// In what a script asks for, those that scripts set do not count.
+    pub fn inversions(&self, ranks: &Ranks, scripted: bool) -> (u8, u8) {
         let (mut highest, mut fetch_highest) = (0, 0);
         let (mut count, mut fetch) = (0_u8, 0_u8);
         for name in self.names() {
+            let set = matches!(
+                name,
+                Name::Accept | Name::AcceptLanguage | Name::ContentType
+            );
+            if scripted && set {
+                continue;
+            }
             let both = ranks.get(name as usize).copied().unwrap_or_default();
             let rank = both & 15;
             count = count.wrapping_add(u8::from(rank != 0 && rank < highest));

@@ -115,9 +115,11 @@ words! {
         "chromedriver" "geckodriver" "testcafe" "prerender" "rendertron";
     Bot: "bots" "crawl" "crawling" "crawlers" "spiders" "scan" "scanning" "slurp" "indexer"
         "fetch" "validator" "archive" "uptime" "ping" "probe" "check" "monitoring" "research"
-        "harvest" "analysis" "security" "inspect" "facebookexternalhit" "feed" "feeds" "rss";
+        "harvest" "analysis" "inspect" "facebookexternalhit" "feed" "feeds" "rss";
     Other: "cubot";
 }
+
+const PROXY: u64 = key("proxy");
 
 /// What a word says: by its first eight letters, then by its ending.
 pub(super) fn classify(head: u64, tail: u64) -> Word {
@@ -146,8 +148,10 @@ pub(super) fn classify(head: u64, tail: u64) -> Word {
         || ends(tail, "scraper")
         || ends(tail, "parser")
         || ends(tail, "robot")
-        || ends(tail, "proxy")
-        || ends(tail, "transcoder");
+        // A gateway of phones says `Proxy`, and a robot has a name in front.
+        || (ends(tail, "proxy") && head != PROXY)
+        // Of `transcoder`.
+        || ends(tail, "anscoder");
     if bot {
         return Word::Bot;
     }

@@ -105,5 +105,25 @@ fn robots_show_in_a_browsers_form() {
         "Mozilla/5.0 (Linux; Android 8.0; Pixel 2; Duplex-Google/1.0)",
         Id::UaBot,
     );
+    has(
+        "Mozilla/4.0 (compatible; MSIE 6.0; Windows NT 5.1; Some Transcoder)",
+        Id::UaBot,
+    );
     assert_eq!(agent_row(&inside(")")).get(Id::UaEngineComment as u8), 0.0);
+    // A runtime's version is no address, and an app's word no robot's.
+    for person in [
+        "Mozilla/4.0 (compatible; MSIE 8.0; Windows NT 6.1; .NET CLR 2.0.50727)",
+        "Mozilla/5.0 (Linux; U; Android 4.0.4; de; HTC Desire S Build/IMM76D) \
+         AppleWebKit/534.30 (KHTML, like Gecko) Version/4.0 Mobile Safari/534.30; \
+         some360browser(securityinstalled)",
+        "Mozilla/5.0 (X11; U; Linux; en-US) AppleWebKit/527+ (KHTML, like Gecko, Safari/419.3) \
+         Arora/0.10.1",
+    ] {
+        let told = [
+            (Id::UaContact, 0.0),
+            (Id::UaBot, 0.0),
+            (Id::UaEngineComment, 0.0),
+        ];
+        expect(&agent_row(person), &told);
+    }
 }
