@@ -97,6 +97,8 @@ struct Has {
     linux: bool,
     frozen_build: bool,
     tool_in_comment: bool,
+    /// The last word is `like`.
+    like: bool,
 }
 
 /// Where the pass over the bytes stands.
@@ -222,6 +224,7 @@ impl Agent {
     /// bytes no feature tells anything else.
     fn word<'a>(&mut self, letters: &Letters, rest: &'a [u8]) -> &'a [u8] {
         let word = classify(letters.head, letters.tail);
+        let like = std::mem::replace(&mut self.has.like, letters.head == const { key("like") });
         if letters.product {
             self.products = self.products.saturating_add(1);
             let unknown = matches!(word, Word::Other | Word::Tool | Word::Bot);
@@ -263,8 +266,8 @@ impl Agent {
             Word::Gecko => {
                 self.has.gecko |= starts(rest, b"/");
                 // Some old engines name Safari there.
-                let more = matches!(rest, [b';' | b' ', ..]);
-                self.engine_comment |= letters.comment && more;
+                let more = letters.comment && matches!(rest, [b';' | b' ', ..]);
+                self.engine_comment |= more && like;
             }
             Word::Mobile => {
                 self.mobile = true;

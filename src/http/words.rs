@@ -96,7 +96,8 @@ words! {
         "netfront" "iemobile" "midp" "cldc" "obigo" "teleca" "sonyericsson" "ucweb" "netcast"
         "openwave" "polaris" "dolfin" "goanna" "iceweasel" "icecat" "iceape" "camino" "galeon"
         "netscape" "icab" "omniweb" "wayfarer" "ibrowse" "arachne" "hotjava" "nokia" "blackberry"
-        "bolt" "jasmine" "browserng";
+        "bolt" "jasmine" "browserng"
+        "mosaic";
     Operator: "google";
     Browser: "mozilla" "khtml" "like" "chromium" "opr" "opera" "samsungbrowser" "yabrowser"
         "vivaldi" "ucbrowser" "build" "brave" "ubuntu" "miuibrowser"

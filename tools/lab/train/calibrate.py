@@ -7,6 +7,9 @@ from dataset import is_human, weights
 
 SCORES = 99
 
+# How much more a person weighs than a bot: to block a person is the worse mistake.
+PEOPLE = 1.25
+
 
 class Calibration:
     """P(human) = 1 / (1 + exp(-(slope * margin + offset))); two numbers, so that it cannot bend to
@@ -14,7 +17,9 @@ class Calibration:
 
     def __init__(self, margins, requests):
         fitted = LogisticRegression(C=1e6)
-        fitted.fit(margins.reshape(-1, 1), is_human(requests), sample_weight=weights(requests))
+        human = is_human(requests)
+        weight = weights(requests) * np.where(human, PEOPLE, 1)
+        fitted.fit(margins.reshape(-1, 1), human, sample_weight=weight)
         self.slope, self.offset = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
         if not self.slope > 0:
             raise SystemExit(f"calibration: expected a rising curve, got a slope of {self.slope}")

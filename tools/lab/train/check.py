@@ -51,27 +51,43 @@ class Judging(unittest.TestCase):
     def request(label="bot", client="curl/8", source="hedgerow-recorded-tools", **more):
         headers = [["User-Agent", "x"], ["Accept", "*/*"], ["Referer", "https://a/"]]
         found = {"label": label, "client": client, "source": source, "headers": headers}
-        found.update(complete=True, slice="full", method="GET", http="2", path="/", host="a",
-                     scheme="https", **more)
-        return found
+        found.update({"complete": True, "slice": "full", "view": "full", "method": "GET", "http": "2",
+                      "path": "/", "host": "a", "scheme": "https", "class": None, "hard": False})
+        return found | more
 
-    def test_a_tool_is_judged_in_one_fold_and_a_human_source_too(self):
+    def test_a_tool_is_judged_in_one_fold_and_a_class_too(self):
         import dataset
 
         folds = {dataset.fold(self.request(client=c)) for c in ("curl/8", "curl:post", "curl")}
         self.assertEqual(len(folds), 1)
-        human = self.request("human", "firefox/headful", "hedgerow-recorded-headful")
-        self.assertEqual(dataset.fold(human), dataset.HUMAN_FOLDS["hedgerow-recorded-headful"])
+        sources = ("one", "two")
+        some = [self.request("human", "x", source, **{"class": "kaios"}) for source in sources]
+        self.assertEqual(dataset.fold(some[0]), dataset.fold(some[1]))
 
     def test_a_narrowed_request_forgets_what_a_log_does_not_hold(self):
-        import dataset
+        import views
 
-        log = dataset.narrowed(self.request(), "log")
+        log = views.narrowed(self.request(), "log")
         self.assertEqual([n for n, _ in log["headers"]], ["User-Agent", "Referer"])
         self.assertEqual((log["complete"], log["scheme"], log["path"]), (False, None, "/"))
-        agent = dataset.narrowed(self.request(), "ua")
+        agent = views.narrowed(self.request(), "ua")
         self.assertEqual([n for n, _ in agent["headers"]], ["User-Agent"])
         self.assertIsNone(agent["path"])
+
+    def test_a_proxy_makes_its_own_connection(self):
+        import views
+
+        request = self.request()
+        request["headers"] += [["Connection", "keep-alive"], ["TE", "trailers"]]
+        for proxy in views.PROXIES:
+            made = views.behind(request, proxy)
+            names = [name.lower() for name, _ in made["headers"]]
+            self.assertNotIn("te", names, proxy)
+            self.assertEqual(names.count("host"), 1, proxy)
+            self.assertEqual(len(set(names)), len(names), proxy)
+            self.assertEqual((made["hop"], made["view"]), ("proxy", "proxy"))
+        seen = [v["view"] for v in views.views(request)]
+        self.assertEqual(seen, ["full", "proxy", "forwarded", "unordered", "no version", "log", "ua"])
 
     def test_left_out_features_are_named_exactly(self):
         import dataset
@@ -102,7 +118,7 @@ class Judging(unittest.TestCase):
             held = judge.holds({"feature": "f", **condition}, column)
             self.assertEqual(held.astype(int).tolist(), expected, condition)
         path = HERE / "detections.toml"
-        names = ["ua_tool_word", "ua_automation_word", "ua_missing", "has_accept_language",
+        names = ["ua_tool_word", "ua_frame", "hints_platform_mismatch", "ua_engine_comment", "ua_automation_word", "ua_missing", "has_accept_language",
                  "target_probe", "ua_browser", "target_attack", "hints_missing", "fetch_missing",
                  "hints_version_mismatch", "fetch_errors"]
         rows = np.zeros((1, len(names)), dtype=np.float32)

@@ -1,7 +1,8 @@
-"""Labelled requests: reading, what is left out, narrowed copies, weights, folds, rows of features."""
+"""Labelled requests: reading, what is left out, weights, folds, rows of features."""
 
 import collections
 import csv
+import gzip
 import hashlib
 import json
 import pathlib
@@ -11,9 +12,15 @@ import tempfile
 
 import numpy as np
 
+from views import views
+
 # In these sources every bot has one User-Agent and every human another, so that a single request
 # tells the label by the agent alone: what is learned there holds nowhere else.
 LEFT_OUT = ("mklab-web-bot-p1", "mklab-web-bot-p2")
+
+# Other names of what the packages hold.
+SAME = {"apify-header-generator", "ulixee-browser-profiles", "ulixee-real-user-agents",
+        "random_user_agent", "recorded-tools", "recorded-headful"}
 
 # Features that the library fills and this table does not use, by why: they tell how or where the
 # requests were collected better than who sent them. Tables trained on one site's own traffic can
@@ -39,23 +46,11 @@ LEFT_OUT_FEATURES = {
     ),
 }
 
-# Sources with their own fold: the rest of the humans is one fold a source, and the rest of the
-# bots is cut by tool, so that no tool is both trained on and judged.
 FOLDS = 5
-HUMAN_FOLDS = {
-    "apify-header-generator": 0,
-    "curl-impersonate-signatures": 1,
-    "ulixee-real-user-agents": 1,
-    "recorded-headful": 2,
-    "ulixee-browser-profiles": 3,
-    "hedgerow-recorded-headful": 4,
-    "intoli-user-agents": 4,
-}
-BOT_FOLDS = {
-    "crawler-user-agents": 0,
-    "isbot-crawlers": 2,
-    "advertools-logs": 1,
-    "ocatak-acunetix": 3,
+
+# What each way of seeing a request weighs in training, people and bots alike.
+VIEWS = {
+    "full": 1, "proxy": 1, "forwarded": 0.5, "unordered": 0.5, "no version": 0.5, "log": 0.5, "ua": 1,
 }
 
 # Humans whose requests a real browser sent, or a recording of one; the others are samples.
@@ -65,9 +60,19 @@ CHROMIUM_VERSION = re.compile(r"Chrome/(\d+)\.0\.(\d+)\.")
 
 
 def read(path):
-    """The requests of a file, one JSON object a line."""
-    with open(path, encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines if line.strip()]
+    """The requests of a file, one JSON object a line, every known field set."""
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt", encoding="utf-8") as lines:
+        return [known(json.loads(line)) for line in lines if line.strip()]
+
+
+def known(request):
+    for field in ("class", "client", "basis", "method", "scheme", "http", "host", "path", "order"):
+        request.setdefault(field, None)
+    request.setdefault("slice", "full" if request.get("complete") else "ua")
+    request["complete"] = request["slice"] == "full"
+    request["hard"] = bool(request.get("hard"))
+    return request
 
 
 def agent_of(request):
@@ -83,27 +88,25 @@ def made_up(request):
     return request["source"] == "intoli-user-agents" and bool(old)
 
 
-def load(folder, recordings):
-    """All requests to train on: the labelled data of a folder and the project's recordings, each
-    complete one also as a log and as an agent list would know it."""
-    data = read(folder / "train.ndjson") + read(folder / "test.ndjson") + read(recordings)
-    data = [r for r in data if r["source"] not in LEFT_OUT and not made_up(r)]
-    narrow = [narrowed(r, known) for known in ("log", "ua") for r in data if r["complete"]]
-    return data + narrow
+def load(paths):
+    """The requests to train on, each complete one in every view."""
+    requests = [r for path in paths for r in read(path)]
+    kept = [r for r in requests if r["label"] in ("human", "bot") and not made_up(r)]
+    return [view for r in kept for view in views(r)]
 
 
-def narrowed(request, known):
-    """The same request as an access log or an agent list would know it.
-
-    Without these, how much is known would give the label away: nearly all log lines of the data
-    are bots.
-    """
-    names = {"log": ("user-agent", "referer"), "ua": ("user-agent",)}[known]
-    narrow = dict(request, complete=False, slice=known, scheme=None, narrowed=True)
-    narrow["headers"] = [h for h in request["headers"] if h[0].lower() in names]
-    if known == "ua":
-        narrow.update(method=None, http=None, path=None, host=None)
-    return narrow
+def others(folder, trained):
+    """The requests of a folder that are of no source and, where the agent is all that is known, of no
+    agent that was trained on, in every view. Apps are neither people nor bots."""
+    requests = [r for path in sorted(folder.glob("*.ndjson")) for r in read(path)]
+    sources = {r["source"] for r in trained} | set(LEFT_OUT) | SAME
+    agents = {agent_of(r) for r in trained if r["slice"] == "ua"}
+    kept = [
+        r for r in requests
+        if r["label"] in ("human", "bot") and r["source"] not in sources and not made_up(r)
+        and not (r["slice"] == "ua" and agent_of(r) in agents)
+    ]
+    return [view for r in kept for view in views(r)]
 
 
 def is_human(requests):
@@ -117,31 +120,37 @@ def tool(request):
 
 
 def fold(request):
-    """The fold in which a request is judged by a model that saw neither its source (humans, lists
-    of bots) nor its tool (recorded bots)."""
-    known = HUMAN_FOLDS if request["label"] == "human" else BOT_FOLDS
-    if request["source"] in known:
-        return known[request["source"]]
-    name = tool(request) if request["label"] == "bot" else request["source"]
+    """The fold in which a request is judged: by a model that did not see its class, or without one
+    its browser of that source (humans), or its tool (bots)."""
+    if request["class"]:
+        name = request["class"]
+    elif request["label"] == "bot":
+        name = tool(request)
+    else:
+        name = request["source"] + (request["client"] or "")[:14]
     return hashlib.sha256(name.encode()).digest()[0] % FOLDS
 
 
-def weights(requests):
-    """Of what is known of a request, each kind weighs the same, within it each class, and within
-    that each source as the root of its size, so that a large source does not drown a diverse one.
+def group(request):
+    """What weighs as the root of its size, so that a large source does not drown a diverse one."""
+    if request["label"] == "human":
+        name = request["source"] + (request["class"] or "")
+    else:
+        name = request["source"] if request["slice"] == "ua" else tool(request)
+    return request["view"], request["label"], name
 
-    With the classes alike over all kinds together, log lines, of which there are twice as many
-    bots as humans, taught that to know little means a bot.
-    """
-    keys = [(r["slice"], r["label"], r["source"]) for r in requests]
+
+def weights(requests):
+    """Each view weighs as VIEWS says, within it people and bots the same, and within these each
+    group as the root of its size."""
+    keys = [group(r) for r in requests]
     counts = collections.Counter(keys)
     raw = np.array([counts[key] ** -0.5 for key in keys])
-    sides = [key[:2] for key in keys]
-    kinds = sorted(set(sides))
-    for kind in kinds:
-        side = np.array([s == kind for s in sides])
-        raw[side] *= len(requests) / len(kinds) / raw[side].sum()
-    return raw
+    sides = np.array([f"{view} {label}" for view, label, _ in keys])
+    for side in set(sides):
+        view = side.rpartition(" ")[0]
+        raw[sides == side] *= VIEWS[view] / raw[sides == side].sum()
+    return raw * len(requests) / raw.sum()
 
 
 def used(names):

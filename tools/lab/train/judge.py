@@ -1,29 +1,31 @@
-"""How well models tell bots from humans, on sources and tools that they did not see in training."""
+"""How well models tell bots from people, on classes, sources and tools that they did not see."""
 
-import re
+import collections
 import tomllib
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from dataset import FOLDS, REAL, agent_of, fold, is_human, tool
+from dataset import FOLDS, VIEWS, fold, is_human, tool
 from models import Model, obvious_rows, pattern_says_human
 
 # What is known of a request, and what the model card calls it.
-SLICES = {"full": "complete requests", "log": "log lines", "ua": "User-Agent only"}
+TITLES = {
+    "full": "complete requests",
+    "proxy": "behind a proxy that the host knows of",
+    "forwarded": "behind a proxy that the host does not know of",
+    "unordered": "complete, order lost",
+    "no version": "complete, version unknown",
+    "log": "log lines",
+    "ua": "User-Agent only",
+}
 
-BROWSERS = (
-    ("Edge", re.compile(r"Edg(A|iOS)?/")),
-    ("Opera", re.compile(r"OPR/")),
-    ("Samsung Internet", re.compile(r"SamsungBrowser/")),
-    ("Firefox", re.compile(r"(Firefox|FxiOS)/")),
-    ("Chrome", re.compile(r"(Chrome|CriOS|Chromium)/")),
-    ("Safari", re.compile(r"Safari/")),
-)
+# Scores below this are what operators block.
+BLOCKED = 30
 
 
 def out_of_fold(library, names, rows, requests):
-    """Each request's margin from a model that saw neither its source nor its tool."""
+    """Each request's margin from a model that saw neither its class nor its tool."""
     folds = np.array([fold(r) for r in requests])
     margins = np.full(len(requests), np.nan)
     for number in range(FOLDS):
@@ -34,25 +36,17 @@ def out_of_fold(library, names, rows, requests):
     return margins
 
 
-def left_out(library, names, rows, requests, sources):
-    """Margins of all requests of some sources, from a model that saw none of them."""
-    held = np.array([r["source"] in sources for r in requests])
-    kept = [r for r, h in zip(requests, held) if not h]
-    return held, Model(library, names).fit(rows[~held], kept).margins(rows[held])
-
-
 def threshold(margins, share):
     """The margin below which a share of these requests lies."""
     return np.quantile(margins, share, method="lower")
 
 
-def caught(margins, human, real):
-    """AUC, and the share of bots caught at the thresholds that cost 1 % and 0.1 % of the real
-    browsers' requests."""
+def caught(margins, human):
+    """AUC, and the share of bots caught at the thresholds that cost 1 % and 0.1 % of the people."""
     result = {"humans": int(human.sum()), "bots": int((~human).sum())}
     result["auc"] = float(roc_auc_score(human, margins))
     for name, share in (("at_1_percent", 0.01), ("at_0.1_percent", 0.001)):
-        result[name] = float((margins[~human] < threshold(margins[human & real], share)).mean())
+        result[name] = float((margins[~human] < threshold(margins[human], share)).mean())
     return result
 
 
@@ -69,84 +63,67 @@ def pattern(requests):
     }
 
 
-def lines(requests, ours, plain):
-    """One line a slice, with and without the hard requests: ours, the baseline, the pattern."""
+def lines(requests, margins, scores, plain=None):
+    """One line a view, without the hard requests, and complete ones with them, too."""
     human = is_human(requests)
-    real = np.array([r["basis"] in REAL for r in requests])
-    hard = np.array([bool(r["hard"]) for r in requests])
-    kinds = np.array([r["slice"] for r in requests])
+    hard = np.array([r["hard"] for r in requests])
+    view = np.array([r["view"] for r in requests])
     found = []
-    for kind, title in SLICES.items():
-        for what, chosen in ((title, kinds == kind), (f"{title}, not hard", (kinds == kind) & ~hard)):
+    for name in VIEWS:
+        kinds = [(TITLES[name], (view == name) & ~hard)]
+        if name == "full":
+            kinds.append((f"{TITLES[name]}, hard ones too", view == name))
+        for title, chosen in kinds:
+            if len(set(human[chosen])) < 2:
+                continue
             some = [r for r, c in zip(requests, chosen) if c]
-            sides = human[chosen], real[chosen]
-            found.append(
-                {
-                    "what": what,
-                    "ours": rounded(caught(ours[chosen], *sides)),
-                    "baseline": rounded(caught(plain[chosen], *sides)),
-                    "pattern": rounded(pattern(some)),
-                }
-            )
+            line = {"what": title, "ours": rounded(caught(margins[chosen], human[chosen]))}
+            low = scores[chosen] < BLOCKED
+            line["humans_below"] = round(float(low[human[chosen]].mean()), 4)
+            line["bots_above"] = round(float((~low)[~human[chosen]].mean()), 4)
+            line["pattern"] = rounded(pattern(some))
+            if plain is not None:
+                line["baseline"] = rounded(caught(plain[chosen], human[chosen]))
+            found.append(line)
     return found
 
 
-def browser(request):
-    agent = agent_of(request)
-    return next((name for name, pattern in BROWSERS if pattern.search(agent)), "another")
+def class_of(request):
+    return request["class"] or request["source"]
 
 
-def by_source(requests, margins, scores):
-    """Humans by source and browser, as they come: how many fall below the thresholds that cost 1 %
-    and 0.1 % of all real browsers, and the median score."""
-    human = is_human(requests)
-    real = np.array([r["basis"] in REAL for r in requests])
+def by_class(requests, scores, label, least=20):
+    """Each class in each view: requests, the share on the wrong side of 30, the median score. The
+    worst come first; classes of fewer than `least` requests are joined."""
+    groups = collections.defaultdict(list)
+    for request, score in zip(requests, scores):
+        if request["label"] == label and not request["hard"]:
+            groups[request["view"], class_of(request)].append(score)
+    joined = collections.defaultdict(list)
+    for (view, name), group in groups.items():
+        joined[view, name if len(group) >= least else "smaller classes"] += group
     found = []
-    own = np.array([not r.get("narrowed") for r in requests])
-    limits = {}
-    for kind in SLICES:
-        of_kind = np.array([r["slice"] == kind for r in requests])
-        limits[kind] = [threshold(margins[human & real & of_kind], s) for s in (0.01, 0.001)]
-    keys = [(r["source"], browser(r), r["slice"]) for r in requests]
-    for source, name, kind in sorted({k for k, h, o in zip(keys, human, own) if h and o}):
-        chosen = human & own & np.array([k == (source, name, kind) for k in keys])
-        lost = [float((margins[chosen] < limit).mean()) for limit in limits[kind]]
-        found.append(
-            {
-                "source": source,
-                "browser": name,
-                "known": SLICES[kind],
-                "requests": int(chosen.sum()),
-                "lost_at_1_percent": round(lost[0], 4),
-                "lost_at_0.1_percent": round(lost[1], 4),
-                "median_score": int(np.median(scores[chosen])),
-            }
-        )
-    return found
+    for (view, name), group in joined.items():
+        group = np.array(group)
+        wrong = group < BLOCKED if label == "human" else group >= BLOCKED
+        found.append({"class": name, "known": TITLES[view], "requests": len(group),
+                      "wrong": round(float(wrong.mean()), 4), "median": int(np.median(group))})
+    return sorted(found, key=lambda line: (-line["wrong"], line["median"], line["class"]))
 
 
-def by_tool(requests, margins, scores):
-    """Bots by tool, complete requests: the share caught at the thresholds above."""
-    human, full = is_human(requests), np.array([bool(r["complete"]) for r in requests])
-    real = np.array([r["basis"] in REAL for r in requests])
-    limits = [threshold(margins[human & real & full], share) for share in (0.01, 0.001)]
-    tools = np.array([tool(r) for r in requests])
-    hard = np.array([bool(r["hard"]) for r in requests])
-    found = []
-    for name in sorted(set(tools[full & ~human])):
-        chosen = full & ~human & (tools == name)
-        shares = [float((margins[chosen] < limit).mean()) for limit in limits]
-        found.append(
-            {
-                "tool": str(name),
-                "requests": int(chosen.sum()),
-                "hard": round(float(hard[chosen].mean()), 2),
-                "caught_at_1_percent": round(shares[0], 4),
-                "caught_at_0.1_percent": round(shares[1], 4),
-                "median_score": int(np.median(scores[chosen])),
-            }
-        )
-    return sorted(found, key=lambda line: (line["caught_at_1_percent"], line["tool"]))
+def by_tool(requests, scores):
+    """Bots by tool, complete requests: the share below 30, and the median score."""
+    groups = collections.defaultdict(list)
+    for request, score in zip(requests, scores):
+        if request["label"] == "bot" and request["view"] == "full":
+            groups[tool(request), request["hard"]].append(score)
+    found = [
+        {"tool": name, "requests": len(group), "hard": "yes" if hard else "",
+         "below_30": round(float((np.array(group) < BLOCKED).mean()), 4),
+         "median": int(np.median(group))}
+        for (name, hard), group in groups.items()
+    ]
+    return sorted(found, key=lambda line: (line["below_30"], line["tool"]))
 
 
 def baseline_margins(library, requests):

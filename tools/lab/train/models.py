@@ -81,7 +81,7 @@ class Model:
         if self.library == "catboost":
             return self.model.predict(rows, prediction_type="RawFormulaVal")
         if self.library == "lightgbm":
-            return self.model.predict(rows, raw_score=True)
+            return self.model.booster_.predict(rows, raw_score=True)
         return self.model.predict(rows, output_margin=True, validate_features=False)
 
     def importance(self):

@@ -36,6 +36,11 @@ PACKAGES = [
      "agents of 900 browsers, devices and tools up to 2018"),
 ]
 
+# What a browser's agent never has: such an entry is a robot under a browser's name.
+ROBOT = re.compile(
+    r"bot\b|crawl|spider|https?:|www\.|compatible;(?! MSIE| Konqueror)|<|\$|dalvik|cfnetwork|phantom"
+    r"|preview", re.I)
+
 MISSING = "*MISSING_VALUE*"
 SITE = "www.shop.test"
 LANGUAGES = ["en-US,en;q=0.9", "de-DE,de;q=0.9,en;q=0.8", "fr-FR,fr;q=0.9", "pt-BR,pt;q=0.9,en;q=0.8",
@@ -144,7 +149,7 @@ def header_generator(archive, rng, count=2500):
         place = {header: at for at, header in enumerate(order)}
         headers = sorted(fields.items(), key=lambda pair: place.get(pair[0], len(order)))
         text = next((v for k, v in headers if k.lower() == "user-agent"), "")
-        if not text or other_platform(text, fields.get("sec-ch-ua-platform")):
+        if not text or ROBOT.search(text) or other_platform(text, fields.get("sec-ch-ua-platform")):
             continue
         coded = fields.get("accept-encoding", fields.get("Accept-Encoding", ""))
         secure = two or "br" in coded or "zstd" in coded or "sec-ch-ua" in fields
@@ -237,12 +242,6 @@ def from_template(browser, protocol, kind, template, known, rng):
 def agent_text(one, rng):
     patches = one.get("stablePatchVersions") or one.get("allPatchVersions") or [0]
     return one["pattern"].replace("$patch$", str(rng.choice(patches)))
-
-
-# What a browser's agent never has: such an entry is a robot under a browser's name.
-ROBOT = re.compile(
-    r"bot\b|crawl|spider|https?:|www\.|compatible;(?! MSIE| Konqueror)|<|\$|dalvik|cfnetwork|phantom"
-    r"|preview", re.I)
 
 
 def random_agents(archive, rng, humans=40, bots=250):
