@@ -86,10 +86,10 @@ words! {
     Revision: "rv";
     Mobile: "mobile";
     System: "nt" "os";
-    InApp: "wv" "fban" "fbav" "instagram" "line" "whatsapp";
+    InApp: "wv" "fban" "fbav" "instagram" "line" "whatsapp" "gsa" "opt" "ddg";
     Compatible: "compatible";
     Edge: "edg" "edga";
-    IosBrowser: "crios" "fxios" "edgios" "opios" "opt" "gsa" "ddg";
+    IosBrowser: "crios" "fxios" "edgios" "opios";
     EdgeLegacy: "edge";
     OldEngine: "msie" "trident" "presto";
     Rare: "lynx" "links" "elinks" "dillo" "edbrowse" "amaya" "retawq" "browsh" "konqueror"

@@ -91,8 +91,7 @@ impl Proxy {
             if logged && self.shared.log.is_some() {
                 ctx.facts = filter.last_facts();
             }
-            ctx.route = policy.route(request, ctx.from.address);
-            ctx.decision = policy.decide(ctx.route, &ctx.scored);
+            (ctx.route, ctx.decision) = policy.judge(request, ctx.from.address, &ctx.scored);
             let route = local.routes.get(ctx.route);
             let action = ctx.decision.action as usize;
             if let Some(counter) = route.and_then(|route| route.actions.get(action)) {

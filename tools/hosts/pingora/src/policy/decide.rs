@@ -1,12 +1,12 @@
 //! From a verdict to what becomes of the request.
 
-use super::{Mode, PathPattern, Policy, Route};
+use super::spelling::{self, Reading};
+use super::{Mode, Policy, Route};
 use hedgerow::Verdict;
 use hedgerow::host::{Outcome, ScoredRequest};
 use http::header::HOST;
 use pingora::http::RequestHeader;
 use pingora::http::authority::raw_target_authority;
-use std::borrow::Cow;
 use std::net::IpAddr;
 
 /// What becomes of a request.
@@ -58,14 +58,65 @@ pub struct Decision {
 }
 
 impl Policy {
-    /// The position of the route that takes a request.
-    pub fn route(&self, request: &RequestHeader, client: Option<IpAddr>) -> usize {
+    /// Returns the position of the route that decides a request, and what becomes of it.
+    ///
+    /// The first route of which every condition holds takes a request. Where servers may read the
+    /// request in several ways, each reading has such a route, and of these the one with the
+    /// strictest decision counts. A host that is none is every host.
+    pub fn judge(
+        &self,
+        request: &RequestHeader,
+        client: Option<IpAddr>,
+        scored: &ScoredRequest,
+    ) -> (usize, Decision) {
         let last = self.routes.len().saturating_sub(1);
-        let takes = |route: &Route| route.takes(request, client);
-        self.routes.iter().position(takes).unwrap_or(last)
+        if last == 0 {
+            return (0, self.decide(0, scored));
+        }
+        let mut strictest: Option<(usize, Decision)> = None;
+        self.each_route(request, client, |route| {
+            let decision = self.decide(route, scored);
+            if strictest.is_none_or(|(_, before)| decision.strictness() > before.strictness()) {
+                strictest = Some((route, decision));
+            }
+        });
+        strictest.unwrap_or_else(|| (last, self.decide(last, scored)))
     }
 
-    /// What becomes of a request of a route.
+    /// Calls back with each route that takes the request in one reading.
+    fn each_route(
+        &self,
+        request: &RequestHeader,
+        client: Option<IpAddr>,
+        mut found: impl FnMut(usize),
+    ) {
+        let host = spelling::host(said_host(request));
+        let paths = self.paths.readings(request.uri.path());
+        for method in spelling::methods(request, self.paths) {
+            for path in &paths {
+                for (at, route) in self.routes.iter().enumerate() {
+                    if !route.takes(path, method, client) {
+                        continue;
+                    }
+                    let named = !route.hosts.is_empty();
+                    let is = |host: &[u8]| {
+                        let same = |one: &String| host.eq_ignore_ascii_case(one.as_bytes());
+                        route.hosts.iter().any(same)
+                    };
+                    match host {
+                        Some(host) if named && !is(host) => continue,
+                        None if named => found(at),
+                        _ => {
+                            found(at);
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Returns what becomes of a request of a route.
     pub fn decide(&self, route: usize, scored: &ScoredRequest) -> Decision {
         let none = Decision {
             action: Action::Pass,
@@ -77,26 +128,28 @@ impl Policy {
     }
 }
 
+impl Decision {
+    /// Grows with how much is done about a request.
+    fn strictness(&self) -> u8 {
+        match self.action {
+            Action::Pass => 0,
+            Action::Observe => 1,
+            Action::Tag => 2,
+            Action::Block | Action::FailClosed => 3,
+        }
+    }
+}
+
 impl Route {
-    fn takes(&self, request: &RequestHeader, client: Option<IpAddr>) -> bool {
-        let any = |list: &[String], holds: &dyn Fn(&str) -> bool| {
-            list.is_empty() || list.iter().any(|one| holds(one))
-        };
-        any(&self.methods, &|method| method == request.method.as_str())
-            && (self.paths.is_empty() || self.path(&normal(request.uri.path())))
-            && any(&self.hosts, &|host| is_host(request, host))
+    /// Whether all conditions but that of the host hold.
+    fn takes(&self, path: &Reading<'_>, method: &str, client: Option<IpAddr>) -> bool {
+        let same = |one: &String| one.eq_ignore_ascii_case(method);
+        (self.methods.is_empty() || self.methods.iter().any(same))
+            && (self.paths.is_empty() || self.paths.iter().any(|pattern| pattern.holds(path)))
             && (self.addresses.is_empty()
                 || client.is_some_and(|client| {
                     self.addresses.iter().any(|range| range.contains(client))
                 }))
-    }
-
-    fn path(&self, path: &str) -> bool {
-        let holds = |pattern: &PathPattern| match pattern.open {
-            true => path.starts_with(&pattern.start),
-            false => path == pattern.start,
-        };
-        self.paths.iter().any(holds)
     }
 
     fn decide(&self, scored: &ScoredRequest) -> Decision {
@@ -131,19 +184,6 @@ impl Route {
     }
 }
 
-/// Whether a request is for a host, whatever the port, the case of letters, and the dot that a full
-/// name may end with.
-fn is_host(request: &RequestHeader, host: &str) -> bool {
-    let said = said_host(request);
-    let port = said.iter().rposition(|byte| *byte == b':');
-    let bare = match port.and_then(|at| said.split_at_checked(at)) {
-        Some((bare, [_, port @ ..])) if port.iter().all(u8::is_ascii_digit) => bare,
-        _ => said,
-    };
-    let bare = bare.strip_suffix(b".").unwrap_or(bare);
-    bare.eq_ignore_ascii_case(host.as_bytes())
-}
-
 /// The host that a request says it is for, with its port: `:authority`, an absolute target's, or
 /// what stands in `Host`; empty where it says none. Pingora leaves an absolute target's out of the
 /// URI, and refuses a request that says two.
@@ -155,55 +195,4 @@ pub(crate) fn said_host(request: &RequestHeader) -> &[u8] {
         .or_else(|| raw_target_authority(request.raw_path()).authority())
         .or_else(header)
         .unwrap_or_default()
-}
-
-/// A path as most upstreams read it: `%6c` is `l`, `//` and `/./` are `/`, `/a/../b` is `/b`, and
-/// `/a/.` and `/a/b/..` are `/a/`. A route for `/login` must not be missed by one that writes it
-/// otherwise.
-pub(super) fn normal(path: &str) -> Cow<'_, str> {
-    if !(path.contains('%') || path.contains("//") || path.contains("/.")) {
-        return Cow::Borrowed(path);
-    }
-    let bytes = decoded(path.as_bytes());
-    let last = bytes.rsplit(|byte| *byte == b'/').next();
-    let ends = matches!(last, Some(b"" | b"." | b".."));
-    let mut parts: Vec<&[u8]> = Vec::new();
-    for part in bytes.split(|byte| *byte == b'/') {
-        match part {
-            b"" | b"." => {}
-            b".." => {
-                parts.pop();
-            }
-            part => parts.push(part),
-        }
-    }
-    let mut normal = Vec::with_capacity(bytes.len().saturating_add(1));
-    for part in &parts {
-        normal.push(b'/');
-        normal.extend_from_slice(part);
-    }
-    if ends || parts.is_empty() {
-        normal.push(b'/');
-    }
-    Cow::Owned(String::from_utf8_lossy(&normal).into_owned())
-}
-
-/// Bytes with `%XX` replaced, once.
-fn decoded(mut bytes: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(bytes.len());
-    while let [first, rest @ ..] = bytes {
-        let hex = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
-        let pair = match rest {
-            [high, low, ..] if *first == b'%' => hex(*high).zip(hex(*low)),
-            _ => None,
-        };
-        let behind = pair.and_then(|pair| Some((pair, rest.get(2..)?)));
-        let byte;
-        (byte, bytes) = match behind {
-            Some(((high, low), behind)) => (high << 4 | low, behind),
-            None => (*first, rest),
-        };
-        plain.push(byte);
-    }
-    plain
 }

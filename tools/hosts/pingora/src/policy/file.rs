@@ -1,6 +1,6 @@
 //! The policy as people write it, and everything that is refused.
 
-use super::decide::normal;
+use super::spelling::normal;
 use super::*;
 use hedgerow::host::{HopRule, is_header_name};
 use hedgerow::http::Scheme;
@@ -12,6 +12,8 @@ use std::path::Path;
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct File {
+    /// How paths are compared.
+    paths: Option<Paths>,
     #[serde(default)]
     client: ClientTable,
     #[serde(default)]
@@ -106,6 +108,7 @@ pub(super) fn parse(text: &str) -> Parsed<Policy> {
     let file: File = toml::from_str(text).map_err(|error| syntax(text, &error))?;
     let mut policy = Policy {
         front: front(file.client)?,
+        paths: file.paths.unwrap_or_default(),
         ..Policy::default()
     };
     let failing = Failing {
@@ -287,7 +290,7 @@ fn checked_host(at: &str, text: &str) -> Parsed<String> {
     Ok(host.to_ascii_lowercase())
 }
 
-/// A method as clients send it: `get` would match none.
+/// A method as people write it; those of requests are compared without regard to case.
 fn check_method(at: &str, method: &str) -> Parsed<()> {
     match method
         .bytes()
@@ -395,10 +398,8 @@ fn pattern(at: &str, text: &str) -> Parsed<PathPattern> {
     let more = if open { "x" } else { "" };
     let whole = format!("{start}{more}");
     let normal = normal(&whole);
-    Ok(PathPattern {
-        start: normal.strip_suffix(more).unwrap_or(&normal).into(),
-        open,
-    })
+    let start = normal.strip_suffix(more).unwrap_or(&normal).into();
+    Ok(PathPattern::new(start, open))
 }
 
 fn ranges(at: &str, texts: &[String]) -> Parsed<Vec<AddressRange>> {

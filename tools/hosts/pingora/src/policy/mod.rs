@@ -24,9 +24,11 @@
 
 mod decide;
 mod file;
+mod spelling;
 
 pub(crate) use decide::said_host;
 pub use decide::{Action, Decision};
+pub use spelling::Paths;
 
 use hedgerow::host::Front;
 use hedgerow::table::bots::{AddressRange, Category};
@@ -44,6 +46,7 @@ pub struct Policy {
     /// The routes in their order; the last takes everything.
     routes: Vec<Route>,
     front: Front,
+    paths: Paths,
 }
 
 /// Some requests, and what becomes of them.
@@ -94,6 +97,8 @@ pub enum Mode {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct PathPattern {
     start: String,
+    /// The start in lower case.
+    folded: String,
     /// Whether it goes on (`/account/*`).
     open: bool,
 }
@@ -154,6 +159,7 @@ impl Default for Policy {
         Policy {
             routes: vec![everything],
             front: Front::default(),
+            paths: Paths::default(),
         }
     }
 }

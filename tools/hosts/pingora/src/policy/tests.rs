@@ -4,6 +4,7 @@ use super::*;
 use hedgerow::host::{Outcome, PassReason, ScoredRequest};
 use hedgerow::{NotScored, Reason, Verdict, VerifiedBot};
 use pingora::http::RequestHeader;
+use std::net::IpAddr;
 
 fn refused(text: &str) -> PolicyError {
     match Policy::parse(text) {
@@ -18,10 +19,15 @@ fn request(path: &str, host: &str) -> RequestHeader {
     request
 }
 
+/// The first route that takes a request: nothing is known of its score.
+fn first(policy: &Policy, request: &RequestHeader, client: Option<IpAddr>) -> usize {
+    policy.judge(request, client, &ScoredRequest::default()).0
+}
+
 /// The route that takes a path.
 fn taken(policy: &Policy, path: &str, host: &str, client: &str) -> String {
     let client = client.parse().ok();
-    let route = policy.route(&request(path, host), client);
+    let route = first(policy, &request(path, host), client);
     policy.routes()[route].name.clone()
 }
 
@@ -285,9 +291,17 @@ fn a_host_is_found_however_the_request_says_it() {
         ("/", Some("shop.example"), true),
         ("/", Some("Shop.example.:443"), true),
         ("/", Some("[2001:DB8::1]:80"), true),
-        ("/", Some("shop.example.."), false),
+        // Servers end these at different places: they are for every host.
+        ("/", Some("shop.example.."), true),
+        ("/", Some("shop.example:x"), true),
+        ("/", Some("shop.example:80:80"), true),
+        ("/", Some("shop.example,x"), true),
+        ("/", Some("user@shop.example"), true),
+        ("/", Some("shop.example :80"), true),
+        ("/", Some("[2001:db8::1"), true),
+        ("/", Some(""), true),
         ("/", Some("evil.shop.example"), false),
-        ("/", None, false),
+        ("/", None, true),
         // Pingora keeps an absolute target's host out of the URI.
         ("http://SHOP.example/login", None, true),
         ("http://shop.example.:80?a", None, true),
@@ -297,12 +311,12 @@ fn a_host_is_found_however_the_request_says_it() {
         if let Some(host) = host {
             request.append_header("Host", host).expect("a header");
         }
-        let name = &policy.routes()[policy.route(&request, None)].name;
+        let name = &policy.routes()[first(&policy, &request, None)].name;
         assert_eq!(name == "shop", shop, "{target} {host:?}");
     }
     let mut request = RequestHeader::build("GET", b"/", None).expect("a request");
     request.set_uri(http::Uri::from_static("https://shop.example/"));
-    assert_eq!(policy.route(&request, None), 0, "HTTP/2");
+    assert_eq!(first(&policy, &request, None), 0, "HTTP/2");
 }
 
 fn scored(outcome: Outcome) -> ScoredRequest {
@@ -345,5 +359,118 @@ fn verified_bots_are_let_through_but_for_categories_that_are_not() {
         let scored = scored(Outcome::Verdict(Verdict::VerifiedBot(bot)));
         assert_eq!(policy.decide(1, &scored).action, action);
         assert_eq!(policy.decide(3, &scored).action, Action::Pass);
+    }
+}
+
+const LOGIN: &str = r#"
+[[route]]
+name = "static"
+paths = ["/static/*"]
+action = "observe"
+
+[[route]]
+name = "login"
+paths = ["/Login", "/account/*"]
+methods = ["POST"]
+action = "block"
+below = 99
+"#;
+
+/// The action on a request that a threshold of 99 is above.
+fn action(policy: &Policy, method: &str, path: &str, others: &[(&'static str, &str)]) -> Action {
+    let mut request = RequestHeader::build(method, path.as_bytes(), None).expect("a request");
+    for (name, value) in others {
+        request.append_header(*name, *value).expect("a header");
+    }
+    let verdict = Verdict::Scored(low());
+    policy
+        .judge(&request, None, &scored(Outcome::Verdict(verdict)))
+        .1
+        .action
+}
+
+fn low() -> hedgerow::Scored {
+    let engine = hedgerow::Engine::new(hedgerow::Schema::http());
+    let table = hedgerow::Table::from_bytes(hedgerow::DEFAULT_TABLE).expect("a table");
+    engine.publish(table).expect("a generation");
+    match engine
+        .scorer()
+        .expect("a slot")
+        .score(&hedgerow::Row::MISSING)
+    {
+        Verdict::Scored(scored) => scored,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn another_spelling_does_not_miss_a_route() {
+    let policy = Policy::parse(LOGIN).expect("a policy");
+    for path in [
+        "/Login",
+        "/login",
+        "/LOGIN/",
+        "/login;x",
+        "/login;a=b/",
+        "/login%20",
+        "/login.",
+        "/login/.",
+        "/%5clogin",
+        "/%4cogin",
+        "/%256cogin",
+        "//login",
+        "/a/../login",
+        "/a/..%2flogin",
+        "/login%00",
+        "/login%3fx",
+        "/login%23",
+        "/static/..;/login",
+        "/static/..%5clogin",
+        "/static/%2e%2e/login",
+        "/static/%252e%252e/login",
+        "/static/%25252e%25252e/login",
+        "/account",
+        "/ACCOUNT/x",
+        "/account;x/y",
+    ] {
+        assert_eq!(action(&policy, "POST", path, &[]), Action::Block, "{path}");
+        let lower = action(&policy, "post", path, &[]);
+        assert_eq!(lower, Action::Block, "post {path}");
+        let other = [("X-HTTP-Method-Override", "POST")];
+        assert_eq!(
+            action(&policy, "GET", path, &other),
+            Action::Block,
+            "GET {path}"
+        );
+    }
+    for path in [
+        "/logins",
+        "/static/login",
+        "/static/a/../login",
+        "/accounts/x",
+        "/a/login",
+    ] {
+        assert_ne!(action(&policy, "POST", path, &[]), Action::Block, "{path}");
+    }
+    assert_ne!(action(&policy, "GET", "/login", &[]), Action::Block);
+    for (paths, taken, missed) in [
+        ("nginx", ["/Login", "/%4cogin"], ["/login", "/Login/"]),
+        ("exact", ["/Login", "/account/x"], ["/%4cogin", "//Login"]),
+    ] {
+        let policy = Policy::parse(&format!("paths = {paths:?}\n{LOGIN}")).expect("a policy");
+        for path in taken {
+            assert_eq!(
+                action(&policy, "POST", path, &[]),
+                Action::Block,
+                "{paths} {path}"
+            );
+        }
+        for path in missed {
+            assert_ne!(
+                action(&policy, "POST", path, &[]),
+                Action::Block,
+                "{paths} {path}"
+            );
+        }
     }
 }
