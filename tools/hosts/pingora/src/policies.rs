@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// How often the file is looked at.
 pub const POLL: Duration = Duration::from_millis(100);
@@ -28,16 +28,13 @@ pub struct Policies {
 struct Desk {
     policy: Arc<Policy>,
     status: PolicyStatus,
-    seen: Option<Seen>,
+    /// The text of the last look.
+    seen: Option<String>,
+    /// The last text that was taken or refused.
+    judged: Option<String>,
+    /// The text of the running policy.
+    running: Option<String>,
     logged: VecDeque<PolicyError>,
-}
-
-/// What tells one state of a file from another without reading it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Seen {
-    modified: Option<SystemTime>,
-    length: u64,
-    node: u64,
 }
 
 /// What runs, and what was refused.
@@ -62,11 +59,13 @@ impl Policies {
                 policy: Arc::new(Policy::default()),
                 status: PolicyStatus::default(),
                 seen: None,
+                judged: None,
+                running: None,
                 logged: VecDeque::new(),
             }),
             file,
         };
-        policies.look();
+        policies.read(true);
         policies
     }
 
@@ -94,26 +93,51 @@ impl Policies {
         self.hung_up.store(true, Ordering::Relaxed);
     }
 
-    /// Looks at the file, and takes what it says where that has changed.
+    /// Looks at the file, and takes what it says if that has changed.
+    ///
+    /// A change counts when two looks in a row have read the same text: a writer in place has then
+    /// come to its end, or stopped.
     pub fn look(&self) {
-        let Some(file) = &self.file else { return };
-        let seen = Seen::of(file);
+        // Relaxed: the next look sees it, or the one after.
         let asked = self.hung_up.swap(false, Ordering::Relaxed);
-        if !asked && seen.is_some() && self.desk().seen == seen {
-            return;
+        self.read(asked);
+    }
+
+    /// Reads the file, and judges its text: at once, or if the last look has read the same.
+    fn read(&self, at_once: bool) {
+        let Some(file) = &self.file else { return };
+        let text = match Policy::text(file) {
+            Ok(text) => text,
+            // What cannot be read is tried again at the next look.
+            Err(refused) => {
+                self.desk().judged = None;
+                return self.refuse(file, refused);
+            }
+        };
+        {
+            let mut desk = self.desk();
+            let settled = desk.seen.as_ref() == Some(&text);
+            let known = desk.judged.as_ref() == Some(&text);
+            if !settled {
+                desk.seen = Some(text.clone());
+            }
+            if !at_once && (known || !settled) {
+                return;
+            }
+            desk.judged = Some(text.clone());
         }
-        let read = Policy::read(file);
-        self.desk().seen = seen;
-        match read {
-            Ok(policy) => self.take(policy),
+        let running = self.desk().running.clone();
+        match judged(&text, running.as_deref()) {
+            Ok(policy) => self.take(file, policy, text),
             Err(refused) => self.refuse(file, refused),
         }
     }
 
     /// Makes a policy the running one.
-    fn take(&self, policy: Policy) {
+    fn take(&self, file: &Path, policy: Policy, text: String) {
         let mut desk = self.desk();
         desk.status.refused = None;
+        desk.running = Some(text);
         if *desk.policy == policy {
             return;
         }
@@ -121,15 +145,21 @@ impl Policies {
         desk.status.taken = desk.status.taken.saturating_add(1);
         // Release: pairs with the Acquire in `version`.
         self.version.fetch_add(1, Ordering::Release);
-        log::info!("policy {} taken", desk.status.taken);
+        let (taken, routes) = (desk.status.taken, desk.policy.routes().len());
+        log::warn!("{}: policy {taken} runs, {routes} routes", file.display());
     }
 
     /// Counts a refusal, and logs it where it is a new one.
     fn refuse(&self, file: &Path, refused: PolicyError) {
         let mut desk = self.desk();
+        let text = Some(refused.to_string());
+        // A file that cannot be read is looked at again and again, and refused once.
+        if refused.name == "policy-file" && desk.status.refused == text {
+            return;
+        }
         let count = desk.status.refusals.entry(refused.name.into()).or_default();
         *count = count.saturating_add(1);
-        desk.status.refused = Some(refused.to_string());
+        desk.status.refused = text;
         if desk.logged.contains(&refused) {
             return;
         }
@@ -151,14 +181,31 @@ impl Policies {
     }
 }
 
-impl Seen {
-    fn of(file: &Path) -> Option<Seen> {
-        use std::os::unix::fs::MetadataExt;
-        let metadata = std::fs::metadata(file).ok()?;
-        Some(Seen {
-            modified: metadata.modified().ok(),
-            length: metadata.len(),
-            node: metadata.ino(),
-        })
+/// Returns the policy of a text, unless the text looks like a part of a policy.
+fn judged(text: &str, running: Option<&str>) -> Result<Policy, PolicyError> {
+    let policy = Policy::parse(text)?;
+    let Some(running) = running else {
+        return Ok(policy);
+    };
+    let whole = "the whole policy: write another file, and rename it to this one";
+    let part = |got: &str| Err(PolicyError::new("policy-part", "the file", whole, got));
+    if text.trim().is_empty() {
+        return part("an empty file");
     }
+    let rules = |text: &str| text.contains("[default]") || text.contains("[[route]]");
+    if rules(running) && !rules(text) {
+        return part("neither [default] nor [[route]], where the running policy has one");
+    }
+    if text.len() < running.len() && running.starts_with(text.trim_end()) {
+        return part("the beginning of the running policy");
+    }
+    if ended(running) && !ended(text) {
+        return part("no line `# end` at the end, where the running policy has one");
+    }
+    Ok(policy)
+}
+
+/// Whether the last line is the marker that a policy may end with.
+fn ended(text: &str) -> bool {
+    text.trim_end().lines().next_back().map(str::trim) == Some("# end")
 }

@@ -191,8 +191,15 @@ impl Policy {
     /// # Errors
     /// As [`parse`](Policy::parse), and where the file cannot be read or is too large.
     pub fn read(path: &std::path::Path) -> Result<Policy, PolicyError> {
-        let text = file::read(path)?;
-        Policy::parse(&text)
+        Policy::parse(&Policy::text(path)?)
+    }
+
+    /// Reads the text of a policy file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is too large.
+    pub(crate) fn text(path: &std::path::Path) -> Result<String, PolicyError> {
+        file::read(path)
     }
 
     /// The routes in their order; the last takes what no other does.

@@ -100,6 +100,8 @@ fn a_bad_policy_is_refused_with_its_reason_and_the_running_one_stays() {
     let (_upstream, proxy) = with(BLOCK);
     let mut connection = Connection::new(proxy.address).expect("a connection");
     for (bad, name) in [
+        // A writer in place that has truncated the file, or got so far.
+        ("", "policy-part"),
         ("[default", "policy-syntax"),
         ("[default]\nbelow = 0\n", "policy-number"),
         ("[[route]]\nname = \"a\"\npaths = []\n", "policy-selector"),
@@ -112,6 +114,16 @@ fn a_bad_policy_is_refused_with_its_reason_and_the_running_one_stays() {
         assert_eq!(answer.status, 429, "{bad}");
         assert_eq!(proxy.says(name), 1, "{}", proxy.stderr());
     }
+    put(&proxy, BLOCK, 1, false);
+    let lines: Vec<&str> = BLOCK.split_inclusive('\n').collect();
+    put(&proxy, &lines[..3].concat(), 1, true);
+    assert!(proxy.comes(|status| status["policy"]["refusals"]["policy-part"] == 2));
+    assert_eq!(
+        proxy.says("routes"),
+        1,
+        "each change is a line: {}",
+        proxy.stderr()
+    );
     // The same once more: counted, not logged.
     put(&proxy, BLOCK, 1, false);
     put(&proxy, "[default", 1, true);
