@@ -208,7 +208,7 @@ features! {
         "Every name in lower case over HTTP/1: Node's fetch and other libraries.";
 
     Forwarded "headers_forwarded" Flag 1.0, LIST,
-        "Headers that proxies add, such as Via, or HTTP/1.0 from a browser: passed on, or made to look so.";
+        "Headers that proxies add, such as Via, or HTTP/1.0 from a browser: passed on, or made up.";
     Count "headers_count_band" Number 4.0, LIST,
         "Below 4, 8, 12 or 18 headers, or more: coarse, because proxies on the way add some.";
     Unknown "headers_unknown" Number 7.0, LIST,
