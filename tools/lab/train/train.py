@@ -146,7 +146,9 @@ def make_card(args, report, requests, margins, scores, calibration, model):
     card.text(
         "Out of fold: every request is judged by a model that saw neither its class (people) nor its "
         "tool (bots). The last columns compare: the baseline is the same library on some forty "
-        "obvious features, the pattern is one regular expression over the User-Agent. Hard requests "
+        "obvious features, the pattern is one regular expression over the User-Agent. The baseline "
+        "also sees lengths of paths and counts of headers, by which it knows some sources again. Hard "
+        "requests "
         "carry next to no trace of automation; they are left out except where a line names them. In "
         "log lines and agents most bots here say what a browser says, so that nothing can find them."
     )
