@@ -254,10 +254,7 @@ impl Agent {
                 let versioned = matches!(rest, [b'/', ..] | [b' ', b'0'..=b'9', ..]);
                 self.has.old_engine |= versioned;
             }
-            Word::Rare => {
-                self.has.rare = true;
-                self.has.rare_first |= self.products == 1 && letters.product;
-            }
+            Word::Rare => self.rare(letters),
             Word::Operator => self.bot_word |= letters.dashed || starts(rest, b"-"),
             Word::Safari => {
                 self.has.safari = true;
@@ -269,14 +266,7 @@ impl Agent {
                 let more = letters.comment && matches!(rest, [b';' | b' ', ..]);
                 self.engine_comment |= more && like;
             }
-            Word::Mobile => {
-                self.mobile = true;
-                // Firefox OS and KaiOS name no system.
-                if letters.comment && self.platform == Platform::None {
-                    self.platform = Platform::Other;
-                }
-                self.has.frozen_build |= starts(rest, b"/15E148");
-            }
+            Word::Mobile => self.mobile(letters, rest),
             Word::InApp => self.in_app = true,
             Word::System if letters.comment => self.system(rest),
             Word::Compatible => self.compatible = true,
@@ -290,16 +280,28 @@ impl Agent {
                     self.chrome = version();
                 }
             }
-            Word::Other if letters.head == key("w") && starts(rest, b"3m/") => {
-                self.has.rare = true;
-                self.has.rare_first |= self.products == 1 && letters.product;
-            }
+            Word::Other if letters.head == key("w") && starts(rest, b"3m/") => self.rare(letters),
             Word::Other if letters.dotted && is_domain(letters.head) => {
                 self.contact |= !starts(rest, b".");
             }
             _ => {}
         }
         after
+    }
+
+    /// A browser outside of the large families.
+    fn rare(&mut self, letters: &Letters) {
+        self.has.rare = true;
+        self.has.rare_first |= self.products == 1 && letters.product;
+    }
+
+    fn mobile(&mut self, letters: &Letters, rest: &[u8]) {
+        self.mobile = true;
+        // Firefox OS and KaiOS name no system.
+        if letters.comment && self.platform == Platform::None {
+            self.platform = Platform::Other;
+        }
+        self.has.frozen_build |= starts(rest, b"/15E148");
     }
 
     /// The first platform counts; `Linux` gives way to the `Android` behind it.

@@ -117,11 +117,7 @@ enum Case {
 fn classify(name: &[u8]) -> Option<(Name, Case)> {
     match name.len() {
         2 => one_of!(name, 2, 0, Te b"TE" b"te" false),
-        4 => one_of!(
-            name, 4, 0,
-            Host b"Host" b"host" true,
-            From b"From" b"from" false
-        ),
+        4 => one_of!(name, 4, 0, Host b"Host" b"host" true, From b"From" b"from" false),
         5 => one_of!(name, 5, 0, Range b"Range" b"range" false),
         6 => one_of!(
             name, 6, 0,
