@@ -297,6 +297,8 @@ typedef struct hedgerow_options {
     uint8_t hop;
     // The scheme of every client, where it is known: a `hedgerow_scheme`.
     uint8_t client_scheme;
+    // Whether each of the site's proxies keeps the order of a client's headers: 1 or 0.
+    uint8_t keeps_order;
     // The addresses of the site's proxies, as `192.0.2.0/24`, `2001:db8::/32` or `192.0.2.1`. What
     // the headers below say of a client counts from them alone: each must set or remove them.
     const char *const *trusted;

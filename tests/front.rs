@@ -187,6 +187,16 @@ fn a_rule_decides_without_addresses() {
     let proxy = rule(HopRule::Proxy).resolve(connection(STRANGER), headers(&told));
     assert_eq!((proxy.hop, proxy.scheme), (Hop::Proxy, Scheme::Https));
     assert_eq!(proxy.peer, "192.0.2.1".parse().ok());
+    let orderly = Front {
+        keeps_order: true,
+        ..front()
+    };
+    let kept = |peer: &str| {
+        let seen = orderly.resolve(connection(peer), headers(&told));
+        (seen.hop, seen.order_kept)
+    };
+    assert_eq!(kept(PROXY), (Hop::Proxy, true));
+    assert_eq!(kept(STRANGER), (Hop::Client, false));
     // What the host knows of the client of a proxy counts more than a header.
     let known = connection("192.0.2.9").hop(Hop::Proxy);
     let seen = rule(HopRule::Auto).resolve(known, headers(&told));

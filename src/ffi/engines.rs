@@ -102,6 +102,11 @@ unsafe fn front(options: &Options) -> Result<Front, Status> {
             _ => return Err(Status::Argument),
         },
         scheme: scheme(options.client_scheme)?,
+        keeps_order: match options.keeps_order {
+            0 => false,
+            1 => true,
+            _ => return Err(Status::Argument),
+        },
         ..Front::default()
     };
     let names = [

@@ -128,6 +128,8 @@ pub struct Options {
     pub hop: u8,
     /// The scheme of every client, where it is known: a `hedgerow_scheme`.
     pub client_scheme: u8,
+    /// Whether each of the site's proxies keeps the order of a client's headers: 1 or 0.
+    pub keeps_order: u8,
     /// The addresses of the site's proxies, as `192.0.2.0/24`, `2001:db8::/32` or `192.0.2.1`. What
     /// the headers below say of a client counts from them alone: each must set or remove them.
     pub trusted: *const *const c_char,

@@ -64,6 +64,7 @@ impl Front {
         if !decided || trusted {
             request.peer = None;
         }
+        request.order_kept |= self.keeps_order;
         let mut said = Said::default();
         let headers = headers.into_iter().take(HEADERS_SCANNED_MAX);
         headers.for_each(|header| said.read(self, header));

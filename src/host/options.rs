@@ -53,6 +53,8 @@ pub struct Front {
     pub hop: HopRule,
     /// The addresses of the site's proxies.
     pub trusted: Vec<AddressRange>,
+    /// Whether each of these proxies keeps the order of a client's headers, which then counts.
+    pub keeps_order: bool,
     /// The scheme of every client, if it is known: what ends TLS in front takes no plain text.
     pub scheme: Scheme,
     /// The header with the client's address, `x-forwarded-for` by default; `forwarded` is read by
@@ -95,6 +97,7 @@ impl Default for Front {
         Front {
             hop: HopRule::Auto,
             trusted: Vec::new(),
+            keeps_order: false,
             scheme: Scheme::Unknown,
             address_header: "x-forwarded-for".into(),
             scheme_header: "x-forwarded-proto".into(),

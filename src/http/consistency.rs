@@ -19,9 +19,9 @@ pub(super) struct Kept {
     pub version: Version,
     /// A proxy has passed the request on.
     pub passed: bool,
-    /// The order of the headers, and the case of their names.
+    /// The order of the headers, but for those that a proxy writes.
     pub order: bool,
-    /// The headers of the connection, which each proxy makes for itself.
+    /// The headers of the connection, which each proxy makes for itself, and the case of names.
     pub connection: bool,
     /// The host that was asked for.
     pub host: bool,
@@ -49,7 +49,7 @@ impl Kept {
                 (false, false) => request.version,
             },
             passed,
-            order: complete && !passed,
+            order: complete && (!passed || (behind && request.order_kept)),
             connection: complete && !passed,
             host: !passed,
             encoding: !(passed && rewritten),

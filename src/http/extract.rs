@@ -364,7 +364,8 @@ impl Fill<'_> {
     /// What needs order and case as sent.
     fn wire(&mut self, parts: &ParsedRequest<'_>) {
         let (headers, agent) = (parts.headers, parts.agent);
-        let one = matches!(parts.kept.version, Version::Http10 | Version::Http11);
+        let one = parts.kept.connection
+            && matches!(parts.kept.version, Version::Http10 | Version::Http11);
         if one {
             self.count(Id::OddCase, headers.odd_case, 15);
             self.flag(Id::AllLower, headers.upper == 0 && headers.count != 0);
@@ -382,7 +383,8 @@ impl Fill<'_> {
             _ => None,
         };
         let scripted = parts.is_scripted();
-        let inversions = ranks.map(|ranks| headers.inversions(ranks, scripted));
+        let passed = parts.kept.passed;
+        let inversions = ranks.map(|ranks| headers.inversions(ranks, scripted, passed));
         self.maybe_count(Id::OrderInversions, inversions.map(|both| both.0), 7);
         // Safari's order changes with version and kind of request: it tells nothing.
         if special || agent.family == Family::Safari {

@@ -320,9 +320,10 @@ impl<'a> Headers<'a> {
         Some(self.places.get(one as usize)? < self.places.get(other as usize)?)
     }
 
-    /// Known names that stand behind one that they should stand before, in both orders.
-    /// In what a script asks for, those that scripts set do not count.
-    pub fn inversions(&self, ranks: &Ranks, scripted: bool) -> (u8, u8) {
+    /// Returns how many known names are behind one that they belong before, in both orders. Names
+    /// that scripts set do not count in what a script asks for, nor those that proxies write in a
+    /// request that was `passed` on.
+    pub fn inversions(&self, ranks: &Ranks, scripted: bool, passed: bool) -> (u8, u8) {
         let (mut highest, mut fetch_highest) = (0, 0);
         let (mut count, mut fetch) = (0_u8, 0_u8);
         for name in self.names() {
@@ -330,7 +331,7 @@ impl<'a> Headers<'a> {
                 name,
                 Name::Accept | Name::AcceptLanguage | Name::ContentType
             );
-            if scripted && set {
+            if (scripted && set) || (passed && is_proxys(name)) {
                 continue;
             }
             let both = ranks.get(name as usize).copied().unwrap_or_default();
@@ -427,6 +428,20 @@ const fn firefox_fetch_rank(name: Name) -> u8 {
         Name::FetchUser => 4,
         _ => 0,
     }
+}
+
+/// Whether proxies write a header for themselves, or join several of its lines at the end.
+fn is_proxys(name: Name) -> bool {
+    matches!(
+        name,
+        Name::Host
+            | Name::Connection
+            | Name::ContentLength
+            | Name::Cookie
+            | Name::Te
+            | Name::CacheControl
+            | Name::Pragma
+    )
 }
 
 /// Whether a header is one that proxies add, and browsers and their pages do not.

@@ -126,6 +126,8 @@ pub struct Request<'a> {
     /// The version that the client spoke to the proxy, where [`hop`](Request::hop) is a proxy and
     /// a trusted header says so.
     pub client_version: Version,
+    /// Whether that proxy keeps the order of the client's headers.
+    pub order_kept: bool,
     /// Whether the client used TLS.
     pub scheme: Scheme,
     /// The headers, without HTTP/2 pseudo-headers, duplicates kept.
@@ -154,6 +156,7 @@ impl<'a> Request<'a> {
             version: Version::Unknown,
             hop: Hop::Client,
             client_version: Version::Unknown,
+            order_kept: false,
             scheme: Scheme::Unknown,
             headers,
             known,
@@ -178,6 +181,13 @@ impl<'a> Request<'a> {
     /// The same request with the version that the client spoke to the proxy in front.
     pub const fn client_version(mut self, version: Version) -> Request<'a> {
         self.client_version = version;
+        self
+    }
+
+    /// The same request, passed on by a proxy that keeps the order of headers, or by one that may
+    /// not.
+    pub const fn order_kept(mut self, kept: bool) -> Request<'a> {
+        self.order_kept = kept;
         self
     }
 

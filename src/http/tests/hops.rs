@@ -61,6 +61,59 @@ fn a_proxys_doing_is_missing() {
     expect(&tool, &[(Id::Forwarded, 0.0), (Id::Http10, 1.0)]);
 }
 
+/// What a proxy decides that keeps the order of the client's headers.
+const OF_AN_ORDERLY_HOP: &[Id] = &[
+    Id::Http10,
+    Id::Multiplexed,
+    Id::ProtocolErrors,
+    Id::OddCase,
+    Id::AllLower,
+    Id::ConnectionForm,
+    Id::HostFirst,
+];
+
+#[test]
+fn a_kept_order_counts_but_for_what_the_proxy_writes() {
+    let order = [
+        Id::OrderInversions,
+        Id::FetchOrder,
+        Id::UaBeforeEncoding,
+        Id::AcceptBeforeEncoding,
+        Id::LanguageBeforeEncoding,
+        Id::AgentBeforeAccept,
+        Id::Sorted,
+    ];
+    let seen = |pairs: &[Pair<'static>], hop: Hop| {
+        let headers = headers(pairs);
+        let request = Request::new(b"GET", b"/a/b?c=d", &headers, HeadersKnown::Complete);
+        let request = request.version(Version::Http11).scheme(Scheme::Https);
+        filled(&request.hop(hop).order_kept(hop == Hop::Proxy))
+    };
+    // What nginx and HAProxy make of it: lines of their own, and cookies at the end.
+    let mut pairs = chrome();
+    let direct = seen(&pairs, Hop::Client);
+    pairs.retain(|(name, _)| !matches!(*name, "Connection" | "Host"));
+    pairs.insert(0, ("X-Forwarded-For", "192.0.2.7"));
+    pairs.push(("cookie", "a=b"));
+    pairs.push(("connection", "close"));
+    pairs.push(("host", "upstream.internal"));
+    let behind = seen(&pairs, Hop::Proxy);
+    expect_browser(&behind);
+    expect_missing(&behind, OF_AN_ORDERLY_HOP);
+    for id in order {
+        let (one, other) = (direct.get(id as u8), behind.get(id as u8));
+        assert_eq!(one.to_bits(), other.to_bits(), "{id:?}: {one} {other}");
+    }
+    pairs.reverse();
+    let reversed = seen(&pairs, Hop::Proxy);
+    assert!(reversed.get(Id::OrderInversions as u8) > 0.0);
+    expect(&reversed, &[(Id::UaBeforeEncoding, 0.0)]);
+    // Nothing of it holds for a client: its word is a forward proxy's.
+    let headers = headers(&pairs);
+    let request = Request::new(b"GET", b"/", &headers, HeadersKnown::Complete);
+    expect_missing(&filled(&request.order_kept(true)), &order);
+}
+
 #[test]
 fn a_clients_word_of_a_proxy_is_a_fact_of_its_own() {
     for name in [

@@ -203,6 +203,9 @@ static void hops(void) {
     OK(hedgerow_scorer_free(scorer));
     OK(hedgerow_engine_free(engine));
 
+    options.keeps_order = 2;
+    CHECK_STATUS(HEDGEROW_STATUS_ARGUMENT, hedgerow_engine_open(&options, &engine));
+    options.keeps_order = 0;
     options.hop = 3;
     CHECK_STATUS(HEDGEROW_STATUS_ARGUMENT, hedgerow_engine_open(&options, &engine));
     options.hop = HEDGEROW_HOP_AUTO;

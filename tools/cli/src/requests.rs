@@ -50,7 +50,8 @@ pub struct Recorded {
     /// Behind a proxy, the version that the client spoke, as in `http`.
     #[serde(default)]
     pub client_http: Option<String>,
-    /// The order of a complete list: `wire`, the default, or `none` where it is lost.
+    /// The order of a complete list: `wire`, the default, `none` if it is lost, or `kept` if the
+    /// proxy of `hop` keeps the client's.
     #[serde(default)]
     pub order: Option<String>,
     /// The client's address; a text that is none is not known.
@@ -93,6 +94,7 @@ impl Recorded {
             .version(version(text(&self.http)).unwrap_or_default())
             .client_version(version(text(&self.client_http)).unwrap_or_default())
             .scheme(scheme(text(&self.scheme)).unwrap_or_default())
+            .order_kept(self.order.as_deref() == Some("kept"))
             .hop(match text(&self.hop) {
                 "proxy" => Hop::Proxy,
                 _ => Hop::Client,
@@ -226,8 +228,8 @@ fn check(request: &Recorded, at: &str) -> Result<(), Failure> {
         (
             "order",
             &request.order,
-            "wire, template or none",
-            &one_of(&["wire", "template", "none"]),
+            "wire, template, kept or none",
+            &one_of(&["wire", "template", "kept", "none"]),
         ),
         ("http", &request.http, VERSIONS, &|word| {
             version(word).is_some()

@@ -35,6 +35,8 @@ typedef struct {
     ngx_str_t scheme_header;
     ngx_str_t version_header;
     ngx_str_t ja4_header;
+    /* Whether these proxies keep the order of a client's headers. */
+    ngx_flag_t keeps_order;
     /* The scheme of every client; a hedgerow_scheme. */
     ngx_uint_t scheme;
     /* Whether any place of the configuration scores. */
@@ -121,6 +123,10 @@ static ngx_command_t bot_commands[] = {
 
     {ngx_string("bot_score_trusted"), NGX_HTTP_MAIN_CONF | NGX_CONF_1MORE, bot_trusted,
      NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
+
+    {ngx_string("bot_score_keeps_order"), NGX_HTTP_MAIN_CONF | NGX_CONF_FLAG,
+     ngx_conf_set_flag_slot, NGX_HTTP_MAIN_CONF_OFFSET, offsetof(bot_main_conf, keeps_order),
+     NULL},
 
     {ngx_string("bot_score_client_scheme"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1,
      ngx_conf_set_enum_slot, NGX_HTTP_MAIN_CONF_OFFSET, offsetof(bot_main_conf, scheme),
@@ -549,6 +555,7 @@ static void *bot_create_main(ngx_conf_t *cf) {
 
     if (conf != NULL) {
         conf->traffic = NGX_CONF_UNSET_UINT;
+        conf->keeps_order = NGX_CONF_UNSET;
         conf->scheme = NGX_CONF_UNSET_UINT;
     }
     return conf;
@@ -558,6 +565,7 @@ static char *bot_init_main(ngx_conf_t *cf, void *main) {
     bot_main_conf *conf = main;
 
     ngx_conf_init_uint_value(conf->traffic, 0);
+    ngx_conf_init_value(conf->keeps_order, 0);
     ngx_conf_init_uint_value(conf->scheme, HEDGEROW_SCHEME_UNKNOWN);
     if (conf->table.len == 0) {
         ngx_str_set(&conf->table, "default");
@@ -786,6 +794,7 @@ static ngx_int_t bot_open(ngx_cycle_t *cycle) {
         options.trusted_count = conf->trusted->nelts;
     }
     options.client_scheme = (uint8_t)conf->scheme;
+    options.keeps_order = (uint8_t)conf->keeps_order;
     options.address_header = (const char *)conf->address_header.data;
     options.scheme_header = (const char *)conf->scheme_header.data;
     options.version_header = (const char *)conf->version_header.data;

@@ -1,7 +1,7 @@
 //! Who is at the other end of connections: trusted proxies, strangers that say so, realip, rules.
 
 use crate::server::{Nginx, module, refusal};
-use crate::{CURL, reached};
+use crate::{BROWSER, CURL, reached};
 use hedgerow_testkit::probe::{self, Known};
 use std::path::Path;
 
@@ -109,6 +109,29 @@ fn realip_says_which_peers_are_proxies() {
     assert_eq!(known(&nginx, "/proxy", &said), through);
     let unknown = "proxy, unknown address, https, version 1 or unknown";
     assert_eq!(known(&nginx, "/proxy", &[]), unknown);
+}
+
+/// The order of headers counts behind a proxy that keeps it, and not behind another.
+#[test]
+fn a_kept_order_counts() {
+    let Some(module) = module() else { return };
+    let mut turned = BROWSER.to_vec();
+    turned[1..].reverse();
+    let scores = ["off", "on"].map(|keeps| {
+        let top =
+            format!("bot_score on; bot_score_trusted 127.0.0.1; bot_score_keeps_order {keeps};");
+        let nginx = Nginx::start(module, &format!("nginx-order-{keeps}"), &top, "");
+        let score = |lines: &[&str]| {
+            let answer = nginx.get("/", lines);
+            reached(&answer)
+                .first()
+                .and_then(|score| score.parse::<u8>().ok())
+        };
+        (score(BROWSER), score(&turned))
+    });
+    let [(any, any_turned), (right, wrong)] = scores;
+    assert!(any.is_some() && any == any_turned, "{scores:?}");
+    assert!(right >= Some(30) && wrong < right, "{scores:?}");
 }
 
 /// A tool's agent stays what it is, whatever it says of proxies.

@@ -27,6 +27,7 @@ struct File {
 struct ClientTable {
     hop: Option<String>,
     trusted: Option<Vec<String>>,
+    keeps_order: Option<bool>,
     scheme: Option<String>,
     address_header: Option<String>,
     scheme_header: Option<String>,
@@ -156,7 +157,10 @@ fn front(table: ClientTable) -> Parsed<Front> {
             quoted(got),
         )
     };
-    let mut front = Front::default();
+    let mut front = Front {
+        keeps_order: table.keeps_order.unwrap_or_default(),
+        ..Front::default()
+    };
     if let Some(hop) = &table.hop {
         let expected = "auto, client or proxy";
         front.hop = HopRule::from_name(hop).ok_or_else(|| wrong("hop", expected, hop))?;
