@@ -6,9 +6,11 @@
 //! Seeds: three requests, which `ci/fuzz.sh` writes.
 #![no_main]
 
+use hedgerow::host::{Front, HopRule};
 use hedgerow::http::{
     ClientHello, FEATURES, Header, HeadersKnown, Ja4, Request, Scheme, Tls, Version, extract,
 };
+use hedgerow::table::bots::AddressRange;
 use hedgerow::{DEFAULT_TABLE, FeatureKind, PreparedTable, Row, Schema, Table};
 use libfuzzer_sys::fuzz_target;
 use std::net::Ipv6Addr;
@@ -20,6 +22,29 @@ fn prepared() -> &'static PreparedTable {
         let table = Table::from_bytes(DEFAULT_TABLE).expect("the default table");
         PreparedTable::new(table, &Schema::http()).expect("a prepared table")
     })
+}
+
+/// Proxies in front, in a half of the addresses of IPv6, or at every address.
+fn front(every: bool) -> &'static Front {
+    static FRONTS: OnceLock<[Front; 2]> = OnceLock::new();
+    let fronts = FRONTS.get_or_init(|| {
+        [HopRule::Auto, HopRule::Proxy].map(|hop| Front {
+            hop,
+            trusted: vec![AddressRange::parse("8000::/1").expect("a range")],
+            keeps_order: hop == HopRule::Proxy,
+            address_header: if hop == HopRule::Auto {
+                "a"
+            } else {
+                "forwarded"
+            }
+            .into(),
+            scheme_header: "forwarded".into(),
+            version_header: "v".into(),
+            ja4_header: "j".into(),
+            ..Front::default()
+        })
+    });
+    &fronts[usize::from(every)]
 }
 
 const KNOWN: [HeadersKnown; 4] = [
@@ -93,6 +118,9 @@ fuzz_target!(|input: &[u8]| {
     }
     if flags & 16 != 0 {
         request = request.peer(Ipv6Addr::from(address).into());
+    }
+    if flags & 32 != 0 {
+        request = front(flags & 64 != 0).resolve(request, headers.iter().copied());
     }
     let mut row = Row::MISSING;
     extract(&request, &mut row);

@@ -141,6 +141,56 @@ fn requests_are_taken_in_every_honest_spelling() {
     extract(format!(r#"{{"headers":[{}["a","b"]]}}"#, many)).done();
 }
 
+/// The values of some features of one request with these fields more.
+fn values(more: &str, names: &[&str]) -> Vec<String> {
+    let request = REQUEST.replacen('{', &format!("{{{more},"), 1);
+    let csv = extract(request).done();
+    let row: Vec<&str> = csv.lines().nth(1).expect("a row").split(',').collect();
+    let place = |name: &&str| FEATURES.iter().position(|feature| feature.name == *name);
+    let value = |name| row[place(name).expect("a feature")].to_string();
+    names.iter().map(value).collect()
+}
+
+#[test]
+fn a_request_says_who_passed_it_on_and_what_that_kept() {
+    let names = [
+        "http_2_or_3",
+        "order_agent_encoding",
+        "order_host_first",
+        "headers_forwarded",
+        "headers_count_band",
+    ];
+    let seen = |more: &str| values(more, &names);
+    assert_eq!(seen(r#""hop":"client""#), seen(r#""order":"wire""#));
+    let proxy = seen(r#""hop":"proxy""#);
+    assert_eq!(proxy, ["", "", "", "", ""]);
+    let known = seen(r#""hop":"proxy","client_http":"2","order":"kept""#);
+    assert_eq!((&*known[0], &*known[2], &*known[3]), ("1", "", ""));
+    let lost = seen(r#""order":"none""#);
+    assert_eq!((&*lost[0], &*lost[2], &*lost[3]), ("0", "", "0"));
+    assert_ne!(lost[4], "");
+}
+
+#[test]
+fn facts_are_understood_in_the_spellings_of_recorders() {
+    let of = |http: &str, scheme: &str| {
+        let request = REQUEST.replace("\"1.1\"", &format!("{http:?}"));
+        extract(request.replace("\"https\"", &format!("{scheme:?}"))).done()
+    };
+    for (http, same) in [
+        ("HTTP/1.1", "1.1"),
+        ("HTTP/1", "1.1"),
+        ("h2", "2"),
+        ("HTTP/2.0", "2"),
+        ("h3", "3"),
+        ("HTTP/1.0", "1.0"),
+    ] {
+        assert_eq!(of(http, "HTTPS"), of(same, "https"), "{http}");
+    }
+    assert_ne!(of("2", "https"), of("1.1", "https"));
+    assert_ne!(of("2", "https"), of("2", "HTTP"));
+}
+
 #[test]
 fn malformed_requests_are_refused_with_their_line() {
     let deep = format!("{{\"headers\":{}", "[".repeat(100_000));
@@ -165,6 +215,24 @@ fn malformed_requests_are_refused_with_their_line() {
         ),
         // Another word would make the request one whose headers are all known.
         (r#"{"headers":[],"slice":"logs"}"#, &["slice", "log or ua"]),
+        (
+            r#"{"headers":[],"http":"http2"}"#,
+            &["http", "1.0, 1.1, 2 or 3"],
+        ),
+        (r#"{"headers":[],"http":2}"#, &["http", "integer"]),
+        (
+            r#"{"headers":[],"client_http":"2.1"}"#,
+            &["client_http", "1.0, 1.1, 2 or 3"],
+        ),
+        (
+            r#"{"headers":[],"scheme":"https:"}"#,
+            &["scheme", "http or https"],
+        ),
+        (r#"{"headers":[],"hop":"cdn"}"#, &["hop", "client or proxy"]),
+        (
+            r#"{"headers":[],"order":"any"}"#,
+            &["order", "kept or none"],
+        ),
         (r#"{"headers":[]"#, &["EOF"]),
         (r#"{"headers":[]} {"headers":[]}"#, &["trailing"]),
         (r#"{'headers':[]}"#, &["key must be a string"]),

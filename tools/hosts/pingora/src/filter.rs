@@ -40,7 +40,9 @@
 
 use crate::headers;
 use hedgerow::Engine;
-use hedgerow::host::{Front, HostOptions, HostSnapshot, ScoredRequest, ThreadScorers};
+use hedgerow::host::{
+    Front, HostOptions, HostSnapshot, RequestScorer, ScoredRequest, ThreadScorers,
+};
 use hedgerow::http::{Header, HeadersKnown, Hop, Request, Scheme, Version};
 use hedgerow::limits::HEADERS_SCANNED_MAX;
 use hedgerow::table::Catalog;
@@ -135,7 +137,9 @@ impl Filter {
     /// Scores a request by its head, its connection, and what is in front of the host.
     pub fn score(&self, session: &Session) -> ScoredRequest {
         let request = session.req_header();
-        self.score_view(request, &resolved(session, &self.front))
+        // Within the fence against panics, as all that reads a request.
+        self.scorers
+            .score(|scorer| self.ask(scorer, request, &resolved(session, &self.front)))
     }
 
     /// Scores a request of a client that the host knows better than head and connection say.
@@ -144,12 +148,19 @@ impl Filter {
     }
 
     pub(crate) fn score_view(&self, request: &RequestHeader, view: &Request<'_>) -> ScoredRequest {
-        self.scorers.score(|scorer| {
-            scorer.score_with(view, fields(request), |values| {
-                if let Some(own) = &self.own {
-                    own(request, values);
-                }
-            })
+        self.scorers.score(|scorer| self.ask(scorer, request, view))
+    }
+
+    fn ask(
+        &self,
+        scorer: &mut RequestScorer,
+        request: &RequestHeader,
+        view: &Request<'_>,
+    ) -> ScoredRequest {
+        scorer.score_with(view, fields(request), |values| {
+            if let Some(own) = &self.own {
+                own(request, values);
+            }
         })
     }
 
