@@ -74,10 +74,10 @@ fn the_timeline_is_whole(json: &Value) {
     assert!(sum("new_proxy", "requests_lost") > 0);
     for (at, tick) in timeline.iter().enumerate() {
         let (outcome, features) = match tick["published"].as_str().unwrap() {
-            "good" => ("live", 80),
-            "doubled-under-the-cap" => ("refused", 160),
-            "doubled-over-the-cap" => ("refused", 320),
-            "constant" => ("quarantined", 80),
+            "good" => ("live", 84),
+            "doubled-under-the-cap" => ("refused", 168),
+            "doubled-over-the-cap" => ("refused", 336),
+            "constant" => ("quarantined", 84),
             other => panic!("{other}"),
         };
         assert_eq!(tick["hedgerow"]["outcome"], outcome, "{tick}");
