@@ -17,6 +17,8 @@ use super::words::Platform;
 pub(super) struct Kept {
     /// The version that the client spoke.
     pub version: Version,
+    /// How the client spoke: an unknown proxy may end TLS.
+    pub scheme: Scheme,
     /// A proxy has passed the request on.
     pub passed: bool,
     /// The order of the headers, but for those that a proxy writes.
@@ -48,6 +50,10 @@ impl Kept {
                 (false, true) => Version::Unknown,
                 (false, false) => request.version,
             },
+            scheme: match request.scheme {
+                Scheme::Http if passed && !behind => Scheme::Unknown,
+                scheme => scheme,
+            },
             passed,
             order: complete && (!passed || (behind && request.order_kept)),
             connection: complete && !passed,
@@ -76,7 +82,7 @@ type Fetch<'a> = (Option<&'a [u8]>, Option<&'a [u8]>, Option<&'a [u8]>);
 
 impl ParsedRequest<'_> {
     fn is_https(&self) -> bool {
-        self.request.scheme == Scheme::Https
+        self.kept.scheme == Scheme::Https
     }
 
     fn has(&self, name: Name) -> bool {
@@ -203,7 +209,7 @@ impl ParsedRequest<'_> {
             // Media are asked for without compression, pages are not.
             return Some(u8::from(self.page_signs()).saturating_mul(2));
         }
-        let plain = self.request.scheme == Scheme::Http && !self.is_local();
+        let plain = self.kept.scheme == Scheme::Http && !self.is_local();
         let agent = self.agent;
         let zstd = match agent.family {
             Family::Chromium => agent.chrome.major >= 118,
@@ -323,7 +329,7 @@ impl ParsedRequest<'_> {
 
     /// What browsers send over TLS only, or to the own machine.
     pub fn secure_on_plain(&self) -> Option<bool> {
-        let judged = self.request.scheme == Scheme::Http && !self.is_preflight();
+        let judged = self.kept.scheme == Scheme::Http && !self.is_preflight();
         (judged && !self.is_local()).then_some(
             self.has(Name::ChUa) || self.has(Name::FetchMode) || self.has(Name::FetchSite),
         )

@@ -100,7 +100,7 @@ fn fill_row(request: &Request<'_>, headers: &Headers<'_>, row: &mut Row) {
     }
     let agent = agent.unwrap_or_default();
     let kept = Kept::of(request, headers, &agent);
-    fill.connection(request, kept.version, &agent);
+    fill.connection(request, &kept, &agent);
     let complete = matches!(
         request.known,
         HeadersKnown::Complete | HeadersKnown::Unordered
@@ -162,13 +162,14 @@ impl Fill<'_> {
     }
 
     /// What is known of the connection: version, address, handshake.
-    fn connection(&mut self, request: &Request<'_>, version: Version, agent: &Agent) {
+    fn connection(&mut self, request: &Request<'_>, kept: &Kept, agent: &Agent) {
+        let version = kept.version;
         let multiplexed = matches!(version, Version::Http2 | Version::Http3);
         if version != Version::Unknown {
             self.flag(Id::Http10, version == Version::Http10);
             self.flag(Id::Multiplexed, multiplexed);
             let offers = matches!(agent.family, Family::Chromium | Family::Firefox);
-            if offers && request.scheme == Scheme::Https {
+            if offers && kept.scheme == Scheme::Https {
                 self.flag(Id::OneOnTls, !multiplexed);
             }
         }

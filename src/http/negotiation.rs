@@ -41,7 +41,7 @@ impl ParsedRequest<'_> {
             _ => false,
         };
         let special = encoding.identity || self.is_websocket();
-        (due && self.request.scheme == Scheme::Https && !special).then_some(!encoding.zstd)
+        (due && self.kept.scheme == Scheme::Https && !special).then_some(!encoding.zstd)
     }
 
     /// An Accept for a page that the claimed family sent in other versions.

@@ -130,6 +130,17 @@ fn a_clients_word_of_a_proxy_is_a_fact_of_its_own() {
 }
 
 #[test]
+fn an_unknown_proxy_may_end_tls() {
+    let mut pairs = chrome();
+    pairs.push(("X-Forwarded-For", "192.0.2.7"));
+    let row = row_of(&pairs, Version::Http11, Scheme::Http);
+    expect_browser(&row);
+    expect_missing(&row, &[Id::SecureOnPlain]);
+    let row = row_of(&chrome(), Version::Http11, Scheme::Http);
+    expect(&row, &[(Id::SecureOnPlain, 1.0)]);
+}
+
+#[test]
 fn a_trusted_version_is_the_clients() {
     let headers = headers(&chrome());
     let request = Request::new(b"GET", b"/", &headers, HeadersKnown::Complete);
