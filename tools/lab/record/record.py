@@ -66,10 +66,12 @@ def address(index):
 
 class Job:
     def __init__(self, client, scheme, needs, command, label="bot", hard=False, timeout=30, steps=None, drive=False, display=False,
-                 url=None, language=None, prefs=None, size=None, h2=True):
+                 url=None, language=None, prefs=None, size=None, h2=True, until=None):
         self.client, self.scheme, self.needs, self.command, self.label, self.hard = client, scheme, needs, command, label, hard
         self.timeout, self.steps, self.drive, self.display = timeout, steps, drive, display
         self.url, self.language, self.prefs, self.size = url, language, prefs or {}, size
+        # The path whose request ends the run.
+        self.until = until
         self.h2, self.index = h2, -1
 
     @property
@@ -84,6 +86,22 @@ class Job:
 # Driven browsers that send exactly what the same browser sends in a person's hands: a few are
 # worth having, many would only teach that an ordinary browser may be anything.
 TWINS = {"puppeteer/headful", "selenium/headful", "puppeteer-firefox/headless", "firefox-headless/screenshot", "selenium-webkit/headful"}
+
+def run_chromium(tmp, job):
+    profile = tmp / "p" / "Default"
+    profile.mkdir(parents=True)
+    prefs = {"intl": {"accept_languages": job.prefs["accept"], "selected_languages": job.prefs["accept"]}, "enable_do_not_track": job.prefs["k"] == 9,
+             "browser": {"has_seen_welcome_page": True}, "credentials_enable_service": False}
+    (profile / "Preferences").write_text(json.dumps(prefs))
+    (tmp / "p" / "First Run").write_text("")
+    w, h = job.size.split("x")
+    return ["chromium"] + CHROME_QUIET + ["--user-data-dir=" + str(tmp / "p"), "--lang=" + job.language, "--window-position=0,0", "--window-size=%s,%s" % (w, h), job.url]
+
+
+def run_firefox(tmp, job):
+    w, h = job.size.split("x")
+    return ["firefox-esr", "--no-remote", "--profile", str(tmp / "ff"), "--width", w, "--height", h, job.url]
+
 
 VARIANTS = ["plain", "browser-agent", "custom", "browser-headers", "copied"]
 
@@ -250,20 +268,6 @@ def all_jobs():
                 prefs=dict(prefs or {}, accept=accept.get(lang, rng.choice(["%s,%s,en-US,en" % (lang, lang[:2]), "%s,%s" % (lang, lang[:2]), "%s,%s,en" % (lang, lang[:2])])), k=k),
                 size=rng.choice(sizes), h2=k % 6 != 4)
 
-    def run_chromium(tmp, job):
-        profile = tmp / "p" / "Default"
-        profile.mkdir(parents=True)
-        prefs = {"intl": {"accept_languages": job.prefs["accept"], "selected_languages": job.prefs["accept"]}, "enable_do_not_track": job.prefs["k"] == 9,
-                 "browser": {"has_seen_welcome_page": True}, "credentials_enable_service": False}
-        (profile / "Preferences").write_text(json.dumps(prefs))
-        (tmp / "p" / "First Run").write_text("")
-        w, h = job.size.split("x")
-        return ["chromium"] + CHROME_QUIET + ["--user-data-dir=" + str(tmp / "p"), "--lang=" + job.language, "--window-position=0,0", "--window-size=%s,%s" % (w, h), job.url]
-
-    def run_firefox(tmp, job):
-        w, h = job.size.split("x")
-        return ["firefox-esr", "--no-remote", "--profile", str(tmp / "ff"), "--width", w, "--height", h, job.url]
-
     person("chromium/headful", ["chromium"], 16, run_chromium)
     person("firefox/headful", ["firefox-esr"], 15, run_firefox)
     person("firefox/resist-fingerprinting", ["firefox-esr"], 2, run_firefox, hard=True, prefs={"resist": True})
@@ -397,14 +401,16 @@ class Lane:
             if job.display:
                 x, env["DISPLAY"] = self.display(job.size or "1366x768")
                 started.append(x)
-            command = job.command(tmp, job) if job.drive else job.command(tmp)
+            command = job.command(tmp, job) if job.drive or job.until else job.command(tmp)
             self.server.offer(job.h2)
             self.recorder.begin(job, job.steps)
             before = len(self.recorder.rows)
             with open(tmp / "log.txt", "wb") as log:
                 p = subprocess.Popen(command, env=env, cwd=tmp, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
                 started.append(p)
-                if job.drive:
+                if job.until:
+                    self.press(job, p, env, before)
+                elif job.drive:
                     self.drive(job, p, env, before)
                 else:
                     try:
@@ -429,6 +435,22 @@ class Lane:
         with os.fdopen(read) as f:
             number = f.readline().strip()
         return x, ":" + number
+
+    def press(self, job, p, env, before):
+        """Presses the button in the middle of each page until the last page was asked for."""
+        deadline = time.time() + job.timeout
+        width, height = map(int, (job.size or "1366x768").split("x"))
+        while time.time() < deadline and p.poll() is None:
+            if any(r["path"] == job.until for r in self.recorder.rows[before:]):
+                time.sleep(2)
+                return
+            time.sleep(1.2)
+            if job.drive and len(self.recorder.rows) > before:
+                click = ["xdotool", "mousemove", str(width // 2), str(height * 3 // 5), "click", "1"]
+                try:
+                    subprocess.run(click, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=6)
+                except subprocess.TimeoutExpired:
+                    pass
 
     def drive(self, job, p, env, before):
         """Moves the mouse, clicks the large link in the middle, types an address, reloads, goes back."""
@@ -503,9 +525,9 @@ def missing(job):
     return [n for n in job.needs if not (os.path.isabs(n) and os.path.exists(n)) and not which(n)]
 
 
-def lane_main(number, lanes, only):
+def lane_main(number, lanes, only, kinds):
     lane = Lane(number)
-    mine = [j for j in chosen(only) if not missing(j)][number::lanes]
+    mine = [j for j in chosen(only, kinds) if not missing(j)][number::lanes]
     for n, job in enumerate(mine):
         start = time.time()
         try:
@@ -522,8 +544,9 @@ def lane_main(number, lanes, only):
     lane.server.stop()
 
 
-def chosen(only):
-    jobs = all_jobs()
+def chosen(only, kinds):
+    import kinds_jobs
+    jobs = kinds_jobs.jobs(sys.modules[__name__]) if kinds else all_jobs()
     return [j for j in jobs if not only or any(j.client == o or j.client.split("/")[0] == o for o in only)]
 
 
@@ -641,18 +664,20 @@ def line(n, r):
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("--out", type=pathlib.Path, default=ROOT / "tools" / "cli" / "data" / "requests.ndjson")
+    ap.add_argument("--out", type=pathlib.Path, help="default: tools/cli/data/requests.ndjson, or kinds.ndjson with --kinds")
+    ap.add_argument("--kinds", action="store_true", help="record every kind of request that browsers send, in place of visits")
     ap.add_argument("--only", action="append", default=[], metavar="NAME", help="a client (curl) or one of its variants (curl/plain); may be repeated")
     ap.add_argument("--list", action="store_true", help="list the clients and leave")
     ap.add_argument("--lanes", type=int, default=4, help="runs at a time")
     ap.add_argument("--select-only", action="store_true", help="choose again from the last recording")
     ap.add_argument("--lane", type=int, help=argparse.SUPPRESS)
     a = ap.parse_args()
+    a.out = a.out or ROOT / "tools" / "cli" / "data" / ("kinds.ndjson" if a.kinds else "requests.ndjson")
     WORK.mkdir(parents=True, exist_ok=True)
     sys.path.insert(0, str(HERE))
     if a.lane is not None:
-        return lane_main(a.lane, a.lanes, a.only)
-    jobs = chosen(a.only)
+        return lane_main(a.lane, a.lanes, a.only, a.kinds)
+    jobs = chosen(a.only, a.kinds)
     if a.list:
         for client, count in sorted(collections.Counter((j.label, j.client) for j in jobs).items()):
             print("%-6s %-34s %d runs" % (client + (count,)))
@@ -668,6 +693,8 @@ def main():
         for old in WORK.glob("lane*.ndjson"):
             old.unlink()
         command = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable, str(pathlib.Path(__file__).resolve()), "--lanes", str(a.lanes)]
+        if a.kinds:
+            command.append("--kinds")
         for o in a.only:
             command += ["--only", o]
         lanes = [subprocess.Popen(command + ["--lane", str(n)]) for n in range(a.lanes)]
@@ -680,6 +707,7 @@ def main():
                 if p.poll() is None:
                     p.kill()
                     p.wait()
+    import kinds_jobs
     rows = []
     for file in sorted(WORK.glob("lane*.ndjson")):
         rows += [json.loads(text) for text in file.read_text().splitlines()]
@@ -687,7 +715,7 @@ def main():
     rows = [r for r in rows if r["ip"] == address(r["job"])]
     silent = sorted({j.client for j in jobs} - {r["client"] for r in rows} - set(skipped))
     a.out.parent.mkdir(parents=True, exist_ok=True)
-    picked = select(rows, a.out)
+    picked = kinds_jobs.select(rows, a.out, line) if a.kinds else select(rows, a.out)
     count = collections.Counter((r["label"], r["client"]) for r in picked)
     print("recorded %d requests, wrote %d (%d bytes)" % (len(rows), len(picked), a.out.stat().st_size))
     for (label, client), n in sorted(count.items()):

@@ -15,7 +15,9 @@ import h2.connection
 import h2.errors
 import h2.events
 import h2.exceptions
+import h2.settings
 
+import kinds
 import shop
 
 MAX_HEAD = 64 * 1024
@@ -163,6 +165,11 @@ class Server:
                 target = "/" + target.split("/", 3)[3] if target.count("/") > 2 else "/"
             http = version.replace("HTTP/", "")
             status, out, body, sent = self._answer(scheme, peer, http, method, low.get("host", ""), target, headers)
+            if low.get("upgrade", "").lower() == "websocket" and kinds.accept_key(headers):
+                writer.write(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n"
+                             b"sec-websocket-accept: " + kinds.accept_key(headers).encode() + b"\r\n\r\n\x88\x00")
+                await writer.drain()
+                return
             keep = low.get("connection", "").lower()
             alive = "close" not in keep and (http == "1.1" or "keep-alive" in keep)
             text = "HTTP/1.1 %d %s\r\n" % (status, REASONS.get(status, "OK"))
@@ -179,6 +186,9 @@ class Server:
     async def _h2(self, reader, writer, scheme, peer, seen):
         conn = h2.connection.H2Connection(h2.config.H2Configuration(
             client_side=False, header_encoding=None, validate_inbound_headers=False, normalize_inbound_headers=False))
+        # Extended CONNECT (RFC 8441): browsers open WebSockets on the connection that is there.
+        conn.local_settings = h2.settings.Settings(client=False, initial_values={
+            h2.settings.SettingCodes.ENABLE_CONNECT_PROTOCOL: 1, h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: 100})
         conn.initiate_connection()
         writer.write(conn.data_to_send())
         streams, pending = {}, {}
@@ -213,7 +223,9 @@ class Server:
                     pending.pop(event.stream_id, None)
                 elif isinstance(event, h2.events.ConnectionTerminated):
                     return
-                elif isinstance(event, h2.events.StreamEnded) and event.stream_id in streams:
+                fields = streams.get(getattr(event, "stream_id", None), ())
+                # A CONNECT has no end: its stream is the WebSocket.
+                if fields and (isinstance(event, h2.events.StreamEnded) or (":method", "CONNECT") in fields):
                     fields = streams.pop(event.stream_id)
                     pseudo = {n: v for n, v in fields if n.startswith(":")}
                     headers = [[n, v] for n, v in fields if not n.startswith(":")]

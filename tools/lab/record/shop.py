@@ -11,6 +11,8 @@ import struct
 import urllib.parse
 import zlib
 
+import kinds
+
 HOSTS = ["www.shop.test", "blog.example.test", "news.garden.test", "store.lamp.test"]
 CDN = "cdn.static.test"
 ALL_HOSTS = HOSTS + [CDN]
@@ -148,6 +150,8 @@ def respond(method, scheme, host, target, headers, step_source):
             body = body.encode()
         return status, out + [("content-type", ctype)] + list(more), body
 
+    if path.startswith(kinds.ROOT):
+        return kinds.respond(method, host, target, headers, out, CDN, png)
     if method == "OPTIONS" or host == CDN:
         out += [("access-control-allow-origin", low.get("origin", "*")),
                 ("access-control-allow-headers", "x-client,content-type"),

@@ -1,5 +1,5 @@
 // Browsers driven from Node. Usage: browser_node.mjs puppeteer|puppeteer-firefox|playwright OPTIONS_JSON URL...
-// Options: headless, agent, metadata (client hints that fit the agent), language, args, chromium, firefox, size.
+// Options: headless, stay (milliseconds on a page that goes on without a press), agent, metadata (client hints that fit the agent), language, args, chromium, firefox, size.
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 
@@ -34,7 +34,11 @@ setTimeout(() => process.exit(3), 38000).unref();
 let n = 0;
 for (const url of urls) {
   try {
-    await page.goto(url, { timeout: 8000, waitUntil: 'load' });
+    await page.goto(url, { timeout: 8000, waitUntil: o.stay ? 'domcontentloaded' : 'load' });
+    if (o.stay) {
+      await pause(o.stay);
+      continue;
+    }
     await pause(400);
     n += 1;
     if (n % 3 === 1) {
