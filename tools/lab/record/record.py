@@ -25,8 +25,6 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 WORK = ROOT / "target" / "record"
 SEED = 20240
-BUDGET = 1_935_000  # bytes of the finished file
-WANTED_HUMAN, WANTED_BOT = 1130, 1350
 CHROME_QUIET = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run",
                 "--disable-quic", "--no-default-browser-check", "--password-store=basic", "--disable-gpu"]
 SITES = {}
@@ -83,10 +81,6 @@ class Job:
         return address(self.index)
 
 
-# Driven browsers that send exactly what the same browser sends in a person's hands: a few are
-# worth having, many would only teach that an ordinary browser may be anything.
-TWINS = {"puppeteer/headful", "selenium/headful", "puppeteer-firefox/headless", "firefox-headless/screenshot", "selenium-webkit/headful"}
-
 def run_chromium(tmp, job):
     profile = tmp / "p" / "Default"
     profile.mkdir(parents=True)
@@ -108,6 +102,7 @@ VARIANTS = ["plain", "browser-agent", "custom", "browser-headers", "copied"]
 
 def all_jobs():
     import plans
+    import sample
     import shop
     rng = random.Random(SEED)
     v = versions()
@@ -250,7 +245,7 @@ def all_jobs():
             add("firefox-headless/screenshot", scheme, ["firefox-esr"], lambda tmp, u=url: ["firefox-esr", "--headless", "--no-remote", "--profile", str(tmp / "ff"), "--screenshot", str(tmp / "s.png"), u[0]], hard=True, timeout=30)
             add("selenium-webkit/headful", scheme, ["WebKitWebDriver", "Xvfb"], lambda tmp, u=url: ["dbus-run-session", "--", py, str(HERE / "clients" / "browser_selenium.py"), "webkit", json.dumps({"minibrowser": minibrowser(), "webkitdriver": which("WebKitWebDriver")})] + u,
                 hard=True, timeout=45, display=True, language=lang)
-            jobs[start:] = [j for j in jobs[start:] if not k or j.client not in TWINS]
+            jobs[start:] = [j for j in jobs[start:] if not k or j.client not in sample.TWINS]
             for j in jobs[start:]:
                 j.h2 = k != 1
 
@@ -572,96 +567,6 @@ def certificates():
         sh("keytool", "-importcert", "-noprompt", "-alias", "recording", "-file", tls / "ca.crt", "-keystore", tls / "trust.p12", "-storetype", "PKCS12", "-storepass", "changeit", check=False)
 
 
-# ---------------------------------------------------------------- the selection
-
-def select(rows, out):
-    """A spread sample under the byte budget: every client, every kind of request, not many of the same."""
-    import shop
-    rng = random.Random(SEED + 2)
-    by_client = collections.defaultdict(list)
-    for row in rows:
-        row["kind"] = shop.kind_of(row["method"], row["path"], row["host"])
-        by_client[row["client"]].append(row)
-    pools = {}
-    for client in sorted(by_client):
-        pool = pools[client] = collections.defaultdict(list)
-        seen = collections.Counter()
-        members = sorted(by_client[client], key=lambda r: (r["job"], r["ts"]))
-        rng.shuffle(members)
-        for row in members:
-            names = tuple(n for n, _ in row["headers"])
-            key = (row["session"], row["kind"], names)
-            same = (row["session"], row["path"], names)
-            seen[key] += 1
-            seen[same] += 1
-            if seen[key] <= (8 if row["kind"] == "document" else 3) and seen[same] <= 2:
-                pool[row["kind"]].append(row)
-
-    def cut(label, wanted):
-        """Each client's share; within it the kinds of requests in the same proportions for both labels."""
-        size = {c: sum(map(len, p.values())) for c, p in pools.items() if any(p.values()) and by_client[c][0]["label"] == label}
-        low, high = 0.0, 400.0
-        for _ in range(40):
-            mid = (low + high) / 2
-            if sum(min(n, round(share(c, label) * mid)) for c, n in size.items()) <= wanted:
-                low = mid
-            else:
-                high = mid
-        quota = {c: min(n, round(share(c, label) * low)) for c, n in size.items()}
-        total, own, used = collections.Counter(), {c: collections.Counter() for c in quota}, collections.Counter()
-        out = []
-        while any(used[c] < quota[c] for c in quota):
-            for c in sorted(quota):
-                if used[c] < quota[c]:
-                    left = [k for k in sorted(KINDS) if len(pools[c][k]) > own[c][k]]
-                    kind = max(left, key=lambda k: KINDS[k] / (total[k] + 1) * (KINDS[k] / (own[c][k] + 1)) ** 0.5)
-                    out.append(pools[c][kind][own[c][kind]])
-                    own[c][kind] += 1
-                    total[kind] += 1
-                    used[c] += 1
-        return out
-
-    scale = 1.0
-    while True:
-        picked = cut("human", int(WANTED_HUMAN * scale)) + cut("bot", int(WANTED_BOT * scale))
-        picked.sort(key=lambda r: r["ts"])
-        text = "".join(line(n, r) for n, r in enumerate(picked, 1))
-        if len(text.encode()) <= BUDGET or scale < 0.2:
-            break
-        scale -= 0.01
-    temporary = out.with_name(out.name + ".part")
-    temporary.write_text(text)
-    temporary.rename(out)
-    return picked
-
-
-# The proportions of kinds of requests: the same for both labels, so that what is asked for does not tell who asks.
-KINDS = {"document": 0.32, "style": 0.07, "script": 0.08, "image": 0.10, "font": 0.04, "fetch": 0.08, "post": 0.10, "embed": 0.06,
-         "well-known": 0.06, "cdn": 0.07, "options": 0.02, "head": 0.005}
-
-
-def share(client, label):
-    """How much of the sample a client gets, against 1 for a scripted one."""
-    if client in ("chromium/headful", "firefox/headful"):
-        return 14.0
-    if client == "epiphany/headful":
-        return 5.0
-    if label == "human":
-        return 3.0
-    name = client.split("/")[0]
-    if client not in TWINS and name in ("puppeteer", "playwright", "selenium", "chromium-headless"):
-        return 3.0
-    return 1.0
-
-
-def line(n, r):
-    return json.dumps({
-        "id": "hr%05d" % n, "label": r["label"], "source": "hedgerow-recorded-headful" if r["label"] == "human" else "hedgerow-recorded-tools",
-        "client": r["client"], "basis": "operator", "hard": r["hard"], "slice": "full", "complete": True, "order": "wire", "ts": r["ts"], "ip": r["ip"],
-        "session": r["session"], "method": r["method"], "scheme": r["scheme"], "http": r["http"], "host": r["host"], "path": r["path"],
-        "status": r["status"], "bytes": r["bytes"], "headers": r["headers"]}, separators=(",", ":"), ensure_ascii=False) + "\n"
-
-
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--out", type=pathlib.Path, help="default: tools/cli/data/requests.ndjson, or kinds.ndjson with --kinds")
@@ -708,6 +613,7 @@ def main():
                     p.kill()
                     p.wait()
     import kinds_jobs
+    import sample
     rows = []
     for file in sorted(WORK.glob("lane*.ndjson")):
         rows += [json.loads(text) for text in file.read_text().splitlines()]
@@ -715,7 +621,7 @@ def main():
     rows = [r for r in rows if r["ip"] == address(r["job"])]
     silent = sorted({j.client for j in jobs} - {r["client"] for r in rows} - set(skipped))
     a.out.parent.mkdir(parents=True, exist_ok=True)
-    picked = kinds_jobs.select(rows, a.out, line) if a.kinds else select(rows, a.out)
+    picked = kinds_jobs.select(rows, a.out) if a.kinds else sample.select(rows, a.out, SEED)
     count = collections.Counter((r["label"], r["client"]) for r in picked)
     print("recorded %d requests, wrote %d (%d bytes)" % (len(rows), len(picked), a.out.stat().st_size))
     for (label, client), n in sorted(count.items()):
