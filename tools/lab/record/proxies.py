@@ -347,6 +347,8 @@ def main():
             rows += [json.loads(text) for text in lines if text.strip()]
     rows = chosen(rows, a.per_group, a.seed)
     host = Host()
+    # The proxies end with this program.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     # Some of the proxies run as another user.
     folder = pathlib.Path(tempfile.mkdtemp(prefix="proxies-"))
     os.chmod(folder, 0o755)
