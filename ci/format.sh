@@ -13,5 +13,8 @@ for path in sys.argv[1:]:
     ast.parse(open(path).read(), path)
 '
 python3 tools/lab/record/check.py >/dev/null
+for kinds in kinds kinds-behind; do
+    python3 tools/lab/record/check.py --small "tools/cli/data/$kinds.ndjson" >/dev/null
+done
 python3 tools/lab/train/check.py >/dev/null
 echo "formatted: Rust; parsed: $(git ls-files '*.sh' '*.py' | wc -l) scripts"

@@ -16,6 +16,9 @@ FIELDS = {"id": str, "label": str, "source": str, "client": str, "basis": str, "
           "bytes": int, "headers": list}
 VALUES = {"label": {"bot", "human"}, "basis": {"operator"}, "slice": {"full"}, "complete": {True}, "order": {"wire"}, "scheme": {"http", "https"},
           "http": {"1.0", "1.1", "2"}}
+# Of a request as a host behind a proxy sees it (proxies.py).
+BEHIND_FIELDS = dict(FIELDS, through=str, hop=str, client_http=(str, type(None)), scheme=(str, type(None)))
+BEHIND_VALUES = dict(VALUES, order={"wire", "kept", "none"}, hop={"client", "proxy"}, scheme={"http", "https", None})
 SOURCE = {"bot": "hedgerow-recorded-tools", "human": "hedgerow-recorded-headful"}
 TOKEN = re.compile(r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
 TRACE = re.compile(r"/(root|home|tmp|mnt|usr|opt|var|proc|run)/|file:|localhost|127\.0\.")
@@ -48,14 +51,15 @@ def main():
             except ValueError as err:
                 fault(where, "no JSON: %s" % err)
                 continue
-            if set(row) != set(FIELDS):
-                fault(where, "fields: missing %s, unknown %s" % (sorted(set(FIELDS) - set(row)), sorted(set(row) - set(FIELDS))))
+            fields, allowed = (BEHIND_FIELDS, BEHIND_VALUES) if "through" in row else (FIELDS, VALUES)
+            if set(row) != set(fields):
+                fault(where, "fields: missing %s, unknown %s" % (sorted(set(fields) - set(row)), sorted(set(row) - set(fields))))
                 continue
-            for name, kind in FIELDS.items():
+            for name, kind in fields.items():
                 value = row[name]
                 if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
                     fault(where, "%s is %r" % (name, value))
-                elif name in VALUES and value not in VALUES[name]:
+                elif name in allowed and value not in allowed[name]:
                     fault(where, "%s is %r" % (name, value))
             rows.append(row)
             if row["label"] in SOURCE and row["source"] != SOURCE[row["label"]]:
