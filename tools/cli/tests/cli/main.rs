@@ -8,6 +8,7 @@ mod drill;
 mod fleet;
 mod load;
 mod output;
+mod recorded;
 mod replay;
 mod report;
 mod requests;
