@@ -31,20 +31,26 @@ pub const REQUEST: &str = "x-bot-request";
 /// All names, in lower case.
 pub const ALL: [&str; 6] = [SCORE, SOURCE, GENERATION, DETECTIONS, ACTION, REQUEST];
 
-/// Returns `true` if a header's name is one of [`ALL`], in any case, with `_` equal to `-`: CGI
-/// and its successors make one variable of `x-bot-score` and `x_bot_score`.
+/// Returns `true` if a header's name may be read as one of [`ALL`]; see [`is_like`].
 #[inline]
 pub fn is_reserved(name: &[u8]) -> bool {
-    let plain = |byte: &u8| match byte {
-        b'_' => b'-',
-        byte => byte.to_ascii_lowercase(),
-    };
     // Most names end here.
-    let [b'x' | b'X', b'-' | b'_', b'b' | b'B', ..] = name else {
+    let [b'x' | b'X', between, b'b' | b'B', ..] = name else {
         return false;
     };
-    let same = |ours: &&str| name.iter().map(plain).eq(ours.bytes());
-    ALL.iter().any(same)
+    !between.is_ascii_alphanumeric() && ALL.iter().any(|ours| is_like(name, ours))
+}
+
+/// Returns `true` if a server may read a header's name as `ours`, which is in lower case: in any
+/// case, and with another sign for `-`. CGI and its successors make one variable of `x-bot-score`,
+/// `x_bot_score`, `x.bot.score` and `x~bot~score`.
+#[inline]
+pub fn is_like(name: &[u8], ours: &str) -> bool {
+    let plain = |byte: &u8| match byte.is_ascii_alphanumeric() {
+        true => byte.to_ascii_lowercase(),
+        false => b'-',
+    };
+    name.iter().map(plain).eq(ours.bytes())
 }
 
 /// A text of at most `BYTES` bytes, in memory of its own. What does not fit is cut.

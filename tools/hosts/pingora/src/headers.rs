@@ -7,9 +7,20 @@ use pingora::http::RequestHeader;
 
 /// Removes every header with a reserved name.
 pub fn strip(request: &mut RequestHeader) {
-    let reserved = |name: &&HeaderName| headers::is_reserved(name.as_str().as_bytes());
+    remove(request, headers::is_reserved);
+}
+
+/// Removes every header that a server may read as one of this name, and that has another.
+pub(crate) fn remove_look_alikes(request: &mut RequestHeader, name: &str) {
+    remove(request, |other| {
+        headers::is_like(other, name) && !other.eq_ignore_ascii_case(name.as_bytes())
+    });
+}
+
+fn remove(request: &mut RequestHeader, is_removed: impl Fn(&[u8]) -> bool) {
+    let is_removed = |name: &&HeaderName| is_removed(name.as_str().as_bytes());
     // Usually there is none: one pass over the names' beginnings.
-    while let Some(name) = request.headers.keys().find(reserved).cloned() {
+    while let Some(name) = request.headers.keys().find(is_removed).cloned() {
         request.remove_header(&name);
     }
 }
@@ -61,6 +72,10 @@ mod tests {
             ("x-bot-generation", "1"),
             ("x-bot-detections", "1"),
             ("X_BOT_ACTION", "allow"),
+            ("X.Bot.Score", "99"),
+            ("x~bot~score", "99"),
+            ("x-bot!source", "ensemble"),
+            ("X^Bot|Detections", "1"),
             ("X-Bot-Scores", "kept"),
             ("X-Bot", "kept"),
             ("X-Robots-Tag", "kept"),
@@ -78,5 +93,22 @@ mod tests {
             .collect();
         cased.sort_unstable();
         assert_eq!(cased, ["Host", "X-Bot", "X-Bot-Scores", "X-Robots-Tag"]);
+    }
+
+    #[test]
+    fn look_alikes_of_a_header_are_gone_and_the_header_is_not() {
+        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+        for name in [
+            "X-Forwarded-For",
+            "X_Forwarded_For",
+            "x.forwarded.for",
+            "X-Forwarded",
+        ] {
+            request.append_header(name, "192.0.2.1").unwrap();
+        }
+        remove_look_alikes(&mut request, "x-forwarded-for");
+        let mut left: Vec<_> = request.headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["x-forwarded", "x-forwarded-for"]);
     }
 }

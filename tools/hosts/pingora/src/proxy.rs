@@ -119,6 +119,7 @@ impl Proxy {
             }
             _ => headers::strip(request),
         }
+        headers::remove_look_alikes(request, FORWARDED);
         let Some(address) = connection(session).address else {
             return;
         };
