@@ -8,6 +8,8 @@ root=$(cd "$here/../../.." && pwd)
 packages=(cmake)
 if [ "${1:-}" != --build-only ]; then
   packages+=(curl wrk nghttp2-client python3-venv chromium firefox-esr xvfb fonts-dejavu-core)
+  # Servers behind the proxy that read paths in their own ways.
+  packages+=(nginx nodejs node-express python3-django default-jdk-headless libtomcat10-java)
 fi
 missing=()
 for package in "${packages[@]}"; do
@@ -15,6 +17,9 @@ for package in "${packages[@]}"; do
   case $package in
     cmake | curl | wrk | chromium) command -v "$package" > /dev/null && continue ;;
     nghttp2-client) command -v h2load > /dev/null && continue ;;
+    nginx) [ -x /usr/sbin/nginx ] && continue ;;
+    nodejs) command -v node > /dev/null && continue ;;
+    default-jdk-headless) command -v javac > /dev/null && continue ;;
     firefox-esr) command -v firefox firefox-esr > /dev/null && continue ;;
     xvfb) command -v Xvfb > /dev/null && continue ;;
   esac
@@ -28,7 +33,7 @@ if [ ${#missing[@]} -gt 0 ]; then
   fi
   export DEBIAN_FRONTEND=noninteractive
   timeout 300 apt-get -qq update || echo "setup.sh: the package lists could not be updated" >&2
-  timeout 1200 apt-get -qq install -y --no-install-recommends "${missing[@]}" > /dev/null
+  RUNLEVEL=1 timeout 1200 apt-get -qq install -y --no-install-recommends "${missing[@]}" > /dev/null
 fi
 [ "${1:-}" = --build-only ] && exit 0
 venv=$root/target/proxy/venv

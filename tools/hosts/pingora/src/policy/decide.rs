@@ -92,9 +92,11 @@ impl Policy {
     ) {
         let host = spelling::host(said_host(request));
         let paths = self.paths.readings(request.uri.path());
+        let unclear = self.paths.is_unclear(request.raw_path());
         for method in spelling::methods(request, self.paths) {
             for path in &paths {
                 for (at, route) in self.routes.iter().enumerate() {
+                    let path = (!unclear).then_some(path);
                     if !route.takes(path, method, client) {
                         continue;
                     }
@@ -105,6 +107,7 @@ impl Policy {
                     };
                     match host {
                         Some(host) if named && !is(host) => continue,
+                        _ if unclear && !route.paths.is_empty() => found(at),
                         None if named => found(at),
                         _ => {
                             found(at);
@@ -141,11 +144,12 @@ impl Decision {
 }
 
 impl Route {
-    /// Whether all conditions but that of the host hold.
-    fn takes(&self, path: &Reading<'_>, method: &str, client: Option<IpAddr>) -> bool {
+    /// Whether all conditions but that of the host hold. Without a path, it may be any.
+    fn takes(&self, path: Option<&Reading<'_>>, method: &str, client: Option<IpAddr>) -> bool {
         let same = |one: &String| one.eq_ignore_ascii_case(method);
         (self.methods.is_empty() || self.methods.iter().any(same))
-            && (self.paths.is_empty() || self.paths.iter().any(|pattern| pattern.holds(path)))
+            && (self.paths.is_empty()
+                || path.is_none_or(|path| self.paths.iter().any(|pattern| pattern.holds(path))))
             && (self.addresses.is_empty()
                 || client.is_some_and(|client| {
                     self.addresses.iter().any(|range| range.contains(client))

@@ -22,7 +22,7 @@ pub enum Paths {
 }
 
 /// Times that escapes are decoded, at most: an upstream may stand behind others that decode.
-const DECODED_MAX: usize = 3;
+const DECODED_MAX: usize = 5;
 
 /// Headers by which frameworks take another method than the request's.
 static OVERRIDES: [HeaderName; 3] = [
@@ -65,8 +65,18 @@ impl Paths {
                     add(strict(Cow::Borrowed(path)));
                 }
                 for times in 1..=DECODED_MAX {
-                    for slash in [false, true] {
-                        let path = Cow::Owned(loose(path, times, slash));
+                    let literal = folded(&String::from_utf8_lossy(&decoded_times(path, times)));
+                    let early =
+                        String::from_utf8_lossy(&resolved(&without_parameters(path.as_bytes())))
+                            .into_owned();
+                    for path in [
+                        loose(path, times, false),
+                        loose(path, times, true),
+                        // Servers that cut and resolve before they decode, or do not resolve.
+                        loose(&early, times, true),
+                        trimmed(&literal).to_owned(),
+                    ] {
+                        let path = Cow::Owned(path);
                         add(Reading { path, loose: true });
                     }
                     if !path.contains('%') {
@@ -76,6 +86,22 @@ impl Paths {
                 readings
             }
         }
+    }
+}
+
+impl Paths {
+    /// Returns `true` if a server may read any path out of a target: one that begins with no slash,
+    /// that has escapes after the last decoding, or that is no text when decoded.
+    pub(super) fn is_unclear(self, target: &[u8]) -> bool {
+        if self != Paths::Any || target == b"*" {
+            return false;
+        }
+        let path = target.split(|byte| matches!(byte, b'?' | b'#')).next();
+        let path = path.unwrap_or_default();
+        let plain = decoded_bytes(path, DECODED_MAX);
+        !target.starts_with(b"/")
+            || decoded(&plain) != plain
+            || std::str::from_utf8(&plain).is_err()
     }
 }
 
@@ -117,7 +143,7 @@ pub(super) fn methods(request: &RequestHeader, paths: Paths) -> Vec<&str> {
 
 /// The host that servers take a text for, without its port, and without the dot that a full name
 /// may end with; `None` for a text that is no host, which servers end at different places.
-pub(super) fn host(said: &[u8]) -> Option<&[u8]> {
+pub(crate) fn host(said: &[u8]) -> Option<&[u8]> {
     let (bare, rest) = match said {
         [b'[', ..] => {
             let end = said.iter().position(|byte| *byte == b']')?;
@@ -171,10 +197,7 @@ pub(super) fn normal(path: &str) -> Cow<'_, str> {
 /// A path as the most lenient servers read it: escapes decoded some times, a backslash as a slash,
 /// `;parameters` left out, dots and spaces at the ends of names, too, and letters in lower case.
 fn loose(path: &str, times: usize, backslash: bool) -> String {
-    let mut bytes = path.as_bytes().to_vec();
-    for _ in 0..times {
-        bytes = decoded(&bytes);
-    }
+    let mut bytes = decoded_times(path, times);
     // What a decoded path goes on with behind one of these is a query to some, and nothing to C.
     let end = { bytes.iter() }.position(|byte| matches!(byte, b'?' | b'#' | 0));
     bytes.truncate(end.unwrap_or(bytes.len()));
@@ -185,20 +208,49 @@ fn loose(path: &str, times: usize, backslash: bool) -> String {
             }
         }
     }
+    let plain = without_parameters(&bytes);
+    let text = String::from_utf8_lossy(&resolved(&plain)).into_owned();
+    trimmed(&folded(&text)).to_owned()
+}
+
+/// Returns a path decoded some times.
+fn decoded_times(path: &str, times: usize) -> Vec<u8> {
+    decoded_bytes(path.as_bytes(), times)
+}
+
+fn decoded_bytes(path: &[u8], times: usize) -> Vec<u8> {
+    let mut bytes = path.to_vec();
+    for _ in 0..times {
+        let next = wide_decoded(&bytes);
+        if next == bytes {
+            break;
+        }
+        bytes = next;
+    }
+    bytes
+}
+
+/// Returns a path whose names end at a semicolon and before spaces and dots.
+fn without_parameters(bytes: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(bytes.len());
     for (at, name) in bytes.split(|byte| *byte == b'/').enumerate() {
         if at != 0 {
             plain.push(b'/');
         }
         let name = name.split(|byte| *byte == b';').next().unwrap_or_default();
-        let name = name.trim_ascii_end();
+        let blank = |byte: &u8| byte.is_ascii_control() || *byte == b' ';
+        let first = name
+            .iter()
+            .position(|byte| !blank(byte))
+            .unwrap_or(name.len());
+        let last = name.iter().rposition(|byte| !blank(byte)).unwrap_or(0);
+        let name = name.get(first..=last).unwrap_or_default();
         plain.extend_from_slice(match name {
             b"." | b".." => name,
             _ => without_dots(name),
         });
     }
-    let text = String::from_utf8_lossy(&resolved(&plain)).into_owned();
-    trimmed(&folded(&text)).to_owned()
+    plain
 }
 
 /// A name without the dots and spaces at its end, which Windows does not count.
@@ -208,9 +260,20 @@ fn without_dots(name: &[u8]) -> &[u8] {
     name.get(..length).unwrap_or_default()
 }
 
-/// Letters in lower case.
+/// Letters in one case: what is equal in upper or in lower case is equal here.
 fn folded(path: &str) -> String {
-    path.to_lowercase()
+    path.to_uppercase().to_lowercase()
+}
+
+/// Bytes with `%XX` and `%u00XX` replaced, once.
+fn wide_decoded(bytes: &[u8]) -> Vec<u8> {
+    let plain = decoded(bytes);
+    let mut at = plain.windows(4);
+    if !at.any(|four| four.eq_ignore_ascii_case(b"%u00")) {
+        return plain;
+    }
+    let text = String::from_utf8_lossy(&plain).into_owned();
+    decoded(text.replace("%u00", "%").replace("%U00", "%").as_bytes())
 }
 
 /// A path without the slash at its end.

@@ -230,7 +230,8 @@ impl Proxy {
     /// An answer of the admin listener.
     pub fn get(&self, path: &str) -> Option<Answer> {
         let mut connection = Connection::new(self.admin)?;
-        connection.ask(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes())
+        let host = self.admin;
+        connection.ask(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes())
     }
 
     /// The status page's data.
@@ -250,6 +251,10 @@ impl Proxy {
         }
         println!("{}", self.status());
         false
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn signal(&self, signal: i32) {
@@ -308,6 +313,13 @@ impl Connection {
 
     pub fn send(&mut self, bytes: &[u8]) -> Option<()> {
         self.reader.get_mut().write_all(bytes).ok()
+    }
+
+    /// Reads what comes until the connection ends.
+    pub fn rest(&mut self) -> String {
+        let mut bytes = Vec::new();
+        let _ = self.reader.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     /// Sends a request, and reads an answer.

@@ -12,3 +12,4 @@ mod lost;
 mod policy;
 mod recorded;
 mod scores;
+mod spellings;
