@@ -29,6 +29,7 @@ mod spelling;
 pub(crate) use decide::said_host;
 pub use decide::{Action, Decision};
 pub use spelling::Paths;
+pub(crate) use spelling::host as bare_host;
 
 use hedgerow::host::Front;
 use hedgerow::table::bots::{AddressRange, Category};
