@@ -18,7 +18,9 @@ pub enum TableSource {
     Bundled,
     /// One file, which is read once.
     File(PathBuf),
-    /// A directory that a [`Publisher`](crate::watch::Publisher) writes to. It need not exist yet.
+    /// A directory that a [`Publisher`](crate::watch::Publisher) writes to. It need not exist yet:
+    /// a host that takes its path from a person refuses one that [`TableSource::of`] does not take
+    /// for a directory.
     Directory(PathBuf),
 }
 

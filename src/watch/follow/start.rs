@@ -22,8 +22,23 @@ impl Tables {
         self.take_up();
         if self.state.source() == Source::None {
             self.fall_back();
+            self.warn_without_table();
         }
         self.publish_status();
+    }
+
+    /// Logs that no published table runs: the path of the directory may be wrong.
+    fn warn_without_table(&self) {
+        let runs = match self.state.source() {
+            Source::Bundled => "the bundled one runs",
+            Source::None => "requests pass without a score",
+            _ => return,
+        };
+        let directory = self.context.directory.root();
+        log::warn!(
+            "{}: the directory has no table: {runs} until one is published",
+            directory.display()
+        );
     }
 
     fn fall_back(&mut self) {

@@ -36,7 +36,8 @@ pub struct Args {
     /// Read the policy, say whether it would be taken, and end
     #[arg(long, requires = "config")]
     pub check: bool,
-    /// A watched directory of tables, in place of the bundled one
+    /// A watched directory of tables, in place of the bundled one. One that does not exist yet
+    /// has a slash at its end
     #[arg(long, value_name = "DIR")]
     pub tables: Option<PathBuf>,
     /// This engine's own folder, for a watched directory; TABLES/engines/proxy by default

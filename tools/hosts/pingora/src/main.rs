@@ -31,9 +31,9 @@ fn main() -> ExitCode {
         return match Policy::read(config) {
             Ok(policy) => {
                 println!(
-                    "{}: a policy of {} routes",
+                    "{}: a policy of {} routes and the default",
                     config.display(),
-                    policy.routes().len()
+                    policy.routes().len().saturating_sub(1)
                 );
                 ExitCode::SUCCESS
             }
@@ -156,7 +156,14 @@ fn scoring(args: &Args) -> Result<(Option<Filter>, Option<Watcher>), String> {
         let state = args.state.clone();
         let state = state.unwrap_or_else(|| directory.join("engines").join("proxy"));
         options.watch.state = Some(state);
-        options.table = TableSource::Directory(directory);
+        options.table = TableSource::of(&directory);
+        if options.table.directory().is_none() {
+            return Err(format!(
+                "--tables: expected a directory that exists, or a slash at the end of one that comes \
+                 later, got {}",
+                directory.display()
+            ));
+        }
     }
     let opened = host::open(options).map_err(|failure| failure.to_string())?;
     let filter = Filter::new(opened.engine, HostOptions::default());

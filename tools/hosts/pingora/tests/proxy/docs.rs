@@ -138,7 +138,7 @@ fn the_settings_of_the_manual_for_what_is_in_front_are_taken() {
 fn the_dashboard_asks_for_metrics_that_there_are() {
     let upstream = Upstream::start();
     let folder = Folder::new();
-    let tables = folder.path("tables");
+    let tables = folder.path("tables/");
     let arguments = ["--tables", tables.to_str().expect("a path")];
     let proxy = Proxy::start_in(folder, upstream.address, &arguments);
     let metrics = proxy.get("/metrics").expect("an answer").body;

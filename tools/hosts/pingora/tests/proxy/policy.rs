@@ -207,3 +207,148 @@ fn without_a_score_a_route_fails_open_or_closed_as_it_says() {
     assert!(proxy.comes(|status| status["switches"].as_array().expect("a list").is_empty()));
     assert_eq!((status("/safe"), status("/")), (200, 200));
 }
+
+/// What `/closed/a` is answered with.
+fn closed(proxy: &Proxy) -> u16 {
+    ask(proxy.address, &curl("/closed/a"))
+        .expect("an answer")
+        .status
+}
+
+#[test]
+fn a_file_that_is_cut_off_replaces_no_policy() {
+    let (_upstream, proxy) = with(BLOCK);
+    let path = proxy.folder.path("policy.toml");
+    let refused =
+        |name: &str| proxy.comes(|status| status["policy"]["refused"].to_string().contains(name));
+    // In place, as an editor on a full disk leaves it.
+    for cut in ["", "# a comment\n", "[client]\nscheme = \"https\"\n"] {
+        std::fs::write(&path, cut).expect("written");
+        assert!(refused("policy-part"), "{cut:?}: {}", proxy.status());
+        assert_eq!(closed(&proxy), 429, "{cut:?}");
+    }
+    let before_action = BLOCK.find("action").expect("an action");
+    let before_status = BLOCK.find("status").expect("a status");
+    for end in [before_action, before_status] {
+        std::fs::write(&path, &BLOCK[..end]).expect("written");
+        assert!(refused("policy-part"), "{end}: {}", proxy.status());
+        assert_eq!(closed(&proxy), 429, "{end}");
+    }
+    // What was meant says so.
+    let meant = format!("{}# end\n", &BLOCK[..before_action]);
+    put(&proxy, &meant, 2, false);
+    assert_eq!(closed(&proxy), 200);
+    // With the line at its end, what lacks it was cut off.
+    let whole = format!("{BLOCK}# end\n");
+    put(&proxy, &whole, 3, false);
+    put(&proxy, "[default]\naction = \"tag\"\n", 3, true);
+    assert_eq!(closed(&proxy), 429);
+    put(&proxy, &format!("{OBSERVE}# end\n"), 4, false);
+    for (number, routes) in [(1, 2), (2, 2), (4, 1)] {
+        assert_eq!(
+            proxy.says(&format!("policy {number} runs, {routes} routes")),
+            1
+        );
+    }
+}
+
+#[test]
+fn a_file_that_was_changed_with_its_length_and_time_kept_is_taken() {
+    let (_upstream, proxy) = with(BLOCK);
+    let path = proxy.folder.path("policy.toml");
+    let modified = std::fs::metadata(&path)
+        .and_then(|of| of.modified())
+        .expect("a time");
+    std::fs::write(&path, BLOCK.replace("429", "451")).expect("written");
+    let file = std::fs::File::options()
+        .write(true)
+        .open(&path)
+        .expect("a file");
+    file.set_modified(modified).expect("a time");
+    assert!(proxy.comes(|status| status["policy"]["taken"] == 2));
+    assert_eq!(closed(&proxy), 451);
+}
+
+#[test]
+fn a_file_that_could_not_be_read_is_read_again() {
+    let (_upstream, proxy) = with(BLOCK);
+    // Something else in its place, as unreadable as a file on a broken disk; no time changes.
+    let (path, aside) = (proxy.folder.path("policy.toml"), proxy.folder.path("aside"));
+    let refusals = |status: &serde_json::Value| status["policy"]["refused"].is_string();
+    std::fs::rename(&path, &aside).expect("moved");
+    std::fs::create_dir(&path).expect("a folder");
+    assert!(proxy.comes(refusals));
+    assert_eq!(closed(&proxy), 429);
+    std::fs::remove_dir(&path).expect("removed");
+    std::fs::rename(&aside, &path).expect("moved");
+    assert!(
+        proxy.comes(|status| !refusals(status)),
+        "what runs is no refusal"
+    );
+    assert_eq!(proxy.status()["policy"]["taken"], 1);
+}
+
+/// Without file descriptors nothing can be read; what was put in place meanwhile is taken later.
+#[test]
+fn a_policy_that_came_while_descriptors_were_short_is_taken() {
+    let (_upstream, proxy) = with(BLOCK);
+    let limit = |count: &str| {
+        let done = std::process::Command::new("prlimit")
+            .args([
+                format!("--nofile={count}:"),
+                format!("--pid={}", proxy.pid()),
+            ])
+            .status();
+        assert!(done.expect("prlimit").success());
+    };
+    limit("3");
+    proxy
+        .folder
+        .put("policy.toml", &BLOCK.replace("429", "451"));
+    assert_eq!(proxy.says("Too many open files"), 1, "{}", proxy.stderr());
+    limit("1024");
+    assert!(proxy.comes(|status| status["policy"]["taken"] == 2));
+    assert_eq!(closed(&proxy), 451);
+}
+
+#[test]
+fn a_directory_that_is_not_there_is_refused_or_warned_of() {
+    let folder = Folder::new();
+    let missing = folder.path("missing");
+    let run = |tables: &str| {
+        let command = std::process::Command::new(env!("CARGO_BIN_EXE_hedgerow-proxy"))
+            .args([
+                "--upstream",
+                "127.0.0.1:9",
+                "--listen",
+                "127.0.0.1:0",
+                "--admin",
+                "off",
+            ])
+            .args(["--tables", tables])
+            .output();
+        command.expect("the proxy")
+    };
+    let refused = run(missing.to_str().expect("a path"));
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        said.contains("--tables: expected a directory that exists"),
+        "{said}"
+    );
+    assert!(!missing.exists(), "nothing is made");
+    // One that comes later has a slash; one without a table is a warning, too.
+    std::fs::create_dir(folder.path("empty")).expect("a folder");
+    for name in ["later/", "empty"] {
+        let tables = folder.path(name);
+        let upstream = Upstream::start();
+        let proxy = Proxy::start(
+            upstream.address,
+            &["--tables", tables.to_str().expect("a path")],
+        );
+        assert_eq!(
+            proxy.says("the directory has no table: the bundled one runs"),
+            1
+        );
+    }
+}
