@@ -1,5 +1,6 @@
 //! What runs beside the traffic: the policy's file, and signals.
 
+use crate::memory::Memory;
 use crate::shared::Shared;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -19,6 +20,7 @@ pub fn start(shared: Arc<Shared>) -> std::io::Result<()> {
 
 async fn run(shared: &Shared) {
     let mut hang_up = signal(SignalKind::hangup()).ok();
+    let mut memory = Memory::new();
     loop {
         let hung_up = async {
             match &mut hang_up {
@@ -35,5 +37,6 @@ async fn run(shared: &Shared) {
         }
         shared.policies.look();
         shared.see_generation();
+        memory.look();
     }
 }

@@ -26,6 +26,7 @@ pub mod filter;
 pub mod headers;
 pub mod lines;
 mod log_line;
+mod memory;
 pub mod metrics;
 pub mod policies;
 pub mod policy;

@@ -228,3 +228,42 @@ fn open_files() -> u64 {
     let soft = line.and_then(|line| line.split_whitespace().nth(3)?.parse().ok());
     soft.unwrap_or(1_024)
 }
+
+/// Bytes of a proxy's memory that are in use, as the system counts them.
+fn resident(proxy: &Proxy) -> u64 {
+    let path = format!("/proc/{}/status", proxy.pid());
+    let status = std::fs::read_to_string(path).expect("a status");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kilobytes.expect("a number") * 1_024
+}
+
+#[test]
+fn memory_of_connections_that_are_gone_is_returned() {
+    let upstream = Upstream::start();
+    let proxy = Proxy::start(upstream.address, &[]);
+    let before = resident(&proxy);
+    let head = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n", "x".repeat(8_000));
+    let open = |_| {
+        let mut connection = Connection::new(proxy.address)?;
+        connection.send(head.as_bytes()).map(|()| connection)
+    };
+    let held: Vec<_> = (0..700).filter_map(open).collect();
+    assert!(held.len() > 600, "{}", held.len());
+    let grown = || resident(&proxy).saturating_sub(before);
+    let start = std::time::Instant::now();
+    while grown() < 8 << 20 && start.elapsed() < PATIENCE {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    // The connections are counted while they are there.
+    std::thread::sleep(std::time::Duration::from_millis(2_500));
+    let most = grown();
+    assert!(most > 8 << 20, "{most}");
+    drop(held);
+    let start = std::time::Instant::now();
+    while grown() > most / 3 && start.elapsed() < PATIENCE {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    println!("{most} bytes more with connections, {} after them", grown());
+    assert!(grown() <= most / 3, "{} of {most}", grown());
+}
