@@ -170,6 +170,8 @@ ngx_module_t ngx_http_bot_score_module = {
 /* Of this worker. */
 static hedgerow_engine *bot_engine;
 static hedgerow_scorer *bot_scorer;
+/* Why there is no scorer; NULL where there is one or none is wanted. */
+static const char *bot_failed;
 /* Whether the breaker opened and no call was well since, and whether the last bad one panicked. */
 static ngx_uint_t bot_opened, bot_panicked;
 static ngx_event_t bot_log_event;
@@ -452,6 +454,11 @@ static ngx_int_t bot_get(ngx_http_request_t *r, ngx_http_variable_value_t *v, ui
     size_t len = 0;
 
     v->not_found = 1;
+    if (conf->on && bot_scorer == NULL && bot_failed != NULL) {
+        return which == BOT_SOURCE   ? bot_set_name(r, v, "not-scored")
+               : which == BOT_REASON ? bot_set_name(r, v, bot_failed)
+                                     : NGX_OK;
+    }
     if (memo == NULL || bot_scorer == NULL) {
         return NGX_OK;
     }
@@ -592,6 +599,35 @@ static void *bot_create_loc(ngx_conf_t *cf) {
     return conf;
 }
 
+/* Absent where nginx is built without it. */
+extern ngx_module_t ngx_http_rewrite_module __attribute__((weak));
+
+/* Whether a place answers by "return" with a page. The rewrite module keeps its conf to itself:
+ * what is known is that its first member has the place's steps, and what a step of "return" looks
+ * like. Steps of "if" blocks are among those of the place around them. */
+static ngx_flag_t bot_returns(ngx_conf_t *cf) {
+    const size_t step = sizeof(ngx_http_script_return_code_t);
+    ngx_array_t **conf, *steps;
+
+    if (&ngx_http_rewrite_module == NULL) {
+        return 0;
+    }
+    conf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_rewrite_module);
+    steps = conf != NULL ? *conf : NULL;
+    if (steps == NULL) {
+        return 0;
+    }
+    for (size_t at = 0; at + step <= steps->nelts * steps->size; at += sizeof(uintptr_t)) {
+        ngx_http_script_return_code_t found;
+        ngx_memcpy(&found, (u_char *)steps->elts + at, step);
+        if (found.code == ngx_http_script_return_code && found.status >= 200
+            && found.status < 300) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 static char *bot_merge_loc(ngx_conf_t *cf, void *parent, void *child) {
     bot_loc_conf *above = parent, *conf = child;
     bot_main_conf *main = ngx_http_conf_get_module_main_conf(cf, ngx_http_bot_score_module);
@@ -602,6 +638,15 @@ static char *bot_merge_loc(ngx_conf_t *cf, void *parent, void *child) {
     ngx_conf_merge_uint_value(conf->status, above->status, NGX_HTTP_FORBIDDEN);
     if (conf->on) {
         main->used = 1;
+    }
+    if (conf->on && conf->below && bot_returns(cf)) {
+        ngx_http_core_loc_conf_t *place;
+        ngx_str_t server = ngx_string("server");
+        place = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "\"bot_score_block\" does not stop \"return\" in \"%V\": nginx "
+                           "returns before access is decided",
+                           place->name.len ? &place->name : &server);
     }
     return NGX_CONF_OK;
 }
@@ -751,10 +796,11 @@ static void bot_tell_again(ngx_event_t *event) {
 static void bot_refused(ngx_log_t *log, const char *what, hedgerow_status status) {
     char why[512] = "";
 
+    bot_failed = hedgerow_status_name(status);
     hedgerow_last_error(why, sizeof(why), NULL);
     ngx_log_error(NGX_LOG_ERR, log, 0,
                   "bot_score: %s: %s: %s; requests pass without a score", what,
-                  hedgerow_status_name(status), why);
+                  bot_failed, why);
 }
 
 /* In each worker. Whatever fails, the worker goes on. */
@@ -771,6 +817,7 @@ static ngx_int_t bot_open(ngx_cycle_t *cycle) {
     }
     if (hedgerow_abi_version() != HEDGEROW_ABI_VERSION) {
         ngx_log_error(NGX_LOG_ERR, cycle->log, 0, "bot_score: the library is of another version");
+        bot_failed = "version";
         return NGX_OK;
     }
     ngx_memzero(&options, sizeof(options));

@@ -149,11 +149,17 @@ impl Drop for Nginx {
 
 /// What `nginx -t` says of such a configuration: none where it is fine.
 pub fn refusal(module: &Path, name: &str, top: &str, inside: &str) -> Option<String> {
+    let (taken, said) = tried(module, name, top, inside);
+    (!taken).then_some(said)
+}
+
+/// Whether `nginx -t` takes such a configuration, and what it says of it.
+pub fn tried(module: &Path, name: &str, top: &str, inside: &str) -> (bool, String) {
     let conf = conf(module, [free_port(), free_port()], top, inside);
     let folder = place(name, &conf);
     let tried = command(&folder).arg("-t").output().expect("nginx runs");
     let said = String::from_utf8_lossy(&tried.stderr).into_owned();
-    (!tried.status.success()).then_some(said)
+    (tried.status.success(), said)
 }
 
 /// Whether an answer has all that its head promises; one without a length ends with its

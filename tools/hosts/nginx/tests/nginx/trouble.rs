@@ -1,6 +1,6 @@
 //! Scoring in trouble, and clients that are many, slow or long-winded: nginx serves as always.
 
-use crate::server::{Nginx, body, module, status};
+use crate::server::{Nginx, body, module, status, tried};
 use crate::{BROWSER, CURL, score};
 use hedgerow_testkit::{folder, root};
 use std::io::{Read, Write};
@@ -246,4 +246,85 @@ fn a_real_browser_is_scored() {
     );
     // The shadow that knows its agent.
     assert_eq!(told.get(3).map(|ids| ids.trim()), Some("2"), "{page}");
+}
+
+#[test]
+fn without_an_engine_the_variables_say_why() {
+    let Some(module) = module() else { return };
+    let top = "bot_score on; bot_score_table /no/such.hedge;";
+    let inside = format!(
+        "{TELL} location /closed {{ if ($bot_source = not-scored) {{ return 503; }} \
+         proxy_pass http://behind; }} location /off {{ bot_score off; return 200 $bot_source|; }}"
+    );
+    let nginx = Nginx::start(module, "nginx-no-engine", top, &inside);
+    let answer = nginx.get("/tell", CURL);
+    let told: Vec<&str> = body(&answer).split('|').collect();
+    assert_eq!(told[..2], ["", "not-scored"], "{answer}");
+    assert!(!told[2].is_empty(), "{answer}");
+    nginx.wait_for_error(&format!("bot_score: /no/such.hedge: {}: ", told[2]));
+    // Who fails closed does so here, too; others pass.
+    assert_eq!(status(&nginx.get("/closed", CURL)), 503);
+    assert_eq!(status(&nginx.get("/", CURL)), 200);
+    assert_eq!(body(&nginx.get("/off", CURL)), "|");
+}
+
+#[test]
+fn a_directory_without_a_table_is_one_warning() {
+    let Some(module) = module() else { return };
+    let empty = folder("nginx-empty-tables").expect("a folder");
+    for (name, table) in [
+        ("nginx-empty", empty.display().to_string()),
+        ("nginx-missing", format!("{}/no/", empty.display())),
+    ] {
+        let top = format!("bot_score on; bot_score_table {table};");
+        let nginx = Nginx::start(module, name, &top, TELL);
+        nginx.wait_for_error("the directory has no table: the bundled one runs");
+        assert_eq!(body(&nginx.get("/tell", CURL)), "2|detection|");
+    }
+}
+
+/// Configurations, and whether they return a page that `bot_score_block` does not stop.
+const RETURNS: &[(&str, bool)] = &[
+    ("location /x { bot_score_block 99; return 200 page; }", true),
+    (
+        "location /x { bot_score_block 99; if ($arg_x) { return 200 page; } }",
+        true,
+    ),
+    (
+        "bot_score_block 99; location /x { set $a b; return 204; }",
+        true,
+    ),
+    ("bot_score_block 99; if ($arg_x) { return 200 page; }", true),
+    ("location /x { bot_score_block 99; return 403; }", false),
+    (
+        "location /x { bot_score_block 99; return 301 https://a/; }",
+        false,
+    ),
+    (
+        "location /x { bot_score_block 99; set $a 200; rewrite ^ /y break; }",
+        false,
+    ),
+    (
+        "bot_score_block 99; location /x { bot_score_block off; return 200 page; }",
+        false,
+    ),
+    (
+        "bot_score_block 99; location /x { bot_score off; return 200 page; }",
+        false,
+    ),
+    (
+        "location /x { return 200 page; } location /y { bot_score_block 99; }",
+        false,
+    ),
+];
+
+#[test]
+fn a_page_that_is_returned_before_access_is_warned_of() {
+    let Some(module) = module() else { return };
+    for (inside, warned) in RETURNS {
+        let (taken, said) = tried(module, "nginx-return", "bot_score on;", inside);
+        assert!(taken, "{inside}: {said}");
+        let found = said.contains("\"bot_score_block\" does not stop \"return\"");
+        assert_eq!(found, *warned, "{inside}: {said}");
+    }
 }
