@@ -64,11 +64,10 @@ impl Paths {
                 if !is_plain(path) {
                     add(strict(Cow::Borrowed(path)));
                 }
+                let early = resolved(&without_parameters(path.as_bytes()));
+                let early = String::from_utf8_lossy(&early);
                 for times in 1..=DECODED_MAX {
                     let literal = folded(&String::from_utf8_lossy(&decoded_times(path, times)));
-                    let early =
-                        String::from_utf8_lossy(&resolved(&without_parameters(path.as_bytes())))
-                            .into_owned();
                     for path in [
                         loose(path, times, false),
                         loose(path, times, true),
@@ -87,9 +86,7 @@ impl Paths {
             }
         }
     }
-}
 
-impl Paths {
     /// Returns `true` if a server may read any path out of a target: one that begins with no slash,
     /// that has escapes after the last decoding, or that is no text when decoded.
     pub(super) fn is_unclear(self, target: &[u8]) -> bool {
