@@ -53,7 +53,6 @@ pub const UNSAFE_FILES: &[&str] = &[
     "src/score/kernel/x86_64/emulated.rs",
     "src/table/sealed.rs",
     "src/table/view.rs",
-    "tools/hosts/pingora/src/memory.rs",
 ];
 
 /// The files, and the folders, of the data plane.

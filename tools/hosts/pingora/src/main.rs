@@ -159,8 +159,8 @@ fn scoring(args: &Args) -> Result<(Option<Filter>, Option<Watcher>), String> {
         options.table = TableSource::of(&directory);
         if options.table.directory().is_none() {
             return Err(format!(
-                "--tables: expected a directory that exists, or a slash at the end of one that comes \
-                 later, got {}",
+                "--tables: expected a directory that exists, or a slash at the end of one that \
+                 comes later, got {}",
                 directory.display()
             ));
         }
