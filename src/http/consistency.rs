@@ -103,9 +103,12 @@ impl ParsedRequest<'_> {
 
     /// Accept, Accept-Language, Accept-Encoding: how many are not there.
     pub fn core_missing(&self) -> Option<u8> {
-        // A WebSocket over HTTP/2 has no Accept.
-        let accept = !self.has(Name::Accept) && !self.is_websocket();
-        let encoding = !self.has(Name::AcceptEncoding) && self.kept.encoding;
+        // A WebSocket over HTTP/2, a report and a download have no Accept.
+        let special = self.is_websocket() || self.is_report() || self.is_download();
+        let accept = !self.has(Name::Accept) && !special;
+        // WebKit asks for ranges without one.
+        let ranges = self.has(Name::Range);
+        let encoding = !self.has(Name::AcceptEncoding) && self.kept.encoding && !ranges;
         let missing = [accept, !self.has(Name::AcceptLanguage), encoding];
         let missing = missing.into_iter().map(u8::from).sum();
         self.claims_browser().then_some(missing)
@@ -180,6 +183,7 @@ impl ParsedRequest<'_> {
             Family::None => None,
             _ if !self.is_modern() => None,
             _ if accept.document && self.is_fetch() => Some(false),
+            _ if self.is_embedded() || self.is_download() => Some(false),
             Family::Safari => Some(accept.any && self.page_signs()),
             _ => Some(accept.document != self.page_signs()),
         }
@@ -258,18 +262,41 @@ impl ParsedRequest<'_> {
         self.has(Name::SecPurpose) || self.has(Name::Purpose)
     }
 
-    /// The script of a worker: Chromium sends it without client hints, and its agent late.
+    /// The script of a worker, or one that a worker imports: Chromium sends it without client
+    /// hints, and its agent late.
     pub fn is_worker(&self) -> bool {
-        matches!(
-            self.headers.get(Name::FetchDest),
-            Some(b"worker" | b"sharedworker" | b"serviceworker")
-        )
+        match self.headers.get(Name::FetchDest) {
+            Some(b"worker" | b"sharedworker" | b"serviceworker") => true,
+            Some(b"script") => !self.has(Name::ChUa) && self.chromium().is_some_and(|v| v >= 90),
+            _ => false,
+        }
+    }
+
+    /// A download: Chromium sends it as its own, without client hints, and its agent late.
+    pub fn is_download(&self) -> bool {
+        self.is(Name::FetchMode, b"navigate") && self.is(Name::FetchDest, b"empty")
+    }
+
+    /// A report of the browser to the site: on errors, policies, deprecations.
+    pub fn is_report(&self) -> bool {
+        let kind = self.headers.get(Name::ContentType).unwrap_or_default();
+        self.request.method == b"POST"
+            && (starts(kind, b"application/reports+json")
+                || starts(kind, b"application/csp-report"))
+    }
+
+    /// A page's part that is loaded like a page: an image or a document of another kind.
+    fn is_embedded(&self) -> bool {
+        let dest = self.headers.get(Name::FetchDest);
+        matches!(dest, Some(b"embed" | b"object"))
     }
 
     /// No sec-ch-ua where it is due.
     pub fn hints_missing(&self) -> Option<bool> {
         let due = self.is_https() && self.chromium()? >= 90 && !self.is_preflight();
-        (due && !self.is_websocket() && !self.is_worker()).then_some(self.brands.is_none())
+        let special = self.is_websocket() || self.is_worker();
+        let special = special || self.is_report() || self.is_download();
+        (due && !special).then_some(self.brands.is_none())
     }
 
     /// sec-ch-ua from a browser that has none.
@@ -344,7 +371,7 @@ impl ParsedRequest<'_> {
             // Safari's start depends on the system, and differs between kinds of request.
             Family::Safari | Family::None => false,
         };
-        (due && self.is_https() && !self.is_websocket())
+        (due && self.is_https() && !self.is_websocket() && !self.is_report())
             .then_some(!self.has(Name::FetchMode) && !self.has(Name::FetchSite))
     }
 
@@ -377,7 +404,7 @@ impl ParsedRequest<'_> {
             dest.is_some_and(|value| !is_dest(value)),
             user.is_some_and(|value| value != b"?1"),
             user.is_some() && !navigate,
-            navigate && !page,
+            navigate && !page && !self.is_download(),
             !navigate && dest == Some(b"document"),
             // A load that nothing initiated has no page that it came from, but for one ahead of
             // time, which a page's speculation rules ask the browser for.
@@ -400,8 +427,10 @@ impl ParsedRequest<'_> {
             b"image" | b"script" | b"style" | b"font" => accept.document,
             _ => false,
         });
-        // People open images in a tab, but not the images, styles and scripts of every page.
-        accept || (is_frame(dest) && self.target.is_some_and(|target| target.asset))
+        // People open images in a tab, but not the images, styles and scripts of every page. Pages
+        // embed images like frames.
+        let page = dest == b"document";
+        accept || (page && self.target.is_some_and(|target| target.asset))
     }
 
     /// A page load that does not ask for upgrades.
@@ -415,7 +444,8 @@ impl ParsedRequest<'_> {
             Some((_, mode, _)) => mode == Some(b"navigate"),
             None => self.accept.is_some_and(|accept| accept.document),
         };
-        Some(major >= 50 && page && !self.has(Name::Uir))
+        let special = self.is_embedded() || self.is_download();
+        Some(major >= 50 && page && !special && !self.has(Name::Uir))
     }
 
     /// A POST that does not say where from.

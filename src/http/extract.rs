@@ -256,7 +256,8 @@ impl Fill<'_> {
         // RFC 8441: a WebSocket over HTTP/2 begins with CONNECT.
         let usual = usual || (method == b"CONNECT" && headers.has(Name::WebSocketVersion));
         self.flag(Id::MethodUnusual, !usual);
-        self.flag(Id::MethodHead, method == b"HEAD");
+        let scripted = headers.get(Name::FetchMode) == Some(b"cors");
+        self.flag(Id::MethodHead, method == b"HEAD" && !scripted);
     }
 
     fn target(&mut self, target: &Target) {

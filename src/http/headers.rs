@@ -392,8 +392,8 @@ const fn chromium_rank(name: Name) -> u8 {
     }
 }
 
-/// Where Firefox puts a name. `Referer` stands before `Connection` or behind it, by version and
-/// kind of request.
+/// Where Firefox puts a name. `Referer`, `Connection` and `Cookie` have several places, by version
+/// and kind of request.
 const fn firefox_rank(name: Name) -> u8 {
     match name {
         Name::Host => 1,
@@ -402,7 +402,7 @@ const fn firefox_rank(name: Name) -> u8 {
         Name::AcceptLanguage => 4,
         Name::AcceptEncoding => 5,
         Name::ContentType | Name::ContentLength | Name::Origin => 6,
-        Name::Connection | Name::Cookie | Name::Uir => 7,
+        Name::Uir => 7,
         Name::FetchDest | Name::FetchMode | Name::FetchSite | Name::FetchUser => 8,
         Name::Priority | Name::Te => 9,
         _ => 0,

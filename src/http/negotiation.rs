@@ -102,7 +102,9 @@ impl ParsedRequest<'_> {
         Some(value.is_some_and(|value| {
             let usual =
                 value == b"keep-alive" || (any_case && value.eq_ignore_ascii_case(b"keep-alive"));
-            !usual && !websocket
+            // WebKit closes behind a range.
+            let range = any_case && self.headers.has(Name::Range);
+            !usual && !websocket && !range
         }))
     }
 
@@ -128,6 +130,8 @@ impl ParsedRequest<'_> {
     /// Upgrade-Insecure-Requests beside a mode that is no page load. None without a mode.
     pub fn upgrade_without_navigation(&self) -> Option<bool> {
         let mode = self.headers.get(Name::FetchMode)?;
-        Some(mode != b"navigate" && self.headers.has(Name::Uir))
+        // Firefox keeps it where a service worker sends a page's request once more.
+        let again = mode == b"same-origin" && self.agent.family == Family::Firefox;
+        Some(mode != b"navigate" && !again && self.headers.has(Name::Uir))
     }
 }

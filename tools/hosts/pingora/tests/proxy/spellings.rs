@@ -182,63 +182,65 @@ fn cased(text: &str, dice: &mut Dice) -> String {
     text.chars().map(flip).collect()
 }
 
+/// What some server leaves out at the end of a path.
+const ENDS: &[&str] = &[
+    "/",
+    ".",
+    "%20",
+    "%00",
+    "%09",
+    ";",
+    ";a=b",
+    "?x",
+    "#x",
+    "%2f",
+    "%5c",
+    "\\",
+    "/.",
+    "/..",
+    "/x/..",
+    "/;x",
+    "%3b",
+    "%3f",
+    "%23",
+    ";/",
+    "%0a",
+    "..",
+    "/../login",
+];
+
+/// What some server resolves in front of a slash.
+const MIDDLES: &[&str] = &[
+    "/.",
+    "/x/..",
+    "/x/..;",
+    "/x/..;a=b",
+    "/",
+    "/;x",
+    "/x/%2e%2e",
+    "/x/%252e%252e",
+    "/x/..%2f..",
+    "/x%2f..",
+    "/x%5c..",
+    "\\x\\..",
+    "/%2e",
+    "/x/.%2e;",
+    "/account/..",
+    "/..",
+    "/x;/..",
+    "/./.",
+    "/x/y/../..",
+];
+
 /// One more change to a path.
 fn respelled(mut path: String, dice: &mut Dice) -> String {
     let slashes: Vec<usize> = path.match_indices('/').map(|(at, _)| at).collect();
     let slash = slashes[dice.below(slashes.len().max(1)).min(slashes.len() - 1)];
     match dice.below(8) {
         0 => cased(&path, dice),
-        1 => {
-            let more = [
-                "/",
-                ".",
-                "%20",
-                "%00",
-                "%09",
-                ";",
-                ";a=b",
-                "?x",
-                "#x",
-                "%2f",
-                "%5c",
-                "\\",
-                "/.",
-                "/..",
-                "/x/..",
-                "/;x",
-                "%3b",
-                "%3f",
-                "%23",
-                ";/",
-                "%0a",
-                "..",
-                "/../login",
-            ];
-            path + dice.pick(&more)
-        }
+        1 => path + dice.pick(ENDS),
         2 => {
-            let more = [
-                "/.",
-                "/x/..",
-                "/x/..;",
-                "/x/..;a=b",
-                "/",
-                "/;x",
-                "/x/%2e%2e",
-                "/x/%252e%252e",
-                "/x/..%2f..",
-                "/x%2f..",
-                "/x%5c..",
-                "\\x\\..",
-                "/%2e",
-                "/x/.%2e;",
-                "/account/..",
-                "/..",
-                "/x;/..",
-                "/./.",
-                "/x/y/../..",
-            ];
-            path.insert_str(slash, dice.pick(&more));
+            path.insert_str(slash, dice.pick(MIDDLES));
             path
         }
         3 => {
