@@ -259,6 +259,10 @@ fn malformed_requests_are_refused_with_their_line() {
         let json = run_on(&["extract", "-", "--json"], input.as_bytes());
         assert_eq!((json.status, &json.json()["ok"]), (1, &false.into()));
     }
+}
+
+#[test]
+fn what_holds_no_request_is_refused() {
     for empty in ["", "\n", " \r\n\n", "\u{feff}"] {
         extract(empty).refused(&["at least one request", "none"]);
     }
