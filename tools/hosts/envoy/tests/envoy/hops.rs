@@ -52,7 +52,7 @@ fn a_strangers_word_of_a_proxy_changes_no_fact() {
         return;
     };
     let direct = "client, private address, http, version 1 or unknown";
-    let passed = "forward proxy, private address, http, version 1 or unknown";
+    let passed = "forward proxy, private address, unknown scheme, version 1 or unknown";
     assert_eq!(known(&envoy, &[]), direct);
     assert_eq!(known(&envoy, &["Via: 1.1 squid"]), passed);
     assert_eq!(known(&envoy, SAID), passed);

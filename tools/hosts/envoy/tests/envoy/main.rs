@@ -15,16 +15,13 @@ const CURL: &str = "User-Agent: curl/8.5.0\r\nAccept: */*\r\nConnection: close\r
                     X-Bot-Score: 99\r\nX-Bot-Detections: 77\r\n\
                     X_Bot_Score: 98\r\nx-bot_source: made-up\r\nX_Bot: kept\r\n";
 
-const BROWSER: &str = "sec-ch-ua: \"Chromium\";v=\"140\", \"Not=A?Brand\";v=\"24\", \
-                       \"Google Chrome\";v=\"140\"\r\n\
-                       sec-ch-ua-mobile: ?0\r\nsec-ch-ua-platform: \"Linux\"\r\n\
-                       Upgrade-Insecure-Requests: 1\r\n\
+/// What Chromium sends for a page without TLS.
+const BROWSER: &str = "Upgrade-Insecure-Requests: 1\r\n\
                        User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like \
                        Gecko) Chrome/140.0.0.0 Safari/537.36\r\n\
                        Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,\
                        image/webp,image/apng,*/*;q=0.8\r\n\
-                       Sec-Fetch-Site: none\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-User: ?1\r\n\
-                       Sec-Fetch-Dest: document\r\nAccept-Encoding: gzip, deflate, br, zstd\r\n\
+                       Accept-Encoding: gzip, deflate\r\n\
                        Accept-Language: en-US,en;q=0.9\r\nConnection: close\r\n";
 
 fn score(answer: &str) -> u8 {

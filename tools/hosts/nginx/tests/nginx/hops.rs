@@ -46,7 +46,7 @@ fn a_strangers_word_of_a_proxy_changes_no_fact() {
     let Some(nginx) = knowing("nginx-hop-stranger", &top, "") else {
         return;
     };
-    let passed = "forward proxy, private address, http, version 1 or unknown";
+    let passed = "forward proxy, private address, unknown scheme, version 1 or unknown";
     assert_eq!(known(&nginx, "/", &[]), DIRECT);
     assert_eq!(known(&nginx, "/", &["Via: 1.1 squid"]), passed);
     assert_eq!(known(&nginx, "/", SAID), passed);

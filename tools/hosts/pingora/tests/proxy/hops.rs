@@ -51,7 +51,7 @@ const HEADERS: &str = "version-header = \"x-client-version\"\nja4-header = \"x-c
 fn a_strangers_word_of_a_proxy_changes_no_fact() {
     let trusted = format!("[client]\ntrusted = [\"10.0.0.0/8\"]\n{HEADERS}");
     let direct = "client, private address, http, version 1 or unknown";
-    let passed = "forward proxy, private address, http, version 1 or unknown";
+    let passed = "forward proxy, private address, unknown scheme, version 1 or unknown";
     for policy in [&*trusted, "", "[client]\nhop = \"auto\"\n"] {
         let (_upstream, proxy) = knowing(policy);
         assert_eq!(known(&proxy, &[]), direct, "{policy}");
