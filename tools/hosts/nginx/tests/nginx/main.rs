@@ -182,7 +182,7 @@ fn requests_pass_without_a_score_where_there_is_no_table() {
     let curl = nginx.get("/", CURL);
     assert_eq!(
         (status(&curl), reached(&curl).concat()),
-        (200, String::new())
+        (200, "not-scored".into())
     );
     nginx.wait_for_error("requests pass without a score");
     assert!(nginx.errors().contains("nowhere"), "{}", nginx.errors());
