@@ -14,7 +14,7 @@ for path in sys.argv[1:]:
 '
 python3 tools/lab/record/check.py >/dev/null
 for kinds in kinds kinds-behind; do
-    python3 tools/lab/record/check.py --small "tools/cli/data/$kinds.ndjson" >/dev/null
+    python3 tools/lab/record/check.py --small "tools/lab/record/data/$kinds.ndjson.gz" >/dev/null
 done
 python3 tools/lab/train/check.py >/dev/null
 echo "formatted: Rust; parsed: $(git ls-files '*.sh' '*.py' | wc -l) scripts"

@@ -304,7 +304,8 @@ impl Agent {
         self.has.frozen_build |= starts(rest, b"/15E148");
     }
 
-    /// The first platform counts; `Linux` gives way to the `Android` behind it.
+    /// The first platform counts; `Linux` gives way to the `Android` behind it, and `X11` to
+    /// `CrOS`.
     fn place(&mut self, platform: Platform, rest: &[u8]) {
         // `Android 10`, and the X of `Mac OS X 10_15_7`.
         let mac = self.platform == Platform::Mac && platform == Platform::Linux;
@@ -313,7 +314,8 @@ impl Agent {
         }
         self.has.linux |= platform == Platform::Linux;
         let vague = matches!(self.platform, Platform::Linux | Platform::Other);
-        if self.platform == Platform::None || (vague && platform == Platform::Android) {
+        let exact = matches!(platform, Platform::Android | Platform::ChromeOs);
+        if self.platform == Platform::None || (vague && exact) {
             self.platform = platform;
         }
     }

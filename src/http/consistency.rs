@@ -39,11 +39,6 @@ impl Kept {
         let old = request.version == Version::Http10 && browser;
         let passed = behind || headers.forwarded || old;
         let complete = request.known == HeadersKnown::Complete;
-        let encoding = headers.get(Name::AcceptEncoding);
-        let rewritten = matches!(
-            encoding,
-            None | Some(b"" | b"gzip" | b"br" | b"gzip, br" | b"br,gzip" | b"br, gzip")
-        );
         Kept {
             version: match (behind, passed) {
                 (true, _) => request.client_version,
@@ -58,9 +53,17 @@ impl Kept {
             order: complete && (!passed || (behind && request.order_kept)),
             connection: complete && !passed,
             host: !passed,
-            encoding: !(passed && rewritten),
+            encoding: !passed || !is_proxys(headers.get(Name::AcceptEncoding)),
         }
     }
+}
+
+/// Whether an Accept-Encoding is one that proxies write for themselves, or has been removed.
+fn is_proxys(encoding: Option<&[u8]>) -> bool {
+    matches!(
+        encoding,
+        None | Some(b"" | b"gzip" | b"br" | b"gzip, br" | b"br,gzip" | b"br, gzip")
+    )
 }
 
 /// A request whose headers are all known, and what its headers say.
@@ -106,9 +109,8 @@ impl ParsedRequest<'_> {
         // A WebSocket over HTTP/2, a report and a download have no Accept.
         let special = self.is_websocket() || self.is_report() || self.is_download();
         let accept = !self.has(Name::Accept) && !special;
-        // WebKit asks for ranges without one.
-        let ranges = self.has(Name::Range);
-        let encoding = !self.has(Name::AcceptEncoding) && self.kept.encoding && !ranges;
+        let media = self.has(Name::Range) || self.is_media();
+        let encoding = !self.has(Name::AcceptEncoding) && self.kept.encoding && !media;
         let missing = [accept, !self.has(Name::AcceptLanguage), encoding];
         let missing = missing.into_iter().map(u8::from).sum();
         self.claims_browser().then_some(missing)
@@ -262,19 +264,53 @@ impl ParsedRequest<'_> {
         self.has(Name::SecPurpose) || self.has(Name::Purpose)
     }
 
-    /// The script of a worker, or one that a worker imports: Chromium sends it without client
-    /// hints, and its agent late.
+    /// The script of a worker, one that a worker imports, or what a worker fetches: Chromium sends
+    /// it without client hints, and its agent late.
     pub fn is_worker(&self) -> bool {
-        match self.headers.get(Name::FetchDest) {
-            Some(b"worker" | b"sharedworker" | b"serviceworker") => true,
-            Some(b"script") => !self.has(Name::ChUa) && self.chromium().is_some_and(|v| v >= 90),
+        let dest = self.headers.get(Name::FetchDest);
+        match dest {
+            Some(b"worker" | b"sharedworker" | b"serviceworker") => return true,
+            Some(b"audioworklet" | b"paintworklet") => return true,
+            _ => {}
+        }
+        let bare = !self.has(Name::ChUa) && self.chromium().is_some_and(|v| v >= 90);
+        bare && match (dest, self.referer) {
+            (Some(b"script"), _) => true,
+            // The page of a worker is its script; of it another site learns the host alone.
+            (Some(_), Some((_, path))) => is_script(path) || (path == b"/" && self.is_elsewhere()),
             _ => false,
         }
     }
 
+    /// A fetch from another site, which says so.
+    fn is_elsewhere(&self) -> bool {
+        self.is(Name::FetchMode, b"cors")
+            && self.is(Name::FetchSite, b"cross-site")
+            && self.has(Name::Origin)
+    }
+
     /// A download: Chromium sends it as its own, without client hints, and its agent late.
     pub fn is_download(&self) -> bool {
-        self.is(Name::FetchMode, b"navigate") && self.is(Name::FetchDest, b"empty")
+        let named = self.is(Name::FetchMode, b"navigate") && self.is(Name::FetchDest, b"empty");
+        named || self.is_plain_download()
+    }
+
+    /// A download over plain http, which says nothing of itself: the agent is behind the Referer.
+    fn is_plain_download(&self) -> bool {
+        self.kept.scheme != Scheme::Https
+            && !self.has(Name::Accept)
+            && !self.has(Name::FetchMode)
+            && self.request.method == b"GET"
+            && self.chromium().is_some()
+            && match self.headers.before(Name::Referer, Name::UserAgent) {
+                Some(late) => late || !self.kept.order,
+                None => false,
+            }
+    }
+
+    /// Media as WebKit loads them with GStreamer: without compression, on a connection of its own.
+    pub fn is_media(&self) -> bool {
+        self.agent.family == Family::Safari && self.headers.media
     }
 
     /// A report of the browser to the site: on errors, policies, deprecations.
@@ -463,6 +499,12 @@ impl ParsedRequest<'_> {
                 || self.has(Name::TransferEncoding)
                 || self.has(Name::ContentType))
     }
+}
+
+/// Whether a URL's path is a script's, without its query.
+fn is_script(path: &[u8]) -> bool {
+    let path = path.split(|byte| *byte == b'?').next().unwrap_or_default();
+    path.ends_with(b".js") || path.ends_with(b".mjs")
 }
 
 fn is_site(value: &[u8]) -> bool {

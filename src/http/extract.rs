@@ -297,7 +297,8 @@ impl Fill<'_> {
         self.flag(Id::HasLanguage, headers.has(Name::AcceptLanguage));
         let pragma = headers.has(Name::Pragma) && !headers.has(Name::CacheControl);
         self.flag(Id::Pragma, pragma);
-        if parts.kept.connection && parts.kept.version == Version::Http11 {
+        let judged = parts.kept.connection && !parts.is_media();
+        if judged && parts.kept.version == Version::Http11 {
             let value = headers.get(Name::Connection).unwrap_or_default();
             self.flag(
                 Id::ConnectionForm,
@@ -377,6 +378,7 @@ impl Fill<'_> {
             || parts.is_websocket()
             || parts.is_speculative()
             || parts.is_worker()
+            || parts.is_download()
             || parts.is_preflight();
         let ranks = match agent.family {
             _ if special => None,

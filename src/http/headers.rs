@@ -204,6 +204,8 @@ pub(super) struct Headers<'a> {
     pub forwarded: bool,
     /// Has X-Requested-With, which scripts add.
     pub scripted: bool,
+    /// Has Icy-Metadata, which media players add.
+    pub media: bool,
     /// Known names that stand twice and must not.
     pub repeated: u8,
     /// Names that are no token, values with control characters.
@@ -224,6 +226,7 @@ impl<'a> Headers<'a> {
         more_hints: false,
         forwarded: false,
         scripted: false,
+        media: false,
         repeated: 0,
         malformed: 0,
     };
@@ -286,6 +289,7 @@ impl<'a> Headers<'a> {
         self.more_hints |= starts(name, b"sec-ch-");
         self.forwarded |= is_forwarding(name);
         self.scripted |= name.eq_ignore_ascii_case(b"x-requested-with");
+        self.media |= name.eq_ignore_ascii_case(b"icy-metadata");
         let upper = first(name, VALUE_SCANNED_MAX)
             .iter()
             .any(u8::is_ascii_uppercase);

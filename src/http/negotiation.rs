@@ -102,9 +102,9 @@ impl ParsedRequest<'_> {
         Some(value.is_some_and(|value| {
             let usual =
                 value == b"keep-alive" || (any_case && value.eq_ignore_ascii_case(b"keep-alive"));
-            // WebKit closes behind a range.
-            let range = any_case && self.headers.has(Name::Range);
-            !usual && !websocket && !range
+            // WebKit closes behind media.
+            let media = self.is_media() || (any_case && self.headers.has(Name::Range));
+            !usual && !websocket && !media
         }))
     }
 

@@ -166,7 +166,13 @@ fn chromium_h2(method: &str, pairs: &[Pair<'_>]) -> Row {
 
 #[test]
 fn workers_send_no_hints() {
-    for dest in ["worker", "sharedworker", "serviceworker"] {
+    for dest in [
+        "worker",
+        "sharedworker",
+        "serviceworker",
+        "audioworklet",
+        "paintworklet",
+    ] {
         let row = chromium_h2(
             "GET",
             &[
@@ -181,6 +187,89 @@ fn workers_send_no_hints() {
         let missing = row.get(Id::HintsMissing as u8);
         assert!(missing.is_nan() || missing == 0.0, "{dest}: {missing}");
     }
+}
+
+#[test]
+fn a_workers_fetch_has_no_hints() {
+    let fetch = |site: &'static str, mode: &'static str, referer: &'static str| {
+        let row = chromium_h2(
+            "GET",
+            &[
+                ("accept", "*/*"),
+                ("origin", "https://example.org"),
+                ("sec-fetch-site", site),
+                ("sec-fetch-mode", mode),
+                ("sec-fetch-dest", "empty"),
+                ("referer", referer),
+            ],
+        );
+        row.get(Id::HintsMissing as u8)
+    };
+    for (site, mode, referer) in [
+        ("same-origin", "cors", "https://example.org/sw.js"),
+        (
+            "same-origin",
+            "cors",
+            "https://example.org/a/worker.mjs?v=2",
+        ),
+        ("cross-site", "cors", "https://example.net/"),
+    ] {
+        let missing = fetch(site, mode, referer);
+        assert!(missing.is_nan(), "{site} {mode} {referer}: {missing}");
+    }
+    // A page's fetches have hints, and its address has no other parts of the address left out.
+    for (site, mode, referer) in [
+        ("same-origin", "cors", "https://example.org/page"),
+        ("same-origin", "cors", "https://example.org/"),
+        ("cross-site", "no-cors", "https://example.net/"),
+        ("cross-site", "cors", "https://example.net/page"),
+    ] {
+        assert_eq!(fetch(site, mode, referer), 1.0, "{site} {mode} {referer}");
+    }
+}
+
+/// A file that Chromium saves, asked for over plain http.
+#[test]
+fn a_plain_download_has_no_accept() {
+    let download = |pairs: &[Pair<'static>]| row_of(pairs, Version::Http11, Scheme::Http);
+    let pairs = [
+        ("Host", "example.org"),
+        ("Connection", "keep-alive"),
+        ("Referer", "http://example.org/files"),
+        ("User-Agent", CHROME_UA),
+        ("Accept-Encoding", "gzip, deflate"),
+        ("Accept-Language", "fr-FR,fr;q=0.9"),
+    ];
+    let row = download(&pairs);
+    expect(&row, &[(Id::CoreMissing, 0.0), (Id::AcceptPage, 0.0)]);
+    expect_missing(&row, &[Id::OrderInversions]);
+    // A script that leaves Accept out names itself first.
+    let mut early = pairs;
+    early.swap(2, 3);
+    let row = download(&early);
+    expect(&row, &[(Id::CoreMissing, 1.0), (Id::OrderInversions, 0.0)]);
+}
+
+/// WebKit on other systems than Apple's plays media through GStreamer.
+#[test]
+fn media_of_webkit_close_their_connection() {
+    let webkit = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/605.1.15 (KHTML, like Gecko) \
+                  Version/60.5 Safari/605.1.15";
+    let mut pairs = vec![
+        ("Referer", "http://example.org/start"),
+        ("Connection", "close"),
+        ("Accept", "*/*"),
+        ("User-Agent", webkit),
+        ("Accept-Language", "fr-FR,fr;q=0.90"),
+        ("Host", "example.org"),
+        ("Icy-Metadata", "1"),
+    ];
+    let row = row_of(&pairs, Version::Http11, Scheme::Http);
+    expect(&row, &[(Id::CoreMissing, 0.0), (Id::ConnectionOdd, 0.0)]);
+    expect_missing(&row, &[Id::ConnectionForm]);
+    pairs.pop();
+    let row = row_of(&pairs, Version::Http11, Scheme::Http);
+    expect(&row, &[(Id::CoreMissing, 1.0), (Id::ConnectionOdd, 1.0)]);
 }
 
 #[test]

@@ -60,6 +60,26 @@ fn peoples_agents_are_judged_by_their_form() {
 }
 
 #[test]
+fn a_chromebook_fits_its_hint() {
+    let chromebook = "Mozilla/5.0 (X11; CrOS x86_64 14541.0.0) AppleWebKit/537.36 \
+                      (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36";
+    for (hint, odd) in [
+        ("\"Chrome OS\"", 0.0),
+        ("\"Chromium OS\"", 0.0),
+        ("\"Linux\"", 1.0),
+        ("\"Windows\"", 1.0),
+    ] {
+        let mut pairs = replaced("User-Agent", chromebook);
+        for (name, value) in &mut pairs {
+            if name.eq_ignore_ascii_case("sec-ch-ua-platform") {
+                *value = hint;
+            }
+        }
+        expect(&https(&pairs), &[(Id::HintsPlatform, odd)]);
+    }
+}
+
+#[test]
 fn text_browsers_are_no_tools() {
     for agent in [
         "w3m/0.5.3",

@@ -11,6 +11,8 @@ import os
 import re
 import sys
 
+import files
+
 FIELDS = {"id": str, "label": str, "source": str, "client": str, "basis": str, "hard": bool, "slice": str, "complete": bool, "order": str,
           "ts": (int, float), "ip": str, "session": str, "method": str, "scheme": str, "http": str, "host": str, "path": str, "status": int,
           "bytes": int, "headers": list}
@@ -35,52 +37,50 @@ START_SHARE = 0.85
 def main():
     args = [a for a in sys.argv[1:] if not a.startswith("--")]
     small = "--small" in sys.argv
-    default = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "cli", "data", "requests.ndjson")
-    path = args[0] if args else default
+    path = args[0] if args else str(files.REQUESTS)
     faults = []
 
     def fault(where, what):
         faults.append("%s: %s" % (where, what))
 
     rows = []
-    with open(path, encoding="utf-8") as f:
-        for n, text in enumerate(f, 1):
-            where = "line %d" % n
-            try:
-                row = json.loads(text)
-            except ValueError as err:
-                fault(where, "no JSON: %s" % err)
-                continue
-            fields, allowed = (BEHIND_FIELDS, BEHIND_VALUES) if "through" in row else (FIELDS, VALUES)
-            if set(row) != set(fields):
-                fault(where, "fields: missing %s, unknown %s" % (sorted(set(fields) - set(row)), sorted(set(row) - set(fields))))
-                continue
-            for name, kind in fields.items():
-                value = row[name]
-                if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-                    fault(where, "%s is %r" % (name, value))
-                elif name in allowed and value not in allowed[name]:
-                    fault(where, "%s is %r" % (name, value))
-            rows.append(row)
-            if row["label"] in SOURCE and row["source"] != SOURCE[row["label"]]:
-                fault(where, "source %r for label %r" % (row["source"], row["label"]))
-            if not isinstance(row["path"], str) or not (row["path"].startswith("/") or row["path"] == "*"):
-                fault(where, "path %r" % row["path"])
-            if isinstance(row["status"], int) and not 100 <= row["status"] <= 599:
-                fault(where, "status %r" % row["status"])
-            if not re.match(r"^127\.\d+\.\d+\.\d+$", str(row["ip"])):
-                fault(where, "ip %r" % row["ip"])
-            for pair in row["headers"] if isinstance(row["headers"], list) else []:
-                if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(x, str) for x in pair)):
-                    fault(where, "header %r" % (pair,))
-                elif not TOKEN.match(pair[0]):
-                    fault(where, "header name %r" % pair[0])
-                elif row["http"] == "2" and pair[0] != pair[0].lower():
-                    fault(where, "upper case in HTTP/2: %r" % pair[0])
-                elif TRACE.search(pair[1]):
-                    fault(where, "trace of the recording machine: %s: %s" % tuple(pair))
-            if row["http"] == "1.1" and not any(p[0].lower() == "host" for p in row["headers"]):
-                fault(where, "HTTP/1.1 without Host")
+    for n, text in files.lines(path):
+        where = "line %d" % n
+        try:
+            row = json.loads(text)
+        except ValueError as err:
+            fault(where, "no JSON: %s" % err)
+            continue
+        fields, allowed = (BEHIND_FIELDS, BEHIND_VALUES) if "through" in row else (FIELDS, VALUES)
+        if set(row) != set(fields):
+            fault(where, "fields: missing %s, unknown %s" % (sorted(set(fields) - set(row)), sorted(set(row) - set(fields))))
+            continue
+        for name, kind in fields.items():
+            value = row[name]
+            if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+                fault(where, "%s is %r" % (name, value))
+            elif name in allowed and value not in allowed[name]:
+                fault(where, "%s is %r" % (name, value))
+        rows.append(row)
+        if row["label"] in SOURCE and row["source"] != SOURCE[row["label"]]:
+            fault(where, "source %r for label %r" % (row["source"], row["label"]))
+        if not isinstance(row["path"], str) or not (row["path"].startswith("/") or row["path"] == "*"):
+            fault(where, "path %r" % row["path"])
+        if isinstance(row["status"], int) and not 100 <= row["status"] <= 599:
+            fault(where, "status %r" % row["status"])
+        if not re.match(r"^127\.\d+\.\d+\.\d+$", str(row["ip"])):
+            fault(where, "ip %r" % row["ip"])
+        for pair in row["headers"] if isinstance(row["headers"], list) else []:
+            if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(x, str) for x in pair)):
+                fault(where, "header %r" % (pair,))
+            elif not TOKEN.match(pair[0]):
+                fault(where, "header name %r" % pair[0])
+            elif row["http"] == "2" and pair[0] != pair[0].lower():
+                fault(where, "upper case in HTTP/2: %r" % pair[0])
+            elif TRACE.search(pair[1]):
+                fault(where, "trace of the recording machine: %s: %s" % tuple(pair))
+        if row["http"] == "1.1" and not any(p[0].lower() == "host" for p in row["headers"]):
+            fault(where, "HTTP/1.1 without Host")
 
     ids = collections.Counter(r["id"] for r in rows)
     for name, count in ids.items():

@@ -2,14 +2,14 @@
 
 import collections
 import json
-import pathlib
 import random
 
+import files
 import kinds
 import sample
 import shop
 
-BUDGET = 2_100_000  # bytes of the finished file
+BUDGET = 2_100_000  # bytes of the finished file, before compression
 # Rows of a run at most, by label; what is left out is chosen by chance.
 ROWS = {"human": 260, "bot": 16}
 # The same engine as Epiphany.
@@ -53,12 +53,12 @@ def jobs(record):
     out, bus = [], ["dbus-run-session", "--"]
     node, chromium = record.which("node") or "node", "/usr/bin/chromium"
 
-    def add(client, needs, command, label, wires=WIRES, hard=False, hosts=shop.HOSTS, **more):
+    def add(client, needs, command, label, wires=WIRES, hard=(), hosts=shop.HOSTS, **more):
         for n, (scheme, h2) in enumerate(wires):
             language, accept = LANGUAGES[len(out) % len(LANGUAGES)]
             url = "%s://%s%sstart" % (scheme, hosts[n % len(hosts)], kinds.ROOT)
             out.append(record.Job(
-                client, scheme, needs, command, label=label, hard=hard, timeout=55, url=url, h2=h2,
+                client, scheme, needs, command, label=label, hard=scheme in hard, timeout=55, url=url, h2=h2,
                 language=language, prefs={"accept": accept, "k": 0},
                 size=SIZES[len(out) % len(SIZES)],
                 until=kinds.ROOT + "last", **more))
@@ -94,16 +94,18 @@ def jobs(record):
     foreign += [("iphone", IPHONE), ("windows-firefox", FIREFOX.format(v=firefox))]
     for n, (name, text) in enumerate(foreign):
         wires = WIRES if n == 0 else [WIRES[0], WIRES[1 + n % 2]]
+        # Without TLS there are no hints that the agent could contradict.
+        alike = ["http"] if text != IPHONE and "Chrome/" in text else []
         add("chromium-headless/flag-" + name, ["chromium"], headless("--user-agent=" + text), "bot",
-            wires=wires)
+            wires=wires, hard=alike)
         add("puppeteer/agent-" + name, ["chromium", node], driven("puppeteer", agent=text), "bot",
             wires=wires[:1])
         add("playwright/agent-" + name, ["chromium", node], driven("playwright", agent=text), "bot",
-            wires=wires[:1], hard=True)
+            wires=wires[:1], hard=["https"])
     for platform in ("Windows", "macOS", "Android"):
         add("puppeteer/metadata-" + platform.lower(), ["chromium", node], driven(
             "puppeteer", agent=agent(platform, version), metadata=metadata(platform, version)),
-            "bot", wires=WIRES[:1], hard=True)
+            "bot", wires=WIRES[:1], hard=["https"])
     for n, job in enumerate(out):
         job.index = n
     return out
@@ -131,7 +133,5 @@ def select(rows, out):
     text = "".join(sample.line(n, r).replace('"id":"hr', '"id":"hk', 1) for n, r in enumerate(picked, 1))
     if len(text.encode()) > BUDGET:
         raise SystemExit("the kinds take %d bytes, at most %d" % (len(text.encode()), BUDGET))
-    temporary = pathlib.Path(str(out) + ".part")
-    temporary.write_text(text)
-    temporary.rename(out)
+    files.write(out, text)
     return picked

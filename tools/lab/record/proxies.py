@@ -28,6 +28,8 @@ import h2.connection
 import h2.events
 import h2.exceptions
 
+import files
+
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 FRONTS = ROOT / "tools" / "testkit" / "fronts"
@@ -343,8 +345,7 @@ def main():
         return 2
     rows = []
     for path in a.requests:
-        with open(path, encoding="utf-8") as lines:
-            rows += [json.loads(text) for text in lines if text.strip()]
+        rows += [json.loads(text) for _, text in files.lines(path)]
     rows = chosen(rows, a.per_group, a.seed)
     host = Host()
     # The proxies end with this program.

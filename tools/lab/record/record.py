@@ -569,7 +569,7 @@ def certificates():
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("--out", type=pathlib.Path, help="default: tools/cli/data/requests.ndjson, or kinds.ndjson with --kinds")
+    ap.add_argument("--out", type=pathlib.Path, help="default: tools/cli/data/requests.ndjson, or data/kinds.ndjson.gz with --kinds")
     ap.add_argument("--kinds", action="store_true", help="record every kind of request that browsers send, in place of visits")
     ap.add_argument("--only", action="append", default=[], metavar="NAME", help="a client (curl) or one of its variants (curl/plain); may be repeated")
     ap.add_argument("--list", action="store_true", help="list the clients and leave")
@@ -577,9 +577,10 @@ def main():
     ap.add_argument("--select-only", action="store_true", help="choose again from the last recording")
     ap.add_argument("--lane", type=int, help=argparse.SUPPRESS)
     a = ap.parse_args()
-    a.out = a.out or ROOT / "tools" / "cli" / "data" / ("kinds.ndjson" if a.kinds else "requests.ndjson")
     WORK.mkdir(parents=True, exist_ok=True)
     sys.path.insert(0, str(HERE))
+    import files
+    a.out = a.out or (files.DATA / "kinds.ndjson.gz" if a.kinds else files.REQUESTS)
     if a.lane is not None:
         return lane_main(a.lane, a.lanes, a.only, a.kinds)
     jobs = chosen(a.only, a.kinds)

@@ -4,6 +4,7 @@ import collections
 import json
 import random
 
+import files
 import shop
 
 BUDGET = 1_935_000  # bytes of the finished file
@@ -68,9 +69,7 @@ def select(rows, out, seed):
         if len(text.encode()) <= BUDGET or scale < 0.2:
             break
         scale -= 0.01
-    temporary = out.with_name(out.name + ".part")
-    temporary.write_text(text)
-    temporary.rename(out)
+    files.write(out, text)
     return picked
 
 

@@ -50,11 +50,9 @@ FOLDS = 5
 
 # What each way of seeing a request weighs in training, people and bots alike.
 VIEWS = {
-    "full": 1, "proxy": 1, "forwarded": 0.5, "unordered": 0.5, "no version": 0.5, "log": 0.5, "ua": 1,
+    "full": 1, "proxy": 1, "order kept": 0.5, "forwarded": 0.5, "unordered": 0.5, "no version": 0.5,
+    "log": 0.5, "ua": 1,
 }
-
-# Humans whose requests a real browser sent, or a recording of one; the others are samples.
-REAL = ("operator", "recorded_profile", "recorded_signature")
 
 CHROMIUM_VERSION = re.compile(r"Chrome/(\d+)\.0\.(\d+)\.")
 

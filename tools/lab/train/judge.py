@@ -13,6 +13,7 @@ from models import Model, obvious_rows, pattern_says_human
 TITLES = {
     "full": "complete requests",
     "proxy": "behind a proxy that the host knows of",
+    "order kept": "behind one that keeps the order",
     "forwarded": "behind a proxy that the host does not know of",
     "unordered": "complete, order lost",
     "no version": "complete, version unknown",

@@ -300,6 +300,7 @@ def all_packages(folder):
 
 def main():
     folder = pathlib.Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
     counts = collections.Counter()
     target = folder / "packages.ndjson"
     partial = target.with_suffix(".part")

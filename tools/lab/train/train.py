@@ -27,7 +27,9 @@ from sources import PACKAGES
 
 HERE = pathlib.Path(__file__).parent
 DETECTIONS = HERE / "detections.toml"
-RECORDINGS = [pathlib.Path("tools/cli/data/requests.ndjson"), *sorted((HERE / "data").iterdir())]
+RECORDED = HERE.parent / "record" / "data"
+RECORDINGS = [pathlib.Path("tools/cli/data/requests.ndjson"), RECORDED / "clients.ndjson.gz",
+              RECORDED / "kinds.ndjson.gz"]
 
 
 def say(start, text):
@@ -131,8 +133,8 @@ def make_card(args, report, requests, margins, scores, calibration, model):
     )
     card.text(
         f"{report['rows']} rows of {len(model.names)} features: every complete request is there as it "
-        "is, behind a proxy that the host knows of, behind one that it does not know of, without its "
-        "order, without its version, as a log line and as a User-Agent. Weights of these: "
+        "is, behind a proxy that the host knows of, behind one that keeps the order, behind one that the "
+        "host does not know of, without its order, without its version, as a log line and as a User-Agent. Weights of these: "
         f"{json.dumps(dataset.VIEWS)}; within each, people and bots weigh the same, and within those "
         "each class, source or tool as the root of its size. "
         f"Library: {args.library}, {json.dumps(PARAMETERS[args.library])}."
@@ -229,7 +231,7 @@ def without_parts(args, names, rows, requests, other_rows, others, calibration):
     parts = {"nothing": lambda r: False}
     for source in sorted({r["source"] for r in requests}):
         parts[source] = lambda r, source=source: r["source"] == source
-    views = {"proxy", "forwarded", "unordered", "no version"}
+    views = {"proxy", "order kept", "forwarded", "unordered", "no version"}
     parts["the views behind proxies, without order, without version"] = lambda r: r["view"] in views
     found = []
     for name, left_out in parts.items():

@@ -3,59 +3,101 @@
 import json
 import zlib
 
-# Headers that belong to one connection: a proxy makes its own.
-CONNECTION = ("connection", "keep-alive", "te", "upgrade", "proxy-connection", "transfer-encoding")
-
-# What the usual proxies make of a request: the version that they speak to the server behind, how
-# they write names, whether they sort them, what they set, and whether they name the host behind.
-# Measured with the programs themselves: tools/lab/record/proxies.sh.
+# What these proxies make of a request: the version that they speak to the host behind, the headers
+# that they remove, that they write in front of the others, behind them and at the end, that they
+# move there (`early`, `last`; `late` for cookies of HTTP/2), the case of names (`two` for HTTP/2),
+# what they make of its pseudo-headers, and the names in front of sorted ones (`first`). `check.py` compares it with what the programs
+# themselves passed on (tools/lab/record/data/kinds-behind.ndjson.gz).
+ADDRESS, BACKEND = "192.0.2.7", "backend.test:8080"
 PROXIES = {
-    "nginx-default": dict(http="1.0", set=[("Connection", "close")], own_host=True),
-    "nginx-usual": dict(
-        http="1.1", set=[("X-Real-IP", "192.0.2.7"), ("X-Forwarded-For", "192.0.2.7"),
-                         ("X-Forwarded-Proto", "https")]),
-    "haproxy": dict(http="1.1", case="lower", set=[("x-forwarded-for", "192.0.2.7")]),
-    "caddy": dict(
-        http="1.1", case="title", sort=True,
-        set=[("X-Forwarded-For", "192.0.2.7"), ("X-Forwarded-Host", "www.shop.test"),
-             ("X-Forwarded-Proto", "https")]),
-    "apache": dict(
-        http="1.1", set=[("X-Forwarded-For", "192.0.2.7"), ("X-Forwarded-Host", "www.shop.test"),
-                         ("X-Forwarded-Server", "edge.test"), ("Connection", "Keep-Alive")],
-        own_host=True),
-    "varnish": dict(
-        http="1.1", set=[("X-Forwarded-For", "192.0.2.7"), ("Via", "1.1 edge (Varnish/7.1)"),
-                         ("Accept-Encoding", "gzip"), ("X-Varnish", "32770")]),
+    "nginx": dict(
+        http="1.0", removed=["host", "connection", "keep-alive", "te", "upgrade"],
+        early=["content-length"], late=["cookie"],
+        front=[("Host", None), ("X-Real-IP", ADDRESS), ("X-Forwarded-For", ADDRESS),
+               ("X-Forwarded-Proto", "https"), ("Connection", "close")]),
+    "nginx-bare": dict(
+        http="1.0", removed=["host", "connection", "keep-alive", "te", "upgrade"],
+        early=["content-length"], late=["cookie"],
+        front=[("Host", BACKEND), ("Connection", "close")]),
+    "haproxy": dict(
+        http="1.1", case=str.lower, removed=["connection", "keep-alive"], late=["cookie"],
+        back=[("x-forwarded-proto", "https"), ("x-forwarded-for", ADDRESS)]),
     "envoy": dict(
-        http="1.1", case="lower",
-        set=[("x-forwarded-for", "192.0.2.7"), ("x-forwarded-proto", "https"),
-             ("x-request-id", "7e0e1c8a-30a8-4c26-b1ac-11b2d1f4b7a1"),
-             ("x-envoy-expected-rq-timeout-ms", "15000")]),
+        http="1.1", case=str.lower, removed=["connection", "keep-alive"], late=["cookie"],
+        early=["host"],
+        back=[("x-forwarded-for", ADDRESS), ("x-forwarded-proto", "https"),
+              ("x-envoy-external-address", ADDRESS),
+              ("x-request-id", "7e0e1c8a-30a8-4c26-b1ac-11b2d1f4b7a1"),
+              ("x-envoy-expected-rq-timeout-ms", "15000")]),
+    "caddy": dict(
+        http="1.1", case=str.title, removed=["connection", "keep-alive"],
+        first=["host", "user-agent", "content-length"],
+        back=[("X-Forwarded-For", ADDRESS), ("X-Forwarded-Host", "www.shop.test"),
+              ("X-Forwarded-Proto", "https")]),
+    "apache": dict(
+        http="1.1", removed=["host", "connection", "keep-alive", "te"], two=str.title,
+        front=[("Host", BACKEND)],
+        back=[("X-Forwarded-Proto", "https"), ("X-Forwarded-For", ADDRESS),
+              ("X-Forwarded-Host", "www.shop.test"), ("X-Forwarded-Server", "192.0.2.1")],
+        last=["content-length"], end=[("Connection", "Keep-Alive")]),
+    "varnish": dict(
+        http="1.1", removed=["connection", "keep-alive", "te"], pseudo=[("scheme", "https")],
+        back=[("X-Forwarded-For", ADDRESS), ("X-Forwarded-Proto", "https"),
+              ("X-Varnish", "32771")]),
     "squid": dict(
-        http="1.1", set=[("Via", "1.1 office (squid/5.7)"), ("X-Forwarded-For", "192.168.1.20"),
-                         ("Cache-Control", "max-age=259200"), ("Connection", "keep-alive")]),
+        http="1.1", removed=["host", "connection", "keep-alive", "cache-control"],
+        back=[("Host", None), ("Via", "1.1 proxy.test (squid/5.7)"),
+              ("Surrogate-Capability", 'proxy.test="Surrogate/1.0"'),
+              ("X-Forwarded-For", ADDRESS), ("Cache-Control", "max-age=259200"),
+              ("Connection", "close"), ("X-Forwarded-Proto", "https")]),
 }
+FORWARD = dict(
+    http="1.1", removed=["host", "connection", "keep-alive", "cache-control"],
+    back=[("Host", None), ("Via", "1.1 proxy.test (squid/5.7)"), ("X-Forwarded-For", ADDRESS),
+          ("Cache-Control", "max-age=259200"), ("Connection", "close")])
 
 
-def cased(name, case):
-    return {"lower": name.lower(), "title": name.title()}.get(case, name)
+def passed_on(request, made):
+    """The headers of a complete request behind a proxy that does as `made` says."""
+    host = next((v for n, v in request["headers"] if n.lower() == "host"), request.get("host"))
+    host = host or "www.shop.test"
+    two = request["http"] == "2"
+    kept = [[n, v] for n, v in request["headers"] if n.lower() not in made["removed"]]
+    if two:
+        if "host" not in made["removed"]:
+            kept = [["host", host], *made.get("pseudo", ()), *kept]
+        # HTTP/2 splits cookies; a proxy joins them.
+        cookies = [v for n, v in kept if n == "cookie"]
+        at = len(kept) - len(cookies) if "cookie" in made.get("late", ()) else next(
+            (at for at, (n, _) in enumerate(kept) if n == "cookie"), 0)
+        kept = [pair for pair in kept if pair[0] != "cookie"]
+        kept[at:at] = [["cookie", "; ".join(cookies)]] * bool(cookies)
+    moved = {n: [p for p in kept if p[0].lower() in made.get(n, ())] for n in ("early", "last")}
+    kept = [p for p in kept if p not in moved["early"] and p not in moved["last"]]
+    parts = [*made.get("front", ()), *moved["early"], *kept, *made.get("back", ()), *moved["last"],
+             *made.get("end", ())]
+    case = made.get("two" if two and "two" in made else "case", str)
+    parts = [[case(name), host if value is None else value] for name, value in parts]
+    if "first" in made:
+        parts.sort(key=lambda pair: pair[0])
+        order = {name: at for at, name in enumerate(made["first"])}
+        parts.sort(key=lambda pair: order.get(pair[0].lower(), len(order)))
+    return parts
 
 
-def behind(request, proxy, hop="proxy"):
-    """A complete request as the server behind a proxy sees it."""
+def behind(request, proxy, view="proxy"):
+    """A complete request as a host that knows of the proxy in front sees it."""
     made = PROXIES[proxy]
-    case, added = made.get("case"), made["set"]
-    replaced = {name.lower() for name, _ in added}
-    headers = [[cased(name, case), value] for name, value in request["headers"]
-               if name.lower() not in CONNECTION and name.lower() not in replaced]
-    host = next((v for n, v in headers if n.lower() == "host"), request.get("host") or "www.shop.test")
-    headers = [pair for pair in headers if pair[0].lower() != "host"]
-    if made.get("sort"):
-        headers.sort()
-    first = "127.0.0.1:9000" if made.get("own_host") else host
-    headers = [[cased("Host", case), first], *map(list, added), *headers]
-    return dict(request, headers=headers, http=made["http"], hop=hop, order="wire", view="proxy",
-                narrowed=True)
+    order = "kept" if view == "order kept" else "none"
+    return dict(request, headers=passed_on(request, made), http=made["http"], hop="proxy",
+                order=order, view=view, narrowed=True)
+
+
+def forwarded(request, proxy):
+    """A complete request behind a proxy that the host does not know of, or that a client uses."""
+    made = PROXIES.get(proxy, FORWARD)
+    return dict(request, headers=passed_on(request, made), http=made["http"], hop="client",
+                order="wire", view="forwarded", narrowed=True)
 
 
 def chosen(request, number):
@@ -72,8 +114,9 @@ def views(request):
     names = sorted(PROXIES)
     at = chosen(request, len(names))
     yield behind(request, names[at])
-    # A host that does not know of the proxy in front, or a proxy that nobody trusts.
-    yield dict(behind(request, names[(at + 3) % len(names)], "client"), view="forwarded")
+    orderly = [name for name in names if "first" not in PROXIES[name]]
+    yield behind(request, orderly[chosen(request, len(orderly))], "order kept")
+    yield forwarded(request, [*names, "a forward proxy"][chosen(request, len(names) + 1)])
     yield dict(request, order="none", view="unordered", narrowed=True)
     yield dict(request, http=None, view="no version", narrowed=True)
     yield narrowed(request, "log")

@@ -140,7 +140,8 @@ fn hop(hop: Hop) -> &'static str {
 }
 
 /// The value of a header that says what kind of client asks for what kind of thing; of others,
-/// such as cookies, addresses and tokens, nothing. A URL is cut behind its origin.
+/// such as cookies, addresses and tokens, nothing. A URL is cut behind its origin, and left out if
+/// it may hold a password.
 fn kept<'a>(name: &[u8], value: &'a [u8]) -> Cow<'a, str> {
     const KINDS: [&str; 14] = [
         "accept",
@@ -166,12 +167,19 @@ fn kept<'a>(name: &[u8], value: &'a [u8]) -> Cow<'a, str> {
         return Cow::Borrowed("");
     }
     match text(value) {
-        Cow::Borrowed(url) => {
-            let mut slashes = url.match_indices('/').map(|(at, _)| at).skip(2);
-            let end = slashes.next().map_or(url.len(), |at| at.saturating_add(1));
+        Cow::Borrowed(url) if !url.contains('@') => {
+            let from = url.find("//").map_or(0, |at| at.saturating_add(2));
+            let rest = url.get(from..).unwrap_or_default();
+            let end = rest.find(['/', '?', '#']).map(|at| from.saturating_add(at));
+            let end = match end {
+                Some(at) if url.get(at..).is_some_and(|rest| rest.starts_with('/')) => {
+                    at.saturating_add(1)
+                }
+                at => at.unwrap_or(url.len()),
+            };
             Cow::Borrowed(url.get(..end).unwrap_or_default())
         }
-        Cow::Owned(_) => Cow::Borrowed(""),
+        _ => Cow::Borrowed(""),
     }
 }
 

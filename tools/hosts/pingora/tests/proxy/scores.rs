@@ -198,7 +198,8 @@ fn a_low_scores_line_explains_it() {
     let proxy = Proxy::start_in(folder, upstream.address, &arguments);
     let request = "GET /secret-path?token=secret HTTP/1.1\r\nHost: shop.example\r\n\
         User-Agent: curl/8.5.0\r\nCookie: secret\r\nAuthorization: secret\r\n\
-        Referer: https://shop.example/secret?secret\r\nX-Own: secret\r\nAccept: */*\r\n\r\n";
+        Referer: https://shop.example/secret?secret\r\nX-Own: secret\r\nAccept: */*\r\n\
+        Origin: https://me:secret@shop.example\r\n\r\n";
     let answer = ask(proxy.address, request).expect("an answer");
     let id = header(&answer.body, "x-bot-request").expect("a number");
     let start = std::time::Instant::now();
