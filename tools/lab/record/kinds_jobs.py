@@ -53,12 +53,12 @@ def jobs(record):
     out, bus = [], ["dbus-run-session", "--"]
     node, chromium = record.which("node") or "node", "/usr/bin/chromium"
 
-    def add(client, needs, command, label, wires=WIRES, hard=(), hosts=shop.HOSTS, **more):
+    def add(client, needs, command, label, wires=WIRES, hard=False, hosts=shop.HOSTS, **more):
         for n, (scheme, h2) in enumerate(wires):
             language, accept = LANGUAGES[len(out) % len(LANGUAGES)]
             url = "%s://%s%sstart" % (scheme, hosts[n % len(hosts)], kinds.ROOT)
             out.append(record.Job(
-                client, scheme, needs, command, label=label, hard=scheme in hard, timeout=55, url=url, h2=h2,
+                client, scheme, needs, command, label=label, hard=hard, timeout=55, url=url, h2=h2,
                 language=language, prefs={"accept": accept, "k": 0},
                 size=SIZES[len(out) % len(SIZES)],
                 until=kinds.ROOT + "last", **more))
@@ -94,21 +94,26 @@ def jobs(record):
     foreign += [("iphone", IPHONE), ("windows-firefox", FIREFOX.format(v=firefox))]
     for n, (name, text) in enumerate(foreign):
         wires = WIRES if n == 0 else [WIRES[0], WIRES[1 + n % 2]]
-        # Without TLS there are no hints that the agent could contradict.
-        alike = ["http"] if text != IPHONE and "Chrome/" in text else []
         add("chromium-headless/flag-" + name, ["chromium"], headless("--user-agent=" + text), "bot",
-            wires=wires, hard=alike)
+            wires=wires)
         add("puppeteer/agent-" + name, ["chromium", node], driven("puppeteer", agent=text), "bot",
             wires=wires[:1])
         add("playwright/agent-" + name, ["chromium", node], driven("playwright", agent=text), "bot",
-            wires=wires[:1], hard=["https"])
+            wires=wires[:1], hard=True)
     for platform in ("Windows", "macOS", "Android"):
         add("puppeteer/metadata-" + platform.lower(), ["chromium", node], driven(
             "puppeteer", agent=agent(platform, version), metadata=metadata(platform, version)),
-            "bot", wires=WIRES[:1], hard=["https"])
+            "bot", wires=WIRES[:1], hard=True)
     for n, job in enumerate(out):
         job.index = n
     return out
+
+
+def shows_nothing(row):
+    """Whether a headless Chromium has another Chromium's agent, and sent no hint that denies it."""
+    sent = {name.lower(): value for name, value in row["headers"]}
+    named = row["client"].startswith(("chromium-headless/flag-", "puppeteer/agent-"))
+    return named and "Chrome/" in sent.get("user-agent", "") and "sec-ch-ua-platform" not in sent
 
 
 def select(rows, out):
@@ -120,6 +125,7 @@ def select(rows, out):
                row["client"], row["http"], row["scheme"])
         if key not in known:
             known.add(key)
+            row["hard"] |= shows_nothing(row)
             runs[row["job"]].append(row)
     picked = []
     for mine in runs.values():

@@ -61,7 +61,7 @@ class Judging(unittest.TestCase):
         headers = [["User-Agent", "x"], ["Accept", "*/*"], ["Referer", "https://a/"]]
         found = {"label": label, "client": client, "source": source, "headers": headers}
         found.update({"complete": True, "slice": "full", "view": "full", "method": "GET", "http": "2",
-                      "path": "/", "host": "a", "scheme": "https", "class": None, "hard": False})
+                      "path": "/", "host": "a", "scheme": "https", "class": None, "hard": False, "order": "wire"})
         return found | more
 
     def test_a_tool_is_judged_in_one_fold_and_a_class_too(self):
@@ -98,6 +98,8 @@ class Judging(unittest.TestCase):
         seen = [v["view"] for v in views.views(request)]
         self.assertEqual(seen, [
             "full", "proxy", "order kept", "forwarded", "unordered", "no version", "log", "ua"])
+        lost = [v["view"] for v in views.views(dict(request, order="none"))]
+        self.assertNotIn("order kept", lost)
 
     def test_proxies_do_as_the_programs_did(self):
         import views

@@ -132,7 +132,8 @@ def fold(request):
 def group(request):
     """What weighs as the root of its size, so that a large source does not drown a diverse one."""
     if request["label"] == "human":
-        name = request["source"] + (request["class"] or "")
+        client = request["client"] if request["source"].startswith("hedgerow-") else None
+        name = request["source"] + (request["class"] or client or "")
     else:
         name = request["source"] if request["slice"] == "ua" else tool(request)
     return request["view"], request["label"], name

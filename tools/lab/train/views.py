@@ -114,8 +114,9 @@ def views(request):
     names = sorted(PROXIES)
     at = chosen(request, len(names))
     yield behind(request, names[at])
-    orderly = [name for name in names if "first" not in PROXIES[name]]
-    yield behind(request, orderly[chosen(request, len(orderly))], "order kept")
+    if request["order"] != "none":
+        orderly = [name for name in names if "first" not in PROXIES[name]]
+        yield behind(request, orderly[chosen(request, len(orderly))], "order kept")
     yield forwarded(request, [*names, "a forward proxy"][chosen(request, len(names) + 1)])
     yield dict(request, order="none", view="unordered", narrowed=True)
     yield dict(request, http=None, view="no version", narrowed=True)
