@@ -78,12 +78,39 @@ pub(super) struct ParsedRequest<'a> {
     pub brands: Option<Brands>,
     /// The Referer's authority, and what follows it, where it is a URL.
     pub referer: Option<(&'a [u8], &'a [u8])>,
+    /// What kind of request it is.
+    pub kind: Kind,
+}
+
+/// Kinds of requests that browsers make in other ways than the loads of pages and their parts.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Kind {
+    /// The script of a worker, one that a worker imports, or what a worker fetches: Chromium sends
+    /// it without client hints, and its agent late.
+    pub worker: bool,
+    /// A download: Chromium sends it as its own, without client hints, and its agent late.
+    pub download: bool,
+    /// The handshake of a WebSocket: over HTTP/1.1 with a key, over HTTP/2 without one.
+    pub websocket: bool,
+    /// A report of the browser to the site: on errors, policies, deprecations.
+    pub report: bool,
 }
 
 /// Site, mode and dest.
 type Fetch<'a> = (Option<&'a [u8]>, Option<&'a [u8]>, Option<&'a [u8]>);
 
 impl ParsedRequest<'_> {
+    /// Returns the request with its kind, which depends on the other parts.
+    pub fn classified(self) -> Self {
+        let kind = Kind {
+            worker: self.is_worker(),
+            download: self.is_download(),
+            websocket: self.has(Name::WebSocketKey) || self.has(Name::WebSocketVersion),
+            report: self.is_report(),
+        };
+        ParsedRequest { kind, ..self }
+    }
+
     fn is_https(&self) -> bool {
         self.kept.scheme == Scheme::Https
     }
@@ -107,7 +134,7 @@ impl ParsedRequest<'_> {
     /// Accept, Accept-Language, Accept-Encoding: how many are not there.
     pub fn core_missing(&self) -> Option<u8> {
         // A WebSocket over HTTP/2, a report and a download have no Accept.
-        let special = self.is_websocket() || self.is_report() || self.is_download();
+        let special = self.kind.websocket || self.kind.report || self.kind.download;
         let accept = !self.has(Name::Accept) && !special;
         let media = self.has(Name::Range) || self.is_media();
         let encoding = !self.has(Name::AcceptEncoding) && self.kept.encoding && !media;
@@ -185,7 +212,7 @@ impl ParsedRequest<'_> {
             Family::None => None,
             _ if !self.is_modern() => None,
             _ if accept.document && self.is_fetch() => Some(false),
-            _ if self.is_embedded() || self.is_download() => Some(false),
+            _ if self.is_embedded() || self.kind.download => Some(false),
             Family::Safari => Some(accept.any && self.page_signs()),
             _ => Some(accept.document != self.page_signs()),
         }
@@ -224,7 +251,7 @@ impl ParsedRequest<'_> {
             Family::None => false,
         };
         let br_due = self.is_https()
-            && !self.is_websocket()
+            && !self.kind.websocket
             && match agent.family {
                 Family::Chromium => agent.chrome.major >= 52,
                 Family::Firefox => agent.firefox.major >= 45,
@@ -254,19 +281,12 @@ impl ParsedRequest<'_> {
         self.request.method == b"OPTIONS"
     }
 
-    /// The handshake of a WebSocket: over HTTP/1.1 with a key, over HTTP/2 without one.
-    pub fn is_websocket(&self) -> bool {
-        self.has(Name::WebSocketKey) || self.has(Name::WebSocketVersion)
-    }
-
     /// The load of a page, or a part of one, before anybody asked for it.
     pub fn is_speculative(&self) -> bool {
         self.has(Name::SecPurpose) || self.has(Name::Purpose)
     }
 
-    /// The script of a worker, one that a worker imports, or what a worker fetches: Chromium sends
-    /// it without client hints, and its agent late.
-    pub fn is_worker(&self) -> bool {
+    fn is_worker(&self) -> bool {
         let dest = self.headers.get(Name::FetchDest);
         match dest {
             Some(b"worker" | b"sharedworker" | b"serviceworker") => return true,
@@ -289,8 +309,7 @@ impl ParsedRequest<'_> {
             && self.has(Name::Origin)
     }
 
-    /// A download: Chromium sends it as its own, without client hints, and its agent late.
-    pub fn is_download(&self) -> bool {
+    fn is_download(&self) -> bool {
         let named = self.is(Name::FetchMode, b"navigate") && self.is(Name::FetchDest, b"empty");
         named || self.is_plain_download()
     }
@@ -313,8 +332,7 @@ impl ParsedRequest<'_> {
         self.agent.family == Family::Safari && self.headers.media
     }
 
-    /// A report of the browser to the site: on errors, policies, deprecations.
-    pub fn is_report(&self) -> bool {
+    fn is_report(&self) -> bool {
         let kind = self.headers.get(Name::ContentType).unwrap_or_default();
         self.request.method == b"POST"
             && (starts(kind, b"application/reports+json")
@@ -330,8 +348,8 @@ impl ParsedRequest<'_> {
     /// No sec-ch-ua where it is due.
     pub fn hints_missing(&self) -> Option<bool> {
         let due = self.is_https() && self.chromium()? >= 90 && !self.is_preflight();
-        let special = self.is_websocket() || self.is_worker();
-        let special = special || self.is_report() || self.is_download();
+        let special = self.kind.websocket || self.kind.worker;
+        let special = special || self.kind.report || self.kind.download;
         (due && !special).then_some(self.brands.is_none())
     }
 
@@ -407,7 +425,7 @@ impl ParsedRequest<'_> {
             // Safari's start depends on the system, and differs between kinds of request.
             Family::Safari | Family::None => false,
         };
-        (due && self.is_https() && !self.is_websocket() && !self.is_report())
+        (due && self.is_https() && !self.kind.websocket && !self.kind.report)
             .then_some(!self.has(Name::FetchMode) && !self.has(Name::FetchSite))
     }
 
@@ -440,7 +458,7 @@ impl ParsedRequest<'_> {
             dest.is_some_and(|value| !is_dest(value)),
             user.is_some_and(|value| value != b"?1"),
             user.is_some() && !navigate,
-            navigate && !page && !self.is_download(),
+            navigate && !page && !self.kind.download,
             !navigate && dest == Some(b"document"),
             // A load that nothing initiated has no page that it came from, but for one ahead of
             // time, which a page's speculation rules ask the browser for.
@@ -480,7 +498,7 @@ impl ParsedRequest<'_> {
             Some((_, mode, _)) => mode == Some(b"navigate"),
             None => self.accept.is_some_and(|accept| accept.document),
         };
-        let special = self.is_embedded() || self.is_download();
+        let special = self.is_embedded() || self.kind.download;
         Some(major >= 50 && page && !special && !self.has(Name::Uir))
     }
 

@@ -2,7 +2,7 @@
 
 use super::agent::{Agent, Family};
 use super::bytes::{HIGH, any, below, equal, starts};
-use super::consistency::{Kept, ParsedRequest};
+use super::consistency::{Kept, Kind, ParsedRequest};
 use super::features::{FEATURES, Id};
 use super::headers::{CHROMIUM, FIREFOX, Headers, Name};
 use super::peer::Peer;
@@ -119,7 +119,9 @@ fn fill_row(request: &Request<'_>, headers: &Headers<'_>, row: &mut Row) {
         encoding: encoding.filter(|_| kept.encoding).map(Encoding::parse),
         brands: headers.get(Name::ChUa).map(Brands::parse),
         referer: headers.get(Name::Referer).and_then(split),
+        kind: Kind::default(),
     };
+    let parts = parts.classified();
     fill.list(&parts);
     fill.values(&parts);
     fill.site(&parts);
@@ -375,10 +377,10 @@ impl Fill<'_> {
         }
         // These take other ways through a browser than the loads of pages and their parts.
         let special = headers.has(Name::Range)
-            || parts.is_websocket()
+            || parts.kind.websocket
             || parts.is_speculative()
-            || parts.is_worker()
-            || parts.is_download()
+            || parts.kind.worker
+            || parts.kind.download
             || parts.is_preflight();
         let ranks = match agent.family {
             _ if special => None,

@@ -40,7 +40,7 @@ impl ParsedRequest<'_> {
             Family::Firefox => self.agent.firefox.major >= 126,
             _ => false,
         };
-        let special = encoding.identity || self.is_websocket();
+        let special = encoding.identity || self.kind.websocket;
         (due && self.kept.scheme == Scheme::Https && !special).then_some(!encoding.zstd)
     }
 
@@ -96,7 +96,7 @@ impl ParsedRequest<'_> {
             return None;
         }
         let value = self.headers.get(Name::Connection);
-        let websocket = self.is_websocket();
+        let websocket = self.kind.websocket;
         // WebKit on other systems than Apple's writes it with capitals.
         let any_case = self.agent.family == Family::Safari;
         Some(value.is_some_and(|value| {
@@ -124,7 +124,7 @@ impl ParsedRequest<'_> {
     pub fn fetch_referer_absent(&self) -> Option<bool> {
         let site = self.headers.get(Name::FetchSite)?;
         let near = matches!(site, b"same-origin" | b"same-site");
-        Some(near && !self.headers.has(Name::Referer) && !self.is_websocket())
+        Some(near && !self.headers.has(Name::Referer) && !self.kind.websocket)
     }
 
     /// Upgrade-Insecure-Requests beside a mode that is no page load. None without a mode.

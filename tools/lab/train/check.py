@@ -27,6 +27,14 @@ def recorded(name):
         return [json.loads(line) for line in lines]
 
 
+def request_of(label="bot", client="curl/8", source="hedgerow-recorded-tools", **more):
+    headers = [["User-Agent", "x"], ["Accept", "*/*"], ["Referer", "https://a/"]]
+    found = {"label": label, "client": client, "source": source, "headers": headers}
+    found.update({"complete": True, "slice": "full", "view": "full", "method": "GET", "http": "2",
+                  "path": "/", "host": "a", "scheme": "https", "class": None, "hard": False, "order": "wire"})
+    return found | more
+
+
 class Cards(unittest.TestCase):
     def test_html_escapes_and_markdown_names_the_plot(self):
         made = card.Card("A <b> title")
@@ -54,39 +62,21 @@ class Cards(unittest.TestCase):
         self.assertEqual(axes.at(1e-9, 2), axes.at(0.001, 1))
 
 
-@unittest.skipUnless(PACKAGES, "no numpy and scikit-learn")
-class Judging(unittest.TestCase):
-    @staticmethod
-    def request(label="bot", client="curl/8", source="hedgerow-recorded-tools", **more):
-        headers = [["User-Agent", "x"], ["Accept", "*/*"], ["Referer", "https://a/"]]
-        found = {"label": label, "client": client, "source": source, "headers": headers}
-        found.update({"complete": True, "slice": "full", "view": "full", "method": "GET", "http": "2",
-                      "path": "/", "host": "a", "scheme": "https", "class": None, "hard": False, "order": "wire"})
-        return found | more
-
-    def test_a_tool_is_judged_in_one_fold_and_a_class_too(self):
-        import dataset
-
-        folds = {dataset.fold(self.request(client=c)) for c in ("curl/8", "curl:post", "curl")}
-        self.assertEqual(len(folds), 1)
-        sources = ("one", "two")
-        some = [self.request("human", "x", source, **{"class": "kaios"}) for source in sources]
-        self.assertEqual(dataset.fold(some[0]), dataset.fold(some[1]))
-
+class Views(unittest.TestCase):
     def test_a_narrowed_request_forgets_what_a_log_does_not_hold(self):
         import views
 
-        log = views.narrowed(self.request(), "log")
+        log = views.narrowed(request_of(), "log")
         self.assertEqual([n for n, _ in log["headers"]], ["User-Agent", "Referer"])
         self.assertEqual((log["complete"], log["scheme"], log["path"]), (False, None, "/"))
-        agent = views.narrowed(self.request(), "ua")
+        agent = views.narrowed(request_of(), "ua")
         self.assertEqual([n for n, _ in agent["headers"]], ["User-Agent"])
         self.assertIsNone(agent["path"])
 
     def test_a_proxy_makes_its_own_connection(self):
         import views
 
-        request = self.request()
+        request = request_of()
         request["headers"] += [["Connection", "keep-alive"]]
         for proxy in views.PROXIES:
             made = views.behind(request, proxy)
@@ -118,6 +108,18 @@ class Judging(unittest.TestCase):
         for proxy, found in alike.items():
             self.assertGreaterEqual(sum(found), 0.9 * len(found), proxy)
 
+
+@unittest.skipUnless(PACKAGES, "no numpy and scikit-learn")
+class Judging(unittest.TestCase):
+    def test_a_tool_is_judged_in_one_fold_and_a_class_too(self):
+        import dataset
+
+        folds = {dataset.fold(request_of(client=c)) for c in ("curl/8", "curl:post", "curl")}
+        self.assertEqual(len(folds), 1)
+        sources = ("one", "two")
+        some = [request_of("human", "x", source, **{"class": "kaios"}) for source in sources]
+        self.assertEqual(dataset.fold(some[0]), dataset.fold(some[1]))
+
     def test_left_out_features_are_named_exactly(self):
         import dataset
 
@@ -130,7 +132,7 @@ class Judging(unittest.TestCase):
     def test_classes_weigh_alike(self):
         import dataset
 
-        some = [self.request()] * 9 + [self.request("human", "firefox", "x")]
+        some = [request_of()] * 9 + [request_of("human", "firefox", "x")]
         weights = dataset.weights(some)
         self.assertAlmostEqual(weights[:9].sum(), weights[9])
 
@@ -152,10 +154,10 @@ class Judging(unittest.TestCase):
                  "hints_version_mismatch", "fetch_errors"]
         rows = np.zeros((1, len(names)), dtype=np.float32)
         rows[0, 0] = 1
-        found = judge.detections(path, names, rows, [self.request()])
+        found = judge.detections(path, names, rows, [request_of()])
         self.assertEqual([(d["id"], d["bots"]) for d in found if d["bots"]], [(9, 1)])
         with self.assertRaises(SystemExit):
-            judge.detections(path, names, rows, [self.request("human")])
+            judge.detections(path, names, rows, [request_of("human")])
 
     def test_the_score_map_rises_and_meets_the_curve(self):
         import numpy as np
@@ -164,7 +166,7 @@ class Judging(unittest.TestCase):
 
         margins = np.array([-2.0, -1.0, 0.5, -0.5, 1.0, 2.0])
         sides = ["bot"] * 3 + ["human"] * 3
-        made = Calibration(margins, [self.request(side) for side in sides])
+        made = Calibration(margins, [request_of(side) for side in sides])
         starts = made.score_map()
         self.assertEqual(len(starts), 98)
         self.assertTrue(all(a < b for a, b in zip(starts, starts[1:])))
