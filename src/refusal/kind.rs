@@ -231,6 +231,8 @@ kinds! {
     FleetStore = 802, "fleet-store", "a step on the fleet's store failed";
     /// Another publisher changed the record in the meantime.
     FleetCrossed = 803, "fleet-crossed", "another publisher was faster";
+    /// Nodes have later values than the newest signed one of the store.
+    FleetStale = 804, "fleet-stale", "the fleet's store is older than its nodes";
 
     /// The model file is over capacity.
     ModelTooLarge = 901, "model-too-large", "the model file is too large";

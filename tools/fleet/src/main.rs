@@ -16,6 +16,7 @@ mod record;
 mod report;
 mod rights;
 mod rollout;
+mod signed;
 mod status;
 mod switch;
 mod waiting;

@@ -9,6 +9,7 @@ use crate::backend::{ATTEMPT, Address, Store, Value};
 use crate::liveness;
 use crate::record::{Envelope, GENERATION_MAX, Record, Ring, RingPointer};
 use crate::report::NodeReport;
+use crate::signed::SignedValues;
 use hedgerow::PreparedTable;
 use hedgerow::RefusalKind;
 use hedgerow::refusal::printable;
@@ -39,6 +40,9 @@ pub struct Change {
     #[arg(long, value_name = "N", default_value_t = 0,
         value_parser = clap::value_parser!(u64).range(..ABOVE_MAX))]
     above: u64,
+    /// Sign although nodes have later switches or generations than the newest signed ones
+    #[arg(long)]
+    overtake: bool,
     #[command(flatten)]
     trust: Trust,
     #[command(flatten)]
@@ -99,6 +103,10 @@ pub struct Operator {
     pub keys: Keys,
     /// Numbers of changes are above this one.
     pub above: u64,
+    /// What the key signed last.
+    pub signed: SignedValues,
+    /// Whether to sign although the store is older than its nodes.
+    overtake: bool,
     /// User, host and process.
     pub origin: Origin,
     /// How long to wait for nodes.
@@ -149,7 +157,10 @@ impl Operator {
         let mut trusted: Vec<PublicKey> = secret.iter().map(SecretKey::public).collect();
         trusted.extend(given.trusted().iter().cloned());
         let required = secret.is_some() || change.trust.requires();
+        let (servers, fleet) = change.address.store();
         Ok(Operator {
+            signed: SignedValues::of(secret.as_ref(), servers, fleet),
+            overtake: change.overtake,
             store: Store::connect(&change.address, "publisher").await?,
             keys: Keys::new(trusted, required),
             verifies: secret.is_some() || change.trust.is_given(),
@@ -226,14 +237,64 @@ impl Operator {
     /// `fleet-store` if it cannot be read.
     pub async fn pointer(&self, ring: Ring) -> Result<FoundPointer, Failure> {
         let key = ring.key();
+        let own: Option<RingPointer> = self.own_last(&key);
         let Some(value) = self.store.last(&key).await? else {
-            return Ok(FoundPointer::default());
+            return Ok(FoundPointer {
+                trusted: own,
+                ..FoundPointer::default()
+            });
         };
+        let number = |record: &RingPointer| record.pointer.generation;
+        let mut trusted = self.last_trusted(&key, &value).await?;
+        if own.as_ref().map(number) > trusted.as_ref().map(number) {
+            self.warn(format!("passed over an older signed value under {key}"));
+            trusted = own;
+        }
         Ok(FoundPointer {
             revision: value.revision,
-            trusted: self.last_trusted(&key, &value).await?,
+            trusted,
             current: self.unverified(&key, &value).ok(),
         })
+    }
+
+    /// Returns what this key signed last under a key of the store.
+    pub fn own_last<T: Record>(&self, key: &str) -> Option<T> {
+        let bytes = self.signed.last(key)?;
+        let value = Value {
+            revision: 0,
+            bytes,
+            at: 0,
+        };
+        self.trusted(key, &value).ok()
+    }
+
+    /// Refuses to sign on from a value that is older than what nodes have: an old one that was put
+    /// back would be signed anew, for all of them.
+    ///
+    /// # Errors
+    /// `fleet-stale`, without `--overtake`.
+    pub fn check_fresh(
+        &self,
+        key: &str,
+        signed: Option<u64>,
+        nodes: &[(String, u64)],
+    ) -> Result<(), Failure> {
+        if self.secret.is_none() || self.overtake {
+            return Ok(());
+        }
+        let newest = signed.unwrap_or(0);
+        let later = |number: u64| number > newest && is_newer(number, newest);
+        let later = nodes.iter().filter(|(_, number)| later(*number));
+        let Some((node, number)) = later.max_by_key(|(_, number)| *number) else {
+            return Ok(());
+        };
+        let signed = signed.map_or("none".into(), |number| number.to_string());
+        let expected = "the newest signed value to be as late as those of the nodes";
+        let got = format!(
+            "{signed} in the store, and {number} on {node}; if the store was made again, or the \
+             node lies, --overtake signs on from {signed}"
+        );
+        Err(RefusalKind::FleetStale.at(key, expected, got).into())
     }
 
     /// Returns the highest of a known number and of those that are near it. Numbers that no
@@ -252,10 +313,18 @@ impl Operator {
         highest
     }
 
-    /// Returns a number of each node's report. Warns if the reports cannot be read at once.
-    pub async fn reported(&self, of: impl Fn(&NodeReport) -> u64) -> Vec<u64> {
+    /// Returns a number of each node's report that has one, by name. Warns if the reports cannot be
+    /// read at once.
+    pub async fn reported(&self, of: impl Fn(&NodeReport) -> Option<u64>) -> Vec<(String, u64)> {
         let why = match timeout(ATTEMPT, liveness::snapshots(&self.store)).await {
-            Ok(Ok(all)) => return all.iter().map(|node| of(&node.report)).collect(),
+            Ok(Ok(all)) => {
+                let numbers = all.into_iter().map(|node| {
+                    let number = of(&node.report);
+                    (node.report.node, number)
+                });
+                let known = numbers.filter_map(|(node, number)| Some((node, number?)));
+                return known.collect();
+            }
             Ok(Err(failure)) => failure.to_string(),
             Err(_) => "no answer in time".into(),
         };

@@ -11,6 +11,7 @@ use crate::backend::{ATTEMPT, Value, malformed};
 use crate::operator::{CLAIMS_MAX, Candidate, Change, FoundPointer, GAP_MAX, Operator};
 use crate::operator::{crossed, is_newer, summary};
 use crate::record::{COUNTER, Claim, Envelope, GENERATION_MAX, Ring, RingPointer, digest};
+use crate::report::NodeReport;
 use crate::waiting::{self, Target};
 use bytes::Bytes;
 use hedgerow::RefusalKind;
@@ -88,8 +89,22 @@ impl Operator {
                     all.insert(record.pointer.generation, record);
                 }
             }
+            if let Some(own) = self.own_last::<RingPointer>(&key) {
+                all.insert(own.pointer.generation, own);
+            }
         }
         Ok(all)
+    }
+
+    /// Refuses to go on from a ring's pointers if its nodes have later ones.
+    ///
+    /// # Errors
+    /// `fleet-stale`, as [`check_fresh`](Operator::check_fresh); `fleet-store` if a pointer cannot
+    /// be read.
+    pub async fn check_pointers(&self, ring: Ring) -> Result<(), Failure> {
+        let signed = self.running(ring).await?;
+        let of = |node: &NodeReport| (node.ring == ring).then_some(node.generation);
+        self.check_fresh(&ring.key(), signed, &self.reported(of).await)
     }
 
     /// Returns the generation that a ring is to run.
@@ -109,8 +124,11 @@ impl Operator {
     async fn claim(&self, ring: Ring, content_id: ContentId) -> Result<u64, Failure> {
         let mut above = self.above;
         let mut others = self
-            .reported(|node| node.generation.max(node.running()))
-            .await;
+            .reported(|node| Some(node.generation.max(node.running())))
+            .await
+            .into_iter()
+            .map(|(_, number)| number)
+            .collect::<Vec<u64>>();
         let generation = |record: RingPointer| record.pointer.generation;
         for ring in Ring::EACH {
             let found = self.pointer(ring).await?;
@@ -179,7 +197,10 @@ impl Operator {
         let key = record.ring.key();
         let bytes = Envelope::seal(&record, &key, self.secret.as_ref());
         match self.store.replace(&key, &bytes, found.revision).await? {
-            Some(revision) => Ok(Published { record, revision }),
+            Some(revision) => {
+                self.signed.keep(&key, &bytes);
+                Ok(Published { record, revision })
+            }
             None => {
                 let expected = "the pointer as it was when this began";
                 Err(self.pointer(record.ring).await?.crossed(&key, expected))
@@ -296,6 +317,10 @@ impl Operator {
             return done.ok_or_else(|| found.crossed(&key, expected));
         }
         let past = self.past(ring, false).await?;
+        // The one that is named is what to sign, whatever else there is.
+        if to.is_none() {
+            self.check_pointers(ring).await?;
+        }
         let target = match to {
             Some(to) => past.get(&to),
             None => before(&past),

@@ -1,6 +1,11 @@
-//! `nkey`: a key to sign in with, and the least rights that the servers need to allow it.
+//! `nkey`: a key to sign in with, and the account that the servers need for it.
+//!
+//! The server answers a JetStream request on the subject that the client names for the answer, with
+//! rights of its own: whoever may send any request could write every subject of the account that
+//! holds the store. So each key has an account to itself, which imports the few subjects of its
+//! role. Answers stay in that account, and no stream of the store listens there.
 
-use crate::backend::name;
+use crate::backend::{REPORT_BYTES_MAX, name};
 use crate::record::{COUNTER, Ring, SWITCHES};
 use crate::rollout::STEERING;
 use hedgerow_cli::Report;
@@ -11,11 +16,13 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
-/// Make an nkey to sign in with, and show what the servers are to allow it
+/// Make an nkey to sign in with, and show the account that the servers need for it
 ///
-/// The seed goes to a file that nobody else can read. What is printed is the user's entry in the
-/// servers' configuration, under authorization { users: [ … ] }: with it a node reads tables and
-/// writes its own report, a publisher also changes its rings, and a reader only reads.
+/// The seed goes to a file that nobody else can read. What is printed belongs into the servers'
+/// configuration, under accounts { … }: first the owner's account, which holds the store, then one
+/// for each other key. A node reads tables and writes its own report, a publisher also changes its
+/// rings, and a reader only reads. These sign in with --nkey and --domain; the owner makes the
+/// store (`init`) and removes reports (`forget`).
 ///
 /// Example: hedgerow-fleet nkey node edge-1.seed --node edge-1
 #[derive(clap::Args)]
@@ -42,6 +49,7 @@ pub struct Args {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Role {
+    Owner,
     Node,
     Publisher,
     Reader,
@@ -66,50 +74,89 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     file.write_all(format!("{seed}\n").as_bytes())
         .and_then(|()| file.sync_all())
         .map_err(failed)?;
-    let (key, publish) = (pair.public_key(), args.publish());
-    let list: Vec<String> = publish.iter().map(|it| format!("\"{it}\"")).collect();
-    let text = format!(
-        "{{ nkey: {key}, permissions: {{\n    publish: [{}]\n    subscribe: [\"_INBOX.>\"] }} }}\n",
-        list.join(", ")
-    );
+    let key = pair.public_key();
+    let (account, domain) = (args.account(&key), args.domain());
+    let imports = args.imports();
+    let entry = args.entry(&account, &key, &imports);
+    let sign_in = match domain {
+        Some(domain) => format!(
+            "sign in with --nkey {} --domain {domain}",
+            args.file.display()
+        ),
+        None => format!("sign in with --nkey {}", args.file.display()),
+    };
+    let imported: Vec<&str> = imports
+        .iter()
+        .map(|(subject, _)| subject.as_str())
+        .collect();
     let json = json!({
         "ok": true,
         "nkey": key,
         "file": args.file.display().to_string(),
-        "publish": publish,
-        "subscribe": ["_INBOX.>"],
-        "entry": text,
+        "account": account,
+        "domain": domain,
+        "imports": imported,
+        "entry": entry,
     });
-    Ok(Report::done(text, json))
+    Ok(Report::done(format!("{entry}\n# {sign_in}\n"), json))
 }
 
 /// Subjects of requests that read a stream; the stream's name takes the place of `*`.
-const READS: [&str; 8] = [
+const READS: [&str; 4] = [
     "STREAM.INFO.*",
     "STREAM.MSG.GET.*",
     "DIRECT.GET.*",
     "DIRECT.GET.*.>",
-    "CONSUMER.CREATE.*",
-    "CONSUMER.CREATE.*.>",
-    "CONSUMER.INFO.*.>",
-    "CONSUMER.DELETE.*.>",
 ];
 
+/// Connections of a node's or a reader's account at the same time.
+const CONNECTIONS_MAX: usize = 16;
+
 impl Args {
-    /// Returns the subjects that the key may publish to: requests for what it reads, and the keys
-    /// that it writes.
-    fn publish(&self) -> Vec<String> {
+    /// The account's name. No two keys share one.
+    fn account(&self, key: &str) -> String {
+        let (fleet, short) = (&self.fleet, key.get(..12).unwrap_or(key));
+        match (self.role, &self.node) {
+            (Role::Owner, _) => fleet.clone(),
+            (Role::Node, Some(node)) => format!("{fleet}-node-{node}"),
+            (Role::Publisher, _) => format!("{fleet}-publisher-{short}"),
+            _ => format!("{fleet}-reader-{short}"),
+        }
+    }
+
+    /// What the account calls the owner's JetStream: its own API has the usual subjects.
+    fn domain(&self) -> Option<&str> {
+        (self.role != Role::Owner).then_some(self.fleet.as_str())
+    }
+
+    fn streams(&self) -> [String; 3] {
         let fleet = &self.fleet;
-        let streams = [
+        [
             format!("KV_{fleet}"),
             format!("KV_{fleet}_nodes"),
             format!("OBJ_{fleet}"),
-        ];
-        let reads = |stream: &String| READS.map(|subject| subject.replace('*', stream));
-        let reads = streams.iter().flat_map(reads);
-        let mut all: Vec<String> = reads.map(|subject| format!("$JS.API.{subject}")).collect();
-        all.push("$JS.FC.>".into());
+        ]
+    }
+
+    fn reads(&self) -> impl Iterator<Item = String> {
+        let streams = self.streams().into_iter();
+        streams.flat_map(|stream| {
+            READS.map(|subject| format!("$JS.API.{}", subject.replace('*', &stream)))
+        })
+    }
+
+    /// The subject that announces changes of keys.
+    fn hints(&self) -> String {
+        format!("$KV.{}.>", self.fleet)
+    }
+
+    /// The services that the key uses: each subject of the store, and its name in the account.
+    fn imports(&self) -> Vec<(String, String)> {
+        let fleet = &self.fleet;
+        let mut all: Vec<String> = self.reads().collect();
+        let mut objects = Vec::new();
         match (self.role, &self.node) {
+            (Role::Owner, _) => return Vec::new(),
             (Role::Node, Some(node)) => all.push(format!("$KV.{fleet}_nodes.{node}")),
             (Role::Publisher, _) => {
                 let mut keys: Vec<String> = self.rings.iter().map(|ring| ring.key()).collect();
@@ -122,11 +169,58 @@ impl Args {
                     keys.push(SWITCHES.into());
                 }
                 all.extend(keys.iter().map(|key| format!("$KV.{fleet}.{key}")));
-                all.push(format!("$O.{fleet}.>"));
                 all.push(format!("$JS.API.STREAM.PURGE.OBJ_{fleet}"));
+                // Objects are written without the prefix of the API.
+                let subject = format!("$O.{fleet}.>");
+                objects.push((subject.clone(), subject));
             }
             _ => {}
         }
-        all
+        let local = |subject: &String| match subject.strip_prefix("$JS.API.") {
+            Some(rest) => format!("$JS.{fleet}.API.{rest}"),
+            None => format!("$JS.{fleet}.API.{subject}"),
+        };
+        let prefixed = all
+            .into_iter()
+            .map(|subject| (subject.clone(), local(&subject)));
+        prefixed.chain(objects).collect()
+    }
+
+    /// The account as the servers' configuration has it.
+    fn entry(&self, account: &str, key: &str, imports: &[(String, String)]) -> String {
+        let fleet = &self.fleet;
+        let mut lines = vec![format!("\"{account}\" {{")];
+        if self.role == Role::Owner {
+            lines.push("    jetstream: enabled".into());
+        }
+        lines.push(format!("    users: [ {{ nkey: {key} }} ]"));
+        if matches!(self.role, Role::Node | Role::Reader) {
+            let payload = format!("max_payload: {REPORT_BYTES_MAX}");
+            let connections = format!("max_connections: {CONNECTIONS_MAX}");
+            lines.push(format!("    limits {{ {payload}, {connections} }}"));
+        }
+        if self.role == Role::Owner {
+            lines.push("    exports: [".into());
+            let writes = [
+                format!("$KV.{fleet}.>"),
+                format!("$KV.{fleet}_nodes.*"),
+                format!("$O.{fleet}.>"),
+                format!("$JS.API.STREAM.PURGE.OBJ_{fleet}"),
+            ];
+            let services = self.reads().chain(writes);
+            lines.extend(services.map(|subject| format!("        {{ service: \"{subject}\" }}")));
+            lines.push(format!("        {{ stream: \"{}\" }}", self.hints()));
+        } else {
+            lines.push("    imports: [".into());
+            lines.extend(imports.iter().map(|(subject, local)| {
+                let service = format!("{{ account: \"{fleet}\", subject: \"{subject}\" }}");
+                format!("        {{ service: {service}, to: \"{local}\" }}")
+            }));
+            let stream = format!("{{ account: \"{fleet}\", subject: \"{}\" }}", self.hints());
+            lines.push(format!("        {{ stream: {stream} }}"));
+        }
+        lines.push("    ]".into());
+        lines.push("}".into());
+        lines.join("\n") + "\n"
     }
 }

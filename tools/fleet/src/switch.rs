@@ -73,7 +73,7 @@ impl Operator {
         }
         // At the same time: a kill switch is urgent.
         let (reported, past) = tokio::join!(
-            self.reported(|node| node.switches),
+            self.reported(|node| Some(node.switches)),
             timeout(ATTEMPT, self.store.history(SWITCHES))
         );
         let past =
@@ -82,6 +82,7 @@ impl Operator {
             let value = self.store.last(SWITCHES).await?;
             let revision = value.as_ref().map_or(0, |value| value.revision);
             let last = self.last_switches(value.as_ref(), &past, off)?;
+            self.check_fresh(SWITCHES, last.as_ref().map(|last| last.change), &reported)?;
             let mut all = match &last {
                 Some(file) => file.switches(SWITCHES.as_ref())?,
                 None => Switches::default(),
@@ -93,7 +94,7 @@ impl Operator {
             }
             // Above the last change even if that cannot be read, and above what nodes have.
             let known = last.map_or(0, |last| last.change).max(self.above);
-            let others = reported.iter().copied().chain([revision]);
+            let others = reported.iter().map(|(_, number)| *number).chain([revision]);
             let file = SwitchesFile {
                 version: FILES_VERSION,
                 change: self.highest(known, others).saturating_add(1),
@@ -108,6 +109,7 @@ impl Operator {
             let bytes = Envelope::seal(&record, SWITCHES, self.secret.as_ref());
             let written = self.store.replace(SWITCHES, &bytes, revision).await?;
             if written.is_some() {
+                self.signed.keep(SWITCHES, &bytes);
                 return Ok(record.file);
             }
         }
@@ -137,6 +139,7 @@ impl Operator {
         let known = past.iter().filter_map(|value| open(value).ok());
         let newest = known
             .chain(trusted.cloned())
+            .chain(self.own_last(SWITCHES))
             .max_by_key(|record| record.file.change);
         match &current {
             Some(Err(failure)) => self.passed_over(failure),

@@ -10,6 +10,7 @@ mod nats;
 mod s3;
 
 pub use attempt::AttemptError;
+pub use nats::REPORT_BYTES_MAX;
 
 use async_trait::async_trait;
 use attempt::repeat;
@@ -53,6 +54,11 @@ pub struct Address {
 }
 
 impl Address {
+    /// Returns what tells the store from others: its servers, and the fleet's name.
+    pub fn store(&self) -> (&str, &str) {
+        (&self.servers, &self.fleet)
+    }
+
     fn within(&self) -> Duration {
         Duration::from_secs(self.within)
     }

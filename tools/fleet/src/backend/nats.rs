@@ -7,15 +7,22 @@
 //! | reports | KV `FLEET_nodes` | the node's name |
 //!
 //! Keys are in another stream than tables, so that a kill switch needs no table.
+//!
+//! Everything is read by requests with one answer, and hints are plain subscriptions: no consumer
+//! delivers anything, so that an account which imports a few subjects of the store's suffices.
 
 use super::attempt::{PAUSES, repeat};
 use super::{
-    AGENT, ATTEMPT, Address, Attempt, AttemptError, Backend, Hints, Value, failed, table_bytes,
+    AGENT, ATTEMPT, Address, Attempt, AttemptError, Backend, Hints, LONG_ATTEMPT, Value, failed,
+    table_bytes,
 };
 use async_nats::connection::State;
-use async_nats::jetstream::kv::{self, Operation, UpdateErrorKind};
-use async_nats::jetstream::object_store::{self, InfoErrorKind, ObjectStore};
-use async_nats::jetstream::stream::LastRawMessageErrorKind;
+use async_nats::jetstream::kv::{self, UpdateErrorKind};
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::object_store::{self, InfoErrorKind, ObjectInfo, ObjectStore};
+use async_nats::jetstream::stream::{
+    self, DirectGetErrorKind, DiscardPolicy, LastRawMessageErrorKind, RawMessageErrorKind, Stream,
+};
 use async_nats::jetstream::{self, Context};
 use async_nats::{Client, ConnectOptions, ServerAddr};
 use async_trait::async_trait;
@@ -26,11 +33,10 @@ use hedgerow_cli::failure::Failure;
 use hedgerow_cli::files;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::future::ready;
 use std::path::Path;
 use std::time::Duration;
-use tokio::io::AsyncReadExt;
 use tokio::sync::OnceCell;
+use tokio::time::sleep;
 
 /// A fleet on NATS.
 pub struct Nats {
@@ -46,8 +52,21 @@ pub struct Nats {
 /// Values that a bucket keeps of a key: the most that JetStream allows.
 const HISTORY: i64 = 64;
 
-/// How often the reports are read again while nodes replace some of them.
-const READS_MAX: usize = 5;
+/// When the store is asked for a message that was seen: it takes a moment to store it.
+const STORED_AFTER: [Duration; 3] = [
+    Duration::ZERO,
+    Duration::from_millis(10),
+    Duration::from_millis(100),
+];
+
+/// How many messages more than a stream holds are read, while nodes replace some of them.
+const MORE_MAX: u64 = 256;
+
+/// Bytes of a value at most: the names of every feature that is switched off fit.
+const VALUE_BYTES_MAX: i32 = 1 << 20;
+
+/// Bytes of a node's report at most. Larger ones are no node's.
+pub const REPORT_BYTES_MAX: usize = 1 << 16;
 
 /// What messages call a list of servers.
 const SERVERS: &str = "the fleet's address";
@@ -63,7 +82,7 @@ impl Nats {
         let mut options = ConnectOptions::new()
             .name(format!("hedgerow {who}"))
             .connection_timeout(ATTEMPT)
-            .request_timeout(Some(ATTEMPT))
+            .request_timeout(Some(LONG_ATTEMPT))
             .ping_interval(Duration::from_secs(2))
             .reconnect_delay_callback(|attempts| {
                 let pause = PAUSES[0] * 2u32.pow(attempts.clamp(1, 6) as u32 - 1);
@@ -114,15 +133,71 @@ impl Nats {
         bucket: &str,
     ) -> Attempt<&'a kv::Store> {
         let found = cell.get_or_try_init(|| self.context.get_key_value(bucket));
-        let hint = "(hedgerow-fleet init makes a fleet's buckets)";
-        let found = found.await;
-        found.map_err(|error| AttemptError::Transient(format!("{error} {hint}")))
+        found.await.map_err(|error| {
+            let text = chain(&error);
+            let hint = match text.contains("not enabled for account") {
+                true => "the key's account needs the --domain that `nkey` named",
+                false => "hedgerow-fleet init makes a fleet's buckets",
+            };
+            AttemptError::Transient(format!("{text} ({hint})"))
+        })
     }
 
     async fn objects(&self) -> Attempt<&ObjectStore> {
         let found = || self.context.get_object_store(&self.fleet);
         Ok(self.objects.get_or_try_init(found).await?)
     }
+
+    /// The stream of the tables.
+    async fn tables_stream(&self) -> Attempt<Stream<()>> {
+        // A part of a table takes a while on a slow link.
+        let mut context = self.context.clone();
+        context.set_timeout(LONG_ATTEMPT);
+        let name = format!("OBJ_{}", self.fleet);
+        Ok(context.get_stream_no_info(name).await?)
+    }
+}
+
+/// The text of an error and of those that caused it.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
+/// Returns the first message from a sequence number on whose subject matches, as the leader has it.
+async fn next<I>(stream: &Stream<I>, from: u64, subject: &str) -> Attempt<Option<StreamMessage>> {
+    let request = stream.raw_message_builder().sequence(from);
+    match request.next_by_subject(subject).send().await {
+        Ok(message) => Ok(Some(message)),
+        Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Returns what the store has of a subject, on which a message was just seen. It may have refused
+/// that message, or not have stored it yet.
+async fn stored(stream: &Stream, subject: &str, seen: &[u8]) -> Option<Vec<u8>> {
+    let mut last = None;
+    for pause in STORED_AFTER {
+        sleep(pause).await;
+        let message = stream.get_last_raw_message_by_subject(subject).await.ok()?;
+        let is_seen = message.payload == seen;
+        last = Some(message.payload.to_vec());
+        if is_seen {
+            break;
+        }
+    }
+    last
+}
+
+/// Whether a message is a value, and not the mark of its removal.
+fn is_value(message: &StreamMessage) -> bool {
+    message.headers.get("KV-Operation").is_none()
 }
 
 #[async_trait]
@@ -137,14 +212,28 @@ impl Backend for Nats {
 
     async fn create(&self, num_replicas: usize) -> Attempt<()> {
         for (bucket, history) in [(self.fleet.clone(), HISTORY), (self.nodes_bucket(), 1)] {
-            if self.context.get_key_value(&bucket).await.is_err() {
-                let config = kv::Config {
-                    bucket,
-                    history,
+            if let Ok(there) = self.context.get_key_value(&bucket).await {
+                // Of an earlier version.
+                let mut config = there.stream.cached_info().config.clone();
+                if std::mem::take(&mut config.allow_rollup) {
+                    self.context.update_stream(config).await?;
+                }
+            } else {
+                // As buckets are, but for rollups: with their header a user who may write one key
+                // removes all others.
+                let config = stream::Config {
+                    name: format!("KV_{bucket}"),
+                    subjects: vec![format!("$KV.{bucket}.>")],
+                    max_messages_per_subject: history,
+                    max_message_size: VALUE_BYTES_MAX,
+                    discard: DiscardPolicy::New,
+                    allow_rollup: false,
+                    deny_delete: true,
+                    allow_direct: true,
                     num_replicas,
-                    ..kv::Config::default()
+                    ..stream::Config::default()
                 };
-                self.context.create_key_value(config).await?;
+                self.context.create_stream(config).await?;
             }
         }
         if self.context.get_object_store(&self.fleet).await.is_err() {
@@ -195,42 +284,70 @@ impl Backend for Nats {
         let Some(last) = self.last(key).await? else {
             return Ok(Vec::new());
         };
-        let mut all = self.keys().await?.history(key).await?;
-        let (mut found, mut newest) = (Vec::new(), 0);
-        while let Some(entry) = all.next().await {
-            let entry = entry?;
-            newest = newest.max(entry.revision);
-            if entry.operation == Operation::Put {
-                found.push(of(&entry));
+        let subject = format!("$KV.{}.{key}", self.fleet);
+        let stream = &self.keys().await?.stream;
+        let (mut found, mut from) = (Vec::new(), 1);
+        while from <= last.revision {
+            let Some(message) = next(stream, from, &subject).await? else {
+                break;
+            };
+            from = message.sequence.saturating_add(1);
+            if is_value(&message) {
+                found.push(of(&message));
             }
         }
-        if newest < last.revision {
-            let why = "the history of a server that is behind";
-            return Err(AttemptError::Transient(why.into()));
-        }
-        found.sort_by_key(|value| value.revision);
         Ok(found)
     }
 
     async fn watch(&self, keys: &str) -> Attempt<Hints> {
-        let entries = self.keys().await?.watch(keys).await?;
-        // An error ends the hints; the caller asks for new ones.
-        let entries = entries.take_while(|entry| ready(entry.is_ok()));
-        let hints = entries.filter_map(|entry| ready(entry.ok()));
-        Ok(hints.map(|entry| (entry.key, entry.value.into())).boxed())
+        // Lost while there is no connection: agents also poll.
+        let prefix = format!("$KV.{}.", self.fleet);
+        let messages = self.client.subscribe(format!("{prefix}{keys}")).await?;
+        let stream = self.keys().await?.stream.clone();
+        let hints = messages.filter_map(move |message| {
+            let (stream, prefix) = (stream.clone(), prefix.clone());
+            async move {
+                let key = message.subject.strip_prefix(&prefix)?.to_string();
+                let bytes = stored(&stream, &message.subject, &message.payload).await?;
+                Some((key, bytes))
+            }
+        });
+        Ok(hints.boxed())
     }
 
     async fn table(&self, object: &str, bytes: u64) -> Attempt<Vec<u8>> {
         let most = table_bytes(bytes);
-        let found = self.objects().await?.get(object).await?;
-        let size = found.info().size;
+        let objects = self.objects().await?;
+        let info = objects.info(object).await?;
+        if info.deleted {
+            return Err(AttemptError::Transient("the table was removed".into()));
+        }
+        let size = info.size;
         if size > most {
             let failure = failed(object, &format!("{most} bytes"), size);
             return Err(AttemptError::Final(failure));
         }
+        let stream = self.tables_stream().await?;
+        let subject = format!("$O.{}.C.{}", self.fleet, info.nuid);
         let mut file = Vec::with_capacity(size);
-        let mut bounded = found.take(most as u64 + 1);
-        bounded.read_to_end(&mut file).await?;
+        let mut from = 1;
+        while file.len() < size {
+            // Any server with a copy answers.
+            let request = stream.direct_get_builder().sequence(from);
+            let chunk = match request.next_by_subject(subject.as_str()).send().await {
+                Err(error) if error.kind() == DirectGetErrorKind::NotFound => {
+                    let why = format!("{} bytes of {size} are there", file.len());
+                    return Err(AttemptError::Transient(why));
+                }
+                chunk => chunk?,
+            };
+            from = chunk.sequence.saturating_add(1);
+            file.extend_from_slice(&chunk.payload);
+            if chunk.payload.is_empty() || file.len() > size {
+                let failure = failed(object, &format!("{size} bytes"), file.len());
+                return Err(AttemptError::Final(failure));
+            }
+        }
         Ok(file)
     }
 
@@ -255,16 +372,21 @@ impl Backend for Nats {
     }
 
     async fn tables(&self) -> Attempt<Vec<(String, u64)>> {
-        let mut all = self.objects().await?.list().await?;
-        let mut found = Vec::new();
-        while let Some(info) = all.next().await {
-            let info = info?;
-            if !info.deleted {
-                found.push((info.name, info.size as u64));
-            }
+        let stream = self.tables_stream().await?;
+        let subject = format!("$O.{}.M.>", self.fleet);
+        let (mut found, mut from) = (BTreeMap::new(), 1);
+        while let Some(message) = next(&stream, from, &subject).await? {
+            from = message.sequence.saturating_add(1);
+            let info: ObjectInfo = match serde_json::from_slice(&message.payload) {
+                Ok(info) => info,
+                Err(_) => continue,
+            };
+            match info.deleted {
+                true => found.remove(&info.name),
+                false => found.insert(info.name, info.size as u64),
+            };
         }
-        found.sort();
-        Ok(found)
+        Ok(found.into_iter().collect())
     }
 
     async fn remove_table(&self, object: &str) -> Attempt<()> {
@@ -280,39 +402,35 @@ impl Backend for Nats {
     }
 
     async fn forget(&self, node: &str) -> Attempt<()> {
-        Ok(self.nodes().await?.purge(node).await?)
+        Ok(self.nodes().await?.delete(node).await?)
     }
 
     async fn reports(&self) -> Attempt<Vec<(String, Value)>> {
-        let nodes = self.nodes().await?;
-        let count = nodes.stream.get_info().await?.state.messages;
-        let mut found = BTreeMap::new();
-        // A report that is replaced during the read comes after the entry that was the last one.
-        for _ in 0..READS_MAX {
-            if found.len() as u64 >= count {
+        let stream = &self.nodes().await?.stream;
+        let prefix = format!("$KV.{}.", self.nodes_bucket());
+        let (pattern, mut found, mut from) = (format!("{prefix}>"), BTreeMap::new(), 1);
+        // A report that is replaced during the read comes once more, at the end.
+        let most = stream.get_info().await?.state.messages + MORE_MAX;
+        for _ in 0..most {
+            let Some(message) = next(stream, from, &pattern).await? else {
                 break;
-            }
-            let mut all = nodes.watch_with_history(">").await?;
-            while let Some(entry) = all.next().await {
-                let entry = entry?;
-                let (value, is_last) = (of(&entry), entry.delta == 0);
-                found.insert(entry.key, (entry.operation, value));
-                if is_last {
-                    break;
-                }
-            }
+            };
+            from = message.sequence.saturating_add(1);
+            let node = message.subject.strip_prefix(&prefix).unwrap_or_default();
+            match is_value(&message) && message.payload.len() <= REPORT_BYTES_MAX {
+                true => found.insert(node.to_string(), of(&message)),
+                false => found.remove(node),
+            };
         }
-        let there = found.into_iter();
-        let there = there.filter(|(_, (operation, _))| *operation == Operation::Put);
-        Ok(there.map(|(node, (_, value))| (node, value)).collect())
+        Ok(found.into_iter().collect())
     }
 }
 
-fn of(entry: &kv::Entry) -> Value {
+fn of(message: &StreamMessage) -> Value {
     Value {
-        revision: entry.revision,
-        bytes: entry.value.to_vec(),
-        at: entry.created.unix_timestamp_nanos(),
+        revision: message.sequence,
+        bytes: message.payload.to_vec(),
+        at: message.time.unix_timestamp_nanos(),
     }
 }
 

@@ -118,6 +118,7 @@ pub async fn run(args: &Args, json: bool) -> Result<Report, Failure> {
         // A rollout that has begun waits for the store.
         let within = generation.map_or(Duration::ZERO, |_| Duration::MAX);
         let ready = patiently(&operator, "the rollout", within, async || {
+            operator.check_pointers(ring).await?;
             let before = operator.running(ring).await?;
             Ok((before, Liveness::of(&operator.store, ring).await?))
         });

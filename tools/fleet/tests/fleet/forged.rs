@@ -237,3 +237,101 @@ fn a_rollout_ends_where_somebody_else_goes_back() {
     assert!(!history.contains("\"generation\":4"), "{history}");
     canary.wait_table(3, content_id(1));
 }
+
+/// Fills a key's history with junk, so that nothing else is left of it, and puts a value back.
+fn put_back(address: &str, key: &str, value: Option<&Value>) {
+    for number in 0..64 {
+        put_key(address, key, format!("junk {number}").as_bytes());
+    }
+    if let Some(value) = value {
+        put(address, key, value);
+    }
+}
+
+#[test]
+fn an_old_value_behind_junk_is_not_signed_anew() {
+    let (_servers, folder, address) = fleet!("replayed", 1);
+    let (_, file, public) = key(&folder);
+    let node = Node::new(&folder, "one", &address, &["--trust", &public]);
+    let with = ["--key", &file, "--wait", "20"];
+    let switch = |args: &[&str]| run(&[&args[..2], &[&address], &with[..], &args[2..]].concat());
+    for number in [1, 2, 3] {
+        let table = folder.table(number);
+        let done = publish(&address, &table, &with);
+        assert_eq!(done.status, 0, "{done:?}");
+        if number == 1 {
+            let pointer = envelope(&address, "pointer.all");
+            folder.file("pointer.json", pointer.to_string());
+        }
+    }
+    assert_eq!(switch(&["kill", "engine"]).status, 0);
+    let engine_off = envelope(&address, "switches");
+    assert_eq!(switch(&["restore", "engine"]).status, 0);
+
+    // The node's report has the later change.
+    put_back(&address, "switches", Some(&engine_off));
+    switch(&["kill", "feature:ua_bot_word"]).fails("fleet-stale");
+    // Nothing signed at all.
+    put_back(&address, "switches", None);
+    switch(&["kill", "feature:ua_bot_word"]).fails("fleet-stale");
+    assert_eq!(node.watcher.status().switches, Vec::<String>::new());
+    // Where somebody says so, what is left is gone on from: nothing, and above the node's number.
+    let done = switch(&["kill", "feature:ua_bot_word", "--overtake"]);
+    assert_eq!(
+        (done.status, &done.json["off"]),
+        (0, &json!(["feature:ua_bot_word"])),
+        "{done:?}"
+    );
+    node.wait_off(&["feature:ua_bot_word"]);
+
+    let first = std::fs::read_to_string(folder.path("pointer.json")).unwrap();
+    put_back(&address, "pointer.all", Some(&first.parse().unwrap()));
+    let back = run(&[&["rollback", &address][..], &with].concat());
+    back.fails("fleet-stale");
+    let table = folder.table(4);
+    let rollout = run(&["rollout", &table, &address, "--key", &file, "--soak", "1"]);
+    assert_eq!(rollout.status, 1, "{rollout:?}");
+    assert!(
+        rollout.json.to_string().contains("fleet-stale"),
+        "{rollout:?}"
+    );
+    node.wait_table(3, content_id(3));
+}
+
+#[test]
+fn an_operator_goes_on_from_what_its_key_signed_last() {
+    let (_servers, folder, address) = fleet!("kept", 1);
+    let (_, file, public) = key(&folder);
+    let node = Node::new(&folder, "one", &address, &["--trust", &public]);
+    let state = folder.text("state");
+    let switch = |args: &[&str]| {
+        let with = ["--key", &file, "--wait", "20"];
+        let mut command = command(&[args, &[&address], &with[..]].concat());
+        command.env("HEDGEROW_FLEET_STATE", &state);
+        Outcome::of(&command.output().unwrap())
+    };
+    let table = folder.table(1);
+    assert_eq!(
+        publish(&address, &table, &["--wait", "20", "--key", &file]).status,
+        0
+    );
+    assert_eq!(switch(&["kill", "engine"]).status, 0);
+    let engine_off = envelope(&address, "switches");
+    assert_eq!(switch(&["restore", "engine"]).status, 0);
+    assert_eq!(switch(&["kill", "ensemble"]).status, 0);
+    for there in [Some(&engine_off), None] {
+        put_back(&address, "switches", there);
+        let done = switch(&["kill", "feature:ua_bot_word"]);
+        let off = json!(["ensemble", "feature:ua_bot_word"]);
+        assert_eq!((done.status, &done.json["off"]), (0, &off), "{done:?}");
+        node.wait_off(&["ensemble", "feature:ua_bot_word"]);
+        assert_eq!(switch(&["restore", "feature:ua_bot_word"]).status, 0);
+        node.wait_off(&["ensemble"]);
+    }
+    // Nobody else reads what an operator keeps.
+    let mode = std::os::unix::fs::PermissionsExt::mode;
+    assert_eq!(
+        mode(&fs::metadata(&state).unwrap().permissions()) & 0o077,
+        0
+    );
+}
