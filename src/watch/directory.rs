@@ -13,7 +13,7 @@
 //! `active`, `switches` and `shadows` are replaced by renaming a whole new file into place: a
 //! reader sees the old file or the new one. Readers need no lock, and no permission to write.
 
-use super::disk::read_small;
+use super::disk::{create_folders, read_small};
 use crate::ids::ContentId;
 use crate::limits::{SHADOWS_MAX, TABLE_BYTES_MAX};
 use crate::refusal::{Refusal, RefusalKind, bounded};
@@ -205,6 +205,15 @@ impl Directory {
     /// Returns the directory of this path, which need not exist.
     pub fn new(root: impl Into<PathBuf>) -> Directory {
         Directory { root: root.into() }
+    }
+
+    /// Creates the directory and its folder of tables, if they are not there: as open to readers as
+    /// the folder that it is made in, whatever the umask.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn create(&self) -> std::io::Result<()> {
+        create_folders(&self.tables())
     }
 
     /// Returns the path of the directory.

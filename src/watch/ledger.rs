@@ -5,7 +5,7 @@
 //! and generations grow.
 
 use super::directory::{Origin, Pointer};
-use super::disk::{self, sync_folder};
+use super::disk::{self, open_history, sync_folder};
 use crate::ids::ContentId;
 use crate::refusal::Refusal;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -207,8 +207,7 @@ impl Ledger {
     /// If the file cannot be written.
     pub fn append(&self, record: &Record) -> io::Result<u64> {
         let path = self.path();
-        let mut options = File::options();
-        let mut file = options.read(true).append(true).create(true).open(&path)?;
+        let mut file = open_history(&path)?;
         let before = file.metadata()?.len();
         if before >= SEGMENT_BYTES {
             self.start_segment()?;

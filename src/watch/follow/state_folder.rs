@@ -14,12 +14,12 @@
 use crate::ids::ContentId;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::watch::directory::Origin;
-use crate::watch::disk::{Lock, remove_if_there, remove_partials, replace};
+use crate::watch::disk::{Lock, create, create_folders, remove_if_there, remove_partials, replace};
 use crate::watch::ledger::{Ledger, Record};
 use crate::watch::status::{self, KnownGood, WatchStatus};
 use crate::watch::watchdog::Health;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -76,7 +76,7 @@ impl StateFolder {
         }
         held.retry = now.checked_add(RETRY);
         let prepared = || -> io::Result<()> {
-            fs::create_dir_all(folder.join("good"))?;
+            create_folders(&folder.join("good"))?;
             remove_partials(&folder.join("good"))
         };
         let expected = "a folder that this engine can write to";
@@ -116,7 +116,8 @@ impl StateFolder {
         };
         let (path, new) = (folder.join("health"), folder.join(".health.new"));
         if let Ok(text) = serde_json::to_vec(health) {
-            let _ = fs::write(&new, text).and_then(|()| fs::rename(&new, &path));
+            let written = remove_if_there(&new).and_then(|()| create(&new)?.write_all(&text));
+            let _ = written.and_then(|()| fs::rename(&new, &path));
         }
     }
 

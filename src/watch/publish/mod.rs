@@ -126,7 +126,7 @@ impl Publisher {
     /// # Errors
     /// Those of [`open`](Publisher::open).
     pub fn create(root: &Path, wait: Duration, who: &str) -> Result<Publisher, Refusal> {
-        let made = fs::create_dir_all(root.join("tables"));
+        let made = Directory::new(root).create();
         made.map_err(|error| Refusal::directory(root, "a directory that can be made", error))?;
         Publisher::open(root, wait, who)
     }

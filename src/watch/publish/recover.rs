@@ -3,10 +3,9 @@
 use super::Publisher;
 use super::history::abandoned;
 use crate::refusal::Refusal;
-use crate::watch::disk::remove_partials;
+use crate::watch::disk::{create_folders, remove_partials};
 use crate::watch::ledger::{Event, FROM_POINTER, Record};
 use crate::watch::status;
-use std::fs;
 use std::io;
 
 impl Publisher {
@@ -15,7 +14,7 @@ impl Publisher {
         let root = self.directory.root().to_path_buf();
         let tables = self.directory.tables();
         let tidy = || -> io::Result<()> {
-            fs::create_dir_all(&tables)?;
+            create_folders(&tables)?;
             remove_partials(&root)?;
             remove_partials(&tables)
         };

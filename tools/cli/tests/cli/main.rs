@@ -7,6 +7,7 @@ mod contract;
 mod drill;
 mod fleet;
 mod load;
+mod modes;
 mod output;
 mod recorded;
 mod replay;

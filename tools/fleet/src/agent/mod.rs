@@ -22,6 +22,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde_json::json;
 use state::State;
 use std::fs::{self, File};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -100,9 +101,8 @@ pub async fn run(args: &Args) -> Result<Report, Failure> {
     let host = origin.host.chars();
     let host = host.map(|c| if c.is_ascii_alphanumeric() { c } else { '-' });
     let host: String = host.collect();
-    let tables = args.dir.join("tables");
-    fs::create_dir_all(&tables)
-        .map_err(|error| Failure::io(&tables, "a directory that can be made", error))?;
+    let made = Directory::new(&args.dir).create();
+    made.map_err(|error| Failure::io(&args.dir, "a directory that can be made", error))?;
     let _lock = lock(&args.dir)?;
     let agent = Agent {
         store: Store::connect(&args.address, AGENT).await?,
@@ -145,7 +145,10 @@ fn lock(directory: &Path) -> Result<File, Failure> {
     let path = directory.join("agent.lock");
     let mut options = File::options();
     options.read(true).write(true).create(true).truncate(false);
+    // A link would lead to a file of somebody else.
+    let nofollow = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
     let file = options
+        .custom_flags(nofollow)
         .open(&path)
         .map_err(|error| Failure::io(&path, "a writable directory", error))?;
     flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| {
