@@ -50,6 +50,22 @@ impl Publisher {
         self.activate(Event::of(&pointer), pointer, KEEP)
     }
 
+    /// Writes the running generation's table again, where its file was removed or damaged.
+    ///
+    /// # Errors
+    /// `Generation` if another table runs; `Directory` if the file cannot be written.
+    pub fn mend(&mut self, table: &Table) -> Result<(), Refusal> {
+        let content_id = table.content_id();
+        let running = self.pointer.as_ref().map(|pointer| pointer.content_id);
+        if running != Some(content_id) {
+            let at = self.directory.active();
+            let running = running.map_or("none".into(), |running| running.to_string());
+            let expected = format!("the running table, {running}");
+            return Err(RefusalKind::Generation.at(at.display(), expected, content_id));
+        }
+        self.write_table(table, content_id)
+    }
+
     /// Refuses a table whose own running number is below the active one's. The active file was
     /// checked when it was published, so its hash is enough here; engines report a damaged one.
     pub(super) fn check_number(&self, table: &Table, content_id: ContentId) -> Result<(), Refusal> {

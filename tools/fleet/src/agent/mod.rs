@@ -22,7 +22,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde_json::json;
 use state::State;
 use std::fs::{self, File};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -218,6 +218,7 @@ impl Agent {
                     Ok(()) => {
                         let mut state = self.state();
                         (state.generation, state.refused) = (generation, None);
+                        state.is_damaged = false;
                         state.content_id = Some(wanted.pointer.content_id);
                         self.changed.notify_one();
                         eprintln!("agent: took generation {generation}");
@@ -253,6 +254,7 @@ impl Agent {
             return Err(failed(&at, &expected, got));
         }
         let keys = self.keys.clone();
+        let is_damaged = self.state().is_damaged;
         self.publish(move |publisher| {
             let refused = |refused| Failure::refused(&at, refused);
             keys.check(&file).map_err(refused)?;
@@ -264,8 +266,10 @@ impl Agent {
                     table.content_id(),
                 ));
             }
-            let followed = publisher()?.follow(&table, &pointer);
-            followed?;
+            match is_damaged {
+                true => publisher()?.mend(&table)?,
+                false => _ = publisher()?.follow(&table, &pointer)?,
+            }
             Ok(())
         })
         .await
@@ -314,6 +318,52 @@ impl Agent {
         }
     }
 
+    /// Looks whether the directory still has what the agent put there, and has it put there again
+    /// if not: by hand, by a restore of a backup, or by a broken disk it can be gone.
+    fn look(&self) {
+        let pointer = self.directory.read_pointer().ok().flatten();
+        let switches = self.directory.read_switches().ok().flatten();
+        let there = pointer.as_ref().map_or(0, |pointer| pointer.generation);
+        let change = switches.map_or(0, |switches| switches.change);
+        let mut state = self.state();
+        if change < state.change {
+            let lost = state.change;
+            state.log(&format!("the directory lost change {lost} of the switches"));
+            state.change = change;
+            self.new_switches.notify_one();
+        }
+        if there < state.generation {
+            let lost = state.generation;
+            state.log(&format!("the directory lost generation {lost}"));
+            (state.generation, state.is_damaged) = (there, false);
+            self.new_pointer.notify_one();
+            return;
+        }
+        let Some(pointer) = pointer.filter(|pointer| pointer.generation == state.generation) else {
+            return;
+        };
+        let path = self.directory.table(pointer.content_id);
+        let stamp = |it: fs::Metadata| (it.len(), it.mtime(), it.mtime_nsec(), it.ino());
+        let stamp = fs::metadata(&path).ok().map(stamp);
+        if stamp.is_some() && stamp == state.seen {
+            return;
+        }
+        let table = fs::read(&path)
+            .ok()
+            .and_then(|file| Table::from_bytes(&file).ok());
+        match table.is_some_and(|table| table.content_id() == pointer.content_id) {
+            true => (state.seen, state.is_damaged) = (stamp, false),
+            false => {
+                let lost = state.generation;
+                state.log(&format!(
+                    "the directory lost the table of generation {lost}"
+                ));
+                state.is_damaged = true;
+                self.new_pointer.notify_one();
+            }
+        }
+    }
+
     fn node_report(&self) -> NodeReport {
         let engines = status::engines(&self.directory);
         let engines = engines.iter();
@@ -341,6 +391,7 @@ impl Agent {
         let mut last: Option<(NodeReport, Instant)> = None;
         let mut changed = Instant::now();
         loop {
+            self.look();
             let report = self.node_report();
             let fixed = report.without_health();
             let differs = last.as_ref().is_none_or(|(before, _)| *before != fixed);

@@ -25,6 +25,10 @@ pub struct State {
     pub generation: u64,
     /// Its table.
     pub content_id: Option<ContentId>,
+    /// The file of that table was removed or damaged.
+    pub is_damaged: bool,
+    /// The length, the time and the number of that file when it was found sound.
+    pub seen: Option<(u64, i64, i64, u64)>,
     /// The last change of the switches in the directory.
     pub change: u64,
     /// The last refusal, and its generation.
@@ -50,7 +54,10 @@ impl State {
     /// Returns the pointer that the directory does not have yet.
     pub fn due_pointer(&self) -> Option<RingPointer> {
         let wanted = self.wanted.as_ref();
-        let due = wanted.filter(|wanted| wanted.pointer.generation > self.generation);
+        let due = wanted.filter(|wanted| {
+            let generation = wanted.pointer.generation;
+            generation > self.generation || (generation == self.generation && self.is_damaged)
+        });
         due.cloned()
     }
 

@@ -394,3 +394,62 @@ fn a_full_disk_refuses_a_table_and_says_so() {
     println!("a full disk: {rounds} times, refused each time, and taken when there was room");
     node.is_sound();
 }
+
+#[test]
+fn a_directory_that_lost_its_files_gets_them_again() {
+    let (_servers, folder, address) = fleet!("lost", 1);
+    let node = Node::new(&folder, "one", &address, &[]);
+    let wait = ["--wait", "20"];
+    let done = publish(&address, &folder.table(1), &wait).generation();
+    let killed = run(&[&["kill", "feature:ua_bot_word", &address][..], &wait].concat());
+    assert_eq!(killed.status, 0, "{killed:?}");
+    let directory = folder.path("one");
+    let table = || {
+        let tables = std::fs::read_dir(directory.join("tables")).ok()?;
+        let tables = tables.flatten();
+        let names = tables.map(|entry| entry.path());
+        let mut tables = names.filter(|path| path.extension().is_some_and(|it| it == "hedge"));
+        tables.next()
+    };
+    let is_whole = || {
+        let pointer = std::fs::read_to_string(directory.join("active")).unwrap_or_default();
+        let switches = std::fs::read_to_string(directory.join("switches")).unwrap_or_default();
+        let file = table()
+            .and_then(|path| std::fs::read(path).ok())
+            .unwrap_or_default();
+        pointer.contains(&format!("\"generation\":{done},"))
+            && switches.contains("ua_bot_word")
+            && hedgerow::Table::from_bytes(&file).is_ok_and(|it| it.content_id() == content_id(1))
+    };
+    wait_until(Duration::from_secs(10), is_whole, || node.log());
+    let remove = |name: &str| {
+        let path = directory.join(name);
+        let removed = match path.is_dir() {
+            true => std::fs::remove_dir_all(path),
+            false => std::fs::remove_file(path),
+        };
+        removed.unwrap();
+    };
+    for lost in [
+        &["active", "tables", "switches", "ledger.jsonl"][..],
+        &["active"],
+        &["switches"],
+        &["tables"],
+        &["ledger.jsonl"],
+    ] {
+        lost.iter().for_each(|name| remove(name));
+        let why = || format!("{lost:?}: {}", node.log());
+        wait_until(Duration::from_secs(20), is_whole, why);
+    }
+    // A damaged table, and half of one.
+    for keep in [1.0, 0.5] {
+        let path = table().unwrap();
+        let mut bytes = std::fs::read(&path).unwrap();
+        let length = (bytes.len() as f64 * keep) as usize;
+        bytes[4_096] ^= 1;
+        std::fs::write(&path, &bytes[..length]).unwrap();
+        wait_until(Duration::from_secs(20), is_whole, || node.log());
+    }
+    node.wait_off(&["feature:ua_bot_word"]);
+    node.wait_table(done, content_id(1));
+}
