@@ -28,7 +28,7 @@ const ROWS_MAX: usize = 1 << 18;
 #[command(verbatim_doc_comment)]
 pub struct Args {
     /// The table, or `default`
-    table: String,
+    table: PathBuf,
     /// Rows as CSV or NPY; else the table's golden rows
     rows: Option<PathBuf>,
     /// Measure this kernel only
@@ -53,7 +53,12 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     let first = tables::open_prepared(&args.table, args.kernel.as_deref())?;
     let rows = rows(args, &first)?;
     if rows.is_empty() {
-        return Err(Failure::new("rows", &args.table, "rows to score", "none"));
+        return Err(Failure::new(
+            "rows",
+            args.table.display(),
+            "rows to score",
+            "none",
+        ));
     }
     let open_ns = open_ns(args);
     let mut text = format!("{} rows; {}\n", rows.len(), processor());
@@ -137,7 +142,7 @@ fn open_ns(args: &Args) -> f64 {
 fn row_ns(args: &Args, kernel: &str, rows: &[Row]) -> Result<(f64, u64), Failure> {
     let table = tables::open(&args.table)?;
     let schema = Schema::new(table.features())
-        .map_err(|error| crate::failure::schema(&args.table, &error))?;
+        .map_err(|error| crate::failure::schema(args.table.display(), &error))?;
     let engine = Engine::new(schema);
     engine
         .publish_on(table, kernel)

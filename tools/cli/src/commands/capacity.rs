@@ -17,7 +17,8 @@ use std::path::PathBuf;
 /// Example: hedgerow capacity --rate 63000000 --p99 100
 ///
 /// Computed from a profile of this machine, measured within some seconds, or from one of another
-/// that `hedgerow load --json` has written. It is an estimate, and says by which formula.
+/// that `hedgerow load --json` has written. It is an estimate, and says by which formula. The exit
+/// status is 1 where no way to score keeps the budget.
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
@@ -31,7 +32,7 @@ pub struct Args {
         default_value = "default",
         conflicts_with = "profile"
     )]
-    table: String,
+    table: PathBuf,
     /// Rows or recorded requests, as `load` takes them
     #[arg(long, value_name = "FILE", conflicts_with = "profile")]
     input: Option<PathBuf>,
@@ -122,8 +123,9 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         shown
     });
     let shown: Vec<Value> = shown.collect();
+    let possible = needs.iter().any(|(_, need)| need.is_some());
     let json = json!({
-        "ok": true,
+        "ok": possible,
         "form": FORM,
         "rate": args.rate,
         "p99_us": args.p99,
@@ -138,7 +140,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         },
         "assumptions": ASSUMPTIONS,
     });
-    Ok(Report::done(text, json))
+    Ok(Report::checked(text, json, possible))
 }
 
 fn check(args: &Args) -> Result<(), Failure> {
@@ -333,7 +335,7 @@ fn text(
     text += &format!("a request: {warm} warm, {cold} cold; 64 at once: {each} each\n\n");
     text += &format!(
         "{:<27} {:>9} {:>9} {:>14} {:>6} {:>10} {:>10}\n",
-        "", "cores", "machines", "a core, each s", "busy", "p99", "at once"
+        "", "cores", "machines", "per core and s", "busy", "p99", "batch size"
     );
     for (name, need) in needs {
         text += &match need {

@@ -21,7 +21,7 @@ use std::path::PathBuf;
 #[command(verbatim_doc_comment)]
 pub struct Args {
     /// The table, or `default`
-    table: String,
+    table: PathBuf,
     /// CSV (header = feature names; empty or nan = missing) or NPY (float32, 2-D, columns in the
     /// table's feature order); `-` for standard input
     rows: PathBuf,

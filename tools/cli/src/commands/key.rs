@@ -119,7 +119,7 @@ fn write_new(path: &Path, mode: u32, text: &str) -> Result<(), Failure> {
 #[command(verbatim_doc_comment)]
 pub struct SignArgs {
     /// The table, or `default`
-    table: String,
+    table: PathBuf,
     /// The secret key's file
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
@@ -130,16 +130,16 @@ pub struct SignArgs {
 
 /// Signs a table.
 pub fn sign(args: &SignArgs) -> Result<Report, Failure> {
-    let output = match (&args.output, args.table.as_str()) {
+    let output = match (&args.output, tables::is_default(&args.table)) {
         (Some(output), _) => output.clone(),
-        (None, "default") => {
+        (None, true) => {
             return Err(Failure::usage(
                 "--output",
                 "a file for the signed table",
                 "none",
             ));
         }
-        (None, table) => PathBuf::from(table),
+        (None, false) => args.table.clone(),
     };
     if files::is_stream(&output) {
         return Err(Failure::usage("--output", "a file", output.display()));

@@ -17,12 +17,12 @@ use std::path::PathBuf;
 #[command(verbatim_doc_comment)]
 pub struct Args {
     /// The table, or `default`
-    table: String,
+    table: PathBuf,
     /// The directory
     directory: PathBuf,
-    /// What the engines fill: `http`, a schema file, or `model` for the table's own
+    /// What the engines fill: `http`, `http-traffic`, a schema file, or `model` for the table's own
     #[arg(long, value_name = "NAME|FILE", default_value = "http")]
-    schema: String,
+    schema: PathBuf,
     #[command(flatten)]
     trust: Trust,
     /// Generations of which tables are kept, at least 2

@@ -26,7 +26,7 @@ use std::time::Duration;
 pub struct Args {
     /// The table, or `default`
     #[arg(long, default_value = "default")]
-    table: String,
+    table: PathBuf,
     /// Requests, one JSON object a line; else the bundled recordings
     #[arg(long, value_name = "FILE")]
     requests: Option<PathBuf>,

@@ -33,7 +33,7 @@ pub struct Args {
     log: PathBuf,
     /// The table that gave the score, or `default`
     #[arg(long, default_value = "default")]
-    table: String,
+    table: PathBuf,
     /// How many features to show, those that moved the margin most; 0 for all
     #[arg(long, value_name = "K", default_value_t = 10)]
     top: usize,

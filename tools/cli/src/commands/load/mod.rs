@@ -36,7 +36,7 @@ use std::time::Duration;
 pub struct Args {
     /// The table, `default`, or `made:N` for one of N trees that is made from a seed
     #[arg(default_value = "default")]
-    table: String,
+    table: PathBuf,
     /// Rows (CSV or NPY) or recorded requests (NDJSON), over and over; else the bundled requests,
     /// or the table's golden rows where it has other features
     input: Option<PathBuf>,
@@ -154,12 +154,15 @@ impl Args {
     fn measured(&self, interruption: &Interruption) -> Result<(Run, Sums, Stage), Failure> {
         let (machine, at) = (machine::machine(), time::now());
         let source = Source::open(&self.table, self.input.as_deref())?;
-        let plan = self.plan(cores(&self.cores)?);
         let kernel = self.kernel.as_deref();
-        let mut stage = Stage::new(source, kernel)?;
-        stage.publisher.adjust(self.bad, &self.bad_kinds, kernel)?;
         // Seconds for kernels, twice, and for the profile.
         let alone = (self.seconds * 0.15).min(1.5);
+        // Before all else: its bytes are growth of the process, and what the run frees would be
+        // taken again without growth.
+        let profile = profile(&source, kernel, alone)?;
+        let plan = self.plan(cores(&self.cores)?);
+        let mut stage = Stage::new(source, kernel)?;
+        stage.publisher.adjust(self.bad, &self.bad_kinds, kernel)?;
         // Kernels before and after: what changes with time is then within the run, too.
         let mut rounds = kernels(&stage.source, kernel, alone)?;
         let shadows = shadows::Shadows::start(&stage, self.shadows)?;
@@ -202,7 +205,7 @@ impl Args {
             },
             shadows,
             unexpected: published.surprises.clone(),
-            profile: Some(profile(&stage.source, kernel, alone)?),
+            profile: Some(profile),
             kernels: rounds,
             sweep: Vec::new(),
         };
@@ -235,7 +238,7 @@ impl Args {
             Mode::Pool => ("pool", self.feeders),
         };
         Asked {
-            table: self.table.clone(),
+            table: self.table.display().to_string(),
             table_id: table.content_id().to_string(),
             table_bytes: table.byte_count(),
             trees: table.tree_count(),
