@@ -11,6 +11,7 @@ use crate::{Report, tables};
 use hedgerow::limits::BATCH_ROWS_MAX;
 use hedgerow::{Engine, KERNELS, PreparedTable, Row, Schema, Verdict};
 use serde_json::json;
+use std::ffi::OsString;
 use std::fmt::Write;
 use std::hint::black_box;
 use std::path::PathBuf;
@@ -28,7 +29,7 @@ const ROWS_MAX: usize = 1 << 18;
 #[command(verbatim_doc_comment)]
 pub struct Args {
     /// The table, or `default`
-    table: PathBuf,
+    table: OsString,
     /// Rows as CSV or NPY; else the table's golden rows
     rows: Option<PathBuf>,
     /// Measure this kernel only
@@ -102,7 +103,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     }
     let json = json!({
         "ok": same,
-        "table": args.table,
+        "table": args.table.display().to_string(),
         "rows": rows.len(),
         "open_ns": open_ns,
         "kernels": kernels,

@@ -10,6 +10,7 @@ use crate::harness::{above_0, machine, number};
 use hedgerow::limits::{BATCH_ROWS_MAX, RETIRED_MAX};
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Say how many cores and how much memory a rate of requests needs, and under what assumptions
@@ -32,7 +33,7 @@ pub struct Args {
         default_value = "default",
         conflicts_with = "profile"
     )]
-    table: PathBuf,
+    table: OsString,
     /// Rows or recorded requests, as `load` takes them
     #[arg(long, value_name = "FILE", conflicts_with = "profile")]
     input: Option<PathBuf>,
@@ -94,7 +95,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         }
         None => {
             let machine = machine::machine();
-            let source = Source::open(&args.table, args.input.as_deref())?;
+            let source = Source::open(args.table.as_ref(), args.input.as_deref())?;
             (profile(&source, None, args.seconds)?, machine)
         }
     };

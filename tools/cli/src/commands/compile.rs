@@ -9,6 +9,7 @@ use hedgerow::{Feature, PreparedTable, Schema, Table};
 use hedgerow_import::Link;
 use serde_json::{Value, json};
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -76,7 +77,7 @@ pub struct Model {
     /// Whose features: `http`, `http-traffic` (with the windows of clients), a schema file (TOML or
     /// JSON), or `model` for the model's own names
     #[arg(long, value_name = "NAME|FILE", default_value = "model")]
-    schema: PathBuf,
+    schema: OsString,
     /// Rows to store with their margins as a proof, up to 256 (CSV or NPY); else some are made up
     /// from the model's borders
     #[arg(long, value_name = "ROWS")]
@@ -151,7 +152,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     let beside = [golden, score_map, provenance, detections, verified_bots];
     let beside = beside.into_iter().flatten().map(PathBuf::as_path);
     let read: Vec<&Path> = { beside }
-        .chain([file, schema].map(PathBuf::as_path))
+        .chain([file.as_path(), Path::new(schema)])
         .collect();
     files::check_output(&args.output, &read)?;
     write(Draft::of(&args.model)?, &args.output)

@@ -9,6 +9,7 @@ use hedgerow::refusal::printable;
 use hedgerow::{Feature, PreparedTable};
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Show what changed between two tables: features, size, and scores on rows
@@ -18,9 +19,9 @@ use std::path::PathBuf;
 #[command(verbatim_doc_comment)]
 pub struct Args {
     /// The one table, or `default`
-    before: PathBuf,
+    before: OsString,
     /// The other table, or `default`
-    after: PathBuf,
+    after: OsString,
     /// Rows as CSV to score with both; else the golden rows of both
     #[arg(long, value_name = "ROWS")]
     rows: Option<PathBuf>,

@@ -11,7 +11,7 @@ use hedgerow::table::detections::{Condition, Detection};
 use hedgerow::watch::time;
 use hedgerow::{Feature, Table};
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::ffi::OsString;
 
 /// Show what is in a table
 ///
@@ -20,7 +20,7 @@ use std::path::PathBuf;
 #[command(verbatim_doc_comment)]
 pub struct Args {
     /// The table, or `default`
-    table: PathBuf,
+    table: OsString,
 }
 
 /// Describes a table.

@@ -6,6 +6,7 @@ use crate::{Report, files, tables};
 use clap::Subcommand;
 use hedgerow::watch::{PublicKey, SecretKey};
 use serde_json::json;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -119,7 +120,7 @@ fn write_new(path: &Path, mode: u32, text: &str) -> Result<(), Failure> {
 #[command(verbatim_doc_comment)]
 pub struct SignArgs {
     /// The table, or `default`
-    table: PathBuf,
+    table: OsString,
     /// The secret key's file
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
@@ -139,7 +140,7 @@ pub fn sign(args: &SignArgs) -> Result<Report, Failure> {
                 "none",
             ));
         }
-        (None, false) => args.table.clone(),
+        (None, false) => PathBuf::from(&args.table),
     };
     if files::is_stream(&output) {
         return Err(Failure::usage("--output", "a file", output.display()));

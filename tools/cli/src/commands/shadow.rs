@@ -9,6 +9,7 @@ use hedgerow::Refusal;
 use hedgerow::watch::Publisher;
 use hedgerow::watch::publish::{KEEP, Shadowed};
 use serde_json::json;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// Try a table in shadow: engines score sampled live rows with it, and it decides nothing
@@ -34,7 +35,7 @@ pub struct Args {
     remove: Option<String>,
     /// What the engines fill: `http`, `http-traffic`, a schema file, or `model` for the table's own
     #[arg(long, value_name = "NAME|FILE", default_value = "http")]
-    schema: PathBuf,
+    schema: OsString,
     #[command(flatten)]
     trust: Trust,
     #[command(flatten)]

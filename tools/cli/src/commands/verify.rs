@@ -5,7 +5,7 @@ use crate::trust::Trust;
 use crate::{Report, tables};
 use hedgerow::PreparedTable;
 use serde_json::json;
-use std::path::PathBuf;
+use std::ffi::OsString;
 
 /// Run every admission check on a table; publish nothing
 ///
@@ -14,10 +14,10 @@ use std::path::PathBuf;
 #[command(verbatim_doc_comment)]
 pub struct Args {
     /// The table, or `default`
-    table: PathBuf,
+    table: OsString,
     /// Whose features: `http`, `http-traffic`, a schema file, or `model` for the table's own
     #[arg(long, value_name = "NAME|FILE", default_value = "model")]
-    schema: PathBuf,
+    schema: OsString,
     /// Run the golden rows on this kernel
     #[arg(long, value_name = "NAME")]
     kernel: Option<String>,

@@ -20,6 +20,7 @@ use crate::page;
 use core_affinity::CoreId;
 use hedgerow::Reason;
 use hedgerow::watch::time;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ use std::time::Duration;
 pub struct Args {
     /// The table, `default`, or `made:N` for one of N trees that is made from a seed
     #[arg(default_value = "default")]
-    table: PathBuf,
+    table: OsString,
     /// Rows (CSV or NPY) or recorded requests (NDJSON), over and over; else the bundled requests,
     /// or the table's golden rows where it has other features
     input: Option<PathBuf>,
@@ -153,7 +154,7 @@ impl Args {
     /// The run itself, with shadows and a live view, and kernels alone before and after it.
     fn measured(&self, interruption: &Interruption) -> Result<(Run, Sums, Stage), Failure> {
         let (machine, at) = (machine::machine(), time::now());
-        let source = Source::open(&self.table, self.input.as_deref())?;
+        let source = Source::open(self.table.as_ref(), self.input.as_deref())?;
         let kernel = self.kernel.as_deref();
         // Seconds for kernels, twice, and for the profile.
         let alone = (self.seconds * 0.15).min(1.5);
