@@ -8,7 +8,12 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::{error::Error, net::IpAddr};
 
-pub struct Bots(Vec<Mutex<RequestScorer>>, RandomState, host::Opened);
+pub struct Bots {
+    scorers: Vec<Mutex<RequestScorer>>,
+    hash: RandomState,
+    /// Watches the directory as long as it is kept.
+    _watched: host::Opened,
+}
 
 impl Bots {
     pub fn open(directory: &str) -> Result<Bots, Box<dyn Error>> {
@@ -19,22 +24,25 @@ impl Bots {
         let scorer = |_| opened.engine.request_scorer(HostOptions::default());
         let scorers = (0..16).map(|at| scorer(at).map(Mutex::new));
         let scorers = scorers.collect::<Result<_, _>>()?;
-        // The directory is watched as long as `opened` is kept.
-        Ok(Bots(scorers, RandomState::new(), opened))
+        let (hash, _watched) = (RandomState::new(), opened);
+        Ok(Bots {
+            scorers,
+            hash,
+            _watched,
+        })
     }
 
     /// The scorer of a client: always the same, so that its windows see all requests and answers.
     fn of(&self, client: IpAddr) -> MutexGuard<'_, RequestScorer> {
-        let at = self.1.hash_one(ClientKey::address(client)) as usize % self.0.len();
-        self.0[at].lock().unwrap_or_else(PoisonError::into_inner)
+        let hash = self.hash.hash_one(ClientKey::address(client)) as usize;
+        let locked = self.scorers[hash % self.scorers.len()].lock();
+        locked.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Never held over an `await`: the lock ends with the call.
     pub fn score(&self, asked: &Asked<Incoming>, client: IpAddr) -> ScoredRequest {
-        let target = asked
-            .uri()
-            .path_and_query()
-            .map_or("/", |target| target.as_str());
+        let uri = asked.uri();
+        let target = uri.path_and_query().map_or("/", |of| of.as_str());
         let (method, known) = (asked.method().as_str(), HeadersKnown::Unordered);
         let request = Request::new(method.as_bytes(), target.as_bytes(), &[], known);
         let map = asked.headers().iter();
