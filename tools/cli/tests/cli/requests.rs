@@ -153,7 +153,10 @@ fn a_value_that_cannot_be_read_is_refused_by_line() {
             }
         }
     }
-    let good = r#""ts":0.5,"ip":"2001:db8::1","ja4":"t13d1516h2_8daaf6152771_e5627efa2ab1","session":"a","status":200"#;
+    let good = concat!(
+        r#""ts":0.5,"ip":"2001:db8::1","ja4":"t13d1516h2_8daaf6152771_e5627efa2ab1","#,
+        r#""session":"a","status":200"#
+    );
     extract(format!(r#"{{"headers":[],{good}}}"#)).done();
 }
 

@@ -35,7 +35,8 @@ fn compile(folder: &Folder, detections: &str, bots: &str, output: &str) -> Outco
     let bots = folder.file("bots", bots);
     let output = folder.path(output);
     hedgerow!(
-        "compile {model} --positive human -o {output} --detections {detections} --verified-bots {bots}"
+        "compile {model} --positive human -o {output} --detections {detections} \
+         --verified-bots {bots}"
     )
 }
 
