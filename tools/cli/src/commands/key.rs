@@ -77,8 +77,8 @@ fn shown(key: &PublicKey, made: Option<(&Path, &Path)>) -> Report {
 }
 
 fn new(file: &Path, name: Option<&str>) -> Result<Report, Failure> {
-    let stem = file.file_stem().and_then(|stem| stem.to_str());
-    let name = name.or(stem).unwrap_or_default();
+    let stem = file.file_stem().map(|stem| stem.to_string_lossy());
+    let name = name.or(stem.as_deref()).unwrap_or_default();
     let key = SecretKey::new(name)?;
     let mut of_public = file.as_os_str().to_owned();
     of_public.push(".pub");

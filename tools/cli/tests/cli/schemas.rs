@@ -129,7 +129,7 @@ fn bad_schema_files_are_refused_with_what_is_wrong() {
     for name in ["htp", "HTTP", "no.toml", "/", ""] {
         compile(&folder, name).refused(&[]);
     }
-    compile(&folder, "htp").refused(&["htp", "http, model or a schema file"]);
+    compile(&folder, "htp").refused(&["htp", "http, http-traffic, model or a schema file"]);
 }
 
 impl Outcome {
