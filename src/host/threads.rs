@@ -16,6 +16,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 /// threads. A thread keeps its scorer until it ends, or until it makes another one after the last
 /// clone of this handle is gone.
 ///
+/// Where requests move between threads, as on a work-stealing runtime, the windows of each thread
+/// see a client in part: the manual's chapter on [traffic](crate::manual::traffic) has another way.
+///
 /// A thread's first call makes the scorer: it allocates and takes locks. No other call does.
 #[derive(Debug, Clone)]
 pub struct ThreadScorers {

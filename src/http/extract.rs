@@ -25,7 +25,8 @@ pub fn extract(request: &Request<'_>, row: &mut Row) {
 }
 
 /// Like [`extract`], with headers that come one at a time, such as those of a header map, so that
-/// no slice of them is made. The headers of `request` itself are ignored.
+/// no slice of them is made. The headers of `request` itself are ignored. With traffic windows,
+/// [`Facts::from_headers`](crate::traffic::Facts::from_headers) takes the same headers.
 ///
 /// ```
 /// # use hedgerow::Row;

@@ -21,6 +21,10 @@ pub struct Facts<'a> {
 
 impl<'a> Facts<'a> {
     /// The facts of a request that has its headers, as for [`extract`](crate::http::extract()).
+    ///
+    /// Not for headers that come one at a time: the list of `request` is empty then, and the client
+    /// is taken for one without User-Agent and Referer. Use
+    /// [`from_headers`](Facts::from_headers), with the headers that `extract_from` is given.
     pub fn of(request: &Request<'a>) -> Facts<'a> {
         Facts::from_headers(request, request.headers.iter().copied())
     }

@@ -14,10 +14,10 @@ use std::net::IpAddr;
 ///   between that neither holds. All visitors with the same browser are then one client.
 ///
 /// Addresses and bytes never meet, not even where the bytes spell an address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ClientKey<'a>(Kind<'a>);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Kind<'a> {
     V4([u8; 4]),
     V6([u8; 8]),
@@ -27,7 +27,7 @@ enum Kind<'a> {
 /// A client in one core's windows: what [`observe`](super::Windows::observe) tells and
 /// [`finish`](super::Windows::finish) asks for. It keeps nothing borrowed, so that it can wait
 /// for the response.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ClientId(pub(super) u64);
 
 /// Bytes of a key that count, one page: the work for a key is bounded.

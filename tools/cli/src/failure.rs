@@ -43,9 +43,10 @@ impl Failure {
     }
 
     /// Returns the failure of a file that was refused; its sentence names the file.
-    pub fn refused(file: &str, refusal: Refusal) -> Failure {
+    pub fn refused(file: impl AsRef<Path>, refusal: Refusal) -> Failure {
+        let file = file.as_ref().display().to_string();
         let failure = Failure::from(refusal);
-        if failure.refusal.at().starts_with(file) {
+        if failure.refusal.at().starts_with(&file) {
             return failure;
         }
         let message = format!("{file}: {}", failure.message);
@@ -115,10 +116,15 @@ impl From<BuildError> for Failure {
 }
 
 /// Returns the failure of a table that was not published.
-pub fn unpublished(file: &str, error: PublishError) -> Failure {
+pub fn unpublished(file: impl AsRef<Path>, error: PublishError) -> Failure {
     match error {
         PublishError::Refused(refused) => Failure::refused(file, refused),
-        other => Failure::new("publish", file, "a table to be published", other),
+        other => Failure::new(
+            "publish",
+            file.as_ref().display(),
+            "a table to be published",
+            other,
+        ),
     }
 }
 

@@ -80,7 +80,18 @@ pub fn finish(program: &str, result: Result<Report, Failure>, json: bool) -> Exi
         stdout.write_all(out.as_bytes()).map_err(failed)
     }) {
         Ok(()) => ExitCode::from(status),
-        Err(failure) => failed(program, &failure, false),
+        Err(failure) => {
+            // The work may be done, as that of `publish`: whoever cannot read the report must know.
+            let report: String = out
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .chars()
+                .take(400)
+                .collect();
+            let message = format!("{failure}; the command had ended, with: {report}");
+            failed(program, &failure.with_message(message), false)
+        }
     }
 }
 

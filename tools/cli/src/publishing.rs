@@ -44,15 +44,35 @@ impl Change {
     }
 }
 
-/// A name that was given; else the user's.
+/// A name that was given; else the user's, of the environment or of `/etc/passwd`.
 pub fn who(given: Option<&str>) -> String {
-    let user = || std::env::var("USER").ok().filter(|user| !user.is_empty());
-    let id = || format!("user {}", rustix::process::getuid().as_raw());
-    given.map(Into::into).or_else(user).unwrap_or_else(id)
+    let variable = |name| {
+        std::env::var(name)
+            .ok()
+            .filter(|user: &String| !user.is_empty())
+    };
+    let user = || variable("USER").or_else(|| variable("LOGNAME"));
+    let id = rustix::process::getuid().as_raw();
+    let listed = || user_name(&std::fs::read_to_string("/etc/passwd").ok()?, id);
+    let name = given.map(Into::into).or_else(user).or_else(listed);
+    name.unwrap_or_else(|| format!("user {id}"))
+}
+
+/// The name of a user in the text of `/etc/passwd`.
+fn user_name(passwd: &str, id: u32) -> Option<String> {
+    passwd.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split(':').collect();
+        let name = fields.first().filter(|name| !name.is_empty())?;
+        (fields.get(2)?.parse() == Ok(id)).then(|| name.to_string())
+    })
 }
 
 /// Every check of an engine's admission that needs no running table.
-pub fn admit(name: &str, schema: &str, trust: &Trust) -> Result<Arc<PreparedTable>, Failure> {
+pub fn admit(
+    name: impl AsRef<Path>,
+    schema: impl AsRef<Path>,
+    trust: &Trust,
+) -> Result<Arc<PreparedTable>, Failure> {
     admit_with(name, schema, trust.keys()?)
 }
 
@@ -60,9 +80,14 @@ pub fn admit(name: &str, schema: &str, trust: &Trust) -> Result<Arc<PreparedTabl
 ///
 /// # Errors
 /// The first check that it does not pass.
-pub fn admit_with(name: &str, schema: &str, keys: Keys) -> Result<Arc<PreparedTable>, Failure> {
+pub fn admit_with(
+    name: impl AsRef<Path>,
+    schema: impl AsRef<Path>,
+    keys: Keys,
+) -> Result<Arc<PreparedTable>, Failure> {
+    let (name, schema) = (name.as_ref(), schema.as_ref());
     let refused = |refused| Failure::refused(name, refused);
-    if name == "default" {
+    if tables::is_default(name) {
         let table = tables::open(name)?;
         keys.check(table.bytes()).map_err(refused)?;
         let schema = tables::schema_for(schema, &table)?;
@@ -70,13 +95,13 @@ pub fn admit_with(name: &str, schema: &str, keys: Keys) -> Result<Arc<PreparedTa
         let prepared = prepared.map_err(|refused| tables::refused(name, refused, &schema));
         return prepared.map(Arc::new);
     }
-    let schema = match schema {
-        "model" => tables::schema_for("model", &Table::open(name).map_err(refused)?)?,
-        schema => tables::schema(schema)?,
+    let schema = match tables::is_model(schema) {
+        true => tables::schema_for(schema, &Table::open(name).map_err(refused)?)?,
+        false => tables::schema(schema)?,
     };
     let admission = Admission { keys, kernel: None };
     let engine = Engine::new(schema);
-    let admitted = admission.admit(&engine, Path::new(name), None);
+    let admitted = admission.admit(&engine, name, None);
     admitted.map_err(|rejected| tables::refused(name, rejected.refusal, engine.schema()))
 }
 
@@ -115,4 +140,18 @@ pub fn report(done: &str, directory: &Path, published: &Published) -> Report {
 pub fn warned(warnings: &[String]) -> String {
     let line = |warning: &String| format!("warning: {}\n", printable(warning));
     warnings.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::user_name;
+
+    #[test]
+    fn users_have_names() {
+        let passwd = "root:x:0:0::/root:/bin/sh\nada:x:1000:1000::/home/ada:/bin/sh\n:x:7:\nbad";
+        assert_eq!(user_name(passwd, 0).as_deref(), Some("root"));
+        assert_eq!(user_name(passwd, 1000).as_deref(), Some("ada"));
+        assert_eq!(user_name(passwd, 7), None);
+        assert_eq!(user_name(passwd, 100), None);
+    }
 }

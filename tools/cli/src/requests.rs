@@ -6,6 +6,7 @@ use hedgerow::http::{Header, HeadersKnown, Hop, Request, Scheme, Tls, Version};
 use serde::Deserialize;
 use serde_json::Value;
 use std::io::{BufRead, Read};
+use std::net::IpAddr;
 use std::path::Path;
 
 /// Bytes of one request's line, 16 MiB: a hundred times what servers accept as headers.
@@ -54,22 +55,22 @@ pub struct Recorded {
     /// proxy of `hop` keeps the client's.
     #[serde(default)]
     pub order: Option<String>,
-    /// The client's address; a text that is none is not known.
+    /// The client's address.
     #[serde(default)]
     pub ip: Option<String>,
-    /// The JA4 of the TLS client; a text that is none is not known.
+    /// The JA4 of the TLS client.
     #[serde(default)]
     pub ja4: Option<String>,
     /// The protocol that ALPN settled on, such as `h2`.
     #[serde(default)]
     pub alpn: Option<String>,
-    /// When it came: a number of seconds since any point in time; anything else is not known.
+    /// When it came: a number of seconds since any point in time.
     #[serde(default)]
     pub ts: Value,
     /// What its client is known by where the address is not: a text.
     #[serde(default)]
     pub session: Value,
-    /// The answer's status: a number.
+    /// The answer's status: a whole number from 100 to 999.
     #[serde(default)]
     pub status: Value,
     /// `bot` or `human`, where labelled.
@@ -208,11 +209,11 @@ type Field<'a> = (
     &'a dyn Fn(&str) -> bool,
 );
 
-/// Refuses words that are none of a field's: another word would be a fact that is not known, or
-/// would make a request complete whose headers are not all known.
+/// Refuses values that cannot be read: each would silently become a fact that is not known, or
+/// would make a request complete whose headers are not all known. Null is not known.
 fn check(request: &Recorded, at: &str) -> Result<(), Failure> {
     let one_of = |words: &'static [&'static str]| move |word: &str| words.contains(&word);
-    let fields: [Field<'_>; 6] = [
+    let fields: [Field<'_>; 9] = [
         (
             "slice",
             &request.slice,
@@ -240,6 +241,19 @@ fn check(request: &Recorded, at: &str) -> Result<(), Failure> {
         ("scheme", &request.scheme, "http or https", &|word| {
             scheme(word).is_some()
         }),
+        (
+            "ip",
+            &request.ip,
+            "an address without a port, or null",
+            &|word| word.parse::<IpAddr>().is_ok(),
+        ),
+        ("ja4", &request.ja4, JA4, &is_ja4),
+        (
+            "label",
+            &request.label,
+            "bot or human",
+            &one_of(&["bot", "human"]),
+        ),
     ];
     for (name, value, expected, known) in fields {
         if let Some(word) = value
@@ -255,7 +269,47 @@ fn check(request: &Recorded, at: &str) -> Result<(), Failure> {
             ));
         }
     }
+    let is_status = |status: u64| (100..=999).contains(&status);
+    let values = [
+        (
+            "ts",
+            &request.ts,
+            "seconds as a number, or null",
+            request.ts.is_number(),
+        ),
+        (
+            "session",
+            &request.session,
+            "a text, or null",
+            request.session.is_string(),
+        ),
+        (
+            "status",
+            &request.status,
+            "a whole number from 100 to 999, or null",
+            request.status.as_u64().is_some_and(is_status),
+        ),
+    ];
+    for (name, value, expected, readable) in values {
+        if !value.is_null() && !readable {
+            let got: String = value.to_string().chars().take(80).collect();
+            let at = format!("{at}: {name}");
+            return Err(Failure::new("requests", at, expected, got));
+        }
+    }
     Ok(())
+}
+
+const JA4: &str = "a JA4 such as t13d1516h2_8daaf6152771_e5627efa2ab1, or null";
+
+/// Whether a text has the form of a JA4.
+fn is_ja4(text: &str) -> bool {
+    let hash = |part: &str| part.len() == 12 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let head = |part: &str| part.len() == 10 && part.bytes().all(|b| b.is_ascii_alphanumeric());
+    match text.split('_').collect::<Vec<_>>()[..] {
+        [first, ciphers, extensions] => head(first) && hash(ciphers) && hash(extensions),
+        _ => false,
+    }
 }
 
 const VERSIONS: &str = "1.0, 1.1, 2 or 3";

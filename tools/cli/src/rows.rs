@@ -279,13 +279,15 @@ fn npy(bytes: &[u8], at: &str, wanted: &[String]) -> Result<Rows, Failure> {
             format!("fortran_order {order}"),
         ));
     }
-    let shape = npy_shape(header).unwrap_or_default();
-    let [count, width] = shape[..] else {
+    let (shape, sizes) = npy_shape(header).unwrap_or(("none", None));
+    let Some([count, width]) = sizes.as_deref() else {
+        let shape: String = shape.chars().take(80).collect();
         return Err(wrong(
-            "two dimensions, rows and features",
-            format!("shape {shape:?}"),
+            "two dimensions, rows and features, as whole numbers from 0",
+            format!("shape {shape}"),
         ));
     };
+    let (count, width) = (*count, *width);
     let data = &bytes[end..];
     let expected = count
         .checked_mul(width)
@@ -310,14 +312,17 @@ fn npy_field<'a>(header: &'a str, name: &str) -> Option<&'a str> {
     Some(value.split([',', '}']).next()?.trim())
 }
 
-fn npy_shape(header: &str) -> Option<Vec<usize>> {
+/// The text of the shape, and its sizes if all are whole numbers from 0.
+fn npy_shape(header: &str) -> Option<(&str, Option<Vec<usize>>)> {
     let (_, after) = header.split_once("'shape'")?;
-    let (inside, _) = after.split_once('(')?.1.split_once(')')?;
-    let sizes = inside
+    let from = after.get(after.find('(')?..)?;
+    let shape = from.get(..=from.find(')')?)?;
+    let sizes = shape
+        .trim_matches(['(', ')'])
         .split(',')
         .map(str::trim)
         .filter(|size| !size.is_empty());
-    sizes.map(|size| size.parse().ok()).collect()
+    Some((shape, sizes.map(|size| size.parse().ok()).collect()))
 }
 
 #[cfg(test)]
@@ -390,7 +395,11 @@ mod tests {
         assert!(failed(header, &[0; 7]).contains("7 bytes"));
         assert!(failed(&header.replace("f4", "f8"), &[0; 8]).contains("<f8"));
         assert!(failed(&header.replace("False", "True"), &[0; 8]).contains("True"));
-        assert!(failed(&header.replace("(2, 1)", "(2,)"), &[0; 8]).contains("[2]"));
+        assert!(failed(&header.replace("(2, 1)", "(2,)"), &[0; 8]).contains("(2,)"));
+        for shape in ["(-1, 1)", "(1e3, 1)", "(2, 1.5)"] {
+            let got = failed(&header.replace("(2, 1)", shape), &[0; 8]);
+            assert_eq!(got, format!("shape {shape}"));
+        }
         assert!(failed(&header.replace("(2, 1)", "(1, 2)"), &[0; 8]).contains('2'));
         let huge = header.replace("(2, 1)", "(99999999999999, 99999999999999)");
         assert!(failed(&huge, &[0; 8]).contains("8 bytes"));

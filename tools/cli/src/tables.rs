@@ -10,36 +10,52 @@ use serde_json::{Value, json};
 use std::path::Path;
 
 /// Opens a table file, or the bundled one by the word `default`.
-pub fn open(name: &str) -> Result<Table, Failure> {
-    let opened = match name {
-        "default" => Table::from_bytes(hedgerow::DEFAULT_TABLE),
-        path => Table::open(path),
+pub fn open(name: impl AsRef<Path>) -> Result<Table, Failure> {
+    let name = name.as_ref();
+    let opened = match is_default(name) {
+        true => Table::from_bytes(hedgerow::DEFAULT_TABLE),
+        false => Table::open(name),
     };
     opened.map_err(|refused| Failure::refused(name, refused))
 }
 
+/// Whether a name is that of the bundled table.
+pub fn is_default(name: impl AsRef<Path>) -> bool {
+    name.as_ref() == Path::new("default")
+}
+
 /// Opens a table and binds it to its own feature list, so that rows stand in its order.
-pub fn open_prepared(name: &str, kernel: Option<&str>) -> Result<PreparedTable, Failure> {
+pub fn open_prepared(
+    name: impl AsRef<Path>,
+    kernel: Option<&str>,
+) -> Result<PreparedTable, Failure> {
+    let name = name.as_ref();
     let table = open(name)?;
     let features = table.features();
-    let schema = Schema::new(features).map_err(|error| failure::schema(name, &error))?;
+    let schema = Schema::new(features).map_err(|error| failure::schema(name.display(), &error))?;
     PreparedTable::with_kernel(table, &schema, kernel)
         .map_err(|refused| Failure::refused(name, refused))
 }
 
 /// The failure of a refusal for a schema. It names the schema's nearest feature if the table needs
-/// one that the schema does not have.
-pub fn refused(file: &str, refusal: Refusal, schema: &Schema) -> Failure {
-    if refusal.is(RefusalKind::FeatureUnknown)
-        && let Some(missing) = refusal.got().split('"').nth(1)
-        && let Some(near) = nearest(schema, missing)
-    {
-        let expected = format!("{}, such as \"{near}\"", refusal.expected());
-        let refusal = RefusalKind::FeatureUnknown.at(refusal.at(), expected, refusal.got());
+/// one that the schema does not have, and how to name another schema.
+pub fn refused(file: impl AsRef<Path>, refusal: Refusal, schema: &Schema) -> Failure {
+    if !refusal.is(RefusalKind::FeatureUnknown) {
         return Failure::refused(file, refusal);
     }
-    Failure::refused(file, refusal)
+    let missing = refusal.got().split('"').nth(1);
+    let near = missing.and_then(|missing| nearest(schema, missing));
+    let near = near.map_or(String::new(), |near| format!(", such as \"{near}\""));
+    let expected = format!("{}{near}{OTHER_SCHEMA}", refusal.expected());
+    Failure::refused(
+        file,
+        RefusalKind::FeatureUnknown.at(refusal.at(), expected, refusal.got()),
+    )
 }
+
+/// What to do where a table needs features that the schema does not have.
+pub const OTHER_SCHEMA: &str = " (where the engines fill other features, say which: --schema \
+    http-traffic, --schema FILE, or --schema model for the table's own)";
 
 /// The feature whose name is closest to a missing one: at most a third of its letters differ.
 fn nearest<'a>(schema: &'a Schema, missing: &str) -> Option<&'a str> {
@@ -66,21 +82,29 @@ struct SchemaEntry {
 }
 
 /// The schema of a name, `model` for the table's own features.
-pub fn schema_for(name: &str, table: &Table) -> Result<Schema, Failure> {
-    match name {
-        "model" => Schema::new(table.features()).map_err(|error| failure::schema(name, &error)),
-        name => schema(name),
+pub fn schema_for(name: impl AsRef<Path>, table: &Table) -> Result<Schema, Failure> {
+    match is_model(&name) {
+        true => Schema::new(table.features()).map_err(|error| failure::schema("model", &error)),
+        false => schema(name),
     }
 }
 
-/// The schema of a name: `http`, or a file in TOML or JSON.
-pub fn schema(name: &str) -> Result<Schema, Failure> {
-    if name == "http" {
-        return Ok(Schema::http());
+/// Whether a schema's name stands for the table's own features.
+pub fn is_model(name: impl AsRef<Path>) -> bool {
+    name.as_ref() == Path::new("model")
+}
+
+/// The schema of a name: `http`, `http-traffic`, or a file in TOML or JSON.
+pub fn schema(name: impl AsRef<Path>) -> Result<Schema, Failure> {
+    let path = name.as_ref();
+    match path.to_str() {
+        Some("http") => return Ok(Schema::http()),
+        Some("http-traffic") => return Ok(Schema::http_with_traffic()),
+        _ => {}
     }
-    let path = Path::new(name);
-    if name != "-" && !path.exists() {
-        let expected = "http, model or a schema file that is there";
+    let name = path.display();
+    if path != Path::new("-") && !path.exists() {
+        let expected = "http, http-traffic, model or a schema file that is there";
         return Err(Failure::new("schema", name, expected, "no such file"));
     }
     let expected = "features = [{ name, kind }, …] in TOML or JSON";

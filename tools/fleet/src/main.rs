@@ -53,6 +53,14 @@ struct Args {
     command: Command,
 }
 
+const RESTORE: &str = "Switch a part of the engines of a whole fleet on again that was killed";
+
+const RESTORE_LONG: &str = "Switch a part of the engines of a whole fleet on again that was killed
+
+Needs the fleet's keys alone, not its tables. `status` shows what is off.
+
+Example: hedgerow-fleet restore ensemble nats://127.0.0.1:4222 --key ops.key --wait 5";
+
 #[derive(Subcommand)]
 enum Command {
     Generate(generate::Args),
@@ -64,6 +72,7 @@ enum Command {
     Steer(rollout::SteerArgs),
     Rollback(publish::RollbackArgs),
     Kill(switch::SwitchArgs),
+    #[command(about = RESTORE, long_about = RESTORE_LONG)]
     Restore(switch::SwitchArgs),
     Status(status::StatusArgs),
     History(status::HistoryArgs),

@@ -15,7 +15,7 @@ use std::fmt::Write;
 use std::time::Instant;
 use tokio::time::timeout;
 
-/// Switch a part of the engines of a whole fleet off, or on again
+/// Switch a part of the engines of a whole fleet off
 ///
 /// Needs the fleet's keys alone, not its tables.
 ///

@@ -62,7 +62,7 @@ models=target/peers-models
 # Tables are made anew each time: the compiler is hedgerow's, and is what is measured too.
 cargo build --release --quiet -p hedgerow-cli
 for model in "$models"/*/*/model.json "$models"/*/*/model.txt; do
-    target/release/hedgerow compile "$model" -o "$(dirname "$model")/model.hedge" >/dev/null
+    target/release/hedgerow compile "$model" --positive human -o "$(dirname "$model")/model.hedge" >/dev/null
 done
 cargo build --release --quiet -p peers
 

@@ -216,7 +216,7 @@ def compile_table(args, model, names, rows, requests, calibration, report):
         (folder / "training.json").write_text(json.dumps(training))
         command = [
             args.hedgerow, "compile", model.save(folder), "-o", args.out, "--schema", "http",
-            "--detections", DETECTIONS,
+            "--positive", "human", "--detections", DETECTIONS,
             "--golden", folder / "golden.csv", "--score-map", folder / "map.json",
             "--provenance", folder / "training.json",
         ]

@@ -11,6 +11,7 @@ use crate::{Report, tables};
 use hedgerow::limits::BATCH_ROWS_MAX;
 use hedgerow::{Engine, KERNELS, PreparedTable, Row, Schema, Verdict};
 use serde_json::json;
+use std::ffi::OsString;
 use std::fmt::Write;
 use std::hint::black_box;
 use std::path::PathBuf;
@@ -28,7 +29,7 @@ const ROWS_MAX: usize = 1 << 18;
 #[command(verbatim_doc_comment)]
 pub struct Args {
     /// The table, or `default`
-    table: String,
+    table: OsString,
     /// Rows as CSV or NPY; else the table's golden rows
     rows: Option<PathBuf>,
     /// Measure this kernel only
@@ -53,7 +54,12 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     let first = tables::open_prepared(&args.table, args.kernel.as_deref())?;
     let rows = rows(args, &first)?;
     if rows.is_empty() {
-        return Err(Failure::new("rows", &args.table, "rows to score", "none"));
+        return Err(Failure::new(
+            "rows",
+            args.table.display(),
+            "rows to score",
+            "none",
+        ));
     }
     let open_ns = open_ns(args);
     let mut text = format!("{} rows; {}\n", rows.len(), processor());
@@ -97,7 +103,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     }
     let json = json!({
         "ok": same,
-        "table": args.table,
+        "table": args.table.display().to_string(),
         "rows": rows.len(),
         "open_ns": open_ns,
         "kernels": kernels,
@@ -137,7 +143,7 @@ fn open_ns(args: &Args) -> f64 {
 fn row_ns(args: &Args, kernel: &str, rows: &[Row]) -> Result<(f64, u64), Failure> {
     let table = tables::open(&args.table)?;
     let schema = Schema::new(table.features())
-        .map_err(|error| crate::failure::schema(&args.table, &error))?;
+        .map_err(|error| crate::failure::schema(args.table.display(), &error))?;
     let engine = Engine::new(schema);
     engine
         .publish_on(table, kernel)

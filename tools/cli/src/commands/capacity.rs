@@ -10,6 +10,7 @@ use crate::harness::{above_0, machine, number};
 use hedgerow::limits::{BATCH_ROWS_MAX, RETIRED_MAX};
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Say how many cores and how much memory a rate of requests needs, and under what assumptions
@@ -17,7 +18,8 @@ use std::path::PathBuf;
 /// Example: hedgerow capacity --rate 63000000 --p99 100
 ///
 /// Computed from a profile of this machine, measured within some seconds, or from one of another
-/// that `hedgerow load --json` has written. It is an estimate, and says by which formula.
+/// that `hedgerow load --json` has written. It is an estimate, and says by which formula. The exit
+/// status is 1 where no way to score keeps the budget.
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
@@ -31,7 +33,7 @@ pub struct Args {
         default_value = "default",
         conflicts_with = "profile"
     )]
-    table: String,
+    table: OsString,
     /// Rows or recorded requests, as `load` takes them
     #[arg(long, value_name = "FILE", conflicts_with = "profile")]
     input: Option<PathBuf>,
@@ -93,7 +95,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         }
         None => {
             let machine = machine::machine();
-            let source = Source::open(&args.table, args.input.as_deref())?;
+            let source = Source::open(args.table.as_ref(), args.input.as_deref())?;
             (profile(&source, None, args.seconds)?, machine)
         }
     };
@@ -122,8 +124,9 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         shown
     });
     let shown: Vec<Value> = shown.collect();
+    let possible = needs.iter().any(|(_, need)| need.is_some());
     let json = json!({
-        "ok": true,
+        "ok": possible,
         "form": FORM,
         "rate": args.rate,
         "p99_us": args.p99,
@@ -138,7 +141,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         },
         "assumptions": ASSUMPTIONS,
     });
-    Ok(Report::done(text, json))
+    Ok(Report::checked(text, json, possible))
 }
 
 fn check(args: &Args) -> Result<(), Failure> {
@@ -333,7 +336,7 @@ fn text(
     text += &format!("a request: {warm} warm, {cold} cold; 64 at once: {each} each\n\n");
     text += &format!(
         "{:<27} {:>9} {:>9} {:>14} {:>6} {:>10} {:>10}\n",
-        "", "cores", "machines", "a core, each s", "busy", "p99", "at once"
+        "", "cores", "machines", "per core and s", "busy", "p99", "batch size"
     );
     for (name, need) in needs {
         text += &match need {

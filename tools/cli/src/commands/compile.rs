@@ -9,13 +9,18 @@ use hedgerow::{Feature, PreparedTable, Schema, Table};
 use hedgerow_import::Link;
 use serde_json::{Value, json};
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Compile a model of another library into a table
 ///
-/// Example: hedgerow compile model.json -o bots.hedge --schema http --golden rows.csv
+/// Example: hedgerow compile model.json -o bots.hedge --positive bot --schema http
+///
+/// Scores go from 1 (certainly automated) to 99 (certainly human). `--positive` has no default: a
+/// model with label 1 = bot, which is usual, needs `bot`; a model with label 1 = human needs
+/// `human`. The wrong one turns every score round: people would get the scores of bots.
 ///
 /// Models are CatBoost JSON, from model.save_model("model.json", format="json"); LightGBM text,
 /// from booster.save_model("model.txt"); or XGBoost JSON or UBJ, from
@@ -69,16 +74,17 @@ pub struct Model {
     /// XGBoost JSON or UBJ
     #[arg(value_name = "MODEL")]
     file: PathBuf,
-    /// Whose features: `http`, a schema file (TOML or JSON), or `model` for the model's own names
+    /// Whose features: `http`, `http-traffic` (with the windows of clients), a schema file (TOML or
+    /// JSON), or `model` for the model's own names
     #[arg(long, value_name = "NAME|FILE", default_value = "model")]
-    schema: String,
+    schema: OsString,
     /// Rows to store with their margins as a proof, up to 256 (CSV or NPY); else some are made up
     /// from the model's borders
     #[arg(long, value_name = "ROWS")]
     golden: Option<PathBuf>,
-    /// What the model's positive class means; for `bot`, margins are negated
-    #[arg(long, value_enum, default_value = "human")]
-    positive: Positive,
+    /// What the model's class 1 means, `human` or `bot`; required. For `bot`, margins are negated
+    #[arg(long, value_enum)]
+    positive: Option<Positive>,
     /// A JSON array of the 98 smallest margins of the scores 2 to 99; else score = 100 × P(human),
     /// for which the model's objective has to be a logistic one
     #[arg(long, value_name = "FILE")]
@@ -103,10 +109,36 @@ enum Positive {
     Bot,
 }
 
+impl Positive {
+    /// The class of a command line. There is no default: a wrong one turns every score round.
+    fn of(args: &Model) -> Result<Positive, Failure> {
+        let expected = "human or bot: what class 1 of the model means (a model with label 1 = bot \
+                        needs --positive bot)";
+        { args.positive }.ok_or_else(|| Failure::usage("--positive", expected, "nothing"))
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Positive::Human => "human",
+            Positive::Bot => "bot",
+        }
+    }
+}
+
+/// What a score means by the provenance of a table; `None` if the table does not note it.
+pub fn meaning(provenance: &Value) -> Option<&'static str> {
+    match provenance["positive"].as_str()? {
+        "human" => Some("99 = class 1 of the model = human, 1 = class 0 = bot"),
+        "bot" => Some("99 = class 0 of the model = human, 1 = class 1 = bot"),
+        _ => None,
+    }
+}
+
 /// Compiles a model.
 pub fn run(args: &Args) -> Result<Report, Failure> {
     // Before the model is read: an argument that makes no sense is told as such.
     check_output(&args.output)?;
+    Positive::of(&args.model)?;
     let Model {
         file,
         schema,
@@ -141,9 +173,10 @@ pub fn write(draft: Draft, output: &Path) -> Result<Report, Failure> {
     check_output(output)?;
     let name = output.display().to_string();
     let warnings = draft.warnings.clone();
+    let meaning = meaning(&draft.provenance).unwrap_or_default();
     let (prepared, built) = draft.compile(&name)?;
     files::write_bytes(output, &built.bytes)?;
-    Ok(report(&name, &prepared, &built, &warnings))
+    Ok(report(&name, &prepared, &built, meaning, &warnings))
 }
 
 /// A model that came over, before it is compiled.
@@ -164,25 +197,26 @@ impl Draft {
     /// # Errors
     /// Where a file cannot be read, or is not what it must be.
     pub fn of(args: &Model) -> Result<Draft, Failure> {
+        let positive = Positive::of(args)?;
         let file = args.file.display().to_string();
         let bytes = files::read(&args.file, hedgerow_import::MODEL_BYTES_MAX as u64)?;
         let imported =
             hedgerow_import::import(&bytes).map_err(|refused| Failure::refused(&file, refused))?;
-        let provenance = provenance(&imported.provenance(), args)?;
+        let provenance = provenance(&imported.provenance(), positive, args)?;
         let mut warnings = Vec::new();
         let score_map = match &args.score_map {
             Some(path) => read_score_map(path)?,
             None => probabilities(&imported.source.link, &file, &mut warnings)?,
         };
         let mut ensemble = imported.ensemble;
-        let schema = match args.schema.as_str() {
-            "model" => None,
-            name => Some(tables::schema(name)?),
+        let schema = match tables::is_model(&args.schema) {
+            true => None,
+            false => Some(tables::schema(&args.schema)?),
         };
         if let Some(schema) = &schema {
             adopt_kinds(&mut ensemble.features, schema, args)?;
         }
-        if args.positive == Positive::Bot {
+        if positive == Positive::Bot {
             negate(&mut ensemble);
         }
         let detections = match &args.detections {
@@ -229,11 +263,17 @@ impl Draft {
     }
 }
 
-fn report(output: &str, prepared: &PreparedTable, built: &Built, warnings: &[String]) -> Report {
+fn report(
+    output: &str,
+    prepared: &PreparedTable,
+    built: &Built,
+    meaning: &str,
+    warnings: &[String],
+) -> Report {
     let table = prepared.table();
     let error = built.margin_error_max;
     let mut text = format!(
-        "{output}: {} bytes, id {}\n",
+        "{output}: {} bytes, id {}\nscore {meaning}\n",
         table.byte_count(),
         table.content_id()
     );
@@ -250,6 +290,7 @@ fn report(output: &str, prepared: &PreparedTable, built: &Built, warnings: &[Str
         "content_id": table.content_id(),
         "headroom": tables::headroom_json(table),
         "margin_error_max": error,
+        "score_meaning": meaning,
         "warnings": warnings,
     });
     Report::done(text, json)
@@ -275,7 +316,8 @@ fn adopt_kinds(features: &mut [Feature], schema: &Schema, args: &Model) -> Resul
             .find(|known| known.name == feature.name);
         let Some(known) = known else {
             let at = format!("{}: feature {index}", args.file.display());
-            let expected = format!("a feature of the schema {}", args.schema);
+            let schema = args.schema.display();
+            let expected = format!("a feature of the schema {schema}{}", tables::OTHER_SCHEMA);
             return Err(Failure::new(
                 "schema",
                 at,
@@ -304,8 +346,9 @@ fn negate(ensemble: &mut Ensemble) {
     }
 }
 
-fn provenance(imported: &Value, args: &Model) -> Result<Value, Failure> {
+fn provenance(imported: &Value, positive: Positive, args: &Model) -> Result<Value, Failure> {
     let mut all = imported.clone();
+    all["positive"] = json!(positive.name());
     if let Some(path) = &args.provenance {
         let text = files::read_text(path, "provenance", "JSON")?;
         let training: Value = serde_json::from_str(&text)

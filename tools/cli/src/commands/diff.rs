@@ -9,6 +9,7 @@ use hedgerow::refusal::printable;
 use hedgerow::{Feature, PreparedTable};
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Show what changed between two tables: features, size, and scores on rows
@@ -18,9 +19,9 @@ use std::path::PathBuf;
 #[command(verbatim_doc_comment)]
 pub struct Args {
     /// The one table, or `default`
-    before: String,
+    before: OsString,
     /// The other table, or `default`
-    after: String,
+    after: OsString,
     /// Rows as CSV to score with both; else the golden rows of both
     #[arg(long, value_name = "ROWS")]
     rows: Option<PathBuf>,
@@ -44,11 +45,13 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     if same {
         text.push_str("the two are identical\n");
     }
-    let mut sizes = Vec::new();
+    let shift = shift(args, &before, &after)?;
+    text += &shift.text();
+    let (mut sizes, mut capacities) = (Vec::new(), String::new());
     for (old, new) in before.table().usage().iter().zip(after.table().usage()) {
         let (name, before, after) = (old.name, old.used, new.used);
         let change = after as i64 - before as i64;
-        text += &format!("{name:<17} {before:>9} -> {after:>9}  ({change:+})\n");
+        capacities += &format!("{name:<17} {before:>9} -> {after:>9}  ({change:+})\n");
         sizes.push(json!({ "name": name, "before": before, "after": after }));
     }
     let names = [
@@ -66,8 +69,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     for change in detections.iter().chain(&bots) {
         text += &format!("{change}\n");
     }
-    let shift = shift(args, &before, &after)?;
-    text += &shift.text();
+    text += &format!("\ncapacities\n{capacities}");
     let json = json!({
         "identical": same,
         "sizes": sizes,

@@ -7,6 +7,7 @@ use crate::{Report, tables};
 use hedgerow::refusal::printable;
 use hedgerow::{PreparedTable, Source};
 use serde_json::{Value, json};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Show what a row's margin is made of, and which detections it matches
@@ -21,7 +22,7 @@ use std::path::PathBuf;
 #[command(verbatim_doc_comment)]
 pub struct Args {
     /// The table, or `default`
-    table: String,
+    table: OsString,
     /// CSV (header = feature names; empty or nan = missing) or NPY (float32, 2-D, columns in the
     /// table's feature order); `-` for standard input
     rows: PathBuf,

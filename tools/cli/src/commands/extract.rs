@@ -24,7 +24,8 @@ use std::path::{Path, PathBuf};
 /// (on one line). complete: whether every header is listed; slice: log (only User-Agent and
 /// Referer are known) or ua (only the User-Agent is) where it is not. Of the connection, where
 /// known: "ip" (the client's address), "ja4" (of the TLS client, as in
-/// t13d1516h2_8daaf6152771_e5627efa2ab1), "alpn" (what it settled on, such as h2).
+/// t13d1516h2_8daaf6152771_e5627efa2ab1), "alpn" (what it settled on, such as h2). A value that
+/// cannot be read, such as a date in "ts" or a port in "ip", is refused with its line.
 ///
 /// "hop": "proxy" is for requests that a proxy of the site passed on, with "client_http", the
 /// version that the client spoke, and "order": "kept" if that proxy keeps the order of headers.

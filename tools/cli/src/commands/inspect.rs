@@ -1,5 +1,6 @@
 //! `inspect`: what is in a table.
 
+use super::compile::meaning;
 use crate::failure::Failure;
 use crate::tables::{feature_name, headroom, headroom_json};
 use crate::text::Columns;
@@ -10,6 +11,7 @@ use hedgerow::table::detections::{Condition, Detection};
 use hedgerow::watch::time;
 use hedgerow::{Feature, Table};
 use serde_json::{Value, json};
+use std::ffi::OsString;
 
 /// Show what is in a table
 ///
@@ -18,7 +20,7 @@ use serde_json::{Value, json};
 #[command(verbatim_doc_comment)]
 pub struct Args {
     /// The table, or `default`
-    table: String,
+    table: OsString,
 }
 
 /// Describes a table.
@@ -32,7 +34,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
 
     let (detections, bots) = (table.detections(), table.bots());
     let mut text = Columns::new(12);
-    text.line("table", &args.table);
+    text.line("table", args.table.display());
     text.line("id", table.content_id());
     text.line("format", format!("version {}", header.format_version));
     text.line(
@@ -47,6 +49,11 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         format!("{oblivious} oblivious, {any} of any shape"),
     );
     text.line("scores", scores(&table));
+    let meaning = meaning(&provenance);
+    text.line(
+        "meaning",
+        meaning.unwrap_or("99 = human, 1 = bot; the model's class 1 is not noted"),
+    );
     let step = header.margin_shift;
     text.line(
         "margins",
@@ -71,13 +78,14 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         .iter()
         .map(|f| json!({ "name": f.name, "kind": f.kind.name() }));
     let json = json!({
-        "table": args.table,
+        "table": args.table.display().to_string(),
         "content_id": table.content_id(),
         "format_version": header.format_version,
         "generation": header.generation,
         "created_at": header.created_at,
         "fingerprint": format!("{:016x}", header.fingerprint),
         "trees": { "oblivious": header.oblivious_trees, "any": any },
+        "score_meaning": meaning,
         "margin_shift": header.margin_shift,
         "margin_min": min,
         "margin_max": max,

@@ -6,6 +6,7 @@ use crate::{Report, files, tables};
 use clap::Subcommand;
 use hedgerow::watch::{PublicKey, SecretKey};
 use serde_json::json;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -76,8 +77,8 @@ fn shown(key: &PublicKey, made: Option<(&Path, &Path)>) -> Report {
 }
 
 fn new(file: &Path, name: Option<&str>) -> Result<Report, Failure> {
-    let stem = file.file_stem().and_then(|stem| stem.to_str());
-    let name = name.or(stem).unwrap_or_default();
+    let stem = file.file_stem().map(|stem| stem.to_string_lossy());
+    let name = name.or(stem.as_deref()).unwrap_or_default();
     let key = SecretKey::new(name)?;
     let mut of_public = file.as_os_str().to_owned();
     of_public.push(".pub");
@@ -119,7 +120,7 @@ fn write_new(path: &Path, mode: u32, text: &str) -> Result<(), Failure> {
 #[command(verbatim_doc_comment)]
 pub struct SignArgs {
     /// The table, or `default`
-    table: String,
+    table: OsString,
     /// The secret key's file
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
@@ -130,16 +131,16 @@ pub struct SignArgs {
 
 /// Signs a table.
 pub fn sign(args: &SignArgs) -> Result<Report, Failure> {
-    let output = match (&args.output, args.table.as_str()) {
+    let output = match (&args.output, tables::is_default(&args.table)) {
         (Some(output), _) => output.clone(),
-        (None, "default") => {
+        (None, true) => {
             return Err(Failure::usage(
                 "--output",
                 "a file for the signed table",
                 "none",
             ));
         }
-        (None, table) => PathBuf::from(table),
+        (None, false) => PathBuf::from(&args.table),
     };
     if files::is_stream(&output) {
         return Err(Failure::usage("--output", "a file", output.display()));

@@ -6,6 +6,7 @@ use crate::publishing::{Change, admit, report};
 use crate::trust::Trust;
 use hedgerow::watch::publish::KEEP;
 use hedgerow::watch::{PublishOptions, Publisher};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Publish a table to a directory, where engines take it up
@@ -17,12 +18,12 @@ use std::path::PathBuf;
 #[command(verbatim_doc_comment)]
 pub struct Args {
     /// The table, or `default`
-    table: String,
+    table: OsString,
     /// The directory
     directory: PathBuf,
-    /// What the engines fill: `http`, a schema file, or `model` for the table's own
+    /// What the engines fill: `http`, `http-traffic`, a schema file, or `model` for the table's own
     #[arg(long, value_name = "NAME|FILE", default_value = "http")]
-    schema: String,
+    schema: OsString,
     #[command(flatten)]
     trust: Trust,
     /// Generations of which tables are kept, at least 2

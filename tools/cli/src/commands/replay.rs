@@ -11,6 +11,7 @@ use crate::text::{Columns, listed};
 use hedgerow::limits::BATCH_ROWS_MAX;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ use std::time::Duration;
 pub struct Args {
     /// The table, or `default`
     #[arg(long, default_value = "default")]
-    table: String,
+    table: OsString,
     /// Requests, one JSON object a line; else the bundled recordings
     #[arg(long, value_name = "FILE")]
     requests: Option<PathBuf>,
@@ -55,7 +56,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     )?;
     number("--every", args.every, 0.0..=60_000.0, "0 to 60000")?;
     let cores = cores(&args.cores)?;
-    let source = Source::recorded(&args.table, args.requests.as_deref())?;
+    let source = Source::recorded(args.table.as_ref(), args.requests.as_deref())?;
     let interruption = Interruption::listen()?;
     let mut stage = Stage::new(source, None)?;
     let plan = Plan {

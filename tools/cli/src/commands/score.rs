@@ -7,6 +7,7 @@ use crate::{Report, files, tables};
 use hedgerow::limits::BATCH_ROWS_MAX;
 use hedgerow::{PreparedTable, Row};
 use serde_json::json;
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -22,7 +23,7 @@ use std::path::{Path, PathBuf};
 #[command(verbatim_doc_comment)]
 pub struct Args {
     /// The table, or `default`
-    table: String,
+    table: OsString,
     /// CSV (header = feature names; empty or nan = missing) or NPY (float32, 2-D, columns in the
     /// table's feature order); `-` for standard input
     rows: PathBuf,

@@ -9,6 +9,7 @@ use hedgerow::Refusal;
 use hedgerow::watch::Publisher;
 use hedgerow::watch::publish::{KEEP, Shadowed};
 use serde_json::json;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// Try a table in shadow: engines score sampled live rows with it, and it decides nothing
@@ -22,7 +23,7 @@ use std::path::{Path, PathBuf};
 pub struct Args {
     /// The table, or `default`, and the directory; with --remove the directory alone
     #[arg(num_args = 1..=2, required = true, value_names = ["TABLE", "DIRECTORY"])]
-    paths: Vec<String>,
+    paths: Vec<PathBuf>,
     /// Its name among the shadows; else that of its file
     #[arg(long, value_name = "NAME", conflicts_with = "remove")]
     name: Option<String>,
@@ -32,9 +33,9 @@ pub struct Args {
     /// Try this one no longer
     #[arg(long, value_name = "NAME")]
     remove: Option<String>,
-    /// What the engines fill: `http`, a schema file, or `model` for the table's own
+    /// What the engines fill: `http`, `http-traffic`, a schema file, or `model` for the table's own
     #[arg(long, value_name = "NAME|FILE", default_value = "http")]
-    schema: String,
+    schema: OsString,
     #[command(flatten)]
     trust: Trust,
     #[command(flatten)]
@@ -52,15 +53,15 @@ fn share(text: &str) -> Result<f64, String> {
 pub fn run(args: &Args) -> Result<Report, Failure> {
     let (shadowed, said) = match (&args.remove, args.paths.as_slice()) {
         (Some(name), [directory]) => {
-            let open = || open(Path::new(directory), &args.change);
+            let open = || open(directory, &args.change);
             let removed = open().and_then(|publisher| publisher.unshadow(name));
             (removed, format!("removed: shadow {name}"))
         }
         (None, [table, directory]) => {
             let bound = admit(table, &args.schema, &args.trust)?;
-            let stem = Path::new(table).file_stem().and_then(|stem| stem.to_str());
-            let name = args.name.as_deref().or(stem).unwrap_or("shadow");
-            let open = || open(Path::new(directory), &args.change);
+            let stem = table.file_stem().map(|stem| stem.to_string_lossy());
+            let name = args.name.as_deref().or(stem.as_deref()).unwrap_or("shadow");
+            let open = || open(directory, &args.change);
             let added =
                 open().and_then(|publisher| publisher.shadow(bound.table(), name, args.share));
             (

@@ -134,6 +134,9 @@ fn read<T>(read: Result<Option<T>, Refusal>, problems: &mut Vec<String>) -> Read
         .ok()
 }
 
+const NO_ENGINES: &str = "an engine is shown once its host keeps a state there: \
+    WatchOptions::state in Rust, bot_score_state in nginx, \"state\" in Envoy; --state DIR shows one elsewhere";
+
 /// Shows the state of a directory.
 pub fn run(args: &Args) -> Result<Report, Failure> {
     let found = Found::of(args)?;
@@ -154,7 +157,14 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         text.line("shadows", format!("{all}, since {at}, by {origin}"));
     }
     if found.engines.is_empty() {
-        text.line("engines", "none keeps its state here");
+        text.line(
+            "engines",
+            format!(
+                "none keeps its state in {}",
+                args.directory.join("engines").display()
+            ),
+        );
+        text.line("", NO_ENGINES);
     }
     for (folder, engine, alive) in &found.engines {
         let state = if *alive { "alive" } else { "not running" };
@@ -350,7 +360,7 @@ pub fn history(args: &HistoryArgs) -> Result<Report, Failure> {
     let generations: Vec<u64> = effective.iter().map(|past| past.generation).collect();
     let kept: Vec<u64> = generations.iter().copied().filter(can_go_back).collect();
     if pointer.is_some() {
-        text += &format!("tables of generations {} are there\n", listed(&kept, ""));
+        text += &kept_line(&generations, &kept);
     }
     let json = json!({
         "ok": true,
@@ -360,6 +370,36 @@ pub fn history(args: &HistoryArgs) -> Result<Report, Failure> {
         "problems": history.problems,
     });
     Ok(Report::done(printable_lines(&text), json))
+}
+
+/// Which generations can be gone back to. Neighbours among all generations become a range.
+fn kept_line(generations: &[u64], kept: &[u64]) -> String {
+    const RANGES_MAX: usize = 6;
+    let mut ranges: Vec<(u64, u64)> = Vec::new();
+    let mut joined = false;
+    for generation in generations {
+        let is_kept = kept.contains(generation);
+        match ranges.last_mut().filter(|_| joined && is_kept) {
+            Some((_, last)) => *last = *generation,
+            None if is_kept => ranges.push((*generation, *generation)),
+            None => {}
+        }
+        joined = is_kept;
+    }
+    let left_out = ranges.len().saturating_sub(RANGES_MAX);
+    let shown = ranges
+        .iter()
+        .skip(left_out)
+        .map(|(first, last)| match first == last {
+            true => first.to_string(),
+            false => format!("{first} to {last}"),
+        });
+    let more = if left_out > 0 { "older ones, " } else { "" };
+    let count = kept.len();
+    format!(
+        "tables of {count} generations are kept: {more}{}\n",
+        listed(shown, "none")
+    )
 }
 
 fn line(record: &Record) -> String {

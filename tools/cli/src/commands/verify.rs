@@ -5,6 +5,7 @@ use crate::trust::Trust;
 use crate::{Report, tables};
 use hedgerow::PreparedTable;
 use serde_json::json;
+use std::ffi::OsString;
 
 /// Run every admission check on a table; publish nothing
 ///
@@ -13,10 +14,10 @@ use serde_json::json;
 #[command(verbatim_doc_comment)]
 pub struct Args {
     /// The table, or `default`
-    table: String,
-    /// Whose features: `http`, a schema file, or `model` for the table's own
+    table: OsString,
+    /// Whose features: `http`, `http-traffic`, a schema file, or `model` for the table's own
     #[arg(long, value_name = "NAME|FILE", default_value = "model")]
-    schema: String,
+    schema: OsString,
     /// Run the golden rows on this kernel
     #[arg(long, value_name = "NAME")]
     kernel: Option<String>,
@@ -54,7 +55,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         .count();
     let mut message = format!(
         "{}: every check passed; {golden} golden rows reproduced on {}{signature}",
-        args.table,
+        args.table.display(),
         prepared.kernel().name
     );
     if !detections.is_empty() || !bots.is_empty() {

@@ -8,6 +8,7 @@ use crate::{Report, files};
 use hedgerow::host::parse_facts;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::{BufRead, Read, Write};
 use std::path::{Path, PathBuf};
@@ -33,7 +34,7 @@ pub struct Args {
     log: PathBuf,
     /// The table that gave the score, or `default`
     #[arg(long, default_value = "default")]
-    table: String,
+    table: OsString,
     /// How many features to show, those that moved the margin most; 0 for all
     #[arg(long, value_name = "K", default_value_t = 10)]
     top: usize,

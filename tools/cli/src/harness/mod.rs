@@ -21,13 +21,21 @@ pub mod view;
 
 use crate::failure::Failure;
 use core_affinity::CoreId;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+
+/// Whether a closed terminal must not end the process: it runs under `nohup`.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & (1 << (SIGHUP - 1)) != 0)
+}
 
 /// Numbers above 0.
 pub fn above_0(max: f64) -> RangeInclusive<f64> {
@@ -57,7 +65,8 @@ impl Interruption {
     /// Listens to the user: the first interruption raises the flag, the second ends the process.
     pub fn listen() -> Result<Interruption, Failure> {
         let raised = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
+        let hangup = (!ignores_hangup()).then_some(SIGHUP);
+        for signal in [SIGINT, SIGTERM].into_iter().chain(hangup) {
             flag::register_conditional_shutdown(signal, 1, Arc::clone(&raised))
                 .and_then(|_| flag::register(signal, Arc::clone(&raised)))
                 .map_err(|error| Failure::new("harness", "signals", "a handler", error))?;

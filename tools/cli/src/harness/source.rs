@@ -62,13 +62,13 @@ fn bundled() -> Result<Inputs, Failure> {
 
 impl Source {
     /// Opens a table of the built-in features, and reads requests of a file, else the bundled ones.
-    pub fn recorded(name: &str, input: Option<&Path>) -> Result<Source, Failure> {
+    pub fn recorded(name: &Path, input: Option<&Path>) -> Result<Source, Failure> {
         let (work, bots) = match input {
             Some(path) => of_requests(requests::read(path)?),
             None => bundled()?,
         };
         Ok(Source {
-            name: name.to_string(),
+            name: name.display().to_string(),
             table: tables::open(name)?,
             schema: Schema::http(),
             input: "recorded requests".into(),
@@ -79,8 +79,8 @@ impl Source {
 
     /// Opens a table and reads its input; else there are the bundled requests for a table of the
     /// built-in features, and for others their golden rows.
-    pub fn open(name: &str, input: Option<&Path>) -> Result<Source, Failure> {
-        let trees = synthetic::trees(name).transpose()?;
+    pub fn open(name: &Path, input: Option<&Path>) -> Result<Source, Failure> {
+        let trees = name.to_str().and_then(synthetic::trees).transpose()?;
         let table = match trees {
             Some(trees) => synthetic::table(trees)?,
             None => tables::open(name)?,
@@ -88,7 +88,7 @@ impl Source {
         let features = table.features();
         let http = Schema::http();
         let is_http = { features.iter() }.all(|of| http.index_of(&of.name).is_some());
-        let own = Schema::new(features).map_err(|error| failure::schema(name, &error))?;
+        let own = Schema::new(features).map_err(|error| failure::schema(name.display(), &error))?;
         let (input, (work, bots)) = match input {
             Some(path) => (path.display().to_string(), read(path, &own)?),
             None if is_http => ("the bundled requests".into(), bundled()?),
@@ -109,7 +109,7 @@ impl Source {
             Work::Rows(_) => own,
         };
         Ok(Source {
-            name: name.to_string(),
+            name: name.display().to_string(),
             table,
             schema,
             input,

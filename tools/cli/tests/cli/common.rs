@@ -21,7 +21,7 @@ impl Compiled for Folder {
     fn table(&self) -> String {
         let model = self.file("model.json", MODEL);
         let table = self.path("model.hedge");
-        hedgerow!("compile {model} -o {table}").done();
+        hedgerow!("compile {model} --positive human -o {table}").done();
         table
     }
 }
@@ -93,6 +93,17 @@ pub fn run_with(args: &[&str], input: &[u8], env: &[(&str, &str)]) -> Outcome {
 /// Interrupts a run so long after it has put something into `folder`. It leaves nothing there, and
 /// ends with this status and with a report in JSON, which says the same.
 pub fn interrupted(args: &[&str], folder: &Folder, after: Duration, status: i32) -> Value {
+    signalled("INT", args, folder, after, status)
+}
+
+/// The same by a signal of this name.
+pub fn signalled(
+    signal: &str,
+    args: &[&str],
+    folder: &Folder,
+    after: Duration,
+    status: i32,
+) -> Value {
     let child = Command::new(env!("CARGO_BIN_EXE_hedgerow"))
         .args(args)
         .arg("--json")
@@ -106,7 +117,7 @@ pub fn interrupted(args: &[&str], folder: &Folder, after: Duration, status: i32)
     }
     std::thread::sleep(after);
     let kill = Command::new("sh")
-        .args(["-c", &format!("kill -INT {}", child.id())])
+        .args(["-c", &format!("kill -{signal} {}", child.id())])
         .status();
     assert!(kill.unwrap().success());
     let output = child.wait_with_output().unwrap();

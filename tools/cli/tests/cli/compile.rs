@@ -11,7 +11,11 @@ use std::process::Command;
 fn compile(folder: &Folder, model: &str, output: &str, more: &[&str]) -> Outcome {
     let model = folder.file("model", model);
     let output = folder.path(output);
-    run(&[&["compile", &model, "-o", &output], more].concat())
+    let positive: &[&str] = match more.contains(&"--positive") {
+        true => &[],
+        false => &["--positive", "human"],
+    };
+    run(&[&["compile", &model, "-o", &output], positive, more].concat())
 }
 
 /// A model of so many features, with these names where they are given.
@@ -107,11 +111,13 @@ fn what_is_no_model_is_refused_and_leaves_no_file() {
     }
     let rows = folder.file("x.npy", npy(&[vec![1.0]]));
     let output = folder.path("o.hedge");
-    run(&["compile", &rows, "-o", &output]).refused(&["x.npy", "a NumPy array"]);
+    run(&["compile", &rows, "--positive", "human", "-o", &output])
+        .refused(&["x.npy", "a NumPy array"]);
     let table = folder.table();
-    run(&["compile", &table, "-o", &output]).refused(&["model.hedge"]);
-    run(&["compile", "no.json", "-o", &output]).refused(&["no.json", "No such file"]);
-    run(&["compile", "/", "-o", &output]).refused(&["a directory"]);
+    run(&["compile", &table, "--positive", "human", "-o", &output]).refused(&["model.hedge"]);
+    run(&["compile", "no.json", "--positive", "human", "-o", &output])
+        .refused(&["no.json", "No such file"]);
+    run(&["compile", "/", "--positive", "human", "-o", &output]).refused(&["a directory"]);
     assert!(!folder.names().contains(&"o.hedge".to_string()));
 }
 
@@ -163,7 +169,16 @@ fn a_large_set_that_splits_share_takes_little_memory() {
     let binary = env!("CARGO_BIN_EXE_hedgerow");
     let done = Command::new("sh")
         .args([
-            "-c", limited, "sh", binary, "compile", &model, "-o", &output,
+            "-c",
+            limited,
+            "sh",
+            binary,
+            "compile",
+            &model,
+            "-o",
+            &output,
+            "--positive",
+            "human",
         ])
         .output()
         .unwrap();
@@ -177,9 +192,14 @@ fn a_large_set_that_splits_share_takes_little_memory() {
 fn a_model_comes_from_standard_input_too() {
     let folder = Folder::new("compile-stdin");
     let output = folder.path("o.hedge");
-    run_on(&["compile", "-", "-o", &output], MODEL.as_bytes()).done();
+    run_on(
+        &["compile", "-", "--positive", "human", "-o", &output],
+        MODEL.as_bytes(),
+    )
+    .done();
     run(&["verify", &output]).done();
-    run_on(&["compile", "-", "-o", &output], b"").refused(&["-", "an empty file"]);
+    run_on(&["compile", "-", "--positive", "human", "-o", &output], b"")
+        .refused(&["-", "an empty file"]);
 }
 
 #[test]
@@ -189,7 +209,11 @@ fn a_fixed_date_gives_the_same_bytes() {
     let build = |name: &str, date: &str| {
         let output = folder.path(name);
         let env = [("SOURCE_DATE_EPOCH", date)];
-        run_with(&["compile", &model, "-o", &output], b"", &env)
+        run_with(
+            &["compile", &model, "--positive", "human", "-o", &output],
+            b"",
+            &env,
+        )
     };
     for (name, date) in [
         ("a", "1700000000"),
@@ -204,6 +228,30 @@ fn a_fixed_date_gives_the_same_bytes() {
     let json = run(&["inspect", &folder.path("a"), "--json"]).json();
     assert_eq!(json["created_at"], 1_700_000_000);
     build("d", "yesterday").usage(&["SOURCE_DATE_EPOCH", "yesterday"]);
+}
+
+#[test]
+fn the_meaning_of_class_1_is_asked_for_and_shown() {
+    let folder = Folder::new("compile-meaning");
+    let (model, output) = (folder.file("model", MODEL), folder.path("o.hedge"));
+    run(&["compile", &model, "-o", &output]).usage(&["--positive", "human or bot", "label 1"]);
+    assert_eq!(folder.names(), ["model"]);
+    for (positive, meaning) in [
+        ("human", "99 = class 1 of the model = human"),
+        (
+            "bot",
+            "99 = class 0 of the model = human, 1 = class 1 = bot",
+        ),
+    ] {
+        let args = ["--positive", positive];
+        let said = compile(&folder, MODEL, "o.hedge", &args).done();
+        assert!(said.contains(meaning), "{said}");
+        let said = run(&["inspect", &output]).done();
+        assert!(said.contains(meaning), "{said}");
+        let json = run(&["inspect", &output, "--json"]).json();
+        assert!(json["score_meaning"].as_str().unwrap().starts_with(meaning));
+        assert_eq!(json["provenance"]["positive"], positive);
+    }
 }
 
 #[test]

@@ -196,7 +196,9 @@ fn a_model_goes_from_compile_through_every_command_and_scores_as_in_its_library(
 
     let other = folder.path("other.hedge");
     let lightgbm = folder.file("model.txt", LIGHTGBM);
-    run(&["compile", &lightgbm, "-o", &other]).done();
+    run(&["compile", &lightgbm, "--positive", "human", "-o", &other]).done();
+    let diff = run(&["diff", &table, &other]).done();
+    assert!(diff.starts_with("scores on "), "{diff}");
     let diff = run(&["diff", &table, &other, "--json"]).json();
     assert_eq!(diff["identical"], false);
     assert_eq!(diff["features_added"][0], "Column_0");

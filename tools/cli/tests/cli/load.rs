@@ -91,7 +91,7 @@ fn every_way_to_load_answers_all() {
     // Its trees have no such fault: a run is what its arguments say, or there is none.
     let folder = Folder::new("load-bad-kinds");
     let (model, table) = (folder.file("model.txt", LIGHTGBM), folder.path("x.hedge"));
-    hedgerow!("compile {model} -o {table}").done();
+    hedgerow!("compile {model} --positive human -o {table}").done();
     hedgerow!("load {table} --bad-kinds wrong-leaf").usage(&["this table"]);
 }
 
@@ -235,7 +235,22 @@ fn capacity_follows_from_a_profile() {
     assert_eq!(measured("ring").len(), measured("batches").len());
     assert!(measured("ring").iter().all(|of| number(&of[1]) > 0.0));
     assert_eq!(small["needs"][3]["name"], "the same through a ring");
-    let never = of("--rate 1 --p99 0.001");
+    // The run of `load` counts the same memory as a measurement by `capacity` itself.
+    let memory = |json: &Value| number(&json["memory"]["usual_bytes"]);
+    let direct = hedgerow!("capacity --rate 1e6 --seconds 0.2 --json").json();
+    let [counted, direct] = [memory(&small), memory(&direct)];
+    assert!(
+        count(&small["profile"]["scorer_bytes"]) > 100_000,
+        "{small}"
+    );
+    assert!(
+        counted > 0.7 * direct && counted < 1.4 * direct,
+        "{counted} {direct}"
+    );
+    let never = hedgerow!("capacity --json --profile {profile} --rate 1 --p99 0.001");
+    assert_eq!(never.status, 1, "{never:?}");
+    let never = never.json();
+    assert_eq!(never["ok"], false);
     assert_eq!(never["needs"][0]["possible"], false);
     let busy = of("--rate 1e6 --p99 1e6 --busy 0.35");
     assert!(cores(&busy, 0) >= 2 * cores(&small, 0) - 2, "{busy}");

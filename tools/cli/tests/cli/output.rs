@@ -16,7 +16,7 @@ fn writers(folder: &Folder) -> Vec<Vec<String>> {
     let requests = folder.file("r.ndjson", REQUEST);
     let own = |args: &[&str]| args.iter().map(ToString::to_string).collect();
     vec![
-        own(&["compile", &model, "-o"]),
+        own(&["compile", &model, "--positive", "human", "-o"]),
         own(&["score", &table, &rows, "-o"]),
         own(&["extract", &requests, "-o"]),
     ]

@@ -93,6 +93,22 @@ fn an_interrupted_replay_reports_and_leaves_nothing() {
 }
 
 #[test]
+fn a_closed_terminal_leaves_nothing_and_ends_no_run_under_nohup() {
+    let folder = Folder::new("replay-hangup");
+    let args = ["replay", "--seconds", "60", "--every", "60000"];
+    let json = signalled("HUP", &args, &folder, Duration::from_millis(300), 0);
+    assert!(number(&json["seconds"]) < 30.0);
+    let binary = env!("CARGO_BIN_EXE_hedgerow");
+    let script = "trap '' HUP; \"$0\" replay --seconds 2 --json & sleep 1; kill -HUP $!; wait $!";
+    let run = std::process::Command::new("sh")
+        .args(["-c", script, binary])
+        .output()
+        .unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
+    assert!(number(&json["seconds"]) > 1.9, "{json}");
+}
+
+#[test]
 fn a_table_of_other_features_is_refused_by_name() {
     let folder = Folder::new("replay-table");
     let table = folder.table();
@@ -109,7 +125,7 @@ fn a_table_of_trees_of_any_shape_replays_too() {
         model = model.replace(&format!("Column_{index}"), feature.name);
     }
     let (model, table) = (folder.file("model.txt", model), folder.path("any.hedge"));
-    hedgerow!("compile {model} -o {table} --schema http").done();
+    hedgerow!("compile {model} --positive human -o {table} --schema http").done();
     let outcome = hedgerow!("replay --seconds 0.5 --every 0 --table {table} --json");
     assert_eq!(outcome.status, 0, "{}", outcome.out);
     let json = outcome.json();

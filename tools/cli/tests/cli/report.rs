@@ -185,6 +185,9 @@ fn a_slower_kernel_is_seen_and_a_run_is_no_slower_than_itself() {
     assert_eq!((itself.status, &itself.json()["worse"]), (0, &0.into()));
     let only = hedgerow!("report compare {one} {one} --only latency --json").json();
     assert_eq!(list(&only["measures"]).len(), 2);
+    assert_eq!(only["measures"][0]["unit"], "ns");
+    let said = hedgerow!("report compare {one} {one} --only answered").done();
+    holds(&said, &["unit", "answered                  1/s"]);
     hedgerow!("report compare {one} {one} --only nothing").refused(&["nothing"]);
     what_cannot_be_compared_passes_no_check(&folder, &one);
 

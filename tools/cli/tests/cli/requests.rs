@@ -54,7 +54,7 @@ fn traffic_is_replayed_in_the_order_of_time() {
         request(r#""ts":1002.5,"ip":"192.0.2.1","status":404"#),
         request(r#""ts":1000,"ip":"192.0.2.1","session":"a","status":404"#),
         request(r#""ts":1001,"ip":null,"session":"b","status":null"#),
-        request(r#""ts":"noon","ip":"192.0.2.1","status":"x""#),
+        request(r#""ts":null,"ip":"192.0.2.1","status":null"#),
         request(r#""ts":1002.75,"ip":"192.0.2.1","session":"b""#),
         request(r#""ts":1003"#),
         request(r#""ts":1001.25,"ip":null,"session":"b""#),
@@ -110,9 +110,54 @@ fn what_is_null_or_absent_is_not_known() {
         extract(log).done(),
         extract(log.replace("false", "true")).done()
     );
-    for ip in ["", "999.1.1.1", "::1", "not an address"] {
+    for ip in ["", "192.0.2.1", "::1", "::ffff:192.0.2.1"] {
         extract(format!(r#"{{"headers":[],"ip":"{ip}"}}"#)).done();
     }
+}
+
+#[test]
+fn a_value_that_cannot_be_read_is_refused_by_line() {
+    for (field, values) in [
+        (
+            "ts",
+            &[r#""2026-11-30T10:00:00Z""#, r#""1000""#, "[1]", "true"][..],
+        ),
+        (
+            "ip",
+            &[
+                r#""10.0.0.1:443""#,
+                r#""999.1.1.1""#,
+                r#""[::1]""#,
+                r#""::1%eth0""#,
+            ],
+        ),
+        (
+            "ja4",
+            &[
+                r#""x""#,
+                r#""t13d1516h2_8daaf6152771""#,
+                r#""t13d1516h2_8daaf6152771_zzzzzzzzzzzz""#,
+            ],
+        ),
+        ("session", &["7", "{}"]),
+        ("status", &[r#""200""#, "-1", "99", "1000", "200.5"]),
+        ("label", &[r#""robot""#]),
+    ] {
+        for value in values {
+            let line = format!(r#"{{"headers":[],"{field}":{value}}}"#);
+            let input = format!("{REQUEST}\n{line}\n");
+            for more in [&["extract", "-"][..], &["extract", "--traffic", "-"]] {
+                let failed = run_on(more, input.as_bytes());
+                assert_eq!(failed.status, 1, "{line}: {failed:?}");
+                holds(&failed.err, &[&format!("-:2: {field}"), "expected"]);
+            }
+        }
+    }
+    let good = concat!(
+        r#""ts":0.5,"ip":"2001:db8::1","ja4":"t13d1516h2_8daaf6152771_e5627efa2ab1","#,
+        r#""session":"a","status":200"#
+    );
+    extract(format!(r#"{{"headers":[],{good}}}"#)).done();
 }
 
 #[test]

@@ -34,7 +34,10 @@ fn compile(folder: &Folder, detections: &str, bots: &str, output: &str) -> Outco
     let detections = folder.file("detections", detections);
     let bots = folder.file("bots", bots);
     let output = folder.path(output);
-    hedgerow!("compile {model} -o {output} --detections {detections} --verified-bots {bots}")
+    hedgerow!(
+        "compile {model} --positive human -o {output} --detections {detections} \
+         --verified-bots {bots}"
+    )
 }
 
 #[test]
@@ -204,7 +207,8 @@ fn the_default_detections_compile_with_the_built_in_schema() {
         folder.path("x.hedge"),
     );
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../lab/train/detections.toml");
-    hedgerow!("compile {model} -o {output} --schema http --detections {file}").done();
+    hedgerow!("compile {model} --positive human -o {output} --schema http --detections {file}")
+        .done();
     let json = run(&["inspect", &output, "--json"]).json();
     let detections = list(&json["detections"]);
     assert!((4..=16).contains(&detections.len()));

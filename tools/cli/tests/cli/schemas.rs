@@ -7,11 +7,37 @@ fn compile(folder: &Folder, schema: &str) -> Outcome {
     run(&[
         "compile",
         &model,
+        "--positive",
+        "human",
         "-o",
         &folder.path("o.hedge"),
         "--schema",
         schema,
     ])
+}
+
+#[test]
+fn a_model_of_traffic_features_has_a_schema_of_its_own_and_a_refusal_names_the_ways() {
+    let folder = Folder::new("schema-traffic");
+    let mut model = LIGHTGBM.to_string();
+    let others = [
+        "traffic_age",
+        "ua_bot_word",
+        "traffic_requests_1s",
+        "traffic_requests_60s",
+    ];
+    for (index, name) in others.iter().enumerate() {
+        model = model.replace(&format!("Column_{index}"), name);
+    }
+    let (model, table) = (folder.file("m.txt", model), folder.path("t.hedge"));
+    let directory = folder.path("watched");
+    let ways = ["--schema http-traffic", "--schema FILE", "--schema model"];
+    hedgerow!("compile {model} --positive human -o {table} --schema http").refused(&ways);
+    hedgerow!("compile {model} --positive human -o {table} --schema http-traffic").done();
+    hedgerow!("verify {table} --schema http").refused(&ways);
+    hedgerow!("verify {table} --schema http-traffic").done();
+    hedgerow!("publish {table} {directory}").refused(&ways);
+    hedgerow!("publish {table} {directory} --schema http-traffic").done();
 }
 
 #[test]
@@ -103,7 +129,7 @@ fn bad_schema_files_are_refused_with_what_is_wrong() {
     for name in ["htp", "HTTP", "no.toml", "/", ""] {
         compile(&folder, name).refused(&[]);
     }
-    compile(&folder, "htp").refused(&["htp", "http, model or a schema file"]);
+    compile(&folder, "htp").refused(&["htp", "http, http-traffic, model or a schema file"]);
 }
 
 impl Outcome {

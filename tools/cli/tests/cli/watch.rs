@@ -2,7 +2,11 @@
 
 use super::common::*;
 use serde_json::Value;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 const MANUAL: &str = include_str!("../../../../src/manual/operations.md");
 
@@ -89,6 +93,125 @@ fn a_table_is_published_and_gone_back_from() {
         "{lines}"
     );
     assert_eq!(lines.lines().count(), 2);
+    assert!(
+        lines.ends_with("tables of 3 generations are kept: 1 to 3\n"),
+        "{lines}"
+    );
+    // What was not kept ends a range; what was never published does not.
+    run(&["publish", &other, &directory, "--above", "9"]).done();
+    std::fs::remove_file(
+        Path::new(&directory)
+            .join("tables")
+            .join(format!("{}.hedge", first["content_id"].as_str().unwrap())),
+    )
+    .unwrap();
+    let lines = run(&["history", &directory]).done();
+    assert!(
+        lines.ends_with("tables of 2 generations are kept: 2, 10\n"),
+        "{lines}"
+    );
+}
+
+#[test]
+fn status_says_how_engines_are_seen() {
+    let folder = Folder::new("status-none");
+    let directory = folder.path("watched");
+    run(&["publish", "default", &directory]).done();
+    let said = run(&["status", &directory]).done();
+    holds(
+        &said,
+        &[
+            "none keeps its state in",
+            "WatchOptions::state",
+            "bot_score_state",
+            "--state",
+        ],
+    );
+}
+
+#[test]
+fn a_report_that_cannot_be_written_says_what_was_done() {
+    let folder = Folder::new("publish-full");
+    let directory = folder.path("watched");
+    let full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let run = Command::new(env!("CARGO_BIN_EXE_hedgerow"))
+        .args(["publish", "default", &directory])
+        .stdout(full)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(run.stderr).unwrap();
+    assert_eq!(run.status.code(), Some(1), "{said}");
+    holds(
+        &said,
+        &[
+            "No space left",
+            "the command had ended",
+            "published: generation 1",
+        ],
+    );
+}
+
+#[test]
+fn paths_that_are_no_text_are_taken_by_every_command() {
+    let folder = Folder::new("no-utf-8");
+    let root = PathBuf::from(folder.path(""));
+    let path = |name: &[u8]| root.join(OsStr::from_bytes(name));
+    let (model, table, directory) = (path(b"m\xff.json"), path(b"t\xff.hedge"), path(b"d\xff"));
+    std::fs::write(&model, MODEL).unwrap();
+    let rows = path(b"r\xff.csv");
+    std::fs::write(&rows, "f0,f1,f2,f3\n1,2,3,4\n").unwrap();
+    let schema = path(b"s\xff.toml");
+    std::fs::write(
+        &schema,
+        "features = [{ name = 'f0' }, { name = 'f1' }, { name = 'f2' }, { name = 'f3' }]",
+    )
+    .unwrap();
+    let [model, table, directory, rows, schema] =
+        [&model, &table, &directory, &rows, &schema].map(|path| path.as_os_str());
+    let word = OsStr::new;
+    let key = path(b"k\xff");
+    let key = key.as_os_str();
+    for args in [
+        &[
+            word("compile"),
+            model,
+            word("--positive"),
+            word("human"),
+            word("-o"),
+            table,
+        ][..],
+        &[word("inspect"), table],
+        &[word("verify"), table, word("--schema"), schema],
+        &[word("diff"), table, table],
+        &[word("score"), table, rows],
+        &[word("explain"), table, rows],
+        &[word("bench"), table, rows, word("--seconds"), word("0.01")],
+        &[word("key"), word("new"), key],
+        &[word("sign"), table, word("--key"), key],
+        &[word("publish"), table, directory, word("--schema"), schema],
+        &[
+            word("shadow"),
+            table,
+            directory,
+            word("--schema"),
+            schema,
+            word("--name"),
+            word("x"),
+        ],
+        &[word("status"), directory],
+        &[word("history"), directory],
+        &[word("kill"), directory, word("ensemble")],
+    ] {
+        let run = Command::new(env!("CARGO_BIN_EXE_hedgerow"))
+            .args(args)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&run.stderr);
+        assert_eq!(run.status.code(), Some(0), "{args:?}: {said}");
+    }
 }
 
 #[test]

@@ -230,7 +230,7 @@ fn running(path: &Path) -> Result<Option<(String, Table)>, Failure> {
     let Some(pointer) = pointer else {
         return Ok(None);
     };
-    let file = directory.table(pointer.content_id).display().to_string();
+    let file = directory.table(pointer.content_id);
     let name = format!("generation {} of {}", pointer.generation, path.display());
     Ok(Some((name, tables::open(&file)?)))
 }

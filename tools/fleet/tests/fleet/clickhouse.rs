@@ -212,7 +212,8 @@ pub fn run(env: &[(&str, String)], args: &[&str]) -> Outcome {
 
 /// Runs `generate` on the table of the outage.
 pub fn generate(env: &[(&str, String)], args: &[&str]) -> Outcome {
-    run(env, &[&["generate", "--table", TABLE], args].concat())
+    let command = ["generate", "--table", TABLE, "--positive", "human"];
+    run(env, &[&command[..], args].concat())
 }
 
 impl Outcome {

@@ -97,3 +97,24 @@ pub fn follow_in_bucket(bucket: &Bucket) {
     assert_eq!(script.lines().count(), 6, "{script}");
     run(&folder, &script);
 }
+
+/// `restore` has words and an example of its own, not those of `kill`.
+#[test]
+fn kill_and_restore_say_what_each_does() {
+    for (command, own, other) in [
+        ("kill", "off", "restore "),
+        ("restore", "on again", "kill "),
+    ] {
+        let run = std::process::Command::new(env!("CARGO_BIN_EXE_hedgerow-fleet"))
+            .args([command, "--help"])
+            .output()
+            .unwrap();
+        let help = String::from_utf8(run.stdout).unwrap();
+        assert!(help.contains(own), "{help}");
+        assert!(
+            help.contains(&format!("hedgerow-fleet {command} ensemble")),
+            "{help}"
+        );
+        assert!(!help.contains(&format!("hedgerow-fleet {other}")), "{help}");
+    }
+}

@@ -72,7 +72,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     let expected = format!("{least} (each table once) to 86400");
     number("--seconds", args.seconds, least..=86_400.0, &expected)?;
     let interruption = Interruption::listen()?;
-    let source = Source::recorded("default", None)?;
+    let source = Source::recorded("default".as_ref(), None)?;
     let tables = Tables::of(&source.table)?;
     let good = tables.good.each_ref().map(Vec::as_slice);
     let expected = Expected::of(&source, good, exporter::table_of)?;
@@ -115,6 +115,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
     let (sums, ticks) = stage::run(&engine, &source.work, &expected, &plan, None, control)?;
     let run = Run {
         elapsed: started.elapsed(),
+        interrupted: interruption.is_raised(),
         every,
         cores: count,
         requests: source.work.count(),

@@ -83,6 +83,8 @@ pub struct Tick {
 /// Everything a finished drill knows.
 pub struct Run<'a> {
     pub elapsed: Duration,
+    /// Whether the user ended it before its time.
+    pub interrupted: bool,
     /// Time between two tables.
     pub every: Duration,
     /// Threads that scored, and as many in each stand-in.
@@ -117,8 +119,8 @@ struct Totals {
     reverts: u64,
 }
 
-/// Why a drill was not passed; empty if it was.
-fn failures(totals: &Totals, ticks: &[Tick]) -> Vec<String> {
+/// What went wrong, or was not tried in a drill that had its time; empty if it was passed.
+fn failures(totals: &Totals, ticks: &[Tick], interrupted: bool) -> Vec<String> {
     let mut failures = Vec::new();
     let mut none = |count: u64, what: &str| {
         if count > 0 {
@@ -131,12 +133,12 @@ fn failures(totals: &Totals, ticks: &[Tick]) -> Vec<String> {
     none(totals.not_scored, "requests not scored");
     none(totals.blocked, "humans blocked");
     none(totals.reverts, "times the engine had to go back");
-    if totals.served == 0 {
+    if totals.served == 0 && !interrupted {
         failures.push("no request was scored".into());
     }
     for kind in [Kind::Good].into_iter().chain(Kind::BAD) {
         let mut of_kind = ticks.iter().filter(|tick| tick.kind == kind).peekable();
-        if of_kind.peek().is_none() {
+        if of_kind.peek().is_none() && !interrupted {
             failures.push(format!("{} was not tried", kind.name()));
         }
         if let Some(tick) = of_kind.find(|tick| !tick.treatment.suits(kind)) {
@@ -160,7 +162,7 @@ impl Run<'_> {
             blocked: counts.blocked,
             reverts: self.status.reverts,
         };
-        let failures = failures(&totals, self.ticks);
+        let failures = failures(&totals, self.ticks, self.interrupted);
         let json = self.json(&totals, &failures);
         Report::checked(self.text(&totals, &failures), json, failures.is_empty())
     }
@@ -196,7 +198,11 @@ impl Run<'_> {
                 .iter()
                 .map(|failure| format!("FAILED: {failure}\n")),
         );
-        if failures.is_empty() {
+        if self.interrupted {
+            let (seconds, tables) = (self.elapsed.as_secs_f64(), self.ticks.len());
+            text +=
+                &format!("interrupted after {seconds:.1} s and {tables} tables: not finished\n");
+        } else if failures.is_empty() {
             text += "passed: nothing lost, nothing wrong, every bad table kept out\n";
         }
         text
@@ -221,6 +227,7 @@ impl Run<'_> {
         });
         json!({
             "ok": failures.is_empty(),
+            "interrupted": self.interrupted,
             "failures": failures,
             "drill": "outage-2025-11-18",
             "seconds": self.elapsed.as_secs_f64(),
@@ -378,7 +385,7 @@ mod tests {
     #[test]
     fn a_drill_in_which_all_went_well_is_passed() {
         let (totals, ticks) = good();
-        assert_eq!(failures(&totals, &ticks), Vec::<String>::new());
+        assert_eq!(failures(&totals, &ticks, false), Vec::<String>::new());
     }
 
     #[test]
@@ -399,7 +406,7 @@ mod tests {
         for (plant, said) in plants {
             let (mut totals, ticks) = good();
             plant(&mut totals);
-            assert_eq!(failures(&totals, &ticks), [said]);
+            assert_eq!(failures(&totals, &ticks, false), [said]);
         }
     }
 
@@ -417,13 +424,13 @@ mod tests {
             let suits = treatments.iter().filter(|treatment| {
                 let mut ticks = all.clone();
                 ticks[at].treatment = (*treatment).clone();
-                failures(&totals, &ticks).is_empty()
+                failures(&totals, &ticks, false).is_empty()
             });
             assert_eq!(suits.count(), 1, "{:?}", all[at]);
             let mut ticks = all.clone();
             let missing = ticks.remove(at).kind.name();
             assert_eq!(
-                failures(&totals, &ticks),
+                failures(&totals, &ticks, false),
                 [format!("{missing} was not tried")]
             );
         }

@@ -20,6 +20,7 @@ use crate::page;
 use core_affinity::CoreId;
 use hedgerow::Reason;
 use hedgerow::watch::time;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ use std::time::Duration;
 pub struct Args {
     /// The table, `default`, or `made:N` for one of N trees that is made from a seed
     #[arg(default_value = "default")]
-    table: String,
+    table: OsString,
     /// Rows (CSV or NPY) or recorded requests (NDJSON), over and over; else the bundled requests,
     /// or the table's golden rows where it has other features
     input: Option<PathBuf>,
@@ -153,13 +154,16 @@ impl Args {
     /// The run itself, with shadows and a live view, and kernels alone before and after it.
     fn measured(&self, interruption: &Interruption) -> Result<(Run, Sums, Stage), Failure> {
         let (machine, at) = (machine::machine(), time::now());
-        let source = Source::open(&self.table, self.input.as_deref())?;
-        let plan = self.plan(cores(&self.cores)?);
+        let source = Source::open(self.table.as_ref(), self.input.as_deref())?;
         let kernel = self.kernel.as_deref();
-        let mut stage = Stage::new(source, kernel)?;
-        stage.publisher.adjust(self.bad, &self.bad_kinds, kernel)?;
         // Seconds for kernels, twice, and for the profile.
         let alone = (self.seconds * 0.15).min(1.5);
+        // Before all else: its bytes are growth of the process, and what the run frees would be
+        // taken again without growth.
+        let profile = profile(&source, kernel, alone)?;
+        let plan = self.plan(cores(&self.cores)?);
+        let mut stage = Stage::new(source, kernel)?;
+        stage.publisher.adjust(self.bad, &self.bad_kinds, kernel)?;
         // Kernels before and after: what changes with time is then within the run, too.
         let mut rounds = kernels(&stage.source, kernel, alone)?;
         let shadows = shadows::Shadows::start(&stage, self.shadows)?;
@@ -202,7 +206,7 @@ impl Args {
             },
             shadows,
             unexpected: published.surprises.clone(),
-            profile: Some(profile(&stage.source, kernel, alone)?),
+            profile: Some(profile),
             kernels: rounds,
             sweep: Vec::new(),
         };
@@ -235,7 +239,7 @@ impl Args {
             Mode::Pool => ("pool", self.feeders),
         };
         Asked {
-            table: self.table.clone(),
+            table: self.table.display().to_string(),
             table_id: table.content_id().to_string(),
             table_bytes: table.byte_count(),
             trees: table.tree_count(),

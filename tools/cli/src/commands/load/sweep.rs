@@ -153,7 +153,7 @@ impl Sweep<'_> {
             self.curve(stage, &plan, ("swaps", rate), about.clone())?;
         }
         for trees in TREES {
-            let source = Source::open(&format!("made:{trees}"), None)?;
+            let source = Source::open(format!("made:{trees}").as_ref(), None)?;
             let mut made = Stage::new(source, self.kernel)?;
             let about = String::from("made tables, one core, one by one, no swaps");
             self.curve(&mut made, &self.plan(1), ("trees", trees as f64), about)?;

@@ -42,6 +42,7 @@ pub struct Args {
 /// A measure of a run: name, values in time, and whether less of it is better.
 struct Measure {
     name: String,
+    unit: &'static str,
     values: Vec<f64>,
     less_is_better: bool,
 }
@@ -90,6 +91,7 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
             before: median(&measure.values),
             after: median(&other.values),
             name: measure.name,
+            unit: measure.unit,
             ratio,
             change,
         });
@@ -142,6 +144,7 @@ fn is_compared(args: &Args, rows: &[Row], absent: &[String]) -> bool {
 
 struct Row {
     name: String,
+    unit: &'static str,
     before: f64,
     after: f64,
     ratio: Option<Ratio>,
@@ -152,6 +155,7 @@ impl Row {
     fn json(&self) -> Value {
         json!({
             "name": self.name,
+            "unit": self.unit,
             "before": self.before,
             "after": self.after,
             "ratio": self.ratio.map(|it| it.ratio),
@@ -201,6 +205,8 @@ fn measures_of(run: &Run) -> Vec<Measure> {
         let name = name.to_string();
         Measure {
             name,
+            // What is better where it is less is a time.
+            unit: if less_is_better { "ns" } else { "1/s" },
             values,
             less_is_better,
         }
@@ -279,12 +285,13 @@ fn text(args: &Args, rows: &[Row], differences: &[String], failed: bool) -> Stri
         text.push_str("one of the runs FAILED: see its own report\n");
     }
     text += &format!(
-        "{:<24} {:>12} {:>12} {:>9}   interval of {CONFIDENCE} %\n",
-        "measure", "before", "after", "change"
+        "{:<24} {:>4} {:>12} {:>12} {:>9}   interval of {CONFIDENCE} %\n",
+        "measure", "unit", "before", "after", "change"
     );
     let percent = |ratio: f64| 100.0 * (ratio - 1.0);
     for Row {
         name,
+        unit,
         before,
         after,
         ratio,
@@ -299,7 +306,7 @@ fn text(args: &Args, rows: &[Row], differences: &[String], failed: bool) -> Stri
             }
         };
         let change = change.name();
-        text += &format!("{name:<24} {before:>12.1} {after:>12.1} {ratio} {change}\n");
+        text += &format!("{name:<24} {unit:>4} {before:>12.1} {after:>12.1} {ratio} {change}\n");
     }
     let count = |change| rows.iter().filter(|row| row.change == change).count();
     let [worse, better, none] = [Change::Worse, Change::Better, Change::None].map(count);
