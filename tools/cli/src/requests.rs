@@ -212,88 +212,59 @@ type Field<'a> = (
 /// Refuses values that cannot be read: each would silently become a fact that is not known, or
 /// would make a request complete whose headers are not all known. Null is not known.
 fn check(request: &Recorded, at: &str) -> Result<(), Failure> {
+    check_words(request, at)?;
+    let is_status = |status: u64| (100..=999).contains(&status);
+    let (ts, session, status) = (&request.ts, &request.session, &request.status);
+    let known = status.as_u64().is_some_and(is_status);
+    for (name, value, expected, readable) in [
+        ("ts", ts, "seconds as a number, or null", ts.is_number()),
+        ("session", session, "a text, or null", session.is_string()),
+        (
+            "status",
+            status,
+            "a whole number from 100 to 999, or null",
+            known,
+        ),
+    ] {
+        if !value.is_null() && !readable {
+            let got: String = value.to_string().chars().take(80).collect();
+            let at = format!("{at}: {name}");
+            return Err(Failure::new("requests", at, expected, got));
+        }
+    }
+    Ok(())
+}
+
+/// As [`check`], of the fields that are texts.
+fn check_words(request: &Recorded, at: &str) -> Result<(), Failure> {
     let one_of = |words: &'static [&'static str]| move |word: &str| words.contains(&word);
-    let fields: [Field<'_>; 9] = [
-        (
-            "slice",
-            &request.slice,
-            "full, log or ua",
-            &one_of(&["full", "log", "ua"]),
-        ),
-        (
-            "hop",
-            &request.hop,
-            "client or proxy",
-            &one_of(&["client", "proxy"]),
-        ),
+    let (slices, hops) = (one_of(&["full", "log", "ua"]), one_of(&["client", "proxy"]));
+    let orders = one_of(&["wire", "template", "kept", "none"]);
+    let (is_version, is_scheme) = (
+        |w: &str| version(w).is_some(),
+        |w: &str| scheme(w).is_some(),
+    );
+    let is_address = |word: &str| word.parse::<IpAddr>().is_ok();
+    let address = "an address without a port, or null";
+    let fields: [Field<'_>; 8] = [
+        ("slice", &request.slice, "full, log or ua", &slices),
+        ("hop", &request.hop, "client or proxy", &hops),
         (
             "order",
             &request.order,
             "wire, template, kept or none",
-            &one_of(&["wire", "template", "kept", "none"]),
+            &orders,
         ),
-        ("http", &request.http, VERSIONS, &|word| {
-            version(word).is_some()
-        }),
-        ("client_http", &request.client_http, VERSIONS, &|word| {
-            version(word).is_some()
-        }),
-        ("scheme", &request.scheme, "http or https", &|word| {
-            scheme(word).is_some()
-        }),
-        (
-            "ip",
-            &request.ip,
-            "an address without a port, or null",
-            &|word| word.parse::<IpAddr>().is_ok(),
-        ),
+        ("http", &request.http, VERSIONS, &is_version),
+        ("client_http", &request.client_http, VERSIONS, &is_version),
+        ("scheme", &request.scheme, "http or https", &is_scheme),
+        ("ip", &request.ip, address, &is_address),
         ("ja4", &request.ja4, JA4, &is_ja4),
-        (
-            "label",
-            &request.label,
-            "bot or human",
-            &one_of(&["bot", "human"]),
-        ),
     ];
     for (name, value, expected, known) in fields {
-        if let Some(word) = value
-            .as_deref()
-            .filter(|word| !word.is_empty() && !known(word))
-        {
-            let got = format!("{word:?}");
-            return Err(Failure::new(
-                "requests",
-                format!("{at}: {name}"),
-                expected,
-                got,
-            ));
-        }
-    }
-    let is_status = |status: u64| (100..=999).contains(&status);
-    let values = [
-        (
-            "ts",
-            &request.ts,
-            "seconds as a number, or null",
-            request.ts.is_number(),
-        ),
-        (
-            "session",
-            &request.session,
-            "a text, or null",
-            request.session.is_string(),
-        ),
-        (
-            "status",
-            &request.status,
-            "a whole number from 100 to 999, or null",
-            request.status.as_u64().is_some_and(is_status),
-        ),
-    ];
-    for (name, value, expected, readable) in values {
-        if !value.is_null() && !readable {
-            let got: String = value.to_string().chars().take(80).collect();
-            let at = format!("{at}: {name}");
+        let word = value.as_deref().filter(|word| !word.is_empty());
+        if let Some(word) = word.filter(|word| !known(word)) {
+            let (at, got) = (format!("{at}: {name}"), format!("{word:?}"));
             return Err(Failure::new("requests", at, expected, got));
         }
     }

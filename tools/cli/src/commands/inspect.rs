@@ -74,29 +74,37 @@ pub fn run(args: &Args) -> Result<Report, Failure> {
         detections.iter().map(detection_line),
     ));
     text.add(&section("verified bots", bots.iter().map(bot_line)));
-    let named = features
-        .iter()
+    let json = json(args, &table, meaning, &provenance);
+    Ok(Report::done(text.end(), json))
+}
+
+/// The same as JSON.
+fn json(args: &Args, table: &Table, meaning: Option<&str>, provenance: &Value) -> Value {
+    let header = table.header();
+    let (min, max) = table.margin_range();
+    let named = table
+        .features()
+        .into_iter()
         .map(|f| json!({ "name": f.name, "kind": f.kind.name() }));
-    let json = json!({
+    json!({
         "table": args.table.display().to_string(),
         "content_id": table.content_id(),
         "format_version": header.format_version,
         "generation": header.generation,
         "created_at": header.created_at,
         "fingerprint": format!("{:016x}", header.fingerprint),
-        "trees": { "oblivious": header.oblivious_trees, "any": any },
+        "trees": { "oblivious": header.oblivious_trees, "any": any_trees(table) },
         "score_meaning": meaning,
         "margin_shift": header.margin_shift,
         "margin_min": min,
         "margin_max": max,
         "golden_rows": table.golden_rows().count(),
-        "headroom": headroom_json(&table),
+        "headroom": headroom_json(table),
         "features": named.collect::<Vec<_>>(),
-        "detections": detections.iter().map(detection_json).collect::<Vec<_>>(),
-        "verified_bots": bots.iter().map(bot_json).collect::<Vec<_>>(),
+        "detections": table.detections().iter().map(detection_json).collect::<Vec<_>>(),
+        "verified_bots": table.bots().iter().map(bot_json).collect::<Vec<_>>(),
         "provenance": provenance,
-    });
-    Ok(Report::done(text.end(), json))
+    })
 }
 
 /// Lines under a title, if there are any.

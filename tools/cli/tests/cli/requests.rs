@@ -141,7 +141,6 @@ fn a_value_that_cannot_be_read_is_refused_by_line() {
         ),
         ("session", &["7", "{}"]),
         ("status", &[r#""200""#, "-1", "99", "1000", "200.5"]),
-        ("label", &[r#""robot""#]),
     ] {
         for value in values {
             let line = format!(r#"{{"headers":[],"{field}":{value}}}"#);

@@ -173,7 +173,8 @@ fn paths_that_are_no_text_are_taken_by_every_command() {
         [&model, &table, &directory, &rows, &schema].map(|path| path.as_os_str());
     let word = OsStr::new;
     let key = path(b"k\xff");
-    let key = key.as_os_str();
+    let public = path(b"k\xff.pub");
+    let (key, public) = (key.as_os_str(), public.as_os_str());
     for args in [
         &[
             word("compile"),
@@ -191,7 +192,15 @@ fn paths_that_are_no_text_are_taken_by_every_command() {
         &[word("bench"), table, rows, word("--seconds"), word("0.01")],
         &[word("key"), word("new"), key],
         &[word("sign"), table, word("--key"), key],
-        &[word("publish"), table, directory, word("--schema"), schema],
+        &[
+            word("publish"),
+            table,
+            directory,
+            word("--schema"),
+            schema,
+            word("--trust"),
+            public,
+        ],
         &[
             word("shadow"),
             table,
@@ -200,6 +209,8 @@ fn paths_that_are_no_text_are_taken_by_every_command() {
             schema,
             word("--name"),
             word("x"),
+            word("--trust"),
+            public,
         ],
         &[word("status"), directory],
         &[word("history"), directory],
