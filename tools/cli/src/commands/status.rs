@@ -135,7 +135,8 @@ fn read<T>(read: Result<Option<T>, Refusal>, problems: &mut Vec<String>) -> Read
 }
 
 const NO_ENGINES: &str = "an engine is shown once its host keeps a state there: \
-    WatchOptions::state in Rust, bot_score_state in nginx, \"state\" in Envoy; --state DIR shows one elsewhere";
+    WatchOptions::state in Rust, bot_score_state in nginx, \"state\" in Envoy; \
+    --state DIR shows one elsewhere";
 
 /// Shows the state of a directory.
 pub fn run(args: &Args) -> Result<Report, Failure> {
