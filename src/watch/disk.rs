@@ -101,7 +101,13 @@ fn adopt(file: &File, path: &Path, bits: u32) -> io::Result<()> {
         .filter(|folder| !folder.as_os_str().is_empty());
     let folder = fs::metadata(folder.unwrap_or(Path::new(".")))?;
     let shared = fchown(file, None, Some(folder.gid())).is_ok();
-    let taken = folder.mode() & bits & if shared { !0 } else { 0o007 };
+    // A folder that even its owner may not enter is shut for a while, and says nothing of readers.
+    let open = if folder.mode() & 0o700 == 0 {
+        0o055
+    } else {
+        folder.mode()
+    };
+    let taken = open & bits & if shared { !0 } else { 0o007 };
     // Who may write a lock opens it for reading, too.
     let group = if taken & 0o020 != 0 { 0o060 } else { 0 };
     let mode = 0o600 | taken | group;
@@ -286,7 +292,7 @@ fn busy(path: &Path, file: &File, wait: Duration) -> Refusal {
         Some(process) if !noted.contains(&format!("(process {process})")) => {
             let name = fs::read_to_string(format!("/proc/{process}/comm"));
             let name = name.unwrap_or_default();
-            format!("process {process} ({}), which holds it", name.trim())
+            format!("process {process} ({}), who holds it", name.trim())
         }
         _ if noted.is_empty() => "another process that holds it".into(),
         _ => format!("{noted}, who holds it"),

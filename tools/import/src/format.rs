@@ -37,6 +37,22 @@ pub enum Format {
     Zip,
     /// A gzip stream.
     Gzip,
+    /// A Zstandard stream.
+    Zstd,
+    /// An xz stream.
+    Xz,
+    /// A bzip2 stream.
+    Bzip2,
+    /// An LZ4 stream.
+    Lz4,
+    /// A zlib stream, which joblib's compressed dumps are.
+    Zlib,
+    /// A tar archive.
+    Tar,
+    /// What stands in place of a file in a repository with Git LFS.
+    LfsPointer,
+    /// XML that is no model, as an error of a file store.
+    Xml,
     /// A NumPy array.
     Npy,
     /// A web page.
@@ -71,6 +87,15 @@ pub(crate) fn recognise(bytes: &[u8]) -> Result<Recognised, Refusal> {
     if is_onnx(bytes) {
         return other(Format::Onnx);
     }
+    if is_text_pickle(bytes) {
+        return other(Format::Pickle);
+    }
+    if is_zlib(bytes) {
+        return other(Format::Zlib);
+    }
+    if bytes.get(257..262) == Some(b"ustar") {
+        return other(Format::Tar);
+    }
     if is_old_xgboost(bytes) {
         return other(Format::XgBoostBinary);
     }
@@ -91,7 +116,7 @@ pub(crate) fn recognise(bytes: &[u8]) -> Result<Recognised, Refusal> {
 /// Recognises a JSON object by the keys of its top level. Reads the whole file, so that a file that
 /// is cut off is refused as such.
 fn json_format(bytes: &[u8]) -> Result<Recognised, Refusal> {
-    let keys: json::Keys = json::parse(bytes)?;
+    let keys: json::Keys = json::parse(&json::without_nan(bytes))?;
     let model = { IMPORTERS.iter() }.find(|one| keys.0.iter().any(|key| one.sign.has_key(key)));
     Ok(match model {
         Some(importer) => Recognised::Model(importer),
@@ -106,6 +131,30 @@ fn json_format(bytes: &[u8]) -> Result<Recognised, Refusal> {
 /// field 2, the producer, or 7 or 8, the graph or the operator sets.
 fn is_onnx(bytes: &[u8]) -> bool {
     matches!(bytes, [0x08, 1..=31, 0x12 | 0x3a | 0x42, ..])
+}
+
+/// Whether this is a pickle of protocol 0 or 1, which have no mark: a list or a dictionary, or the
+/// module and the name of a class, and a full stop at the end.
+fn is_text_pickle(bytes: &[u8]) -> bool {
+    let word = |line: &[u8]| {
+        let parts = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.".contains(byte);
+        !line.is_empty() && line.iter().all(parts)
+    };
+    let class = || {
+        let mut lines = bytes.strip_prefix(b"c")?.splitn(3, |byte| *byte == b'\n');
+        Some(word(lines.next()?) && word(lines.next()?) && lines.next().is_some())
+    };
+    const STARTS: [&[u8]; 6] = [b"(dp", b"(lp", b"(ip", b"]q", b"}q", b"(cp"];
+    let starts = STARTS.iter().any(|start| bytes.starts_with(start));
+    bytes.ends_with(b".") && (starts || class() == Some(true))
+}
+
+/// Whether this is zlib's header: deflate with a window of 32 KiB, and its check bits.
+fn is_zlib(bytes: &[u8]) -> bool {
+    match bytes {
+        [0x78, flags, _, ..] => (0x7800 | u16::from(*flags)) % 31 == 0,
+        _ => false,
+    }
 }
 
 /// Whether this is XGBoost's old binary form: 136 bytes of parameters, then the objective's name
@@ -132,6 +181,8 @@ fn markup(start: &[u8]) -> Format {
         Format::Pmml
     } else if head.contains("<!doctype html") || head.contains("<html") {
         Format::Html
+    } else if head.starts_with("<?xml") {
+        Format::Xml
     } else {
         Format::Unknown
     }
@@ -170,6 +221,14 @@ impl Format {
             Format::Pickle => "a Python pickle",
             Format::Zip => "a ZIP archive",
             Format::Gzip => "a gzip stream",
+            Format::Zstd => "a Zstandard stream",
+            Format::Xz => "an xz stream",
+            Format::Bzip2 => "a bzip2 stream",
+            Format::Lz4 => "an LZ4 stream",
+            Format::Zlib => "a zlib stream, such as a compressed joblib dump",
+            Format::Tar => "a tar archive",
+            Format::LfsPointer => "a Git LFS pointer",
+            Format::Xml => "an XML document",
             Format::Npy => "a NumPy array",
             Format::Html => "a web page",
             Format::Csv => "comma-separated values",
@@ -205,7 +264,15 @@ impl Format {
                 "import the model that it was exported from: ",
                 export!()
             )),
-            Format::Zip | Format::Gzip => Some("unpack it first"),
+            Format::Zip | Format::Gzip | Format::Tar => Some("unpack it first"),
+            Format::Zstd | Format::Xz | Format::Bzip2 | Format::Lz4 => Some("unpack it first"),
+            Format::Zlib => Some(concat!(
+                "a joblib dump is a pickle, which runs code when it is opened; export the model \
+                 from Python: ",
+                export!()
+            )),
+            Format::LfsPointer => Some("the model itself is fetched by: git lfs pull"),
+            Format::Xml => Some("the download may have failed: open the file and read it"),
             Format::Npy | Format::Csv => Some("these are rows, not a model"),
             Format::Utf16 => Some("save it anew in UTF-8"),
             Format::Html => Some("the download may have failed: open the file and read it"),
@@ -230,7 +297,14 @@ const MAGICS: &[(&[u8], Format)] = &[
     (b"CONFIG-offset:", Format::XgBoostBinary),
     (b"PK\x03\x04", Format::Zip),
     (b"\x1f\x8b", Format::Gzip),
+    (b"\x28\xb5\x2f\xfd", Format::Zstd),
+    (b"\xfd7zXZ\0", Format::Xz),
+    (b"BZh", Format::Bzip2),
+    (b"\x04\x22\x4d\x18", Format::Lz4),
+    (b"version https://git-lfs", Format::LfsPointer),
     (b"\x93NUMPY", Format::Npy),
+    (b"\x80\x00", Format::Pickle),
+    (b"\x80\x01", Format::Pickle),
     (b"\x80\x02", Format::Pickle),
     (b"\x80\x03", Format::Pickle),
     (b"\x80\x04", Format::Pickle),

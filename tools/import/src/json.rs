@@ -6,6 +6,7 @@ use hedgerow::RefusalKind::{ModelDuplicate, ModelMalformed, ModelOverCapacity, M
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -20,6 +21,38 @@ pub(crate) fn parse<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Ref
     })?;
     parser.end().map_err(|error| refusal(&error, "."))?;
     Ok(value)
+}
+
+/// Returns a text in which `null` stands for the tokens `NaN`, `Infinity` and `-Infinity`, which are
+/// no JSON. XGBoost 1.6 to 2.1 write them into the conditions of categorical splits and other values
+/// that mean nothing; a value that means something is refused if it is `null`.
+pub(crate) fn without_nan(bytes: &[u8]) -> Cow<'_, [u8]> {
+    const TOKENS: [&[u8]; 3] = [b"NaN", b"Infinity", b"-Infinity"];
+    let (mut out, mut kept) = (Vec::new(), 0);
+    let (mut in_text, mut at) = (false, 0_usize);
+    while let Some(rest @ [byte, ..]) = bytes.get(at..) {
+        let token = TOKENS
+            .iter()
+            .find(|token| !in_text && rest.starts_with(token));
+        match (byte, token) {
+            (_, Some(token)) => {
+                out.extend_from_slice(bytes.get(kept..at).unwrap_or_default());
+                out.extend_from_slice(b"null");
+                kept = at.saturating_add(token.len());
+                at = kept;
+                continue;
+            }
+            (b'\\', _) if in_text => at = at.saturating_add(1),
+            (b'"', _) => in_text = !in_text,
+            _ => {}
+        }
+        at = at.saturating_add(1);
+    }
+    if kept == 0 {
+        return Cow::Borrowed(bytes);
+    }
+    out.extend_from_slice(bytes.get(kept..).unwrap_or_default());
+    Cow::Owned(out)
 }
 
 /// The keys of an object's top level, at most [`Keys::MAX`] of them.

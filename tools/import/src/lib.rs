@@ -8,7 +8,7 @@
 //! | model | file | |
 //! |---|---|---|
 //! | CatBoost | `save_model("model.json", format="json")` | imported |
-//! | LightGBM | `save_model("model.txt")`, versions v3 and v4 | imported |
+//! | LightGBM | `save_model("model.txt")`, versions v2 to v4 | imported |
 //! | XGBoost | `save_model("model.json")` or `"model.ubj"`, versions 1 to 3 | imported |
 //! | all others that are recognised | ONNX and more, see [`Format`] | refused, with a hint |
 //!

@@ -1,4 +1,4 @@
-//! LightGBM models in text form, versions v3 and v4: numerical splits with every missing type, and
+//! LightGBM models in text form, versions v2 to v4: numerical splits with every missing type, and
 //! categorical splits.
 //!
 //! Refused by name: models of several outputs, linear trees, categories from 2^24 on, data frames
@@ -69,8 +69,8 @@ pub(crate) fn import(bytes: &[u8]) -> Result<Imported, Refusal> {
 /// Version, number of outputs and of trees.
 fn check_header(header: &Block<'_>) -> Result<(), Refusal> {
     let version = header.get("version")?;
-    if !["v3", "v4"].contains(&version) {
-        return Err(header.refusal(ModelUnsupported, "version", "v3 or v4", version));
+    if !["v2", "v3", "v4"].contains(&version) {
+        return Err(header.refusal(ModelUnsupported, "version", "v2, v3 or v4", version));
     }
     for key in ["num_class", "num_tree_per_iteration"] {
         let outputs = header.count(key)?;

@@ -35,7 +35,7 @@ use serde_json::{Map, Value};
 
 /// Imports a model in JSON.
 pub(crate) fn import_json(bytes: &[u8]) -> Result<Imported, Refusal> {
-    import(json::parse(bytes)?)
+    import(json::parse(&json::without_nan(bytes))?)
 }
 
 /// Imports a model in UBJSON.

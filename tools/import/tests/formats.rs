@@ -38,6 +38,33 @@ fn other_files_are_refused_by_name() {
             "a PMML model",
         ),
         (b"\x80\x04\x95\x10", "a Python pickle"),
+        (b"\x80\x02}q\0.", "a Python pickle"),
+        (b"(dp0\nVa\np1\n(lp2\nF1.5\nas.", "a Python pickle"),
+        (b"}q\x01X\x01\0\0\0aq\x02K\x01s.", "a Python pickle"),
+        (
+            b"ccopy_reg\n_reconstructor\np0\n(clightgbm.basic\nBooster\n.",
+            "a Python pickle",
+        ),
+        (
+            b"\x78\x5e\x6b\x60\x99",
+            "a zlib stream, such as a compressed joblib dump",
+        ),
+        (
+            b"\x78\x9c\x6b\x60",
+            "a zlib stream, such as a compressed joblib dump",
+        ),
+        (b"\x28\xb5\x2f\xfd\x04\0", "a Zstandard stream"),
+        (b"\xfd7zXZ\0\0\x04", "an xz stream"),
+        (b"BZh91AY&SY", "a bzip2 stream"),
+        (b"\x04\x22\x4d\x18\x64", "an LZ4 stream"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n",
+            "a Git LFS pointer",
+        ),
+        (
+            b"<?xml version=\"1.0\"?><Error><Code>NoSuchKey</Code></Error>",
+            "an XML document",
+        ),
         (b"PK\x03\x04\x14\0", "a ZIP archive"),
         (b"\x1f\x8b\x08\0", "a gzip stream"),
         (b"\x93NUMPY\x01\0", "a NumPy array"),
@@ -63,6 +90,15 @@ fn other_files_are_refused_by_name() {
         assert_eq!(error.kind(), Some(RefusalKind::ModelFormat));
         assert_eq!(error.code(), 902);
     }
+}
+
+#[test]
+fn a_tar_archive_is_named() {
+    let mut archive = vec![0_u8; 1_024];
+    archive[..10].copy_from_slice(b"model.json");
+    archive[257..263].copy_from_slice(b"ustar\0");
+    let error = import(&archive).expect_err("a refusal");
+    assert_eq!(error.got(), "a tar archive", "{error}");
 }
 
 #[test]
@@ -128,4 +164,45 @@ fn every_importer_is_recognised_and_named() {
             importer.name
         );
     }
+}
+
+/// Versions 1.6 to 2.1 write tokens that are no JSON into values that mean nothing.
+#[test]
+fn xgboost_that_is_not_quite_json_is_taken() {
+    const MODEL: &str = include_str!("data/xgboost-categories.json");
+    let taken = |text: &str| import(text.as_bytes()).map(|model| model.ensemble);
+    let plain = taken(MODEL).expect("a model");
+    let (mut nodes, mut changed) = (0, 0);
+    // Every number of every list, one at a time: taken where it means nothing, else refused.
+    for (at, _) in MODEL.match_indices("\"split_conditions\":[") {
+        let start = at + "\"split_conditions\":[".len();
+        let end = start + MODEL[start..].find(']').expect("an end");
+        let mut from = start;
+        for number in MODEL[start..end].split(',') {
+            let to = from + number.len();
+            for token in ["NaN", "Infinity", "-Infinity"] {
+                nodes += 1;
+                let text = format!("{}{token}{}", &MODEL[..from], &MODEL[to..]);
+                match taken(&text) {
+                    Ok(ensemble) => {
+                        changed += 1;
+                        assert_eq!(ensemble, plain, "{text}");
+                    }
+                    Err(refused) => {
+                        assert_eq!(refused.kind(), Some(RefusalKind::ModelValue), "{refused}");
+                    }
+                }
+            }
+            from = to + 1;
+        }
+    }
+    assert!(changed > 0 && changed < nodes, "{changed} of {nodes}");
+    // Not within texts, and nowhere else.
+    let named = MODEL.replacen(
+        "{",
+        "{\"a\\\"NaN\": \"NaN, -Infinity\", \"b\": [NaN, -Infinity],",
+        1,
+    );
+    assert_eq!(taken(&named).expect("a model"), plain);
+    assert!(taken(&MODEL.replacen("\"tree_info\":[", "\"tree_info\":[NaN,", 1)).is_err());
 }

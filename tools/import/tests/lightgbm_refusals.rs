@@ -150,3 +150,30 @@ fn blocks_of_too_many_lines() {
     assert!(error.at().ends_with(", Tree=0"), "{error}");
     assert_eq!(error.expected(), "at most 64 lines (capacity)");
 }
+
+/// The same model as versions before 2.3 write it, and those before 2.1, whose files have neither
+/// sizes nor an end of their trees.
+#[test]
+fn old_files_are_taken() {
+    let now = import(MODEL.as_bytes()).expect("a model");
+    let old = changed("version", "v2");
+    let line = old.find("\ntree_sizes=").expect("sizes");
+    let end = line + 1 + old[line + 1..].find('\n').expect("an end");
+    let older = format!("{}{}", &old[..line], &old[end..]);
+    let (trees, rest) = older.split_once("end of trees").expect("an end");
+    for text in [
+        old.clone(),
+        format!("{trees}\nfeature importances:\nf0=1\n{rest}"),
+        format!("{trees}\nparameters:\n"),
+    ] {
+        let then = import(text.as_bytes()).expect("a model");
+        assert_eq!(then.ensemble, now.ensemble);
+    }
+    // Without either, a copy that was cut off looks the same.
+    for cut in [trees, &trees[..trees.len() / 2]] {
+        assert_eq!(refused(cut).kind(), Some(RefusalKind::ModelMalformed));
+    }
+    // Later versions have both.
+    let text = MODEL.replace("end of trees", "feature importances:");
+    refused(&text);
+}

@@ -33,7 +33,8 @@ fn every_truncation_is_refused() {
     }
     for word in ["NaN", "Infinity", "-Infinity"] {
         let error = refused(NEW.replacen("1.5", word, 1).as_bytes());
-        assert_eq!(error.kind(), Some(RefusalKind::ModelMalformed), "{error}");
+        assert_eq!(error.kind(), Some(RefusalKind::ModelValue), "{error}");
+        assert!(error.at().contains("split_conditions"), "{error}");
     }
 }
 

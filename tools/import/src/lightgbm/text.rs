@@ -32,6 +32,9 @@ pub(super) struct Block<'a> {
 /// its size.
 const LINES_MAX: usize = 64;
 
+/// What follows the trees where nothing says that they end, in files of before 2.1.
+const OLD_ENDS: [&str; 2] = ["feature importances:", "parameters:"];
+
 /// Splits a text into its parts. `wanted` are the parameters that are kept.
 pub(super) fn read<'a>(bytes: &'a [u8], wanted: &[&str]) -> Result<Model<'a>, Refusal> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
@@ -44,7 +47,8 @@ pub(super) fn read<'a>(bytes: &'a [u8], wanted: &[&str]) -> Result<Model<'a>, Re
     let mut ended = false;
     for (number, line) in lines.by_ref() {
         let line = line.trim_ascii_end();
-        if line == "end of trees" {
+        let is_old = header.get("version") == Ok("v2");
+        if line == "end of trees" || (is_old && OLD_ENDS.contains(&line)) {
             ended = true;
             break;
         }
@@ -63,7 +67,11 @@ pub(super) fn read<'a>(bytes: &'a [u8], wanted: &[&str]) -> Result<Model<'a>, Re
             .at(at, expected, got)
             .with_hint("the export or copy may have been cut off"));
     }
-    let sizes = header.get("tree_sizes")?.split_ascii_whitespace().count();
+    let sizes = match header.get("tree_sizes") {
+        // Files of before 2.1 have none.
+        Err(_) if header.get("version") == Ok("v2") => trees.len(),
+        sizes => sizes?.split_ascii_whitespace().count(),
+    };
     if sizes != trees.len() || trees.is_empty() {
         let expected = format!("at least 1 tree, and one for each of {sizes} tree_sizes");
         let got = format!("{} trees", trees.len());

@@ -163,11 +163,20 @@ impl<'de> Deserialize<'de> for Count {
 impl<'de> Deserialize<'de> for Float {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Float, D::Error> {
         struct Number;
-        impl Visitor<'_> for Number {
+        impl<'de> Visitor<'de> for Number {
             type Value = Float;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a number that f32 holds exactly")
+            }
+
+            fn visit_none<E: Error>(self) -> Result<Float, E> {
+                Ok(Float(f32::NAN))
+            }
+
+            fn visit_some<D: Deserializer<'de>>(self, number: D) -> Result<Float, D::Error> {
+                // The JSON parser rounds decimals to `f32` at once for this, not to `f64` before.
+                number.deserialize_f32(self)
             }
 
             fn visit_f32<E: Error>(self, number: f32) -> Result<Float, E> {
@@ -197,8 +206,8 @@ impl<'de> Deserialize<'de> for Float {
                 }
             }
         }
-        // The JSON parser rounds decimals to `f32` at once for this, not to `f64` before.
-        deserializer.deserialize_f32(Number)
+        // Null is no number: see `json::without_nan`.
+        deserializer.deserialize_option(Number)
     }
 }
 
