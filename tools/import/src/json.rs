@@ -23,9 +23,9 @@ pub(crate) fn parse<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Ref
     Ok(value)
 }
 
-/// Returns a text in which `null` stands for the tokens `NaN`, `Infinity` and `-Infinity`, which are
-/// no JSON. XGBoost 1.6 to 2.1 write them into the conditions of categorical splits and other values
-/// that mean nothing; a value that means something is refused if it is `null`.
+/// Returns a text in which `null` stands for the tokens `NaN`, `Infinity` and `-Infinity`, which
+/// are no JSON. XGBoost 1.6 to 2.1 write them into the conditions of categorical splits and other
+/// values that mean nothing; a value that means something is refused if it is `null`.
 pub(crate) fn without_nan(bytes: &[u8]) -> Cow<'_, [u8]> {
     const TOKENS: [&[u8]; 3] = [b"NaN", b"Infinity", b"-Infinity"];
     let (mut out, mut kept) = (Vec::new(), 0);

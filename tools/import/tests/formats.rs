@@ -38,6 +38,41 @@ fn other_files_are_refused_by_name() {
             "a PMML model",
         ),
         (b"\x80\x04\x95\x10", "a Python pickle"),
+        (b"PK\x03\x04\x14\0", "a ZIP archive"),
+        (b"\x1f\x8b\x08\0", "a gzip stream"),
+        (b"\x93NUMPY\x01\0", "a NumPy array"),
+        (b"\n<!DOCTYPE html><title>Not found</title>", "a web page"),
+        (b"<HTML><body>", "a web page"),
+        (b"a,b,c\n1,2,3\n", "comma-separated values"),
+        (b"[1, 2]", "JSON that is no model known here"),
+        (b"{\"a\": 1}", "JSON that is no model known here"),
+        (b"{}", "JSON that is no model known here"),
+        (b"\x7fELF\x02\x01", "a file of unknown kind"),
+        (b"hello", "a file of unknown kind"),
+        (b"\0\0\0,\0", "a file of unknown kind"),
+        (b"\x08\x20\x12\x08", "a file of unknown kind"),
+        (b"\xef\xbb\xbf", "an empty file"),
+        (b"\xef\xbb\xbf\n{}", "JSON that is no model known here"),
+        (b"\xff\xfet\0r\0", "text in UTF-16"),
+        (b"\xfe\xff\0t\0r", "text in UTF-16"),
+        (b"<", "a file of unknown kind"),
+    ];
+    refused_as(cases);
+}
+
+/// Asserts that each of these files is refused as that.
+fn refused_as(cases: &[(&[u8], &str)]) {
+    for (bytes, name) in cases {
+        let error = import(bytes).expect_err(name);
+        assert_eq!(error.got(), *name, "{error}");
+        assert_eq!(error.kind(), Some(RefusalKind::ModelFormat));
+        assert_eq!(error.code(), 902);
+    }
+}
+
+#[test]
+fn what_a_model_was_packed_into_is_named() {
+    refused_as(&[
         (b"\x80\x02}q\0.", "a Python pickle"),
         (b"(dp0\nVa\np1\n(lp2\nF1.5\nas.", "a Python pickle"),
         (b"}q\x01X\x01\0\0\0aq\x02K\x01s.", "a Python pickle"),
@@ -65,31 +100,7 @@ fn other_files_are_refused_by_name() {
             b"<?xml version=\"1.0\"?><Error><Code>NoSuchKey</Code></Error>",
             "an XML document",
         ),
-        (b"PK\x03\x04\x14\0", "a ZIP archive"),
-        (b"\x1f\x8b\x08\0", "a gzip stream"),
-        (b"\x93NUMPY\x01\0", "a NumPy array"),
-        (b"\n<!DOCTYPE html><title>Not found</title>", "a web page"),
-        (b"<HTML><body>", "a web page"),
-        (b"a,b,c\n1,2,3\n", "comma-separated values"),
-        (b"[1, 2]", "JSON that is no model known here"),
-        (b"{\"a\": 1}", "JSON that is no model known here"),
-        (b"{}", "JSON that is no model known here"),
-        (b"\x7fELF\x02\x01", "a file of unknown kind"),
-        (b"hello", "a file of unknown kind"),
-        (b"\0\0\0,\0", "a file of unknown kind"),
-        (b"\x08\x20\x12\x08", "a file of unknown kind"),
-        (b"\xef\xbb\xbf", "an empty file"),
-        (b"\xef\xbb\xbf\n{}", "JSON that is no model known here"),
-        (b"\xff\xfet\0r\0", "text in UTF-16"),
-        (b"\xfe\xff\0t\0r", "text in UTF-16"),
-        (b"<", "a file of unknown kind"),
-    ];
-    for (bytes, name) in cases {
-        let error = import(bytes).expect_err(name);
-        assert_eq!(error.got(), *name, "{error}");
-        assert_eq!(error.kind(), Some(RefusalKind::ModelFormat));
-        assert_eq!(error.code(), 902);
-    }
+    ]);
 }
 
 #[test]
