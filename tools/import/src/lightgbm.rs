@@ -5,7 +5,8 @@
 //! whose categories LightGBM recodes, and thresholds that are NaN or below every `f32`. A threshold
 //! is `f64` there and `f32` here: rounded down, `x <= threshold` holds for the same `f32` values.
 //! With the threshold infinity, which parts missing values from all others, it holds for every
-//! value.
+//! value. Rows are `f32` as well: what `f64` tells apart and `f32` does not is refused
+//! (`precision`).
 //!
 //! A category is the whole part of a value, so all above -1 and below 1 are category 0. Categories
 //! in a split's set go left there, and all others, with negative, huge and missing values, go
@@ -15,6 +16,7 @@
 //! do not differ otherwise). [`border`] moves thresholds within that range to its edge, so that
 //! every value of the range goes where 0 goes.
 
+mod precision;
 mod sets;
 mod text;
 
@@ -24,6 +26,7 @@ use hedgerow::RefusalKind::{ModelOverCapacity, ModelShape, ModelUnsupported, Mod
 use hedgerow::limits::{LEAVES_MAX, TREE_DEPTH_MAX, TREE_NODES_MAX};
 use hedgerow::model::{Ensemble, Missing, Node, Split, Test, Tree};
 use hedgerow::schema::{Feature, FeatureKind};
+use precision::Precision;
 use serde_json::{Map, Value};
 use sets::Sets;
 use std::sync::Arc;
@@ -34,6 +37,7 @@ pub(crate) fn import(bytes: &[u8]) -> Result<Imported, Refusal> {
     let model = text::read(bytes, PARAMETERS)?;
     check_header(&model.header)?;
     let mut features = read_features(&model.header)?;
+    let mut precision = Precision::new(&model.header, features.len());
     let count = model.trees.len();
     // The margin is the average of the trees in a random forest, and else their sum.
     let divisor = if model.header.flag("average_output") {
@@ -46,7 +50,13 @@ pub(crate) fn import(bytes: &[u8]) -> Result<Imported, Refusal> {
     let mut nodes_total = 0_usize;
     let mut edges_total = 0_usize;
     for block in &model.trees {
-        let (nodes, order) = tree(block, &mut features, &mut edges_total, divisor)?;
+        let (nodes, order) = tree(
+            block,
+            &mut features,
+            &mut precision,
+            &mut edges_total,
+            divisor,
+        )?;
         nodes_total = nodes_total.saturating_add(nodes.len());
         if nodes_total > LEAVES_MAX {
             let expected = format!("at most {LEAVES_MAX} nodes in all trees (capacity)");
@@ -111,6 +121,7 @@ fn read_features(header: &Block<'_>) -> Result<Vec<Feature>, Refusal> {
 fn tree(
     block: &Block<'_>,
     features: &mut [Feature],
+    precision: &mut Precision,
     edges_total: &mut usize,
     divisor: f64,
 ) -> Result<(Vec<Node>, Vec<u32>), Refusal> {
@@ -135,7 +146,7 @@ fn tree(
     let values: Vec<f64> = block.numbers("leaf_value", leaves)?;
     let mut nodes = Vec::with_capacity(leaves.saturating_add(splits));
     if splits > 0 {
-        split_nodes(block, features, edges_total, &mut nodes)?;
+        split_nodes(block, features, precision, edges_total, &mut nodes)?;
     }
     for (leaf, value) in values.into_iter().enumerate() {
         let value = value / divisor;
@@ -154,6 +165,7 @@ fn tree(
 fn split_nodes(
     block: &Block<'_>,
     features: &mut [Feature],
+    precision: &mut Precision,
     edges_total: &mut usize,
     nodes: &mut Vec<Node>,
 ) -> Result<(), Refusal> {
@@ -201,9 +213,16 @@ fn split_nodes(
             let (left, right) = (right, left);
             Node::Split { split, left, right }
         } else {
+            let place = || block.place(&at("threshold"));
+            let test = threshold_test(threshold, place)?;
+            if let Test::Above(border) = test
+                && threshold.abs() > f64::from(ZERO)
+            {
+                precision.note(feature, threshold, border, place)?;
+            }
             let split = Split {
                 feature,
-                test: threshold_test(threshold, || block.place(&at("threshold")))?,
+                test,
                 missing,
                 zero_is_missing,
             };

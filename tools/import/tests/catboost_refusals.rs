@@ -572,3 +572,49 @@ fn walk_numbers(list: &Value) -> Value {
             .collect::<Vec<f64>>()
     )
 }
+
+/// Versions before 0.14 name a border `border_id`, and write ten digits of it.
+#[test]
+fn old_files_are_taken() {
+    const MODEL: &str = include_str!("data/catboost-oblivious.json");
+    let now = import(MODEL.as_bytes()).expect("a model");
+    let mut model: serde_json::Value = serde_json::from_str(MODEL).expect("JSON");
+    let ten = |number: &mut serde_json::Value| {
+        let border = number.as_f64().expect("a border");
+        *number = format!("{border:.9e}")
+            .parse::<f64>()
+            .expect("a number")
+            .into();
+    };
+    for feature in model["features_info"]["float_features"]
+        .as_array_mut()
+        .expect("features")
+    {
+        feature["borders"]
+            .as_array_mut()
+            .expect("borders")
+            .iter_mut()
+            .for_each(ten);
+    }
+    for tree in model["oblivious_trees"].as_array_mut().expect("trees") {
+        for split in tree["splits"].as_array_mut().expect("splits") {
+            let split = split.as_object_mut().expect("a split");
+            let mut border = split.remove("border").expect("a border");
+            ten(&mut border);
+            split.insert("border_id".into(), border);
+        }
+    }
+    let text = model.to_string();
+    assert_ne!(text, MODEL);
+    let then = import(text.as_bytes()).expect("a model");
+    assert_eq!(then.ensemble, now.ensemble);
+    // Both names in one split, and ten digits that name no f32.
+    let both = text.replacen("\"border_id\":", "\"border\":0.5,\"border_id\":", 1);
+    assert!(import(both.as_bytes()).is_err());
+    let other = text.replacen("\"borders\":[", "\"borders\":[0.1,", 1);
+    let refused = import(other.as_bytes()).expect_err("a refusal");
+    assert_eq!(
+        (refused.kind(), refused.got()),
+        (Some(RefusalKind::ModelValue), "0.1")
+    );
+}

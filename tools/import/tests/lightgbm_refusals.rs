@@ -177,3 +177,60 @@ fn old_files_are_taken() {
     let text = MODEL.replace("end of trees", "feature importances:");
     refused(&text);
 }
+
+/// Seconds since 1970, and other large numbers: `f32` does not tell apart what the model does.
+#[test]
+fn thresholds_that_single_precision_does_not_tell_apart() {
+    let header = |range: &str| {
+        format!(
+            "tree\nversion=v4\nnum_class=1\nnum_tree_per_iteration=1\nlabel_index=0\n\
+             max_feature_idx=0\nobjective=regression\nfeature_names=at\nfeature_infos={range}\n\
+             tree_sizes=300\n\nTree=0\n"
+        )
+    };
+    let two = |range: &str, first: &str, second: &str| {
+        let tree = format!(
+            "num_leaves=3\nnum_cat=0\nsplit_feature=0 0\nsplit_gain=1 1\n\
+             threshold={first} {second}\ndecision_type=2 2\nleft_child=-1 -2\nright_child=1 -3\n\
+             leaf_value=1 2 3\nleaf_weight=1 1 1\nleaf_count=1 1 1\ninternal_value=0 0\n\
+             internal_weight=1 1\ninternal_count=3 2\nis_linear=0\nshrinkage=1\n\n\nend of trees\n"
+        );
+        import((header(range) + &tree).as_bytes())
+    };
+    for (range, first, second) in [
+        // One step of f32 for both.
+        ("[1700000000:1700000399]", "1700000006.5", "1700000013.5"),
+        ("[0:1e12]", "1700000006.5", "1700000013.5"),
+        ("[0:1]", "0.5", "0.50000000001"),
+        (
+            "[-1700000399:-1700000000]",
+            "-1700000013.5",
+            "-1700000006.5",
+        ),
+        // Few steps in the range.
+        ("[1700000000:1701000000]", "1700300000.5", "1700600000.5"),
+        (
+            "[1700000000000:1731000000000]",
+            "1710000000000.5",
+            "1720000000000.5",
+        ),
+    ] {
+        let refused = two(range, first, second).expect_err(range);
+        assert_eq!(refused.kind(), Some(RefusalKind::ModelValue), "{refused}");
+        assert!(refused.at().contains("threshold["), "{refused}");
+        assert!(refused.to_string().contains("subtract"), "{refused}");
+    }
+    for (range, first, second) in [
+        // The remedy, followed.
+        ("[0:399]", "6.5", "13.5"),
+        ("[0:1000000]", "300000.5", "600000.5"),
+        // Whole numbers that f32 holds, addresses and numbers of networks, coordinates.
+        ("[0:16777216]", "16777214.5", "16777215.5"),
+        ("[0:4294967295]", "2130706432.5", "3232235776.5"),
+        ("[1990:2025]", "2001.5", "2002.5"),
+        ("[52.1:52.9]", "52.4000001", "52.5000001"),
+        ("none", "6.5", "13.5"),
+    ] {
+        two(range, first, second).unwrap_or_else(|refused| panic!("{range}: {refused}"));
+    }
+}

@@ -27,7 +27,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// booster.save_model("model.json"). Categorical splits come over where categories are whole
 /// numbers, as which a row gives them; a CatBoost model with some is saved with its training data:
 /// model.save_model("model.json", format="json", pool=pool). What does not come over exactly is
-/// refused by name. Margins are the exact sums of a model's leaves, rounded once: XGBoost itself
+/// refused by name, as are LightGBM models of numbers that 32 bits do not tell apart, such as
+/// seconds since 1970. Margins are the exact sums of a model's leaves, rounded once: XGBoost itself
 /// adds in 32 bits, and is some millionths off. With `--schema http` the model's features must have
 /// the names of the built-in schema, which are the columns that `hedgerow extract` writes. A schema
 /// file of one's own lists names and kinds (number, flag or category):

@@ -266,10 +266,12 @@ fn key(border: f32) -> u32 {
     (border + 0.0).to_bits()
 }
 
-/// A border as CatBoost has it: JSON holds all digits of an `f32`, so nothing is rounded here.
+/// A border as CatBoost has it: JSON holds all digits of an `f32`, or ten of them in files of
+/// before 0.14, which name it, too. No other number is rounded here.
 fn border(wide: f64, at: impl Fn() -> String) -> Result<f32, Refusal> {
     let narrow = wide as f32;
-    if narrow.is_finite() && f64::from(narrow) == wide {
+    let exact = f64::from(narrow) == wide;
+    if narrow.is_finite() && (exact || format!("{narrow:.9e}").parse() == Ok(wide)) {
         Ok(narrow)
     } else {
         let expected = "a finite number that f32 holds exactly";

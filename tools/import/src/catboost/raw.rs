@@ -82,6 +82,8 @@ const LEAVES_MAX: usize = 1 << OBLIVIOUS_DEPTH_MAX;
 pub(super) struct Split {
     pub split_type: String,
     pub float_feature_index: Option<u64>,
+    /// `border_id` in files of before 0.14.
+    #[serde(alias = "border_id")]
     pub border: Option<f64>,
     pub cat_feature_index: Option<u64>,
     /// The hash of a one-hot split's category.
