@@ -81,7 +81,7 @@ pub fn finish(program: &str, result: Result<Report, Failure>, json: bool) -> Exi
     }) {
         Ok(()) => ExitCode::from(status),
         Err(failure) => {
-            // The work may be done, as that of `publish`: whoever cannot read the report must know.
+            // The work may be done, as that of `publish`: a caller without the report has to know.
             let report: String = out
                 .lines()
                 .next()

@@ -1,9 +1,9 @@
 //! `nkey`: a key to sign in with, and the account that the servers need for it.
 //!
 //! The server answers a JetStream request on the subject that the client names for the answer, with
-//! rights of its own: whoever may send any request could write every subject of the account that
-//! holds the store. So each key has an account to itself, which imports the few subjects of its
-//! role. Answers stay in that account, and no stream of the store listens there.
+//! rights of its own: a client that may send any request could write every subject of the account
+//! that holds the store. So each key has an account to itself, which imports the few subjects of
+//! its role. Answers stay in that account, and no stream of the store listens there.
 
 use crate::backend::{REPORT_BYTES_MAX, name};
 use crate::record::{COUNTER, Ring, SWITCHES};

@@ -55,7 +55,7 @@ impl SignedValues {
     }
 }
 
-/// The folder of the operator's state; none where it is switched off, or nothing says where.
+/// The folder of the operator's state, unless it is switched off or no variable names one.
 fn state_folder() -> Option<PathBuf> {
     let named = |name| var_os(name).map(PathBuf::from);
     if let Some(folder) = named("HEDGEROW_FLEET_STATE") {
