@@ -52,6 +52,8 @@ impl std::fmt::Debug for Server {
 struct Answer {
     data: Vec<Column>,
     rows: usize,
+    /// What went wrong behind the first rows, whose count is then right all the same.
+    exception: Option<String>,
 }
 
 /// The content of a server's file.
@@ -197,6 +199,16 @@ impl Server {
         let expected = "rows with name and type, as JSON (no FORMAT in the query)";
         let answer: Answer =
             serde_json::from_slice(&text).map_err(|error| failed(expected, &error))?;
+        if let Some(exception) = &answer.exception {
+            let text: String = exception.chars().take(300).collect();
+            return Err(failed("an answer without an exception", &text));
+        }
+        // Without them nothing shows rows of another table.
+        let lacks = |row: &Column| row.database.is_none() || row.table.is_none();
+        if query.starts_with(PLACED) && answer.data.iter().any(lacks) {
+            let expected = "database and table in every row, as the query asks";
+            return Err(failed(expected, &"rows without"));
+        }
         if answer.rows != answer.data.len() {
             let (rows, got) = (answer.rows, answer.data.len());
             return Err(failed(&format!("the {rows} rows that it counts"), &got));
@@ -205,11 +217,14 @@ impl Server {
     }
 }
 
+/// The beginning of queries whose rows say which table they are of.
+const PLACED: &str = "SELECT database, table,";
+
 /// Returns the query for the columns of one table.
 pub fn scoped(place: &Place) -> String {
     let Place { database, table } = place;
     format!(
-        "SELECT database, table, name, type FROM system.columns \
+        "{PLACED} name, type FROM system.columns \
          WHERE database = '{database}' AND table = '{table}' ORDER BY name"
     )
 }
@@ -217,7 +232,7 @@ pub fn scoped(place: &Place) -> String {
 /// Returns the query for the databases in which the user sees a table of this name.
 pub fn homes(table: &str) -> String {
     format!(
-        "SELECT database, table, database AS name, '' AS type FROM system.columns \
+        "{PLACED} database AS name, '' AS type FROM system.columns \
          WHERE table = '{table}' GROUP BY database, table ORDER BY database LIMIT 16"
     )
 }
@@ -280,5 +295,48 @@ mod tests {
             identifier("http_requests_features").unwrap(),
             "http_requests_features"
         );
+    }
+
+    /// A server that gives one answer, whatever it is asked.
+    fn answering(body: &'static str) -> String {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut head = [0; 4_096];
+            let _ = std::io::Read::read(&mut stream, &mut head);
+            let length = body.len();
+            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}");
+            let _ = std::io::Write::write_all(&mut stream, answer.as_bytes());
+        });
+        format!("http://{address}")
+    }
+
+    #[test]
+    fn an_answer_that_ends_in_an_error_or_lacks_its_table_is_refused() {
+        let place = Place {
+            database: "d".into(),
+            table: "t".into(),
+        };
+        let row = r#"{"database":"d","table":"t","name":"a","type":"UInt8"}"#;
+        let whole: &str = Box::leak(format!(r#"{{"data":[{row}],"rows":1}}"#).into_boxed_str());
+        let ask = |body, query: &str| {
+            let server = server(&answering(body), None, false);
+            server.ask(query, Duration::from_secs(5))
+        };
+        assert_eq!(ask(whole, &scoped(&place)).unwrap().len(), 1);
+        let failed = whole.replace("\"rows\":1", "\"rows\":1,\"exception\":\"Code: 241\"");
+        let failed = ask(Box::leak(failed.into_boxed_str()), &scoped(&place)).unwrap_err();
+        assert!(failed.to_string().contains("Code: 241"), "{failed}");
+        let bare = r#"{"data":[{"name":"a","type":"UInt8"}],"rows":1}"#;
+        for query in [scoped(&place), homes("t")] {
+            let refused = ask(bare, &query).unwrap_err();
+            assert!(
+                refused.to_string().contains("database and table"),
+                "{refused}"
+            );
+        }
+        // A query of one's own need not ask for them.
+        assert_eq!(ask(bare, "SELECT name, type FROM x").unwrap().len(), 1);
     }
 }
